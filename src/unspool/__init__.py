@@ -1,0 +1,65 @@
+"""
+Streaming generation. A run is an append-only log of events; a viewer is a cursor over it.
+
+The public names, each fetched from its module when first used: a program that wants the
+client does not wait for the database, and `unspool --help` waits for neither.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import Completion, LLMClient, get_llm_client
+    from .core import Core, open_core
+    from .cursor import follow
+    from .errors import LLMClientError, UnspoolError
+    from .events import Draft, Event
+    from .journals import Journal, Pen, open_journal
+    from .providers import Limits, Model, Prompt
+    from .runs import Run, RunSpec, fold
+    from .settings import Settings
+
+__version__ = version("unspool")
+
+__all__ = [
+    "Completion",
+    "Core",
+    "Draft",
+    "Event",
+    "Journal",
+    "LLMClient",
+    "LLMClientError",
+    "Limits",
+    "Model",
+    "Pen",
+    "Prompt",
+    "Run",
+    "RunSpec",
+    "Settings",
+    "UnspoolError",
+    "fold",
+    "follow",
+    "get_llm_client",
+    "open_core",
+    "open_journal",
+]
+
+_ROOMS = {
+    "client": ("Completion", "LLMClient", "get_llm_client"),
+    "core": ("Core", "open_core"),
+    "cursor": ("follow",),
+    "errors": ("LLMClientError", "UnspoolError"),
+    "events": ("Draft", "Event"),
+    "journals": ("Journal", "Pen", "open_journal"),
+    "providers": ("Limits", "Model", "Prompt"),
+    "runs": ("Run", "RunSpec", "fold"),
+    "settings": ("Settings",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f".{room}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

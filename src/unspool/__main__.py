@@ -1,0 +1,5 @@
+"""`python -m unspool`: the command line."""
+
+from .cli import main
+
+main()

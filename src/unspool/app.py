@@ -1,0 +1,110 @@
+"""
+The ASGI application: every dialect's routes and every resource over one core.
+
+Nothing is listed here: a new file in `dialects/` or `api/` is served by being there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from . import __version__, plugs
+from .api import Resource
+from .core import Core, open_core
+from .dialects import open_dialect
+from .errors import TooBusy, UnspoolError
+from .guard import BodyTooLarge, Guard
+from .runs import RunSpec
+from .settings import Settings
+from .streaming import EventStream
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """
+Streams of generated text that survive refreshes, restarts and providers that die in
+mid-sentence. Every stream is a run; its answer carries `X-Run-Id`, and
+`GET /v1/runs/{id}/events` with `Last-Event-ID` goes on where a viewer was.
+"""
+
+
+class _Door:
+    """See `dialects.Door`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def stream(self, spec: RunSpec) -> Response:
+        run_id = await self._core.admission.admit(spec)
+        return EventStream(self._core.viewing, run_id, spec.dialect)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; it opens the data directory when the server starts it."""
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_core(settings) as core:
+            door = _Door(core)
+            for name in plugs.names("dialects"):
+                app.include_router(open_dialect(name).routes(door))
+            for name in plugs.names("api"):
+                resource: Resource = plugs.load("api", name)
+                app.include_router(resource(core))
+            app.state.core = core
+            yield
+
+    app = FastAPI(title="Unspool", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(Guard, settings=settings)
+    app.add_exception_handler(UnspoolError, _on_unspool_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    return app
+
+
+def _answer(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+
+async def _on_unspool_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UnspoolError)
+    answer = _answer(error.http_status, error.code, _clean(str(error)))
+    if isinstance(error, TooBusy):
+        answer.headers["retry-after"] = "1"
+    return answer
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    """Say what is wrong without repeating the input: it may be NaN, or a secret."""
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()[:5]
+    ]
+    return _answer(422, "invalid_request", _clean("; ".join(problems)))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, BodyTooLarge):
+        raise error.__cause__
+    answer = _answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _clean(text: str) -> str:
+    """Half a surrogate pair in a field name must not break the answer that tells of it."""
+    return text.encode("utf-8", "replace").decode()[:2000]

@@ -1,0 +1,75 @@
+"""
+The command line: `unspool …`, or `python -m unspool …`.
+
+To add a command: a function in a file here and a line below. It is up at once, because
+modules that take long to import (FastAPI, SQLAlchemy, aiohttp, pydantic) are imported
+inside the commands that need them. Stdout is for what was asked for, stderr for
+everything said about it; `--json` makes stdout JSON alone. `_exits` has the exit codes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import UnspoolError
+from . import chat, doctor, importing, listing, running, serve
+from ._console import complain, say, use_utf8
+from ._exits import exit_code_of
+
+
+class _Commands(TyperGroup):
+    """All commands; an error of ours becomes a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UnspoolError as error:
+            complain(str(error))
+            raise typer.Exit(exit_code_of(error)) from None
+
+
+app = typer.Typer(
+    name="unspool",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with local variables would show keys.
+    pretty_exceptions_enable=False,
+)
+
+app.command("serve")(serve.serve)
+app.command("run")(running.run)
+app.command("tail")(running.tail)
+app.command("cancel")(running.cancel)
+app.command("runs")(listing.runs)
+app.command("show")(listing.show)
+app.command("chat")(chat.chat)
+app.command("import")(importing.import_file)
+app.command("doctor")(doctor.doctor)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        say(f"unspool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Tell the version.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Streams of generated text that survive refreshes, restarts and dying providers."""
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    use_utf8()
+    app(prog_name="unspool")

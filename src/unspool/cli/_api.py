@@ -1,0 +1,185 @@
+"""The server as its clients see it: plain JSON, and streams of native events."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from ..errors import SpecError
+from ..sse import Decoder, EventTooLong, Frame
+from ._exits import Refused, Unreachable
+
+CONNECT_S: Final = 5.0
+"""To open a connection; a server that is up answers at once."""
+
+ANSWER_S: Final = 30.0
+"""For a whole JSON answer. Cancelling waits for the run's ending, which takes a second or so."""
+
+SILENCE_S: Final = 45.0
+"""Without a byte on a stream. The server sends a heartbeat every 15 s: three were lost."""
+
+
+class Server:
+    """
+    Attributes:
+        url: Its address, as people may see it (without a password).
+    """
+
+    def __init__(self, http: aiohttp.ClientSession, base: URL) -> None:
+        self._http = http
+        self._base = base
+        self.url = str(base.with_user(None)).rstrip("/")
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> Any:
+        """
+        Return the JSON of an answer.
+
+        Raises:
+            Unreachable: Nobody answers, or it is not Unspool who does.
+            Refused: The server says no, and why.
+        """
+        try:
+            async with self._http.request(
+                method,
+                self._at(path),
+                json=body,
+                params=params,
+                timeout=aiohttp.ClientTimeout(ANSWER_S, sock_connect=CONNECT_S),
+            ) as answer:
+                return self._read(answer.status, await answer.read())
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    async def run(self, run_id: str) -> dict[str, Any]:
+        """Return what the run is after all its events so far."""
+        return dict(await self.ask("GET", run_path(run_id)))
+
+    async def cancel(self, run_id: str) -> dict[str, Any]:
+        """Ask the run to stop; return what it is then."""
+        return dict(await self.ask("POST", f"{run_path(run_id)}/cancel"))
+
+    async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
+        """
+        Yield the native frames after event `after` as they come; an empty list is a heartbeat.
+
+        Returns only where the run has ended and `after` was its last event.
+
+        Raises:
+            Unreachable: The connection could not be made, or it ended. Whether the run has
+                ended too is told by its events alone.
+            Refused: The server says no.
+        """
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        timeout = aiohttp.ClientTimeout(None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
+        try:
+            async with self._http.get(
+                self._at(f"{run_path(run_id)}/events"),
+                params={"dialect": "native"},
+                headers=headers,
+                timeout=timeout,
+            ) as answer:
+                if answer.status == 204:
+                    return
+                if answer.content_type != "text/event-stream":
+                    self._read(answer.status, await answer.read())
+                    raise self._stranger(answer.status)
+                decoder = Decoder()
+                async for chunk in answer.content.iter_any():
+                    yield decoder.feed(chunk)
+        except (aiohttp.ClientError, OSError, EventTooLong) as error:
+            raise self._unreachable(error) from error
+        raise Unreachable(f"The server at {self.url} closed the stream.")
+
+    @asynccontextmanager
+    async def streaming(self, path: str, body: Any) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Send `body` and hold the answer while it streams; raises as `ask` does."""
+        timeout = aiohttp.ClientTimeout(ANSWER_S, sock_connect=CONNECT_S)
+        try:
+            async with self._http.post(self._at(path), json=body, timeout=timeout) as answer:
+                if answer.content_type != "text/event-stream":
+                    self._read(answer.status, await answer.read())
+                    raise self._stranger(answer.status)
+                yield answer
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    def _at(self, path: str) -> URL:
+        # Joined as text, so that a server below a path of its proxy keeps that path.
+        return URL(str(self._base).rstrip("/") + path, encoded=True)
+
+    def _read(self, status: int, raw: bytes) -> Any:
+        try:
+            value = msgspec.json.decode(raw)
+        except msgspec.DecodeError:
+            raise self._stranger(status) from None
+        if status < 400:
+            return value
+        problem = value.get("error") if isinstance(value, dict) else None
+        if not isinstance(problem, dict):
+            raise self._stranger(status)
+        raise Refused(f"The server says: {problem.get('message') or problem.get('code')}", status)
+
+    def _stranger(self, status: int) -> Unreachable | Refused:
+        if status in {502, 503, 504}:
+            return Refused(f"The proxy at {self.url} answers {status}: no server behind it", status)
+        return Unreachable(
+            f"Something answers at {self.url} (HTTP {status}), but it is not Unspool. "
+            "Name the server with --url or UNSPOOL_URL."
+        )
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"Cannot reach the server at {self.url} ({_reason(error)}). "
+            "Start one with `unspool serve`, or name it with --url."
+        )
+
+
+@asynccontextmanager
+async def reach(url: str) -> AsyncGenerator[Server]:
+    """
+    Hold connections to the server at `url` for a while.
+
+    Raises:
+        SpecError: That is no address.
+    """
+    try:
+        base = URL(url if "://" in url else f"http://{url}")
+        if base.scheme not in {"http", "https"} or not base.host:
+            raise ValueError(url)
+    except ValueError:
+        raise SpecError(
+            f"{url[:80]!r} is not the address of a server; give one like http://127.0.0.1:8000"
+        ) from None
+    async with aiohttp.ClientSession() as http:
+        yield Server(http, base)
+
+
+def run_path(run_id: str) -> str:
+    return f"/v1/runs/{quote(run_id, safe='')}"
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words what the network said in many."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, socket.gaierror):
+        return "there is no host of that name"
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        return os.strerror(cause.errno).lower()
+    return str(error) or type(error).__name__

@@ -1,0 +1,170 @@
+"""What `unspool doctor` looks at, one function a check."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from ..errors import SetupError, UnspoolError
+from ._exits import Unreachable
+from ._setup import host_of
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from ._api import Server
+
+MIB: Final = 1024 * 1024
+
+LOW_SPACE_BYTES: Final = 100 * MIB
+"""A hundred thousand answers; who has less should know before the journal does."""
+
+SPREAD_S: Final = 0.15
+"""The built-in model writes 40 tokens a second: five pieces take about so long."""
+
+ENOUGH_READS: Final = 5
+
+PROMPT: Final = "请介绍运动鞋的特点"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    Attributes:
+        state: ok, broken, or unset: neither good nor bad.
+        advice: What to do about it; empty where nothing is to be done.
+    """
+
+    state: Literal["ok", "broken", "unset"]
+    name: str
+    what: str
+    advice: str = ""
+
+
+def versions() -> Finding:
+    from .. import __version__
+
+    return Finding("ok", "version", f"unspool {__version__}, Python {platform.python_version()}")
+
+
+def data_dir(settings: Settings) -> Iterator[Finding]:
+    """Whether the data directory can be written, and how much space there is."""
+    folder = settings.data_dir.absolute()
+    # One that is not there yet is made at the first start, in the nearest folder that is.
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = f"{there} cannot be written: {(error.strerror or str(error)).lower()}"
+        yield Finding("broken", "data", reason, "change that, or name another with --data-dir")
+        return
+    if there == folder:
+        yield Finding("ok", "data", f"{folder} can be written")
+    else:
+        yield Finding("unset", "data", f"{folder} is not there yet", "`unspool serve` makes it")
+    free = shutil.disk_usage(there).free
+    if free < LOW_SPACE_BYTES:
+        yield Finding("broken", "space", f"{size(free)} free", "make room: runs are kept on disk")
+    else:
+        yield Finding("ok", "space", f"{size(free)} free")
+
+
+def database(path: Path, name: str) -> Finding:
+    """Whether a database can be read, and its size with what is not yet copied into it."""
+    if not path.exists():
+        return Finding("unset", name, f"{path.name} is not there yet", "`unspool serve` makes it")
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            db.execute("select count(*) from sqlite_master").fetchone()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        advice = "put back a copy, or move the file away to begin anew"
+        return Finding("broken", name, f"{path} cannot be read: {error}", advice)
+    beside = path.with_name(f"{path.name}-wal")
+    total = path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+    return Finding("ok", name, f"{path.name} can be read, {size(total)}")
+
+
+def model(settings: Settings) -> Finding:
+    """Which model the environment describes; the key is never shown."""
+    from ..catalog import model_from  # after `--help`, like all that is heavy
+
+    found = model_from(settings)
+    if found is not None:
+        return Finding("ok", "model", f"{found.name} at {host_of(found)}, key present")
+    key = settings.llm_api_key or settings.openai_api_key
+    what = f"none set up (key {'present' if key else 'absent'}), the built-in one answers"
+    return Finding("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
+
+
+async def server(asked: Server, *, is_named: bool) -> Finding:
+    """Whether the server answers; where nobody named one, it need not."""
+    try:
+        facts = await asked.ask("GET", "/readyz")
+    except Unreachable as error:
+        if is_named or "not Unspool" in str(error):
+            return Finding("broken", "server", str(error))
+        return Finding("unset", "server", f"none at {asked.url}", "`unspool serve` starts one")
+    except UnspoolError as error:
+        return Finding("broken", "server", str(error), "look into its log")
+    models = ", ".join(map(str, facts["models"]))
+    return Finding("ok", "server", f"{asked.url} answers, with {models}")
+
+
+async def streaming(asked: Server) -> Finding:
+    """Whether the pieces of a stream arrive one by one. The built-in model costs nothing."""
+    from ..sse import Decoder
+
+    reads: list[float] = []
+    decoder = Decoder()
+    try:
+        async with asked.streaming("/ai/stream", {"prompt": PROMPT, "model": "offline"}) as answer:
+            run_id = answer.headers.get("X-Run-Id", "")
+            async for chunk in answer.content.iter_any():
+                if decoder.feed(chunk):
+                    reads.append(time.monotonic())
+                if len(reads) >= ENOUGH_READS and reads[-1] - reads[0] >= SPREAD_S:
+                    break
+        if run_id:
+            await asked.cancel(run_id)  # nobody reads the rest
+    except UnspoolError as error:
+        return Finding("broken", "stream", str(error), "look into the server's log")
+    spread_s = reads[-1] - reads[0] if reads else 0.0
+    if len(reads) < 2 or spread_s < SPREAD_S:
+        what = f"a proxy holds back the stream: it came in {len(reads)} piece(s)"
+        return Finding("broken", "stream", what, "turn its buffering off (nginx: proxy_buffering)")
+    return Finding("ok", "stream", f"arrives piece by piece ({len(reads)} in {spread_s:.2f} s)")
+
+
+def port(settings: Settings, *, is_ours: bool) -> Finding:
+    """Whether `unspool serve` could listen. `is_ours`: our server does already."""
+    where = f"{settings.host}:{settings.port}"
+    if is_ours:
+        return Finding("ok", "port", f"{where} is in use by the server")
+    from ..server import listen
+
+    try:
+        sock: socket.socket = listen(settings)
+    except SetupError as error:
+        return Finding("broken", "port", str(error))
+    sock.close()
+    return Finding("ok", "port", f"{where} is free")
+
+
+def size(count: float) -> str:
+    """`812 B`, `3.4 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,119 @@
+"""Following a run through whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ..events import Event, decode_event
+from ..sse import Frame
+from ._api import Server
+from ._exits import Refused, Unreachable
+
+FIRST_PAUSE_S: Final = 0.2
+MAX_PAUSE_S: Final = 5.0
+GIVE_UP_S: Final = 60.0
+"""Longer than a restart takes; a person who waits on would rather be asked."""
+
+PASSING: Final = frozenset({502, 503, 504})
+"""What proxies say while the server behind them starts again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event as it was sent. `event` is None where a newer server sent a type unknown here."""
+
+    seq: int
+    line: bytes
+    event: Event | None
+
+    @property
+    def is_last(self) -> bool:
+        return self.event is not None and self.event.is_terminal
+
+
+class _Outage:
+    """How long the connection has been gone, and how long to wait before the next try."""
+
+    def __init__(self, notice: Callable[[str], None], *, is_known: bool) -> None:
+        self._notice = notice
+        self._is_known = is_known
+        self._pause_s = FIRST_PAUSE_S
+        self._lost_at: float | None = None
+
+    def end(self) -> None:
+        """Something came, if only a heartbeat."""
+        if self._lost_at is not None:
+            self._notice("")
+        self._is_known, self._pause_s, self._lost_at = True, FIRST_PAUSE_S, None
+
+    async def wait(self, error: Unreachable | Refused) -> None:
+        """Wait before the next try, or raise `error` where trying again is no use."""
+        if not self._is_known or (isinstance(error, Refused) and error.status not in PASSING):
+            raise error
+        now = time.monotonic()
+        if self._lost_at is None:
+            self._lost_at = now
+            self._notice("The connection was lost; trying again …")
+        if now - self._lost_at + self._pause_s > GIVE_UP_S:
+            raise error
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
+
+
+async def follow(
+    server: Server, run_id: str, *, after: int, is_known: bool, notice: Callable[[str], None]
+) -> AsyncGenerator[Seen]:
+    """
+    Yield every event after `after` once, in order, until the run's last.
+
+    A connection that breaks is made again at the event that comes next. `is_known`: the
+    server has been heard of this run, so that even the first connection is worth another
+    try. `notice` is told when the connection is lost, and "" when it is back.
+
+    Raises:
+        Unreachable: For `GIVE_UP_S` nothing came, or there is no server at all.
+        Refused: There is no such run, or no such event.
+    """
+    outage = _Outage(notice, is_known=is_known)
+    while True:
+        try:
+            async with aclosing(server.events(run_id, after=after)) as batches:
+                async for frames in batches:
+                    outage.end()
+                    for seen in _new_of(frames, after):
+                        after = seen.seq
+                        yield seen
+                        if seen.is_last:
+                            return
+        except (Unreachable, Refused) as error:
+            await outage.wait(error)
+        else:
+            return  # the server has said that nothing is left
+
+
+def _new_of(frames: Iterable[Frame], after: int) -> Iterator[Seen]:
+    """
+    Raises:
+        Unreachable: The connection carries something else, or has left out an event.
+    """
+    for frame in frames:
+        seq = frame.id or ""
+        if not seq.isdecimal() or int(seq) > after + 1:
+            raise Unreachable(f"The stream has no event {after + 1} where it should be.")
+        if int(seq) == after + 1:
+            after += 1
+            yield _seen(after, frame.data)
+
+
+def _seen(seq: int, line: bytes) -> Seen:
+    try:
+        return Seen(seq, line, decode_event(line))
+    except msgspec.DecodeError:
+        return Seen(seq, line, None)

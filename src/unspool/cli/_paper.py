@@ -1,0 +1,116 @@
+"""Where the text of a run is written: a file, or a terminal with a status line below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from ._console import clean, say, stderr, stdout, write
+
+REFRESH_S: Final = 0.1
+"""Ten times a second looks like writing and costs a percent of a processor."""
+
+
+class Paper(Protocol):
+    def write(self, text: str) -> None:
+        """Add text at the end."""
+
+    def notice(self, text: str) -> None:
+        """Say something beside the text; empty takes it back where that can be done."""
+
+
+class PlainPaper:
+    """Text to stdout as it comes, notices to stderr; no control codes."""
+
+    def write(self, text: str) -> None:
+        write(text)
+
+    def notice(self, text: str) -> None:
+        if text:
+            say(text, to=stderr())
+
+
+class SilentPaper(PlainPaper):
+    """No text: stdout belongs to JSON."""
+
+    def write(self, text: str) -> None:
+        pass
+
+
+class LivePaper:
+    """
+    Text above, status below.
+
+    The line that is being written is drawn again and again together with the status; once
+    it is whole it is printed for good, as one line, so that it can be copied as one.
+    """
+
+    def __init__(self, console: Console, status: Callable[[], str]) -> None:
+        self._console = console
+        self._status = status
+        self._notice = ""
+        self._line = ""
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            get_renderable=self._drawn,
+        )
+
+    def write(self, text: str) -> None:
+        whole, newline, self._line = (self._line + clean(text)).rpartition("\n")
+        if newline:
+            self._console.print(Text(whole), soft_wrap=True)
+
+    def notice(self, text: str) -> None:
+        self._notice = text
+
+    @asynccontextmanager
+    async def unrolled(self) -> AsyncGenerator[None]:
+        """Show the status until the context ends; what remains then is the text alone."""
+        self._live.start()
+        drawing = asyncio.create_task(self._draw())
+        try:
+            yield
+        finally:
+            drawing.cancel()
+            with suppress(asyncio.CancelledError):
+                await drawing
+            self._live.stop()
+            if self._line:
+                self._console.print(Text(self._line), soft_wrap=True)
+
+    async def _draw(self) -> None:
+        while True:
+            self._live.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    def _drawn(self) -> Group:
+        width, rows = self._console.width, max(1, self._console.height - 3)
+        # No more than fits on the screen: what has left it cannot be drawn again.
+        shown = Text(self._line[-width * rows :]).wrap(self._console, width)[-rows:]
+        status = Text(clean(self._notice or self._status()), style="dim")
+        status.no_wrap, status.overflow = True, "ellipsis"
+        return Group(*shown, status) if self._line else Group(status)
+
+
+@asynccontextmanager
+async def open_paper(*, as_json: bool, status: Callable[[], str]) -> AsyncGenerator[Paper]:
+    """Return what suits stdout; `status` is asked for the status line where there is one."""
+    console = stdout()
+    if as_json:
+        yield SilentPaper()
+    elif console.is_terminal and not console.is_dumb_terminal:
+        paper = LivePaper(console, status)
+        async with paper.unrolled():
+            yield paper
+    else:
+        yield PlainPaper()

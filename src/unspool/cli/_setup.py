@@ -1,0 +1,81 @@
+"""Settings, logging and the model of this process, with one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..errors import SetupError
+
+if TYPE_CHECKING:
+    from ..providers import Model
+    from ..settings import Settings
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """
+    Return the settings of the environment and `.env`; overrides that are None do not count.
+
+    Raises:
+        SetupError: One of them is wrong. The value is not repeated: it may be a key.
+    """
+    # pydantic takes a quarter of a second, which `--help` does not wait for.
+    from pydantic import ValidationError
+
+    from ..settings import Settings
+
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        name = str(problem["loc"][0]).upper() if problem["loc"] else "SETTINGS"
+        name = name if name.startswith(("LLM_", "OPENAI_")) else f"UNSPOOL_{name}"
+        raise SetupError(
+            f"{name} is wrong: {problem['msg']}. Mend it in the environment or in .env."
+        ) from None
+    except (ValueError, OSError) as error:
+        raise SetupError(
+            f".env cannot be read ({type(error).__name__}); it must be a text file in UTF-8."
+        ) from error
+
+
+def start_logging(default: str) -> bool:
+    """
+    Log to stderr from `UNSPOOL_LOG_LEVEL` on, else from `default`; True where the user set it.
+
+    Raises:
+        SetupError: There is no such level.
+    """
+    asked = os.environ.get("UNSPOOL_LOG_LEVEL", "").strip().upper()
+    levels = logging.getLevelNamesMapping()
+    if asked and asked not in levels:
+        raise SetupError(
+            f"UNSPOOL_LOG_LEVEL is wrong: no level {asked[:32]!r}; have: DEBUG, INFO, WARNING, "
+            "ERROR, CRITICAL."
+        )
+    line = logging.StreamHandler(sys.stderr)
+    line.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+    )
+    # uvicorn has no handlers of its own here: its loggers hand on to the root as ours do.
+    logging.basicConfig(level=levels[asked or default], handlers=[line], force=True)
+    if not asked:
+        # Making a database is ten lines of its inner life at INFO.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+    return bool(asked)
+
+
+def host_of(model: Model) -> str:
+    """Return where a model is, without what an address may hold of names and passwords."""
+    return urlsplit(model.base_url).hostname or ""
+
+
+def label_of(model: Model) -> str:
+    """Return `name@host`, or what to do about the built-in model."""
+    if model.provider == "offline":
+        return "offline (built in; set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL for a real one)"
+    return f"{model.name}@{host_of(model)}"

@@ -1,0 +1,182 @@
+"""
+Showing a run until it ends, and what Ctrl-C means meanwhile.
+
+Once it asks the run to stop and waits for the ending, so that no model goes on writing
+(and costing) unseen; twice it leaves the run alone and says how to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from ..progress import Progress
+from ._api import Server
+from ._console import complain, say, stderr, write_json_line
+from ._exits import FAILED, FINE, INTERRUPTED, Refused, Unreachable
+from ._facts import STYLES, problem, summary
+from ._follow import follow
+from ._options import DEFAULT_URL
+from ._paper import Paper, open_paper
+from ._teller import Teller
+
+AGAIN_S: Final = 1.0
+"""Between two requests to cancel while the server cannot be reached."""
+
+SILENT_S: Final = 3.0
+"""Without an event; the speed before it says nothing any more."""
+
+MAX_WARNINGS: Final = 5
+"""Told at the end; `unspool show` has all of them."""
+
+
+def come_back(server: Server, run_id: str, *, seen: int = 0) -> str:
+    """Return the line that goes on where a viewer left."""
+    place = f" --from {seen + 1}" if seen else ""
+    url = "" if server.url == DEFAULT_URL else f" --url {server.url}"
+    return f"unspool tail {run_id}{place}{url}"
+
+
+class Watch:
+    """
+    One viewer of a run.
+
+    Args:
+        after: The last event that is not to be shown.
+        is_known: The run was started from here: it is there, and it is ours to cancel.
+    """
+
+    def __init__(
+        self, server: Server, run_id: str, *, after: int = 0, as_json: bool, is_known: bool
+    ) -> None:
+        self._server = server
+        self._run_id = run_id
+        self._from_start = after == 0
+        self._seen = after
+        self._seen_at = time.monotonic()
+        self._as_json = as_json
+        self._is_known = is_known
+        self._progress = Progress()
+        self._presses = 0
+        self._following: asyncio.Task[None] | None = None
+        self._cancelling: asyncio.Task[None] | None = None
+        self._paper: Paper | None = None
+
+    async def show(self) -> int:
+        """
+        Show the run until it ends or the person leaves; return the program's exit code.
+
+        Raises:
+            Unreachable, Refused
+        """
+        with on_interrupt(self._press):
+            async with open_paper(as_json=self._as_json, status=self._status) as paper:
+                self._paper = paper
+                self._following = asyncio.create_task(self._follow(paper))
+                await asyncio.wait([self._following])
+            if self._cancelling is not None:
+                self._cancelling.cancel()
+                await asyncio.wait([self._cancelling])
+            if self._following.cancelled():
+                say(f"The run goes on. Come back with: {self._way_back()}", to=stderr())
+                return INTERRUPTED
+            self._explained(self._following)
+            return await self._sum_up()
+
+    def _explained(self, following: asyncio.Task[None]) -> None:
+        try:
+            following.result()
+        except Unreachable as error:
+            if self._seen or self._is_known:
+                raise Unreachable(
+                    f"{error} The run may go on; come back with: {self._way_back()}"
+                ) from error
+            raise
+
+    def _way_back(self) -> str:
+        return come_back(self._server, self._run_id, seen=self._seen)
+
+    async def _follow(self, paper: Paper) -> None:
+        teller = Teller(paper.write)
+        try:
+            async for seen in follow(
+                self._server,
+                self._run_id,
+                after=self._seen,
+                is_known=self._is_known,
+                notice=paper.notice,
+            ):
+                self._seen, self._seen_at = seen.seq, time.monotonic()
+                if self._as_json:
+                    write_json_line(seen.line.decode("utf-8", "replace"))
+                if seen.event is not None:
+                    self._progress.apply(seen.event)
+                    teller.apply(seen.event)
+        finally:
+            teller.end()
+
+    def _press(self) -> None:
+        self._presses += 1
+        assert self._following is not None
+        assert self._paper is not None
+        if self._presses == 1 and self._is_known:
+            self._paper.notice("Cancelling; Ctrl-C again leaves the run alone …")
+            self._cancelling = asyncio.create_task(self._cancel(self._paper))
+        else:
+            self._following.cancel()
+
+    async def _cancel(self, paper: Paper) -> None:
+        while True:
+            with suppress(Unreachable):
+                try:
+                    await self._server.cancel(self._run_id)
+                except Refused as error:
+                    paper.notice(str(error))
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    def _status(self) -> str:
+        progress = self._progress
+        silent_s = time.monotonic() - self._seen_at
+        parts = [f"{progress.elapsed_s + silent_s:.0f} s", f"{progress.tokens} tokens"]
+        if silent_s > SILENT_S:
+            parts.append(f"nothing new for {silent_s:.0f} s")
+        elif progress.tokens_per_s:
+            parts.append(f"{progress.tokens_per_s:.0f} tokens/s")
+        if progress.percent is not None:
+            parts.append(f"{progress.percent:.0f} %")
+        parts.append(progress.message)
+        parts.append("Ctrl-C cancels" if self._is_known else "Ctrl-C leaves")
+        return " · ".join(part for part in parts if part)
+
+    async def _sum_up(self) -> int:
+        run = await self._server.run(self._run_id)
+        for warning in run["warnings"][:MAX_WARNINGS]:
+            say(f"warning: {warning}", style="yellow", to=stderr())
+        if why := problem(run):
+            complain(why)
+        seen = self._progress.tokens if self._from_start else None
+        say(summary(run, seen), style=STYLES.get(run["status"], ""), to=stderr())
+        if run["status"] == "completed":
+            return FINE
+        return INTERRUPTED if self._presses else FAILED
+
+
+@contextmanager
+def on_interrupt(press: Callable[[], None]) -> Iterator[None]:
+    """Call `press` in the event loop at each Ctrl-C, instead of stopping the program."""
+    loop = asyncio.get_running_loop()
+
+    def pressed(*_: Any) -> None:
+        loop.call_soon_threadsafe(press)
+
+    # Not loop.add_signal_handler, which Windows lacks.
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

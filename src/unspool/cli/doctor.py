@@ -1,0 +1,94 @@
+"""`doctor`: what works here, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from ..errors import UnspoolError
+from . import _checks
+from ._checks import Finding
+from ._console import say, stdout, write_json
+from ._exits import FAILED, FINE
+from ._options import DEFAULT_URL, DataDir, Json
+from ._setup import read_settings
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+MARKS = {"ok": ("✓", "green"), "broken": ("✗", "red"), "unset": ("–", "yellow")}
+
+
+def doctor(
+    url: Annotated[
+        str | None,
+        typer.Option("--url", envvar="UNSPOOL_URL", metavar="URL", help="Address of the server."),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Check this installation: data, model, server, stream, port."""
+    findings = asyncio.run(_examine(url, data_dir, as_json=as_json))
+    if as_json:
+        write_json([asdict(finding) for finding in findings])
+    broken = any(finding.state == "broken" for finding in findings)
+    raise typer.Exit(FAILED if broken else FINE)
+
+
+async def _examine(url: str | None, data_dir: object, *, as_json: bool) -> list[Finding]:
+    """Return what was found, telling each as it is found."""
+    findings = []
+    async with aclosing(_findings(url, data_dir)) as found:
+        async for finding in found:
+            findings.append(finding)
+            if not as_json:
+                _tell(finding)
+    return findings
+
+
+async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Finding]:
+    yield _checks.versions()
+    try:
+        settings = read_settings(data_dir=data_dir)
+    except UnspoolError as error:
+        yield Finding("broken", "settings", str(error))
+        return
+    for finding in _checks.data_dir(settings):
+        yield finding
+    yield _checks.database(settings.data_dir / "journal.db", "journal")
+    yield _checks.database(settings.data_dir / "records.db", "records")
+    yield _checks.model(settings)
+    # aiohttp takes a quarter of a second, which `--help` does not wait for.
+    from ._api import reach
+
+    try:
+        async with reach(url or DEFAULT_URL) as server:
+            answering = await _checks.server(server, is_named=url is not None)
+            yield answering
+            if answering.state == "ok":
+                yield await _checks.streaming(server)
+    except UnspoolError as error:
+        yield Finding("broken", "server", str(error))
+        return
+    is_ours = answering.state == "ok" and _is_own(url or DEFAULT_URL, settings)
+    yield _checks.port(settings, is_ours=is_ours)
+
+
+def _is_own(url: str, settings: Settings) -> bool:
+    """Say whether the server that answered has the port that `unspool serve` would take."""
+    try:
+        return urlsplit(url).port == settings.port
+    except ValueError:
+        return False
+
+
+def _tell(finding: Finding) -> None:
+    mark, style = MARKS[finding.state]
+    advice = f"; {finding.advice}" if finding.advice else ""
+    say(f"{mark} {finding.name:<9} {finding.what}{advice}", style=style, to=stdout())

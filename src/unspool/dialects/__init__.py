@@ -1,0 +1,62 @@
+"""
+Plug point: how one family of clients speaks to us.
+
+To add one: a module here with `plug`, an object with `routes` and `encoder`. A
+dialect is a codec between a wire contract and our events: its routes turn a request
+into a `RunSpec`, its encoder turns events into frames. `tests/test_dialects.py` finds
+it and resumes it after every event; `conformance/` shows its bytes.
+
+An encoder is a fold: it may keep state, but only what the events told it. On resume
+it is fed the events that the viewer already has, and their frames are thrown away.
+This is why the frame after a reconnect is the frame there would have been.
+
+Frames get their `id` from the log. Where one event makes several frames, the earlier
+ones are `<seq>.1`, `<seq>.2` … and the last is `<seq>`, so that a whole number always
+means "I have all of that event".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from .. import plugs
+from ..events import Event
+from ..runs import RunSpec
+
+
+class Encoder(Protocol):
+    def encode(self, event: Event) -> Sequence[bytes]:
+        """Return the data of each frame that `event` makes in this contract, often none."""
+
+
+class Door(Protocol):
+    """What a dialect's routes may do with a request they have understood."""
+
+    async def stream(self, spec: RunSpec) -> Response:
+        """
+        Start a run and answer with its stream in the spec's dialect.
+
+        Raises:
+            SpecError: Before anything is streamed; it becomes a 4xx answer.
+        """
+
+
+class Dialect(Protocol):
+    trailer: bytes
+    """Data of a frame sent once after the last event; empty for none. It has no id."""
+
+    def routes(self, door: Door) -> APIRouter:
+        """Return the paths of the contract."""
+
+    def encoder(self) -> Encoder:
+        """Return an encoder that has seen nothing yet."""
+
+
+def open_dialect(name: str) -> Dialect:
+    """`native` is `unspool.dialects.native`."""
+    dialect: Dialect = plugs.load("dialects", name)
+    return dialect

@@ -1,0 +1,29 @@
+"""Our own contract: every event as it is in the log, one JSON document a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from ..events import Event, encode_event
+from . import Door
+
+
+class Encoder:
+    def encode(self, event: Event) -> Sequence[bytes]:
+        return (encode_event(event),)
+
+
+class Native:
+    trailer = b""
+
+    def routes(self, door: Door) -> APIRouter:
+        """None of its own: `api/runs.py` starts runs, and any run can be read natively."""
+        return APIRouter()
+
+    def encoder(self) -> Encoder:
+        return Encoder()
+
+
+plug = Native()

@@ -1,0 +1,70 @@
+"""
+S1.10: `POST /ai/stream`, the text itself as the data of each frame.
+
+A newline in the text becomes a further `data:` line, as the standard has it. The
+contract has no frame for the end; a run that does not complete says so in a last
+frame that begins with `[ERROR]`, because an answer that stops is not an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from ..errors import SpecError
+from ..events import Event
+from ..runs import RunSpec
+from . import Door
+
+MAX_PROMPT_CHARS = 200_000
+
+
+class PlainRequest(BaseModel):
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS)
+    system: str | None = Field(None, max_length=50_000)
+    model: str = Field("", max_length=128)
+
+
+class Encoder:
+    def encode(self, event: Event) -> Sequence[bytes]:
+        match event.type:
+            case "text.delta":
+                return (event.data["text"].encode(),)
+            case "run.failed" | "run.cancelled" | "run.incomplete":
+                code = event.data.get("code", event.type.partition(".")[2])
+                return (f"[ERROR] {code}: {event.data.get('message', '')}".encode(),)
+            case _:
+                return ()
+
+
+class Plain:
+    trailer = b""
+
+    def routes(self, door: Door) -> APIRouter:
+        router = APIRouter(tags=["plain text (S1)"])
+
+        @router.post("/ai/stream")
+        async def stream_text(
+            prompt: Annotated[str, Query(max_length=MAX_PROMPT_CHARS)] = "",
+            asked: PlainRequest | None = None,
+        ) -> Response:
+            """The model's answer as plain text frames; `?prompt=` or a JSON body."""
+            if asked is None and not prompt:
+                raise SpecError('no prompt: send ?prompt=… or the JSON body {"prompt": …}')
+            asked = asked or PlainRequest(prompt=prompt)
+            body = {"prompt": asked.prompt}
+            if asked.system is not None:
+                body["system"] = asked.system
+            return await door.stream(RunSpec("chat", body, model=asked.model, dialect="plain"))
+
+        return router
+
+    def encoder(self) -> Encoder:
+        return Encoder()
+
+
+plug = Plain()

@@ -1,0 +1,158 @@
+"""
+Every error unspool raises, in one tree, sorted by what the caller should do.
+
+* UnspoolError
+  + SpecError               fix the request
+    - UnknownPlug           no provider, flow, journal or dialect of that name
+    - UnknownRun            no run of that id
+    - UnknownRecord         no product, model ... of that name
+    - BadCursor             an event id that this run never gave out
+  + TooBusy                 the same request may be right in a moment (503, Retry-After)
+  + SetupError              fix the machine or the configuration, then start again
+  + JournalError            the log cannot be written or read; nothing was shown that is not kept
+    - JournalFull           no space left; make room
+    - StaleEpoch            stop writing: another worker owns this run now
+  + RunCancelled            somebody asked the run to stop; what was written stays
+  + ProviderError           this model cannot give (more of) this answer
+    - ProviderRefused       do not send the same request again (401, 400, unknown model)
+    - ProviderUnavailable   nothing has been written: wait and try again, or try another model
+    - ProviderInterrupted   the stream broke; the text so far is good, go on from there
+  + LLMClientError          what `LLMClient` raises when all attempts are spent
+
+`code` is stable and public, the message is for people: what happened, why, what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class UnspoolError(Exception):
+    """Base of the tree."""
+
+    code: str = "internal"
+    http_status: ClassVar[int] = 500
+
+
+class SpecError(UnspoolError):
+    """The request asks for something that cannot be done."""
+
+    code = "invalid_request"
+    http_status = 422
+
+
+class UnknownPlug(SpecError):
+    """`no provider named 'opnai'; have: anthropic, offline, openai`."""
+
+    code = "unknown_plug"
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        super().__init__(f"no {kind} named {name!r}; have: {', '.join(known)}")
+
+
+class UnknownRun(SpecError):
+    code = "unknown_run"
+    http_status = 404
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"no run {run_id!r}; `GET /v1/runs` lists those there are")
+
+
+class UnknownRecord(SpecError):
+    code = "unknown_record"
+    http_status = 404
+
+
+class BadCursor(SpecError):
+    code = "bad_cursor"
+    http_status = 400
+
+
+class TooBusy(UnspoolError):
+    code = "too_busy"
+    http_status = 503
+
+
+class SetupError(UnspoolError):
+    """One clear sentence for the person who starts the program; never a traceback."""
+
+    code = "setup"
+
+
+class JournalError(UnspoolError):
+    code = "journal_unavailable"
+    http_status = 503
+
+
+class JournalFull(JournalError):
+    code = "journal_full"
+    http_status = 507
+
+
+class StaleEpoch(JournalError):
+    code = "stale_epoch"
+
+
+class RunCancelled(UnspoolError):
+    code = "cancelled"
+
+
+class ProviderError(UnspoolError):
+    """
+    One attempt failed.
+
+    Attributes:
+        status: HTTP status the provider answered with, if it answered.
+        retry_after_s: How long the provider asked us to wait, in seconds.
+    """
+
+    code = "provider_failed"
+    http_status = 502
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRefused(ProviderError):
+    code = "provider_refused"
+
+
+class ProviderUnavailable(ProviderError):
+    code = "provider_unavailable"
+
+
+class ProviderInterrupted(ProviderError):
+    code = "provider_interrupted"
+
+
+class LLMClientError(UnspoolError):
+    """
+    The model gave no (whole) answer within all attempts.
+
+    Attributes:
+        status: HTTP status of the last answer, if there was one.
+        attempts: How many requests were sent.
+        text: What had arrived before the end; good as far as it goes.
+    """
+
+    code = "llm_failed"
+
+    def __init__(
+        self, message: str, *, code: str, status: int | None, attempts: int, text: str
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.attempts = attempts
+        self.text = text

@@ -1,0 +1,102 @@
+"""
+Plug point: what a run does.
+
+To add one: a module here with `plug`, a subclass instance of `Flow`. It names the
+shape of its input, checks it against what is kept, and says which steps there are
+and what each asks for. It sees a `Context` and nothing else: no provider, no
+journal, no HTTP. `tests/test_flows.py` finds it and runs it offline.
+
+A flow may be run again from its beginning by a later owner of the run, so it must
+ask for the same steps under the same names; `ctx.note` is for what would differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from .. import plugs
+
+if TYPE_CHECKING:
+    from ..records import Records
+
+Asked = TypeVar("Asked", bound=BaseModel)
+"""The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
+
+
+class Context(Protocol):
+    """The one thing a flow holds: its pen."""
+
+    async def generate(
+        self,
+        text: str,
+        *,
+        step: str,
+        system: str = "",
+        stand_in: bool = True,
+        params: Mapping[str, Any] | None = None,
+    ) -> str:
+        """
+        Let the model write `step`, streaming into the log, and return its whole text.
+
+        A step that is finished in the log is returned from there; one that was cut goes on.
+        `stand_in`: whether the built-in offline model may answer where no model is set up;
+        a flow that has words of its own for that case says False.
+
+        Raises:
+            ProviderError: No model could finish it. `written(step)` tells how far it got.
+        """
+
+    async def say(self, text: str, *, step: str, model: str = "template") -> str:
+        """
+        Write known text into `step`, at a readable pace, and finish it.
+
+        What the step holds already stays; `text` comes after it.
+        """
+
+    async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:
+        """Return `compute()`, computed once in the life of the run (it must be JSON)."""
+
+    def written(self, step: str) -> str:
+        """Return the text that `step` has so far."""
+
+    def progress(
+        self, message: str, *, current: int | None = None, total: int | None = None
+    ) -> None:
+        """Tell people how far we are."""
+
+    def found(self, kind: str, item: Mapping[str, Any]) -> None:
+        """Record something structured that was recognised in the text."""
+
+    def warn(self, message: str, **facts: Any) -> None:
+        """Record that something was left out, replaced or repaired."""
+
+    def result(self, value: Any) -> None:
+        """Set the flow's answer (JSON)."""
+
+
+class Flow(Generic[Asked]):
+    """What a run does, in business terms."""
+
+    asked: type[Asked]
+
+    async def prepare(self, asked: Asked, records: Records) -> Asked:
+        """
+        Check and complete the input before the run exists; what is returned is kept with it.
+
+        Raises:
+            SpecError: The request cannot be met (404 or 422, before any streaming).
+        """
+        return asked
+
+    async def run(self, ctx: Context, asked: Asked) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+def open_flow(name: str) -> Flow[Any]:
+    """`chat` is `unspool.flows.chat`."""
+    flow: Flow[Any] = plugs.load("flows", name)
+    return flow

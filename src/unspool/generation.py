@@ -1,0 +1,183 @@
+"""
+One piece of text from some model: attempts, retries, failover before the first output.
+
+`generate` is the whole policy in one loop. What it yields is what the log keeps: the
+model's deltas, and every attempt with its reason, usage and cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import aiohttp
+
+from .errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
+from .progress import estimate_tokens
+from .providers import (
+    Finish,
+    Model,
+    Output,
+    Prompt,
+    Reasoning,
+    Skipped,
+    Text,
+    ToolFragment,
+    Usage,
+    open_provider,
+)
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 0.5
+"""Before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
+
+JITTER = 0.25
+"""Up to so much is added to a wait, so that many clients do not come back at once."""
+
+MAX_RETRY_AFTER_S = 60.0
+"""A provider that asks for more patience than this is taken as down."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    number: int
+    model: Model
+    strategy: str
+    """first, retry, or next (another model)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    number: int
+    error: ProviderError
+    has_output: bool
+    usage: Usage
+    retry_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    number: int
+    model: Model
+    finish_reason: str
+    usage: Usage
+
+
+Progress = AttemptStarted | AttemptFailed | AttemptFinished
+Said = Text | Reasoning | ToolFragment | Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What generation works with, handed in so that a test can hold it."""
+
+    http: aiohttp.ClientSession
+    retries: int = 3
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+
+async def generate(
+    prompt: Prompt, models: Sequence[Model], means: Means, *, attempts_before: int = 0
+) -> AsyncGenerator[Said | Progress]:
+    """
+    Yield what the first model that can says, and how it came about.
+
+    Until something was said, a passing fault is retried and then the next model asked.
+    `attempts_before` is where the numbering of attempts goes on.
+
+    Raises:
+        ProviderRefused, ProviderUnavailable: No model gave anything.
+        ProviderInterrupted: The text so far is good, but it is not whole.
+    """
+    number = attempts_before
+    last: ProviderError = ProviderRefused("no model is set up", code="no_model")
+    for place, model in enumerate(models):
+        for retry in range(means.retries + 1):
+            number += 1
+            strategy = "retry" if retry else "next" if place else "first"
+            yield AttemptStarted(number, model, strategy)
+            attempt = _Attempt(model, prompt)
+            try:
+                provider = open_provider(model.provider)
+                async with aclosing(provider.stream(model, prompt, means.http)) as outputs:
+                    async for output in outputs:
+                        if attempt.take(output):
+                            yield output
+                attempt.check_end()
+            except ProviderError as error:
+                last = error
+            else:
+                yield AttemptFinished(number, model, attempt.finish_reason, attempt.usage())
+                return
+            wait_s = None
+            if retry < means.retries:
+                wait_s = _wait_s(last, retry, means)
+            yield AttemptFailed(number, last, attempt.has_output, attempt.usage(), wait_s)
+            if attempt.has_output:
+                raise last
+            if wait_s is None:
+                break
+            log.warning("Attempt %d at %s failed: %s", number, model.name, last)
+            await means.sleep(wait_s)
+    raise last
+
+
+def _wait_s(error: ProviderError, retry: int, means: Means) -> float | None:
+    """Return how long to wait before asking the same model again; None for never."""
+    if not isinstance(error, ProviderUnavailable):
+        return None
+    asked_s = error.retry_after_s or 0.0
+    if asked_s > MAX_RETRY_AFTER_S:
+        return None
+    wait_s: float = FIRST_WAIT_S * 2**retry
+    return max(asked_s, wait_s * (1 + JITTER * means.random()))
+
+
+class _Attempt:
+    """One request: passes on what is said and keeps count of it."""
+
+    def __init__(self, model: Model, prompt: Prompt) -> None:
+        self.model = model
+        self.prompt = prompt
+        self.finish_reason = ""
+        self.has_output = False
+        self._reported: Usage | None = None
+        self._parts: list[str] = []
+
+    def take(self, output: Output) -> TypeGuard[Said]:
+        """Count an output; tell whether it is to be passed on. Runs for each token."""
+        if isinstance(output, Text | Reasoning):
+            self.has_output = self.has_output or bool(output.text)
+            self._parts.append(output.text)
+            return bool(output.text)
+        match output:
+            case ToolFragment():
+                self.has_output = True
+                self._parts.append(output.arguments)
+            case Finish(reason):
+                self.finish_reason = reason
+                return False
+            case Usage():
+                self._reported = output
+                return False
+        return True
+
+    def check_end(self) -> None:
+        """A stop is not an end, whichever provider forgot to say so."""
+        if not self.finish_reason:
+            raise ProviderInterrupted("the stream stopped before its end", code="truncated")
+
+    def usage(self) -> Usage:
+        """What the provider reported, else our estimate, marked as such."""
+        if self._reported is not None:
+            return self._reported
+        asked = "".join(str(message.get("content") or "") for message in self.prompt.messages)
+        said = estimate_tokens("".join(self._parts))
+        return Usage(estimate_tokens(asked), said, measured=False)

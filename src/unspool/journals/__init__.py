@@ -1,0 +1,151 @@
+"""
+Plug point: where runs are written down.
+
+To add one: a module here with `plug`, a callable taking a URL and a `Tuning` and
+returning an open `Journal`, and nothing else. `tests/test_journals.py` finds it and
+runs the whole contract against it.
+
+The journal is the truth. Its bell (`wait`) only tells readers to look again: losing
+a ring costs latency, never an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from .. import plugs
+from ..events import Draft, Event
+from ..runs import RunSpec, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a journal works; see `settings.Settings` for the meaning of each."""
+
+    commit_window_s: float = 0.002
+    synchronous: str = "NORMAL"
+    max_run_bytes: int = 64 * 1024 * 1024
+    clock: Callable[[], float] = time
+    """Unix time in seconds, for the time of events. Order never depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a journal knows of a run without reading its events."""
+
+    run_id: str
+    flow: str
+    model: str
+    dialect: str
+    digest: str
+    status: Status
+    seq: int
+    """The last committed event."""
+    epoch: int
+    created_ms: int
+    ended_ms: int | None
+
+
+class Pen(Protocol):
+    """The right to write one run. Whoever claims the run next makes this pen stale."""
+
+    run_id: str
+    epoch: int
+
+    def append(self, *drafts: Draft) -> None:
+        """
+        Add events at the end, in this order.
+
+        They are accepted at once and committed soon, together with those of other runs;
+        nobody sees them before. What is accepted in one call is committed all or none.
+
+        Raises:
+            StaleEpoch: Somebody with a higher epoch has claimed the run.
+            JournalError: The journal cannot write now; nothing was accepted.
+        """
+
+    @property
+    def is_behind(self) -> bool:
+        """True when so much waits for its commit that a writer should call `commit`."""
+
+    async def commit(self) -> None:
+        """
+        Return when everything accepted so far is durable.
+
+        Raises:
+            StaleEpoch: It never will be; somebody else owns the run.
+        """
+
+    async def end(self, ending: Draft) -> None:
+        """
+        Add the last event; it and the end of the run are one commit.
+
+        Where the journal cannot write, drafts that nobody has seen give way to the
+        ending, which is written as soon as it can be.
+        """
+
+
+class Journal(Protocol):
+    async def create(self, spec: RunSpec) -> Pen:
+        """
+        Write a new run and its `run.started` down, durably, and hold its first pen.
+
+        Raises:
+            JournalError: The journal cannot write now; there is no such run.
+        """
+
+    async def claim(self, run_id: str) -> Pen:
+        """
+        Become the only writer of a run that has not ended: raise its epoch.
+
+        Raises:
+            UnknownRun: There is no such run, or it has ended.
+        """
+
+    async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
+        """Return committed events with `seq > after`, in order. Empty means none yet."""
+
+    def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
+        """
+        Return, when awaited, when there may be something after `after`, or on time-out.
+
+        May return early for no reason. Callers read again; they never trust it.
+        """
+
+    async def head(self, run_id: str) -> Head:
+        """
+        Raises:
+            UnknownRun: There is no such run.
+        """
+
+    async def heads(
+        self, *, before: str = "", limit: int = 50, status: str = "", flow: str = ""
+    ) -> list[Head]:
+        """Return runs, newest first; `before` is the id of the last one of the page before."""
+
+    async def unended(self) -> list[str]:
+        """Return the ids of all runs without an ending, oldest first."""
+
+    async def aclose(self) -> None:
+        """Commit what is accepted and let go of the store."""
+
+
+def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
+    """
+    `sqlite:///runs.db` opens `unspool.journals.sqlite`.
+
+    Raises:
+        SetupError: It cannot be opened; the message says why.
+    """
+    journal: Journal = plugs.load("journals", urlsplit(url).scheme)(url, tuning or Tuning())
+    return journal
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a journal in the file at `path`."""
+    return f"sqlite:///{path.absolute()}"

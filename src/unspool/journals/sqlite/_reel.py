@@ -1,0 +1,138 @@
+"""One run that has not ended, as far as it is in memory: what is not yet in a page."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from .. import Head
+
+PAGE_BYTES = 256 * 1024
+"""
+A run's events move from segments to a page when there are so many bytes of them. So memory and
+recovery cost of a run are bounded however long it is, and its ending is never a large write.
+"""
+
+BACKLOG_BYTES = 256 * 1024
+"""So much may wait for its commit before a writer is asked to wait too."""
+
+
+class Reel:
+    """
+    Events `base` … of a run as encoded lines, committed up to `visible`.
+
+    Bytes, not objects: the garbage collector does not look at them, and the native
+    dialect sends them as they are.
+    """
+
+    __slots__ = (
+        "base",
+        "committed_bytes",
+        "ending",
+        "epoch",
+        "first_segment",
+        "head",
+        "is_new",
+        "lines",
+        "no",
+        "paged_bytes",
+        "seq",
+        "total_bytes",
+        "visible",
+        "waiters",
+    )
+
+    def __init__(self, no: int, head: Head, *, is_new: bool = False) -> None:
+        self.no = no
+        self.head = head
+        self.epoch = head.epoch
+        self.is_new = is_new
+        self.base = 1
+        self.seq = 0  # the last event accepted
+        self.visible = 0  # the last event committed
+        self.lines: list[bytes] = []
+        self.total_bytes = 0
+        self.committed_bytes = 0
+        self.paged_bytes = 0
+        self.first_segment: int | None = None
+        self.ending: tuple[str, int] | None = None  # status, Unix ms
+        self.waiters: dict[asyncio.Future[None], float] = {}  # and until when they wait
+
+    @property
+    def is_behind(self) -> bool:
+        return self.total_bytes - self.committed_bytes > BACKLOG_BYTES
+
+    def forget_unseen(self) -> None:
+        """Drop what nobody has seen, for a new owner or an ending that has to fit."""
+        del self.lines[self.visible + 1 - self.base :]
+        self.seq = self.visible
+        self.total_bytes = self.committed_bytes
+
+    def load(self, lines: list[bytes]) -> None:
+        """Take in committed lines from the file."""
+        self.lines += lines
+        self.seq = self.visible = self.seq + len(lines)
+        self.committed_bytes += sum(map(len, lines))
+        self.total_bytes = self.committed_bytes
+
+    def load_page(self, lines: list[bytes]) -> None:
+        """Take note of lines that are in a page; they stay there."""
+        self.load(lines)
+        self.lines.clear()
+        self.base = self.seq + 1
+        self.paged_bytes = self.total_bytes
+
+    def ring(self) -> None:
+        if self.waiters:
+            waiters, self.waiters = self.waiters, {}
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+
+class Strip(msgspec.Struct, gc=False):
+    """What one commit does for one run."""
+
+    reel: Reel
+    upto: int
+    """The last event it commits."""
+    total_bytes: int
+    """Of the whole run, up to there."""
+    record: bytes = b""
+    """New events for the segment."""
+    page: bytes = b""
+    """Events from the reel's base on that leave the segments for good."""
+    paged_upto: int = 0
+
+
+def cut(reel: Reel) -> Strip:
+    """Cut what the next commit takes from a reel."""
+    lines, visible, base = reel.lines, reel.visible, reel.base
+    if reel.ending is not None:
+        page = b"\n".join(lines)
+        return Strip(reel, reel.seq, reel.total_bytes, page=page, paged_upto=reel.seq)
+    known = visible + 1 - base
+    body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
+    record = b"%d %d %d %d\n%b\n" % (reel.no, reel.epoch, visible + 1, len(body), body)
+    strip = Strip(reel, reel.seq, reel.total_bytes, record)
+    if reel.committed_bytes - reel.paged_bytes > PAGE_BYTES:
+        strip.page = b"\n".join(lines[:known])
+        strip.paged_upto = visible
+    return strip
+
+
+def settle(strip: Strip, segment: int) -> None:
+    """Make what was committed visible and let go of what is in a page now."""
+    reel = strip.reel
+    reel.is_new = False
+    reel.visible = strip.upto
+    if strip.paged_upto:
+        reel.first_segment = segment
+        reel.paged_bytes = strip.total_bytes if reel.ending else reel.committed_bytes
+        del reel.lines[: strip.paged_upto + 1 - reel.base]
+        reel.base = strip.paged_upto + 1
+    elif reel.first_segment is None:
+        reel.first_segment = segment
+    reel.committed_bytes = strip.total_bytes
+    reel.ring()

@@ -1,0 +1,94 @@
+"""
+The tables of a journal file, and how the file is opened.
+
+`runs` has a row for each run. Events of runs that go on are in `segments`, one row
+for each commit with the new events of all runs, appended and never sought by run:
+that is what makes a commit cheap. Events of ended runs are in `pages`, one row for a
+run, or several where it is long; then their segments are deleted.
+
+`fence` counts the claims of runs that went on, so that a commit need not look at the epoch
+of each run: as long as nobody has claimed anything, all epochs are as they were.
+
+A record in a segment is a line `run epoch first-seq bytes` and so many bytes of
+events, one JSON document a line. `crc` is CRC-32 of `data`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from ...errors import JournalError, SetupError
+
+VERSION = 1
+
+_SCHEMA = """
+create table runs (
+    no integer primary key, id text not null unique, flow text not null, model text not null,
+    dialect text not null, digest text not null, epoch integer not null, status text not null,
+    seq integer not null, created_ms integer not null, ended_ms integer
+);
+create index runs_unended on runs (no) where ended_ms is null;
+create table fence (claims integer not null);
+insert into fence values (0);
+create table segments (id integer primary key, crc integer not null, data blob not null);
+create table pages (
+    run integer not null, first integer not null, crc integer not null, data blob not null,
+    primary key (run, first)
+);
+"""
+
+
+def connect(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
+    """Open one more connection to the file; statements outside a transaction commit alone."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    db.execute(f"pragma synchronous={synchronous}")
+    db.execute("pragma foreign_keys=off")
+    # Checkpoints are made by a thread of their own: copying pages back into the file
+    # in the middle of a commit was seen to hold up every stream for 70 ms.
+    db.execute("pragma wal_autocheckpoint=0")
+    return db
+
+
+def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
+    """
+    Open the journal file, making it if it is new.
+
+    Raises:
+        SetupError: One sentence that says what to mend.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = connect(path, synchronous=synchronous)
+        db.execute("pragma busy_timeout=5000")
+        db.execute("pragma journal_mode=wal")
+        (version,) = db.execute("pragma user_version").fetchone()
+        if version == 0:
+            db.execute("begin immediate")
+            # Another process may have been quicker by a moment.
+            (version,) = db.execute("pragma user_version").fetchone()
+            if version == 0:
+                for statement in _SCHEMA.strip().split(";\n"):
+                    db.execute(statement)
+                db.execute(f"pragma user_version={VERSION}")
+            db.execute("commit")
+        # A commit on the event loop must not sleep; it is tried again later instead.
+        db.execute("pragma busy_timeout=0")
+    except (OSError, sqlite3.Error) as error:
+        raise SetupError(
+            f"The journal {path} cannot be opened: {error}. Make its directory writable and "
+            "give it space, or choose another with --data-dir."
+        ) from error
+    if version > VERSION:
+        raise SetupError(
+            f"The journal {path} was written by a newer unspool (format {version}, this one "
+            f"knows {VERSION}). Install the newer unspool, or choose another --data-dir."
+        )
+    return db
+
+
+def damaged(path: Path, what: str) -> JournalError:
+    return JournalError(
+        f"The journal {path} is damaged: {what}. Restore it from a backup; runs beside the "
+        "damage can still be read."
+    )

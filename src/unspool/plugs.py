@@ -1,0 +1,45 @@
+"""
+Finding plugs by name.
+
+A plug's name is its module's name: `anthropic` is `unspool/providers/anthropic.py`.
+There is no list to keep; adding the file is the registration. A module whose name
+starts with an underscore is a room of the house, not a plug. A package outside
+unspool offers the same thing through the entry point group `unspool.providers`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from .errors import UnknownPlug
+
+Kind = Literal["journals", "providers", "flows", "dialects", "api"]
+
+
+@cache
+def names(kind: Kind) -> list[str]:
+    """Return the names of all plugs of a kind, ours and other packages', sorted."""
+    package = importlib.import_module(f"{__package__}.{kind}")
+    ours = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
+    theirs = {point.name for point in entry_points(group=f"unspool.{kind}")}
+    return sorted(ours | theirs)
+
+
+@cache
+def load(kind: Kind, name: str) -> Any:
+    """
+    Return the `plug` object of the module called `name`.
+
+    Raises:
+        UnknownPlug: There is none; the message lists those there are.
+    """
+    for point in entry_points(group=f"unspool.{kind}", name=name):
+        return point.load()
+    known = names(kind)
+    if name not in known:
+        raise UnknownPlug(kind.removesuffix("s"), name, known)
+    return importlib.import_module(f"{__package__}.{kind}.{name}").plug

@@ -1,0 +1,150 @@
+"""
+How far a run is and how fast it goes, as a fold of its events.
+
+Pure: time is the log's own `at_ms`, so the same log tells every viewer the same
+speed, today or in a year. Nothing here is ever written to a log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from .events import Event
+
+WINDOW_S: Final = 5.0
+"""What "now" means for a speed: long enough for a steady number, short enough to show a stall."""
+
+_FIRST_WIDE: Final = "\u2e80"
+"""From here up Unicode is CJK, kana, hangul, full-width forms and emoji."""
+
+_PARTS: Final = 12
+"""A wide character is 8/12 of a token, any other 3/12: whole numbers add up without drift."""
+
+
+def _twelfths(text: str) -> int:
+    if text.isascii():
+        return 3 * len(text)
+    wide = sum(1 for character in text if character >= _FIRST_WIDE)
+    return 8 * wide + 3 * (len(text) - wide)
+
+
+def _tokens(twelfths: int) -> int:
+    return -(-twelfths // _PARTS)
+
+
+def estimate_tokens(text: str) -> int:
+    """
+    Return about how many tokens `text` is: 1.5 Chinese characters or 4 others make one.
+
+    Rounded up, so that no text but the empty one is free. Models differ by a third
+    either way; whoever shows this number says that it is estimated.
+    """
+    return _tokens(_twelfths(text))
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a progress bar needs to know, after some prefix of a run's events."""
+
+    chars: int = 0
+    """Characters of answer text as it stands; text that was taken back is not counted."""
+    message: str = ""
+    """What people were last told."""
+    current: float | None = None
+    total: float | None = None
+    left_s: float | None = None
+    """Guess of the time left, in seconds, made when `current` was last told."""
+
+    _started_ms: int | None = None
+    _last_ms: int = 0
+    _first_output_ms: int | None = None
+    _written: int = 0
+    _recent: deque[tuple[int, int]] = field(default_factory=deque)
+    """Time and twelfths of each output within the window."""
+    _recent_sum: int = 0
+    _step_chars: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event. Every output enters and leaves the window once."""
+        # A clock that was set back must not make a speed negative.
+        self._last_ms = max(self._last_ms, event.at_ms)
+        if self._started_ms is None:
+            self._started_ms = self._last_ms
+        match event.type:
+            case "text.delta":
+                self._text(event.data["step"], event.data["text"])
+            case "reasoning.delta":
+                self._output(event.data["text"])
+            case "tool.delta":
+                self._output(event.data.get("arguments") or "")
+            case "step.rewound":
+                self.chars -= self._step_chars.pop(event.data["step"], 0)
+            case "progress.made":
+                self._told(event)
+            case _:
+                pass
+        self._forget()
+
+    @property
+    def tokens(self) -> int:
+        """
+        Estimated tokens written so far: answers, reasoning and tool arguments.
+
+        Never goes down: text that was taken back was written all the same.
+        """
+        return _tokens(self._written)
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Speed over the last `WINDOW_S` of the log; 0.0 until two moments can be compared."""
+        if self._first_output_ms is None:
+            return 0.0
+        span_ms = min(self._last_ms - self._first_output_ms, int(WINDOW_S * 1000))
+        return self._recent_sum / _PARTS / (span_ms / 1000) if span_ms else 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """From the first event to the last one."""
+        return 0.0 if self._started_ms is None else (self._last_ms - self._started_ms) / 1000
+
+    @property
+    def percent(self) -> float | None:
+        """0.0 to 100.0, or None where nobody said how much there is to do."""
+        if self.current is None or not self.total or self.total < 0:
+            return None
+        return min(100.0, max(0.0, 100.0 * self.current / self.total))
+
+    def _text(self, step: str, text: str) -> None:
+        self.chars += len(text)
+        self._step_chars[step] = self._step_chars.get(step, 0) + len(text)
+        self._output(text)
+
+    def _output(self, text: str) -> None:
+        size = _twelfths(text)
+        self._written += size
+        if self._first_output_ms is None:
+            # How long the first output took to write is unknown: it opens the
+            # stretch that is measured and is not part of it.
+            self._first_output_ms = self._last_ms
+        elif self._last_ms > self._first_output_ms:
+            self._recent.append((self._last_ms, size))
+            self._recent_sum += size
+
+    def _forget(self) -> None:
+        edge_ms = self._last_ms - int(WINDOW_S * 1000)
+        while self._recent and self._recent[0][0] <= edge_ms:
+            self._recent_sum -= self._recent.popleft()[1]
+
+    def _told(self, event: Event) -> None:
+        self.message = event.data.get("message", "")
+        # A message without numbers says nothing about how far we are,
+        # so the numbers told before it still hold.
+        if event.data.get("current") is not None:
+            self.current = event.data["current"]
+        if event.data.get("total") is not None:
+            self.total = event.data["total"]
+        if self.current and self.total and event.data.get("current") is not None:
+            rest = max(0.0, self.total - self.current)
+            self.left_s = self.elapsed_s * rest / self.current

@@ -1,0 +1,149 @@
+"""
+Plug point: where text comes from.
+
+To add one: a module here with `plug`, an object with `stream`. It turns one
+vendor's bytes into `Output`s and one vendor's failures into `ProviderError`s.
+It does not retry, count, log, or know what a run is. `tests/test_providers.py`
+finds it and runs the contract against it.
+
+The contract: a stream that returns has yielded exactly one `Finish`, last but for a
+`Usage`. A provider whose bytes stop without a positive end signal raises instead:
+`ProviderUnavailable` when nothing had come, `ProviderInterrupted` when something had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from .. import plugs
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt may take; see `settings.Settings` for the meaning of each."""
+
+    connect_s: float = 5.0
+    first_event_s: float = 30.0
+    idle_s: float = 30.0
+    progress_s: float = 120.0
+    total_s: float | None = None
+    max_event_bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A deployment: which provider, where, under which name, within which limits."""
+
+    name: str
+    """What we call it."""
+    provider: str
+    upstream_name: str = ""
+    """What the provider calls it."""
+    base_url: str = ""
+    api_key: str = field(default="", repr=False)
+    limits: Limits = Limits()
+    is_free: bool = False
+    """True for models that cost nothing; otherwise a cost is unknown without a price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked."""
+
+    messages: tuple[Mapping[str, Any], ...]
+    """`{"role": "system" | "user" | "assistant", "content": …}`, oldest first."""
+    prefix: str = ""
+    """Text already written. A provider that can goes on from here."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of the vendor's API, passed through (`temperature`, `max_tokens`)."""
+
+    @classmethod
+    def of(cls, text: str, *, system: str = "", **params: Any) -> Prompt:
+        """A single question, with a system message if there is one to say."""
+        head = ({"role": "system", "content": system},) if system else ()
+        set_params = {name: value for name, value in params.items() if value is not None}
+        return cls(messages=(*head, {"role": "user", "content": text}), params=set_params)
+
+    @property
+    def question(self) -> str:
+        """The last thing a person said."""
+        asked = (m["content"] for m in reversed(self.messages) if m["role"] == "user")
+        return str(next(asked, ""))
+
+    @property
+    def system(self) -> str:
+        return "\n".join(str(m["content"]) for m in self.messages if m["role"] == "system")
+
+
+class Text(msgspec.Struct, frozen=True, gc=False):
+    """A delta of the answer."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True, gc=False):
+    """A delta of the model's thinking aloud; never part of the answer."""
+
+    text: str
+
+
+class ToolFragment(msgspec.Struct, frozen=True, gc=False):
+    """A delta of a tool call; `arguments` of one `index` are to be joined."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens as counted by the provider (`measured`) or by us; the last one counts."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    measured: bool = True
+
+
+class Finish(msgspec.Struct, frozen=True, gc=False):
+    """The provider said that the answer is whole. `reason`: stop, length, tool_calls …"""
+
+    reason: str
+
+
+class Skipped(msgspec.Struct, frozen=True, gc=False):
+    """Something in the stream was left out; `message` says what, for the log."""
+
+    message: str
+
+
+Delta = Text | Reasoning | ToolFragment
+Output = Delta | Usage | Finish | Skipped
+
+
+class Provider(Protocol):
+    def stream(
+        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
+    ) -> AsyncGenerator[Output]:
+        """
+        Ask `model` and yield what it says as it says it.
+
+        Closing the generator closes the connection to the provider.
+
+        Raises:
+            ProviderRefused: The same request will fail again.
+            ProviderUnavailable: Nothing came; trying again may help.
+            ProviderInterrupted: The stream broke after some output.
+        """
+
+
+def open_provider(name: str) -> Provider:
+    """`openai` is `unspool.providers.openai`."""
+    provider: Provider = plugs.load("providers", name)
+    return provider

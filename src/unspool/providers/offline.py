@@ -1,0 +1,107 @@
+"""
+The built-in model: no key, no network, the same words for the same question.
+
+It lets everything else be tried before a key is at hand, so it behaves like a model:
+it takes a moment to begin, comes in small deltas, can be cut by `max_tokens` and goes
+on from a prefix. What it says is composed in `_offline_text`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ProviderRefused
+from ..progress import estimate_tokens
+from . import Finish, Model, Output, Prompt, Text, Usage
+from ._offline_text import Dice, go_on, text_of
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_PIECE: Final = re.compile(r"\s*[\u0021-\u2e7f]+|\s*[^\u0021-\u2e7f\s]{1,4}|\s+")
+"""A word with the space before it, or up to four wide characters; together they are all text."""
+
+_TOKENS_PER_PIECE: Final = 1.5
+"""What a piece is on average, for the pace: two or three Chinese characters, one long word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """The model and its pace; without waiting at all when `tokens_per_s` is infinite."""
+
+    first_token_s: float = 0.12
+    """Long enough to see that something is awaited, short enough not to annoy."""
+    tokens_per_s: float = 40.0
+    """Above zero. 40 is the pace of a good hosted model, and faster than people read."""
+
+    async def stream(
+        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
+    ) -> AsyncGenerator[Output]:
+        """
+        Say what there is to say, from `prompt.prefix` on.
+
+        Raises:
+            ProviderRefused: `max_tokens` is not a whole number above zero.
+        """
+        rest = go_on(prompt.prefix, prompt.messages)
+        said = rest[: _room(rest, _max_tokens(prompt.params))]
+        dice = Dice(prompt.messages)
+        for number, piece in enumerate(_pieces(said, dice)):
+            await self._wait(number, dice)
+            yield Text(piece)
+        asked = "".join(text_of(message) for message in prompt.messages)
+        yield Usage(estimate_tokens(asked), estimate_tokens(said), measured=False)
+        yield Finish("stop" if len(said) == len(rest) else "length")
+
+    async def _wait(self, number: int, dice: Dice) -> None:
+        wait_s = self.first_token_s
+        if number:
+            # Between 0.6 and 1.4 of the mean: a metronome does not look like a model.
+            swing = 0.6 + 0.8 * dice.number(f"pace {number}", 101) / 100
+            wait_s = swing * _TOKENS_PER_PIECE / self.tokens_per_s
+        # sleep(0) would still give way to others; without a pace there is none.
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+
+def _max_tokens(params: Mapping[str, Any]) -> float:
+    value = params.get("max_tokens", params.get("max_completion_tokens"))
+    if value is None:
+        return math.inf
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ProviderRefused(
+            f"max_tokens must be a whole number above zero, not {value!r}",
+            code="invalid_request",
+            status=400,
+        )
+    return value
+
+
+def _room(text: str, tokens: float) -> int:
+    """Return how many characters of `text` fit into `tokens`."""
+    if estimate_tokens(text) <= tokens:
+        return len(text)
+    lengths = range(1, len(text) + 1)
+    return bisect_right(lengths, tokens, key=lambda length: estimate_tokens(text[:length]))
+
+
+def _pieces(text: str, dice: Dice) -> Iterator[str]:
+    """Cut `text` as a model would: joined again, the pieces are the text."""
+    for number, found in enumerate(_PIECE.finditer(text)):
+        piece = found[0]
+        if piece[-1] < "\u2e80":
+            yield piece
+            continue
+        # Chinese comes in pieces of one to four characters, most often two.
+        length = (1, 2, 2, 3, 4)[dice.number(f"piece {number}", 5)]
+        for start in range(0, len(piece), length):
+            yield piece[start : start + length]
+
+
+plug = Offline()

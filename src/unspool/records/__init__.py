@@ -1,0 +1,151 @@
+"""
+What is kept beside runs: one SQLite file, one module here per table.
+
+To add a table: a module here with a subclass of `Base` and its queries, plain async
+functions that take `Records` first; and a hand-written step in `migrations/versions`
+with the next number, which creates it. `tests/test_records.py` imports every module
+here and fails while the steps and the classes say different things.
+
+Columns of JSON are replaced, never changed in place: SQLAlchemy does not look inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from sqlalchemy import JSON, URL, MetaData, Table, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase
+
+from ..errors import SetupError
+from .migrations import BUSY_S, bring_up_to_date, explained
+
+
+class Base(DeclarativeBase):
+    """What all tables are made from."""
+
+    # Every constraint has a name, because a later step can only drop what it can name.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy's name
+
+
+class Records:
+    """
+    The open database. Make one with `await Records.open(...)`; end it with `aclose()`.
+
+    Attributes:
+        where: What people call it: the path of the file, or the URL without its password.
+    """
+
+    def __init__(self, engine: AsyncEngine, where: str) -> None:
+        self.where = where
+        self._engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @classmethod
+    async def open(cls, url_or_path: str | Path) -> Records:
+        """
+        Open the database, made first if there is none, with the tables of this version.
+
+        Args:
+            url_or_path: A file, whose folder is made too, or a SQLAlchemy URL.
+
+        Raises:
+            SetupError: It cannot be used; the message says what, why, and what to do.
+        """
+        url = _url_of(url_or_path)
+        where = url.database if url.get_backend_name() == "sqlite" else None
+        where = where or url.render_as_string()
+        await asyncio.to_thread(bring_up_to_date, url, where)
+        return cls(_engine_of(url), where)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """
+        A session for one piece of work. Nothing is kept without `await session.commit()`.
+
+        Raises:
+            SetupError: The disk is full, the file cannot be written, or the like.
+        """
+        try:
+            async with self._sessions() as session:
+                yield session
+        except DBAPIError as error:
+            setup_error = explained(error, self.where)
+            if setup_error is None:
+                raise
+            raise setup_error from error
+
+    async def aclose(self) -> None:
+        """Close every connection; may be called twice."""
+        await self._engine.dispose()
+
+
+def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert:
+    """Return an INSERT with `on_conflict_…`, which SQLite and PostgreSQL write alike."""
+    inserts = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    insert = inserts[session.get_bind().dialect.name]
+    return cast("sqlite.Insert", insert(cast("Table", table.__table__)))
+
+
+def _url_of(url_or_path: str | Path) -> URL:
+    """A path becomes a URL; a URL without a driver gets the one that can wait."""
+    if isinstance(url_or_path, Path) or "://" not in url_or_path:
+        # Absolute, so that a later change of the working folder does not change the file.
+        return URL.create("sqlite+aiosqlite", database=str(Path(url_or_path).absolute()))
+    try:
+        url = make_url(url_or_path)
+    except ArgumentError as error:
+        raise SetupError(
+            f"{url_or_path[:64]!r} is not the URL of a database; give a path, or `sqlite:///<path>`"
+        ) from error
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise SetupError("a database in memory forgets what it keeps; give the path of a file")
+        return url.set(drivername="sqlite+aiosqlite")
+    return url
+
+
+def _engine_of(url: URL) -> AsyncEngine:
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = create_async_engine(
+        url,
+        # Chinese stays readable in the file, and a lone surrogate is refused here.
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        # A transaction that writes takes the write lock at its beginning, where SQLite
+        # waits for it; a lock taken half-way fails at once.
+        connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_S} if sqlite else {},
+    )
+    if sqlite:
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    # Readers do not wait for a writer. With WAL, NORMAL survives the death of the
+    # process; a loss of power may take the last commits, never the file.
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,198 @@
+"""
+Behaviours: what people did, and when.
+
+A behaviour may name a product that we do not have, and a user of whom nothing else is
+known: shops export these files in any order. Rows come in through `save_behaviors` alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    CursorResult,
+    Dialect,
+    Index,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+    func,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from . import Base, Records, insert_into
+from .products import MAX_SKU_CHARS
+
+MAX_USER_CHARS = 128
+"""Longest user id; a UUID has 36 characters, hashed ones 64."""
+
+MAX_ACTION_CHARS = 64
+"""Longest name of an action; it is a word or two."""
+
+MAX_STAY_S = 366 * 24 * 3600
+"""Longest stay. More is a number in another unit."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with a zone, kept as Unix milliseconds: it sorts, and no driver can shift it."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MS
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MS
+
+
+class Behavior(Base):
+    __tablename__ = "behaviors"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    user_id: Mapped[str] = mapped_column(String(MAX_USER_CHARS))
+    sku: Mapped[str | None] = mapped_column(String(MAX_SKU_CHARS), default=None, index=True)
+    action: Mapped[str] = mapped_column(String(MAX_ACTION_CHARS))
+    """What was done, in the words of the file: `visit`, `favorite`, `share`, `加购` …"""
+    at: Mapped[datetime] = mapped_column(Moment)
+    """When, in UTC. A time that came without a zone is taken as UTC, so it reads as written."""
+    stay_s: Mapped[float | None] = mapped_column(default=None)
+    properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Everything else that the file said, under its own names."""
+    digest: Mapped[str] = mapped_column(String(32))
+    """Of all that was said; two rows that say the same are one."""
+
+    __table_args__ = (
+        Index(None, "user_id", "at"),
+        UniqueConstraint("digest"),
+    )
+
+
+async def behaviors_of(records: Records, user_id: str, *, limit: int) -> list[Behavior]:
+    """
+    Return what a user did, oldest first.
+
+    Of more than `limit` rows the latest are returned, still oldest first.
+    """
+    latest = (
+        select(Behavior)
+        .where(Behavior.user_id == user_id)
+        .order_by(Behavior.at.desc(), Behavior.id.desc())
+        .limit(max(0, limit))
+    )
+    async with records.session() as session:
+        return list(await session.scalars(latest))[::-1]
+
+
+async def count_behaviors(records: Records, user_id: str | None = None) -> int:
+    """Return how many behaviours there are, of one user or of all."""
+    counted = select(func.count()).select_from(Behavior)
+    if user_id is not None:
+        counted = counted.where(Behavior.user_id == user_id)
+    async with records.session() as session:
+        return await session.scalar(counted) or 0
+
+
+async def count_users(records: Records) -> int:
+    """Return how many different users did something."""
+    async with records.session() as session:
+        return await session.scalar(select(func.count(Behavior.user_id.distinct()))) or 0
+
+
+async def save_behaviors(
+    session: AsyncSession, rows: Sequence[Mapping[str, Any]]
+) -> tuple[int, int]:
+    """
+    Add behaviours that are not there yet. The caller commits.
+
+    Rows that say the same (user, SKU, action, time, stay and properties) are one row, in one
+    file and across files. So a file imported twice changes nothing; in return, two real
+    behaviours that a file does not tell apart, not even by their time, are counted once.
+
+    A row has at least `user_id`, `action` and `at`. Returns how many were added, and 0: a
+    behaviour is never changed.
+    """
+    values = [_complete(row) for row in rows]
+    if not values:
+        return 0, 0
+    adding = insert_into(session, Behavior).on_conflict_do_nothing(index_elements=["digest"])
+    result = await session.execute(adding, values)
+    return cast("CursorResult[Any]", result).rowcount, 0
+
+
+def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
+    given = row.get("properties", {})
+    properties = {name: value for name, value in given.items() if value != ""}
+    sku, stay_s = row.get("sku") or None, row.get("stay_s")
+    at_ms = (row["at"] - _EPOCH) // _MS
+    said = [row["user_id"], sku, row["action"], at_ms, stay_s, properties]
+    canon = msgspec.json.encode(said, order="deterministic")
+    return {
+        "user_id": row["user_id"],
+        "sku": sku,
+        "action": row["action"],
+        "at": row["at"],
+        "stay_s": stay_s,
+        "properties": properties,
+        # 128 bits: that two of 2**40 rows meet by chance is less likely than a broken disk.
+        "digest": hashlib.blake2b(canon, digest_size=16).hexdigest(),
+    }
+
+
+# Cells as they stand in the files of shops
+
+_DAY_AND_TIME = re.compile(
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
+    r"(?:[T ]*(\d{1,2})[:时](\d{1,2})分?(?:[:]?(\d{1,2})秒?(?:[.,](\d{1,6})\d*)?)?)?"
+)
+_UNIX_S = re.compile(r"\d{9,10}(?:\.\d+)?")
+_UNIX_MS = re.compile(r"\d{13}")
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)")
+_YEARS = range(1970, 2201)
+
+
+def read_moment(cell: str) -> datetime:
+    """
+    Read ISO 8601, `2025-11-24 09:50:50`, `2025/11/24 9:50`, Unix seconds or milliseconds.
+
+    A time without a zone is taken as UTC.
+
+    Raises:
+        ValueError: It is none of these, or lies outside the years 1970 to 2200.
+    """
+    text = unicodedata.normalize("NFKC", cell).strip()
+    try:
+        moment = _moment(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("is not a time such as 2025-11-24 09:50:50") from error
+    if moment.year not in _YEARS:
+        raise ValueError("lies outside the years 1970 to 2200")
+    return moment
+
+
+def _moment(text: str) -> datetime:
+    if _UNIX_S.fullmatch(text):
+        # Not float(): its microseconds would differ between machines' roundings.
+        seconds, _, part = text.partition(".")
+        return _EPOCH + timedelta(seconds=int(seconds), microseconds=int(part[:6].ljust(6, "0")))
+    if _UNIX_MS.fullmatch(text):
+        return _EPOCH + int(text) * _MS
+    if found := _DAY_AND_TIME.fullmatch(text) or _COMPACT.fullmatch(text):
+        fields = [field or "0" for field in found.groups()]
+        part = fields[6].ljust(6, "0") if len(fields) > 6 else "0"
+        year, month, day, hour, minute, second = (int(field) for field in fields[:6])
+        return datetime(year, month, day, hour, minute, second, int(part), tzinfo=UTC)
+    return datetime.fromisoformat(text)

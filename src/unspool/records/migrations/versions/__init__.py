@@ -1,0 +1,1 @@
+"""The steps, oldest first; how to add one stands in the folder above."""

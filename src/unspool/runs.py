@@ -1,0 +1,175 @@
+"""
+Runs: what was asked for, and where it stands now.
+
+`Run` is a fold of events. It is fed every event once, in order, and only ever
+grows, so the state of 20,000 events costs 20,000 appends, not 20,000 copies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from .events import Event
+
+Status = Literal["queued", "running", "completed", "failed", "cancelled", "incomplete"]
+
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What was asked for. `dialect` is the contract it was asked in."""
+
+    flow: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+    """Name of a model; empty means the default one."""
+    dialect: str = "native"
+
+    @property
+    def digest(self) -> str:
+        """What makes two requests the same: flow, input and model, not the wire they came by."""
+        canon = msgspec.json.encode([self.flow, self.input, self.model], order="deterministic")
+        return hashlib.sha256(canon).hexdigest()
+
+
+@dataclass(slots=True)
+class Step:
+    """A named part of a flow and the text it has so far."""
+
+    name: str
+    parts: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    finished: bool = False
+    finish_reason: str | None = None
+    model: str | None = None
+    """Who wrote the text last: a model's name, or `template` for known text."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to one model, as the log tells it."""
+
+    step: str
+    number: int
+    model: str
+    strategy: str
+    started_ms: int
+    status: Literal["running", "finished", "failed"] = "running"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of a run after some prefix of its events."""
+
+    seq: int = 0
+    status: Status = "queued"
+    steps: dict[str, Step] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    items: list[Any] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    result: Any = None
+    error: dict[str, Any] | None = None
+    started_ms: int | None = None
+    first_token_ms: int | None = None
+    """When the first text was logged (Unix ms), not how long it took."""
+    ended_ms: int | None = None
+
+    @property
+    def text(self) -> str:
+        """All text of all steps, in the order in which the steps began."""
+        return "".join(part for step in self.steps.values() for part in step.parts)
+
+    @property
+    def is_ended(self) -> bool:
+        return self.status in ENDED
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event; `event.seq` must be the next number."""
+        # The journal refuses gaps when writing; we refuse them again when
+        # reading, so a torn read cannot become a wrong answer.
+        assert event.seq == self.seq + 1, (self.seq, event)
+        self.seq = event.seq
+        noun = event.type.partition(".")[0]
+        match noun:
+            case "text" | "reasoning" | "step":
+                self._step(event)
+            case "attempt":
+                self._attempt(event)
+            case "run":
+                self._run(event)
+            case _:
+                self._rest(event)
+
+    def _step(self, event: Event) -> None:
+        data = event.data
+        step = self.steps.get(data["step"]) or self.steps.setdefault(
+            data["step"], Step(data["step"])
+        )
+        match event.type:
+            case "text.delta":
+                step.parts.append(data["text"])
+                if self.first_token_ms is None:
+                    self.first_token_ms = event.at_ms
+            case "reasoning.delta":
+                step.reasoning.append(data["text"])
+            case "step.rewound":
+                step.parts.clear()
+            case "step.finished":
+                step.finished = True
+                step.finish_reason = data.get("finish_reason")
+                step.model = data.get("model")
+            case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
+                pass
+
+    def _attempt(self, event: Event) -> None:
+        data = event.data
+        if event.type == "attempt.started":
+            facts = data["step"], data["number"], data["model"], data["strategy"]
+            self.attempts.append(Attempt(*facts, started_ms=event.at_ms))
+            return
+        attempt = next(a for a in reversed(self.attempts) if a.number == data["number"])
+        attempt.status = "finished" if event.type == "attempt.finished" else "failed"
+        attempt.facts = {k: v for k, v in data.items() if k not in {"step", "number"}}
+
+    def _run(self, event: Event) -> None:
+        if event.type == "run.started":
+            self.status = "running"
+            self.started_ms = event.at_ms
+            return
+        self.ended_ms = event.at_ms
+        self.status = event.type.partition(".")[2]  # type: ignore[assignment]
+        if event.data:
+            self.error = dict(event.data)
+
+    def _rest(self, event: Event) -> None:
+        match event.type:
+            case "note.taken":
+                self.notes[event.data["name"]] = event.data["value"]
+            case "item.found":
+                self.items.append(event.data)
+            case "warning.raised":
+                self.warnings.append(event.data["message"])
+            case "result.set":
+                self.result = event.data["value"]
+            case _:
+                pass
+
+
+def fold(events: Iterable[Event], start: Run | None = None) -> Run:
+    """Return the state after `events`, from the beginning or from `start` (which is changed)."""
+    run = start or Run()
+    for event in events:
+        run.apply(event)
+    return run

@@ -1,0 +1,154 @@
+"""
+uvicorn, with the three limits that it does not have.
+
+A request head must come within a time and a size, and a stream may be dropped
+without waiting for a reader that takes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .errors import SetupError
+from .settings import Settings
+from .streaming import ABORT
+
+
+class BoundedConfig(uvicorn.Config):
+    """uvicorn's configuration and ours, which it hands to every connection."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",  # see `_Server`
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+        self.settings = settings
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    config: BoundedConfig
+    _head_bytes = 0
+    _in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        settings = self.config.settings
+        self._max_head_bytes = settings.max_header_bytes + settings.max_target_bytes
+        # Only for the first head: later ones are under uvicorn's keep-alive time-out.
+        self._head_timer = self.loop.call_later(settings.request_head_s, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # What completes a head may hold a body too: only a head that goes on is measured.
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > self._max_head_bytes:
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self._in_head = True
+        super().on_response_complete()
+
+    def _end_head(self) -> None:
+        self._in_head, self._head_bytes = False, 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse_head(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+            b"content-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """
+    Return a listening socket.
+
+    Raises:
+        SetupError: The port is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((settings.host, settings.port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise SetupError(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what "
+            "uses the port, or choose another with --port (0 picks a free one)."
+        ) from error
+    sock.setblocking(False)
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """
+    uvicorn, with the application opened around it instead of in a task of its own.
+
+    So an error while opening comes out as itself, where uvicorn would log its traceback.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, on_ready: Callable[[], None]) -> None:
+        super().__init__(BoundedConfig(app, settings))
+        self._app = app
+        self._on_ready = on_ready
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with AsyncExitStack() as stack:
+            # Before the signals are taken: opening can still be interrupted.
+            await stack.enter_async_context(self._app.router.lifespan_context(self._app))
+            self._on_ready()
+            # A signal is sent on when `capture_signals` ends, and SIGTERM then ends the
+            # process: everything must be closed by then.
+            with self.capture_signals():
+                await self._serve(sockets)
+                await stack.aclose()
+
+
+def serve(
+    app: FastAPI,
+    sock: socket.socket,
+    settings: Settings,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Serve until a signal; `on_ready` is called once the application is open.
+
+    Raises:
+        SetupError: What the application needs cannot be opened.
+        KeyboardInterrupt: After an orderly end by Ctrl-C.
+    """
+    _Server(app, settings, on_ready).run(sockets=[sock])

@@ -1,0 +1,148 @@
+"""
+Every knob and every limit, read once, frozen.
+
+To add one: a field with its unit last in the name and, below it, what it means and
+why that number. It can then be set in the environment or in `.env` as
+`UNSPOOL_<NAME>`; `tests/test_house.py` asks for it in docs/settings.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="UNSPOOL_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+    # Where things are
+
+    data_dir: Path = Path(".data")
+    """One directory holds all that is kept: `journal.db` (runs) and `records.db` (the rest)."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Others than loopback need `--allow-open`: there are no keys yet."""
+
+    port: int = Field(8000, ge=0, le=65535)
+    """8000, because the printed examples of existing clients use it. 0 picks a free one."""
+
+    allowed_hosts: str = ""
+    """
+    Names, separated by commas, that a request may give as its `Host` besides those of loopback.
+    A page on another site cannot then drive a local server through a name of its own (DNS
+    rebinding). `*` allows every name.
+    """
+
+    sample_data: bool = True
+    """Put sample products and behaviours into an empty database at the first start."""
+
+    # The model from the environment: the names that existing installations use
+
+    llm_api_key: SecretStr | None = Field(None, validation_alias="LLM_API_KEY")
+    """Key of the model. Without a key nothing is sent anywhere: the built-in model answers."""
+
+    llm_base_url: str = Field("", validation_alias="LLM_BASE_URL")
+    """A full `…/chat/completions` address or the `/v1` root before it; both forms work."""
+
+    llm_model: str = Field("", validation_alias="LLM_MODEL")
+    """Name of the model at that address."""
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    """Used where neither `LLM_API_KEY` nor `LLM_BASE_URL` is set; so are the next three."""
+
+    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
+    """Empty: OpenAI's own address."""
+
+    openai_api_url: str = Field("", validation_alias="OPENAI_API_URL")
+    """Another common name of `OPENAI_BASE_URL`."""
+
+    openai_model: str = Field("", validation_alias="OPENAI_MODEL")
+    """Name of the model at OpenAI's address."""
+
+    # Limits of one request to a model
+
+    connect_s: float = Field(5.0, gt=0)
+    """To open a connection. A provider that is up answers in well under one second."""
+
+    first_event_s: float = Field(30.0, gt=0)
+    """From the request to the first event; long prompts are read for ten seconds and more."""
+
+    idle_s: float = Field(30.0, gt=0)
+    """Without a single byte. Providers send keep-alives every 15 s or oftener."""
+
+    progress_s: float = Field(120.0, gt=0)
+    """With bytes but without output: a stream of keep-alives alone must end some time."""
+
+    total_s: float | None = Field(None, gt=0)
+    """For the whole answer. None, because a total limit kills healthy long streams."""
+
+    max_event_bytes: int = Field(4 * MIB, gt=0)
+    """Largest single event of a provider. Tool arguments of 1.6 MiB have been seen."""
+
+    retries: int = Field(3, ge=0, le=10)
+    """Requests sent again after the first, before any output; waits of 0.5, 1 and 2 s."""
+
+    say_chars_per_s: float = Field(200.0, gt=0)
+    """Pace of text that needs no model (templates): as readable as a quick model."""
+
+    # The journal
+
+    commit_window_ms: float = Field(2.0, ge=0, le=1000)
+    """
+    Longest wait of an event for company before a commit. A quiet journal commits at once;
+    at 2 ms a busy one shares a commit between all runs and no reader can tell.
+    """
+
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    """
+    NORMAL survives the death of the process (`kill -9`); a loss of power may take the last
+    commits. FULL waits for the disk at each commit and survives that too.
+    """
+
+    max_run_bytes: int = Field(64 * MIB, gt=0)
+    """Largest log of one run: a million tokens. More is a loop, not an answer."""
+
+    max_live_runs: int = Field(2000, gt=0)
+    """Runs going on at once; the next one is refused with 503 and `Retry-After`."""
+
+    # Viewers and requests
+
+    heartbeat_s: float = Field(15.0, gt=0)
+    """
+    Longest silence on an open stream. A quarter of nginx's `proxy_read_timeout` (60 s):
+    three beats may be lost.
+    """
+
+    stalled_viewer_s: float = Field(60.0, gt=0)
+    """A viewer that takes nothing for so long is disconnected; it may resume where it was."""
+
+    max_write_bytes: int = Field(64 * KIB, gt=0)
+    """Most bytes handed to one viewer's connection at once: what a slow one can cost us."""
+
+    max_tape_bytes: int = Field(1 * MIB, gt=0)
+    """Encoded frames kept for the viewers of one run; who is further behind reads the journal."""
+
+    max_body_bytes: int = Field(1 * MIB, gt=0)
+    """Largest request body (413). A prompt of a million characters is a mistake."""
+
+    max_target_bytes: int = Field(8 * KIB, gt=0)
+    """Longest request line (414): what proxies in front of us accept."""
+
+    max_header_bytes: int = Field(16 * KIB, gt=0)
+    """Largest request head (431)."""
+
+    request_head_s: float = Field(30.0, gt=0)
+    """To send the whole request head; a client that drips headers is cut off."""

@@ -1,0 +1,139 @@
+"""
+Server-Sent Events, both directions: bytes in, bytes out, no I/O.
+
+The same codec reads providers and writes to browsers.
+Source: the WHATWG HTML standard, chapter "Server-sent events".
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_EOL = re.compile(rb"\r\n|\r|\n")
+_BOM = b"\xef\xbb\xbf"
+
+HEARTBEAT = b": ping\n"
+"""A comment. No blank line: after an id, some clients dispatch an empty event on one."""
+
+
+class EventTooLong(ValueError):
+    """A sender goes on without ending its event; reading it whole would fill the memory."""
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One event on the wire."""
+
+    data: bytes
+    id: str | None = None
+    event: str | None = None
+
+    def encode(self) -> bytes:
+        """Return the bytes of the frame, blank line included; `data` may hold line ends."""
+        head = b""
+        if self.id is not None:
+            head += b"id: %s\n" % self.id.encode()
+        if self.event is not None:
+            head += b"event: %s\n" % self.event.encode()
+        # A line end inside the data would end the field, and text that follows it could
+        # forge a field of its own. The client joins the lines again with "\n".
+        lines = _EOL.split(self.data)
+        return head + b"".join(b"data: %s\n" % line for line in lines) + b"\n"
+
+
+class Decoder:
+    """
+    Feed it bytes cut anywhere; it returns the frames they complete.
+
+    Lines are found in bytes, so a character that is cut between two reads is whole
+    again before anybody decodes it.
+    """
+
+    def __init__(self, *, max_event_bytes: int = 4 * 1024 * 1024) -> None:
+        self._limit = max_event_bytes
+        self._line = bytearray()  # of the unfinished line: appending costs no copy of it
+        self._data: list[bytes] = []
+        self._size = 0
+        self._event: str | None = None
+        self._id: str | None = None
+        self._at_start = True
+        self._after_cr = False
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """
+        Raises:
+            EventTooLong: One event is larger than `max_event_bytes`.
+        """
+        if self._after_cr and chunk:
+            # "\r" ended a line already; this "\n" is the other half of "\r\n".
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = chunk.split(b"\n")
+        line = self._line
+        if not lines:
+            line += rest
+            self._check(len(line))
+            return []
+        if line:
+            lines[0] = bytes(line) + lines[0]
+            line.clear()
+        if rest:
+            line += rest
+            self._check(len(line))
+        frames: list[Frame] = []
+        for whole in lines:
+            self._take(whole, frames)
+        return frames
+
+    def flush(self) -> list[Frame]:
+        """
+        Return what the end of the stream completes.
+
+        The standard drops an event without its blank line; providers that forget the blank
+        line exist, and their last event says whether the answer is whole.
+        """
+        frames: list[Frame] = []
+        self._take(bytes(self._line), frames)
+        self._line.clear()
+        self._take(b"", frames)
+        return frames
+
+    def _take(self, line: bytes, frames: list[Frame]) -> None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BOM)
+        if not line:
+            # The standard: a block without data dispatches nothing, even when an id is
+            # set. Heartbeats depend on this.
+            if self._data:
+                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                frames.append(Frame(data, self._id, self._event))
+                self._data = []
+                self._size = 0
+            self._event = None
+        elif line.startswith(b"data:"):
+            value = line[6:] if line.startswith(b"data: ") else line[5:]
+            self._data.append(value)
+            self._size += len(value)
+            if self._size > self._limit:
+                self._check(self._size)
+        elif not line.startswith(b":"):
+            self._field(line)
+
+    def _field(self, line: bytes) -> None:
+        name, _, raw = line.partition(b":")
+        value = raw.removeprefix(b" ").decode("utf-8", "replace")
+        if name == b"event":
+            self._event = value or None
+        elif name == b"id" and "\0" not in value:
+            self._id = value
+        elif name == b"data":  # "data" without a colon is an empty line of data
+            self._data.append(b"")
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise EventTooLong(f"an event of more than {self._limit} bytes")
