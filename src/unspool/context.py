@@ -71,12 +71,14 @@ class RunContext:
         prompt = Prompt.of(text, system=system, **(params or {}))
         writing = _Writing(self._pen, state)
         saying = generate(prompt, models, self._means, attempts_before=self._attempts)
+        pen, parts = self._pen, state.parts
         async with aclosing(saying) as said:
             async for piece in said:
-                if isinstance(piece, Text):
-                    writing.take_text(piece.text)
-                    if self._pen.is_behind:
-                        await self._pen.commit()
+                if isinstance(piece, Text):  # the path of every token
+                    parts.append(piece.text)
+                    pen.append(Draft("text.delta", {"step": step, "text": piece.text}))
+                    if pen.is_behind:
+                        await pen.commit()
                     continue
                 if isinstance(piece, AttemptStarted):
                     self._attempts = piece.number
@@ -152,13 +154,6 @@ class _Writing:
         self.model = ""
         self.finish_reason = ""
 
-    def take_text(self, text: str) -> None:
-        """Runs for each token."""
-        state = self._state
-        state.parts.append(text)
-        state.model = self.model
-        self._pen.append(Draft("text.delta", {"step": state.name, "text": text}))
-
     def take(self, piece: Said | AttemptStarted | AttemptFailed | AttemptFinished) -> None:
         step = self._state.name
         match piece:
@@ -178,7 +173,7 @@ class _Writing:
         facts: dict[str, Any] = {"step": self._state.name, "number": piece.number}
         match piece:
             case AttemptStarted():
-                self.model = piece.model.name
+                self.model = self._state.model = piece.model.name
                 facts |= {"model": piece.model.name, "provider": piece.model.provider}
                 self._pen.append(Draft("attempt.started", {**facts, "strategy": piece.strategy}))
             case AttemptFailed():

@@ -108,7 +108,11 @@ async def generate(
                 provider = open_provider(model.provider)
                 async with aclosing(provider.stream(model, prompt, means.http)) as outputs:
                     async for output in outputs:
-                        if attempt.take(output):
+                        # The first branch is the path of every token.
+                        if isinstance(output, Text) and output.text:
+                            attempt.parts.append(output.text)
+                            yield output
+                        elif attempt.take(output):
                             yield output
                 attempt.check_end()
             except ProviderError as error:
@@ -147,27 +151,29 @@ class _Attempt:
         self.model = model
         self.prompt = prompt
         self.finish_reason = ""
-        self.has_output = False
         self._reported: Usage | None = None
-        self._parts: list[str] = []
+        self.parts: list[str] = []
 
     def take(self, output: Output) -> TypeGuard[Said]:
-        """Count an output; tell whether it is to be passed on. Runs for each token."""
-        if isinstance(output, Text | Reasoning):
-            self.has_output = self.has_output or bool(output.text)
-            self._parts.append(output.text)
-            return bool(output.text)
+        """Count an output; tell whether it is to be passed on."""
         match output:
+            case Text(text) | Reasoning(text):
+                self.parts.append(text)
+                return bool(text)
             case ToolFragment():
-                self.has_output = True
-                self._parts.append(output.arguments)
+                self.parts.append(output.arguments or " ")
+                return True
+            case Skipped():
+                return True
             case Finish(reason):
                 self.finish_reason = reason
-                return False
             case Usage():
                 self._reported = output
-                return False
-        return True
+        return False
+
+    @property
+    def has_output(self) -> bool:
+        return any(self.parts)
 
     def check_end(self) -> None:
         """A stop is not an end, whichever provider forgot to say so."""
@@ -179,5 +185,5 @@ class _Attempt:
         if self._reported is not None:
             return self._reported
         asked = "".join(str(message.get("content") or "") for message in self.prompt.messages)
-        said = estimate_tokens("".join(self._parts))
+        said = estimate_tokens("".join(self.parts))
         return Usage(estimate_tokens(asked), said, measured=False)

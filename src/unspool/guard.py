@@ -12,7 +12,6 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from .settings import Settings
-from .streaming import SEND
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,7 +43,6 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        scope.setdefault("extensions", {})[SEND] = {"send": send}
         limit = self._settings.max_body_bytes
         taken = 0
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -25,6 +26,7 @@ from .tapes import Tape, Tapes
 log = logging.getLogger(__name__)
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 HEADERS = {
@@ -38,8 +40,8 @@ HEADERS = {
 ABORT = "unspool.abort"
 """ASGI extension of our server: drop the connection without flushing what it holds."""
 
-SEND = "unspool.send"
-"""ASGI extension of ours: the server's own `send`, past the middlewares that wrap it."""
+WRITE = "unspool.write"
+"""ASGI extension of our server: write a piece of the body, past the middlewares around us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ class EventStream(Response):
         # Playing has a task of its own: it wakes for each commit, and waking this one
         # would go through the frames of every middleware around us.
         extensions = scope.get("extensions") or {}
-        playing = asyncio.create_task(self._play(extensions.get(SEND, {}).get("send", send)))
+        write = extensions.get(WRITE, {}).get("write") or partial(_send_body, send)
+        playing = asyncio.create_task(self._play(send, write))
         self._viewer.stop = playing.cancel
         self._viewing.enter(self._viewer)
         leaving = asyncio.create_task(self._until_gone(receive))
@@ -159,7 +162,7 @@ class EventStream(Response):
             pass
         self._viewer.stop()
 
-    async def _play(self, send: Send) -> None:
+    async def _play(self, send: Send, write: Write) -> None:
         self._viewer.sent_at = self._loop.time()
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
@@ -169,14 +172,15 @@ class EventStream(Response):
             tapes = self._viewing.tapes
             after += 1
             rest = await tapes.rest_of_event(run_id, self._tape.dialect, after, self._place.frame)
-            await self._send(send, rest)
+            if rest:
+                await self._write(write, rest)
         tape, journal = self._tape, self._viewing.journal
         while True:
             if tape is not self._tape or after + 1 < tape.base or after > tape.head:
                 tape = await self._tape_at(tape, after)
             data, after = tape.read(after, settings.max_write_bytes)
             if data:
-                await self._send(send, data)
+                await self._write(write, data)
             elif after < tape.head:
                 continue  # events that make no frame in this dialect
             elif tape.has_ended:
@@ -187,7 +191,7 @@ class EventStream(Response):
                 await tape.wind()
                 # The head moves by our doing or another viewer's of this tape.
                 if tape.head == head and self._is_quiet():
-                    await self._send(send, HEARTBEAT)
+                    await self._write(write, HEARTBEAT)
         await send({"type": "http.response.body", "body": tape.trailer, "more_body": False})
 
     async def _tape_at(self, tape: Tape, after: int) -> Tape:
@@ -205,12 +209,16 @@ class EventStream(Response):
         quiet_s = self._loop.time() - self._viewer.sent_at
         return quiet_s > 0.9 * self._viewing.settings.heartbeat_s
 
-    async def _send(self, send: Send, data: bytes) -> None:
+    async def _write(self, write: Write, data: bytes) -> None:
         viewer = self._viewer
         viewer.sent_at = self._loop.time()
         viewer.is_sending = True
-        await send({"type": "http.response.body", "body": data, "more_body": True})
+        await write(data)
         viewer.is_sending = False
+
+
+async def _send_body(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
 def _nothing() -> None:

@@ -36,6 +36,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # A traceback with local variables would show keys.
     pretty_exceptions_enable=False,
 )

@@ -97,7 +97,7 @@ class Server:
                     return
                 if answer.content_type != "text/event-stream":
                     self._read(answer.status, await answer.read())
-                    raise self._stranger(answer.status)
+                    raise self._odd(answer.status)
                 decoder = Decoder()
                 async for chunk in answer.content.iter_any():
                     yield decoder.feed(chunk)
@@ -113,7 +113,7 @@ class Server:
             async with self._http.post(self._at(path), json=body, timeout=timeout) as answer:
                 if answer.content_type != "text/event-stream":
                     self._read(answer.status, await answer.read())
-                    raise self._stranger(answer.status)
+                    raise self._odd(answer.status)
                 yield answer
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(error) from error
@@ -126,17 +126,22 @@ class Server:
         try:
             value = msgspec.json.decode(raw)
         except msgspec.DecodeError:
-            raise self._stranger(status) from None
+            raise self._odd(status) from None
         if status < 400:
             return value
         problem = value.get("error") if isinstance(value, dict) else None
         if not isinstance(problem, dict):
-            raise self._stranger(status)
+            raise self._odd(status)
         raise Refused(f"The server says: {problem.get('message') or problem.get('code')}", status)
 
-    def _stranger(self, status: int) -> Unreachable | Refused:
+    def _odd(self, status: int) -> Unreachable | Refused:
+        """What an answer means that is not in our words."""
         if status in {502, 503, 504}:
-            return Refused(f"The proxy at {self.url} answers {status}: no server behind it", status)
+            return Refused(
+                f"The proxy at {self.url} answers {status}: no server behind it.", status
+            )
+        if status >= 500:
+            return Refused(f"The server at {self.url} failed ({status}); its log says why.", status)
         return Unreachable(
             f"Something answers at {self.url} (HTTP {status}), but it is not Unspool. "
             "Name the server with --url or UNSPOOL_URL."

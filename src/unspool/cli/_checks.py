@@ -31,7 +31,8 @@ SPREAD_S: Final = 0.15
 
 ENOUGH_READS: Final = 5
 
-PROMPT: Final = "请介绍运动鞋的特点"
+PROMPT: Final = "hello"
+"""Answered in a second and a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,9 @@ def model(settings: Settings) -> Finding:
     found = model_from(settings)
     if found is not None:
         return Finding("ok", "model", f"{found.name} at {host_of(found)}, key present")
-    key = settings.llm_api_key or settings.openai_api_key
-    what = f"none set up (key {'present' if key else 'absent'}), the built-in one answers"
+    key = "present" if settings.llm_api_key or settings.openai_api_key else "absent"
+    url = "present" if settings.llm_base_url else "absent"
+    what = f"none set up (key {key}, address {url}), the built-in one answers"
     return Finding("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -43,9 +44,14 @@ def read_settings(**overrides: Any) -> Settings:
         ) from error
 
 
-def start_logging(default: str) -> bool:
+def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> None:
     """
-    Log to stderr from `UNSPOOL_LOG_LEVEL` on, else from `default`; True where the user set it.
+    Log to stderr from `UNSPOOL_LOG_LEVEL` on, else from `default`.
+
+    Args:
+        default: Name of a level.
+        hidden: Loggers and the highest level at which they are not told, unless the user
+            has set a level.
 
     Raises:
         SetupError: There is no such level.
@@ -61,12 +67,17 @@ def start_logging(default: str) -> bool:
     line.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
     )
+    if not asked and hidden:
+        line.addFilter(
+            lambda record: (
+                not any(
+                    record.name.startswith(name) and record.levelno <= level
+                    for name, level in hidden.items()
+                )
+            )
+        )
     # uvicorn has no handlers of its own here: its loggers hand on to the root as ours do.
-    logging.basicConfig(level=levels[asked or default], handlers=[line], force=True)
-    if not asked:
-        # Making a database is ten lines of its inner life at INFO.
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-    return bool(asked)
+    logging.basicConfig(level=levels[asked or default], handlers=[line])
 
 
 def host_of(model: Model) -> str:

@@ -11,15 +11,16 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final
 
+from ..events import Event
 from ..progress import Progress
 from ._api import Server
 from ._console import complain, say, stderr, write_json_line
 from ._exits import FAILED, FINE, INTERRUPTED, Refused, Unreachable
 from ._facts import STYLES, problem, summary
-from ._follow import follow
+from ._follow import Seen, follow
 from ._options import DEFAULT_URL
 from ._paper import Paper, open_paper
 from ._teller import Teller
@@ -55,8 +56,9 @@ class Watch:
     ) -> None:
         self._server = server
         self._run_id = run_id
-        self._from_start = after == 0
+        self._after = after
         self._seen = after
+        self._ending: Event | None = None
         self._seen_at = time.monotonic()
         self._as_json = as_json
         self._is_known = is_known
@@ -81,43 +83,46 @@ class Watch:
             if self._cancelling is not None:
                 self._cancelling.cancel()
                 await asyncio.wait([self._cancelling])
-            if self._following.cancelled():
-                say(f"The run goes on. Come back with: {self._way_back()}", to=stderr())
-                return INTERRUPTED
-            self._explained(self._following)
-            return await self._sum_up()
-
-    def _explained(self, following: asyncio.Task[None]) -> None:
+        if self._following.cancelled():
+            say(f"The run goes on. Come back with: {self._way_back()}", to=stderr())
+            return INTERRUPTED
         try:
-            following.result()
+            self._following.result()
         except Unreachable as error:
-            if self._seen or self._is_known:
-                raise Unreachable(
-                    f"{error} The run may go on; come back with: {self._way_back()}"
-                ) from error
+            if self._is_known or self._seen > self._after:
+                way = self._way_back()
+                raise Unreachable(f"{error} The run may go on; come back with: {way}") from error
             raise
+        return self._sum_up(await self._facts())
 
     def _way_back(self) -> str:
         return come_back(self._server, self._run_id, seen=self._seen)
 
     async def _follow(self, paper: Paper) -> None:
         teller = Teller(paper.write)
+        events = follow(
+            self._server,
+            self._run_id,
+            after=self._after,
+            is_known=self._is_known,
+            notice=paper.notice,
+        )
         try:
-            async for seen in follow(
-                self._server,
-                self._run_id,
-                after=self._seen,
-                is_known=self._is_known,
-                notice=paper.notice,
-            ):
-                self._seen, self._seen_at = seen.seq, time.monotonic()
-                if self._as_json:
-                    write_json_line(seen.line.decode("utf-8", "replace"))
-                if seen.event is not None:
-                    self._progress.apply(seen.event)
-                    teller.apply(seen.event)
+            async with aclosing(events):
+                async for seen in events:
+                    self._take(seen, teller)
         finally:
             teller.end()
+
+    def _take(self, seen: Seen, teller: Teller) -> None:
+        self._seen, self._seen_at = seen.seq, time.monotonic()
+        if self._as_json:
+            write_json_line(seen.line.decode("utf-8", "replace"))
+        if seen.event is not None:
+            self._progress.apply(seen.event)
+            teller.apply(seen.event)
+        if seen.is_last:
+            self._ending = seen.event
 
     def _press(self) -> None:
         self._presses += 1
@@ -153,13 +158,21 @@ class Watch:
         parts.append("Ctrl-C cancels" if self._is_known else "Ctrl-C leaves")
         return " · ".join(part for part in parts if part)
 
-    async def _sum_up(self) -> int:
-        run = await self._server.run(self._run_id)
-        for warning in run["warnings"][:MAX_WARNINGS]:
+    async def _facts(self) -> dict[str, Any]:
+        try:
+            return await self._server.run(self._run_id)
+        except (Unreachable, Refused):
+            if self._ending is None:
+                raise
+            # The log has told how it ended; only the numbers are missing.
+            return {"status": self._ending.type.partition(".")[2], "error": self._ending.data}
+
+    def _sum_up(self, run: dict[str, Any]) -> int:
+        for warning in run.get("warnings", [])[:MAX_WARNINGS]:
             say(f"warning: {warning}", style="yellow", to=stderr())
         if why := problem(run):
             complain(why)
-        seen = self._progress.tokens if self._from_start else None
+        seen = None if self._after else self._progress.tokens
         say(summary(run, seen), style=STYLES.get(run["status"], ""), to=stderr())
         if run["status"] == "completed":
             return FINE

@@ -28,9 +28,8 @@ def chat(
 ) -> None:
     """Ask the model once and write its answer as it comes. Needs no server."""
     settings = read_settings()
-    if not start_logging("WARNING"):
-        # Its error is told by the sentence at the end.
-        logging.getLogger("unspool.client").setLevel(logging.CRITICAL)
+    # The client's error is told by the sentence at the end.
+    start_logging("WARNING", hidden={"unspool.client": logging.ERROR})
     # aiohttp takes a quarter of a second, which `--help` does not wait for.
     from ..client import get_llm_client
 

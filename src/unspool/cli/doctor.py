@@ -17,7 +17,8 @@ from ._checks import Finding
 from ._console import say, stdout, write_json
 from ._exits import FAILED, FINE
 from ._options import DEFAULT_URL, DataDir, Json
-from ._setup import read_settings
+from ._setup import read_settings, start_logging
+from .serve import is_loopback
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -34,6 +35,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check this installation: data, model, server, stream, port."""
+    start_logging("ERROR")  # warnings are among the findings
     findings = asyncio.run(_examine(url, data_dir, as_json=as_json))
     if as_json:
         write_json([asdict(finding) for finding in findings])
@@ -83,7 +85,8 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Finding
 def _is_own(url: str, settings: Settings) -> bool:
     """Say whether the server that answered has the port that `unspool serve` would take."""
     try:
-        return urlsplit(url).port == settings.port
+        where = urlsplit(url if "://" in url else f"http://{url}")
+        return where.port == settings.port and is_loopback(where.hostname or "")
     except ValueError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,7 +42,8 @@ def serve(
     )
     if not allow_open:
         _refuse_open(settings.host)
-    start_logging("INFO")
+    # How a database is made is a dozen lines of its inner life.
+    start_logging("INFO", hidden={"alembic": logging.INFO})
     # FastAPI and SQLAlchemy take half a second, which no other command waits for.
     from ..app import create_app
     from ..server import listen

@@ -137,7 +137,7 @@ class Journal(Protocol):
 
 def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
     """
-    `sqlite:///runs.db` opens `unspool.journals.sqlite`.
+    `sqlite:///data/runs.db` opens `unspool.journals.sqlite`.
 
     Raises:
         SetupError: It cannot be opened; the message says why.
@@ -148,4 +148,4 @@ def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
 
 def sqlite_url(path: Path) -> str:
     """The URL of a journal in the file at `path`."""
-    return f"sqlite:///{path.absolute()}"
+    return f"sqlite://{path.absolute().as_posix()}"

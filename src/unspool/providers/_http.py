@@ -77,8 +77,10 @@ class Timer:
 
     def _look(self) -> None:
         name, at = min(self._deadlines().items(), key=lambda item: item[1])
-        if self._loop.time() < at:
-            self._handle = self._loop.call_at(at, self._look)
+        if (now := self._loop.time()) < at:
+            # What comes until then starts a limit of its own, which may end before `at`.
+            soon = now + min(self._limits.idle_s, self._limits.progress_s)
+            self._handle = self._loop.call_at(min(at, soon), self._look)
             return
         self.broken = name
         assert self._response is not None

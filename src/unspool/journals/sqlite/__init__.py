@@ -35,6 +35,13 @@ BUSY_RETRY_S = 0.02
 FAILED_RETRY_S = 1.0
 """The disk is full or failing; looking oftener would not help it."""
 
+COMMIT_SHARE = 0.05
+"""Commits may take so much of the event loop's time; where they would take more, the window
+between them is stretched …"""
+
+MAX_STRETCH = 2.5
+"""… but no further than this: 5 ms for a window of 2 ms."""
+
 FOREIGN_POLL_S = 0.05
 """A run that another process writes has no bell here."""
 
@@ -54,7 +61,8 @@ class SQLiteJournal:
     def __init__(self, url: str, tuning: Tuning) -> None:
         self._path = Path(unquote(urlsplit(url).path))
         self._synchronous = tuning.synchronous
-        self._window_s = tuning.commit_window_s
+        self._min_window_s = self._window_s = tuning.commit_window_s
+        self._cost_s = 0.0  # of a commit on the event loop, a moving average
         self._max_run_bytes = tuning.max_run_bytes
         self._clock = tuning.clock
         self._loop = asyncio.get_running_loop()
@@ -199,6 +207,9 @@ class SQLiteJournal:
             self._not_written(strips, error)
         else:
             self._publish(strips, segment, stale)
+            self._cost_s += (loop.time() - self._last_flush - self._cost_s) / 16
+            stretched_s = min(self._cost_s / COMMIT_SHARE, self._min_window_s * MAX_STRETCH)
+            self._window_s = max(self._min_window_s, stretched_s)
 
     def _written(self, strips: list[Strip], done: asyncio.Future[tuple[int, list[Strip]]]) -> None:
         self._writing = None
@@ -364,7 +375,7 @@ class SQLiteJournal:
 
 
 class SQLitePen:
-    """See `journals.Pen`."""
+    """See `journals.Pen`. Thin, because `append` runs for each token."""
 
     __slots__ = ("_journal", "_reel", "epoch", "run_id")
 

@@ -88,6 +88,8 @@ class Store:
             if strip.page:
                 self._page(strip)
         if keep_from is not None:
+            # Runs that begin in this commit have no older segment, but they have this one.
+            keep_from = min(keep_from, segment or keep_from)
             db.execute(
                 "delete from segments where id in "
                 "(select id from segments where id < ? order by id limit ?)",
