@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from . import __version__, plugs
 from .api import Resource
@@ -45,6 +47,17 @@ class _Door:
         return EventStream(self._core.viewing, run_id, spec.dialect)
 
 
+class _App(FastAPI):
+    """FastAPI behind our guard, which so is outside of everything else, streams included."""
+
+    def __init__(self, settings: Settings, **facts: Any) -> None:
+        super().__init__(version=__version__, **facts)
+        self._guard = Guard(super().__call__, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; it opens the data directory when the server starts it."""
     settings = settings or Settings()
@@ -61,8 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.core = core
             yield
 
-    app = FastAPI(title="Unspool", version=__version__, description=DESCRIPTION, lifespan=lifespan)
-    app.add_middleware(Guard, settings=settings)
+    app = _App(settings, title="Unspool", description=DESCRIPTION, lifespan=lifespan)
     app.add_exception_handler(UnspoolError, _on_unspool_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)

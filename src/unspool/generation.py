@@ -101,18 +101,13 @@ async def generate(
     for place, model in enumerate(models):
         for retry in range(means.retries + 1):
             number += 1
-            strategy = "retry" if retry else "next" if place else "first"
-            yield AttemptStarted(number, model, strategy)
+            yield AttemptStarted(number, model, _strategy(place, retry))
             attempt = _Attempt(model, prompt)
             try:
-                provider = open_provider(model.provider)
-                async with aclosing(provider.stream(model, prompt, means.http)) as outputs:
+                stream = open_provider(model.provider).stream(model, prompt, means.http)
+                async with aclosing(stream) as outputs:
                     async for output in outputs:
-                        # The first branch is the path of every token.
-                        if isinstance(output, Text) and output.text:
-                            attempt.parts.append(output.text)
-                            yield output
-                        elif attempt.take(output):
+                        if attempt.take(output):
                             yield output
                 attempt.check_end()
             except ProviderError as error:
@@ -120,9 +115,7 @@ async def generate(
             else:
                 yield AttemptFinished(number, model, attempt.finish_reason, attempt.usage())
                 return
-            wait_s = None
-            if retry < means.retries:
-                wait_s = _wait_s(last, retry, means)
+            wait_s = _wait_s(last, retry, means)
             yield AttemptFailed(number, last, attempt.has_output, attempt.usage(), wait_s)
             if attempt.has_output:
                 raise last
@@ -133,9 +126,15 @@ async def generate(
     raise last
 
 
+def _strategy(place: int, retry: int) -> str:
+    if retry:
+        return "retry"
+    return "next" if place else "first"
+
+
 def _wait_s(error: ProviderError, retry: int, means: Means) -> float | None:
     """Return how long to wait before asking the same model again; None for never."""
-    if not isinstance(error, ProviderUnavailable):
+    if not isinstance(error, ProviderUnavailable) or retry >= means.retries:
         return None
     asked_s = error.retry_after_s or 0.0
     if asked_s > MAX_RETRY_AFTER_S:
@@ -156,6 +155,9 @@ class _Attempt:
 
     def take(self, output: Output) -> TypeGuard[Said]:
         """Count an output; tell whether it is to be passed on."""
+        if isinstance(output, Text) and output.text:  # the path of every token
+            self.parts.append(output.text)
+            return True
         match output:
             case Text(text) | Reasoning(text):
                 self.parts.append(text)

@@ -1,23 +1,17 @@
 """
 What is refused before the application sees it: foreign hosts, and requests too large.
 
-A pure ASGI middleware; it touches requests only, so streams pass it for nothing.
+A pure ASGI middleware. It also plays the streams that the application has opened, so that
+nothing of the application waits for the end of a stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .settings import Settings
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from .streaming import STAGE, EventStream
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -27,7 +21,7 @@ class BodyTooLarge(Exception):
 
 
 class Guard:
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
         names = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
@@ -38,11 +32,15 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        refusal = self._refusal(scope, headers)
+        for stream in await self._answer(scope, receive, send):
+            await stream.play(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> list[EventStream]:
+        """Let the application answer, if it may; return the stream that it has opened."""
+        refusal = self._refusal(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
-            return
+            return []
         limit = self._settings.max_body_bytes
         taken = 0
 
@@ -54,13 +52,18 @@ class Guard:
                 raise BodyTooLarge
             return message
 
+        stage: list[EventStream] = []
+        # A scope of its own: what the application keeps in it goes when it has returned.
+        inner = dict(scope) | {STAGE: stage}
         try:
-            await self._app(scope, bounded, send)
+            await self._app(inner, bounded, send)
         except BodyTooLarge:
             await self._too_large()(scope, receive, send)
+        return stage
 
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> JSONResponse | None:
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
         settings = self._settings
+        headers = dict(scope["headers"])
         target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
         if target > settings.max_target_bytes:
             return _answer(414, "target_too_long", f"at most {settings.max_target_bytes} bytes")

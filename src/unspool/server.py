@@ -35,6 +35,7 @@ class BoundedConfig(uvicorn.Config):
             ws="none",
             lifespan="off",  # see `_Server`
             access_log=False,
+            proxy_headers=False,  # nothing here believes what a client says of its address
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=3,

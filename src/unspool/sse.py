@@ -118,9 +118,9 @@ class Decoder:
         elif line.startswith(b"data:"):
             value = line[6:] if line.startswith(b"data: ") else line[5:]
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1  # empty lines without end are an endless event too
             if self._size > self._limit:
-                self._check(self._size)
+                self._check(self._size - 1)
         elif not line.startswith(b":"):
             self._field(line)
 
@@ -133,6 +133,8 @@ class Decoder:
             self._id = value
         elif name == b"data":  # "data" without a colon is an empty line of data
             self._data.append(b"")
+            self._size += 1
+            self._check(self._size - 1)
 
     def _check(self, size: int) -> None:
         if size > self._limit:

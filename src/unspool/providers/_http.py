@@ -144,6 +144,10 @@ async def post(
             )
             if response.status != 200:
                 raise await _refusal(response, model)
+    except aiohttp.ConnectionTimeoutError:  # a TimeoutError too, but of another limit
+        raise ProviderUnavailable(
+            f"no connection to the provider within {limits.connect_s:g} s", code="timeout"
+        ) from None
     except TimeoutError:
         raise ProviderUnavailable(
             f"the provider did not answer within {limits.first_event_s:g} s", code="timeout"

@@ -94,7 +94,7 @@ class _Answer:
         if frame.event == "error":
             raise _in_band(data.decode("utf-8", "replace"), model)
         try:
-            chunk = _decode(data)
+            chunk = _read(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # One chunk that cannot be read is no reason to lose the rest of the answer.
             message = f"a chunk that could not be read was left out: {error}"
@@ -182,6 +182,13 @@ class OpenAI:
             broken = error
         for output in answer.end(broken):
             yield output
+
+
+def _read(data: bytes) -> _Chunk:
+    try:
+        return _decode(data)
+    except UnicodeDecodeError:  # bytes that are no text are left out, not the words around them
+        return _decode(data.decode("utf-8", "ignore").encode())
 
 
 def _in_band(error: Any, model: Model) -> ProviderError:

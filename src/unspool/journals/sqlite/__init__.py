@@ -132,11 +132,12 @@ class SQLiteJournal:
         ):
             self._refuse(reel, epoch)
         at_ms = int(self._clock() * 1000)
-        for draft in drafts:
-            reel.seq += 1
-            line = encode_event(Event(reel.seq, draft.type, at_ms, draft.data))
-            reel.lines.append(line)
-            reel.total_bytes += len(line)
+        # All are encoded before one is accepted: what cannot be encoded must leave no gap.
+        places = enumerate(drafts, reel.seq + 1)
+        lines = [encode_event(Event(seq, d.type, at_ms, d.data)) for seq, d in places]
+        reel.seq += len(lines)
+        reel.lines += lines
+        reel.total_bytes += sum(map(len, lines))
         if reel not in self._dirty:
             self._dirty[reel] = None
             if self._timer is None and self._writing is None:
