@@ -30,11 +30,12 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a command may use: its port, the model's port, a folder of its own."""
+    """What a command may use: its port, the model's port, a folder of its own, its data."""
 
     port: int
     model_port: int
     folder: Path
+    data: Path
 
     @property
     def env(self) -> dict[str, str]:
@@ -71,7 +72,7 @@ class Running:
 
 def _unspool(place: Place) -> list[str]:
     serve = ["-m", "unspool", "serve", "--port", str(place.port)]
-    return [sys.executable, *serve, "--data-dir", str(place.folder / "data")]
+    return [sys.executable, *serve, "--data-dir", str(place.data)]
 
 
 def _relay(place: Place) -> list[str]:
@@ -134,10 +135,12 @@ def model(cores: Cores) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def running(system: System, cores: Cores, model_port: int) -> Iterator[Running]:
-    """Run `system` in front of the model, and give it when it is ready."""
+def running(
+    system: System, cores: Cores, model_port: int, data: Path | None = None
+) -> Iterator[Running]:
+    """Run `system` in front of the model, and give it when it is ready; `data` is kept."""
     with tempfile.TemporaryDirectory(prefix=f"bench-{system.name}-") as name:
-        place = Place(_free_port(), model_port, Path(name))
+        place = Place(_free_port(), model_port, Path(name), data or Path(name, "data"))
         log = place.folder / "log"
         if system.command is None:
             yield Running(Target(model_port, system.contract), None, log)
