@@ -7,10 +7,11 @@ whose turn it is.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .catalog import Catalog
 from .errors import SpecError, TooBusy
@@ -53,7 +54,20 @@ class Admission:
         except ValidationError as error:
             raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
         asked = await flow.prepare(asked, self._records)
-        return await self._runner.start(replace(spec, input=asked.model_dump(mode="json")))
+        return await self._runner.start(_written(spec, asked))
+
+
+def _written(spec: RunSpec, asked: BaseModel) -> RunSpec:
+    """Return the spec as the log will have it; free parameters may hold anything JSON can."""
+    try:
+        spec = replace(spec, input=asked.model_dump())
+        json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise SpecError(
+            f"the input cannot be kept ({type(error).__name__}): send text in whole characters, "
+            "finite numbers, and less nesting"
+        ) from None
+    return spec
 
 
 def _reasons(error: ValidationError) -> str:

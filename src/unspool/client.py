@@ -23,7 +23,17 @@ import aiohttp
 from .catalog import OFFLINE, model_from
 from .errors import LLMClientError, ProviderError
 from .generation import AttemptFinished, AttemptStarted, Means, generate
-from .providers import Delta, Limits, Model, Prompt, Reasoning, Text, ToolFragment, Usage
+from .providers import (
+    Delta,
+    Limits,
+    Model,
+    Prompt,
+    Reasoning,
+    Text,
+    ToolFragment,
+    Usage,
+    open_http,
+)
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -95,7 +105,7 @@ class LLMClient:
         return LLMClient(replace(self.model, limits=changed), retries=self._retries)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession()
+        self._http = open_http()
         return self
 
     async def __aexit__(
@@ -161,7 +171,7 @@ class LLMClient:
     async def _deltas(
         self, prompt: str, system: str, params: dict[str, Any], call: _Call
     ) -> AsyncGenerator[Delta]:
-        http = self._http or aiohttp.ClientSession()
+        http = self._http or open_http()
         means = Means(http, retries=self._retries)
         log.info("LLM stream started: model %s, %d characters", self.model.name, len(prompt))
         try:

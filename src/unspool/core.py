@@ -10,12 +10,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import aiohttp
-
 from .admission import Admission
 from .catalog import Catalog
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
+from .providers import open_http
 from .records import Records
 from .records.samples import seed_samples
 from .runner import Runner
@@ -53,9 +52,7 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
         try:
             if settings.sample_data:
                 await seed_samples(records)
-            # One pool for all models; how many requests go out is bounded by max_live_runs.
-            connector = aiohttp.TCPConnector(limit=0)
-            async with aiohttp.ClientSession(connector=connector) as http:
+            async with open_http() as http:
                 means = Means(http, retries=settings.retries)
                 catalog = Catalog.of(settings)
                 runner = Runner(journal, catalog, means, settings)

@@ -7,6 +7,8 @@ nothing of the application waits for the end of a stream.
 
 from __future__ import annotations
 
+import ipaddress
+
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,7 +85,7 @@ class Guard:
             name = host[1:].partition("]")[0]
         else:
             name = host.rpartition(":")[0] or host
-        return self._any_host or name.lower() in self._hosts
+        return self._any_host or not name or name.lower() in self._hosts or _is_address(name)
 
     def _too_large(self) -> JSONResponse:
         limit = self._settings.max_body_bytes
@@ -91,6 +93,15 @@ class Guard:
         # What is still on its way is not read; the connection cannot be used again.
         answer.headers["connection"] = "close"
         return answer
+
+
+def _is_address(name: str) -> bool:
+    """An address is nobody's name: what makes rebinding dangerous is a name that moves."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _answer(status: int, code: str, message: str) -> JSONResponse:

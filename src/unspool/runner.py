@@ -30,6 +30,7 @@ class _Live:
 
     pen: Pen
     task: asyncio.Task[None] | None = None
+    has_begun: bool = False
     stop: Draft | None = None
     """The ending that somebody asked for; set before the task is interrupted."""
 
@@ -82,13 +83,16 @@ class Runner:
     async def _stop(self, live: _Live, ending: Draft) -> None:
         if live.stop is None:
             live.stop = ending
-            if live.task is not None:
+            # A task that is cancelled before its first step never runs, and would leave the
+            # run without an ending; it looks at `stop` by itself.
+            if live.task is not None and live.has_begun:
                 live.task.cancel()
         if live.task is not None:
             await asyncio.wait([live.task])
 
     async def _carry(self, live: _Live, spec: RunSpec) -> None:
         pen = live.pen
+        live.has_begun = True
         try:
             ending = await self._perform(live, spec)
             await pen.end(ending)

@@ -37,6 +37,17 @@ OUT_OF_MONEY = ("insufficient_quota", "Arrearage", "billing", "quota exceeded")
 """Words in a 429 that waiting will not mend."""
 
 
+def open_http() -> aiohttp.ClientSession:
+    """
+    Return a pool of connections to providers.
+
+    Without a limit of its own: how many requests go out is bounded by the runs that go on.
+    Cookies are not kept: a provider has no business to know two requests as one caller's.
+    """
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
 class Timer:
     """Watches one attempt. `bytes_at` and `output_at` are written by whoever reads."""
 

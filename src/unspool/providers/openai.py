@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,7 +19,7 @@ import msgspec
 from ..errors import ProviderError, ProviderInterrupted, ProviderUnavailable
 from ..sse import Decoder, EventTooLong, Frame
 from . import Finish, Model, Output, Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
-from ._http import post, without_key
+from ._http import MAX_MESSAGE_CHARS, post, without_key
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class _Answer:
         if not data:
             return []
         if frame.event == "error":
-            raise _in_band(data.decode("utf-8", "replace"), model)
+            self._fail(data.decode("utf-8", "replace"), model)
         try:
             chunk = _read(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -101,7 +101,7 @@ class _Answer:
             log.warning(message)
             return [Skipped(message)]
         if chunk.error:
-            raise _in_band(chunk.error, model)
+            self._fail(chunk.error, model)
         if chunk.usage is not None:
             self.usage = _usage(chunk.usage)
         outputs: list[Output] = []
@@ -111,6 +111,13 @@ class _Answer:
         if outputs:
             self.has_output = True
         return outputs
+
+    def _fail(self, error: Any, model: Model) -> NoReturn:
+        """An error inside a 200 answer counts, even where an end was told before or after it."""
+        self.finish, self.is_done = None, False
+        message = error.get("message") if isinstance(error, dict) else error
+        text = without_key(str(message), model)[:MAX_MESSAGE_CHARS]
+        raise ProviderInterrupted(f"the provider reported an error: {text}", code="server")
 
     def _choice(self, choice: _Choice, outputs: list[Output]) -> None:
         delta = choice.delta
@@ -169,13 +176,14 @@ class OpenAI:
             async with post(http, url, model=model, body=raw, headers=headers) as reply:
                 while not answer.is_done:
                     chunk = await reply.read()
-                    frames = decoder.feed(chunk) if chunk else decoder.flush()
-                    for frame in frames:
+                    has_said = False
+                    for frame in decoder.feed(chunk) if chunk else decoder.flush():
                         for output in answer.take(frame, model):
+                            has_said = True
                             yield output
                     if not chunk:
                         break
-                    reply.timer.saw(output=bool(frames) and answer.has_output)
+                    reply.timer.saw(output=has_said)
         except EventTooLong as error:
             broken = ProviderInterrupted(f"the provider sent {error}", code="protocol")
         except ProviderInterrupted as error:
@@ -189,13 +197,6 @@ def _read(data: bytes) -> _Chunk:
         return _decode(data)
     except UnicodeDecodeError:  # bytes that are no text are left out, not the words around them
         return _decode(data.decode("utf-8", "ignore").encode())
-
-
-def _in_band(error: Any, model: Model) -> ProviderError:
-    """An error inside a 200 answer: what was written stays, and the answer is not whole."""
-    message = error.get("message") if isinstance(error, dict) else error
-    text = without_key(str(message), model)[:500]
-    return ProviderInterrupted(f"the provider reported an error: {text}", code="server")
 
 
 def _usage(usage: _Usage) -> Usage | None:

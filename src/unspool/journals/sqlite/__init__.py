@@ -132,12 +132,16 @@ class SQLiteJournal:
         ):
             self._refuse(reel, epoch)
         at_ms = int(self._clock() * 1000)
-        # All are encoded before one is accepted: what cannot be encoded must leave no gap.
-        places = enumerate(drafts, reel.seq + 1)
-        lines = [encode_event(Event(seq, d.type, at_ms, d.data)) for seq, d in places]
-        reel.seq += len(lines)
-        reel.lines += lines
-        reel.total_bytes += sum(map(len, lines))
+        seq, total_bytes = reel.seq, reel.total_bytes
+        try:
+            for draft in drafts:
+                reel.seq += 1
+                line = encode_event(Event(reel.seq, draft.type, at_ms, draft.data))
+                reel.lines.append(line)
+                reel.total_bytes += len(line)
+        except BaseException:
+            reel.rewind(seq, total_bytes)  # what cannot be encoded leaves no gap
+            raise
         if reel not in self._dirty:
             self._dirty[reel] = None
             if self._timer is None and self._writing is None:
@@ -150,6 +154,8 @@ class SQLiteJournal:
             await self._bell(reel)
 
     async def end(self, reel: Reel, epoch: int, ending: Draft) -> None:
+        while self._stuck is not None and self._writing is not None:
+            await asyncio.wait([self._writing])  # what it commits must not be forgotten
         if self._stuck is not None and reel.epoch == epoch:
             reel.forget_unseen()
         refusing, self._refusing, limit = self._refusing, False, self._max_run_bytes

@@ -65,9 +65,13 @@ class Reel:
 
     def forget_unseen(self) -> None:
         """Drop what nobody has seen, for a new owner or an ending that has to fit."""
-        del self.lines[self.visible + 1 - self.base :]
-        self.seq = self.visible
-        self.total_bytes = self.committed_bytes
+        self.rewind(self.visible, self.committed_bytes)
+
+    def rewind(self, seq: int, total_bytes: int) -> None:
+        """Drop what was accepted after event `seq`, up to which there were so many bytes."""
+        del self.lines[seq + 1 - self.base :]
+        self.seq = seq
+        self.total_bytes = total_bytes
 
     def load(self, lines: list[bytes]) -> None:
         """Take in committed lines from the file."""

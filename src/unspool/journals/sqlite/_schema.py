@@ -41,12 +41,14 @@ create table pages (
 
 def connect(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
     """Open one more connection to the file; statements outside a transaction commit alone."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     db.execute(f"pragma synchronous={synchronous}")
     db.execute("pragma foreign_keys=off")
     # Checkpoints are made by a thread of their own: copying pages back into the file
     # in the middle of a commit was seen to hold up every stream for 70 ms.
     db.execute("pragma wal_autocheckpoint=0")
+    # Until here another process may be making the file; from here on nobody waits asleep.
+    db.execute("pragma busy_timeout=0")
     return db
 
 

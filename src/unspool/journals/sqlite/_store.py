@@ -101,12 +101,16 @@ class Store:
         """Raise the epoch of a run that has not ended and return all that is committed of it."""
         db = self._db
         db.execute("begin immediate")
-        row = db.execute(
-            "update runs set epoch = epoch + 1 where id = ? and ended_ms is null returning no",
-            (run_id,),
-        ).fetchone()
-        db.execute("update fence set claims = claims + 1")
-        db.execute("commit")
+        try:
+            row = db.execute(
+                "update runs set epoch = epoch + 1 where id = ? and ended_ms is null returning no",
+                (run_id,),
+            ).fetchone()
+            db.execute("update fence set claims = claims + 1")
+            db.execute("commit")
+        finally:
+            if db.in_transaction:
+                db.execute("rollback")
         if row is None:
             raise UnknownRun(run_id)
         return self.unended(run_id)[0]
