@@ -320,7 +320,7 @@ def test_a_taken_port_and_a_wrong_setting_are_said_so(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "words"), [("newer", "newer unspool"), ("file/data", "cannot be opened")]
+    ("where", "words"), [("newer", "newer unspool"), ("file/data", "cannot be written")]
 )
 def test_a_server_that_cannot_open_its_data_says_why_in_one_line(where: str, words: str) -> None:
     Path("file").touch()

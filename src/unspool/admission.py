@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from .catalog import Catalog
+from .dialects import open_dialect
 from .errors import SpecError, TooBusy
 from .flows import open_flow
-from .plugs import names
 from .records import Records
 from .runner import Runner
 from .runs import RunSpec
@@ -45,8 +45,7 @@ class Admission:
             raise TooBusy(
                 f"{self._settings.max_live_runs} runs go on already; try again in a moment"
             )
-        if spec.dialect not in names("dialects"):
-            raise SpecError(f"no dialect named {spec.dialect[:64]!r}; have: {names('dialects')}")
+        open_dialect(spec.dialect)
         flow = open_flow(spec.flow)
         self._catalog.models_for(spec.model)
         try:

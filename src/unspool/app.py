@@ -23,8 +23,8 @@ from . import __version__, plugs
 from .api import Resource
 from .core import Core, open_core
 from .dialects import open_dialect
-from .errors import TooBusy, UnspoolError
-from .guard import BodyTooLarge, Guard
+from .errors import BodyTooLarge, TooBusy, UnspoolError
+from .guard import Guard
 from .runs import RunSpec
 from .settings import Settings
 from .streaming import EventStream
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(UnspoolError, _on_unspool_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_fault)
 
     _add_pages(app)
     return app
@@ -113,6 +114,8 @@ async def _on_unspool_error(request: Request, error: Exception) -> Response:
     answer = _answer(error.http_status, error.code, _clean(str(error)))
     if isinstance(error, TooBusy):
         answer.headers["retry-after"] = "1"
+    if isinstance(error, BodyTooLarge):  # the rest of it is still on its way
+        answer.headers["connection"] = "close"
     return answer
 
 
@@ -128,11 +131,16 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if isinstance(error.__cause__, BodyTooLarge):
-        raise error.__cause__
+    if isinstance(error.__cause__, BodyTooLarge):  # met while FastAPI read the body
+        return await _on_unspool_error(request, error.__cause__)
     answer = _answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has it (the server logs what it raises), the answer does not."""
+    return _answer(500, "internal", "the server has a fault; its log says which")
 
 
 def _clean(text: str) -> str:

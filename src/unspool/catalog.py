@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from pydantic import SecretStr
-
 from .errors import UnknownRecord
 from .providers import Limits, Model
 from .settings import Settings
@@ -15,6 +13,9 @@ log = logging.getLogger(__name__)
 
 OFFLINE = Model(name="offline", provider="offline", upstream_name="offline", is_free=True)
 """The built-in model: always there, needs no key and no network."""
+
+OPENAI_MODEL = "gpt-4o-mini"
+"""Asked for where `OPENAI_API_KEY` is set and no model is named: cheap, and long there."""
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -26,24 +27,25 @@ def model_from(settings: Settings) -> Model | None:
     `LLM_*` goes before `OPENAI_*`, and the two are not mixed: a key never goes to an
     address that was set for another key.
     """
-    if settings.llm_api_key or settings.llm_base_url:
+    provider = settings.llm_provider
+    if settings.llm_api_key or settings.llm_base_url or provider != "openai":
         key, url = settings.llm_api_key, settings.llm_base_url
-        name = settings.llm_model or settings.openai_model
+        name = settings.llm_model or "default"
     else:
         key = settings.openai_api_key
         url = settings.openai_base_url or settings.openai_api_url or OPENAI_URL
-        name = settings.openai_model or settings.llm_model
-    if not key or not url:
+        name = settings.openai_model or OPENAI_MODEL
+    if provider == "openai" and not (key and url):
         if key or settings.llm_base_url:
             missing = "LLM_BASE_URL" if key else "LLM_API_KEY"
             log.warning("%s is not set: nothing is sent, the built-in model answers", missing)
         return None
     return Model(
-        name=name or "default",
-        provider="openai",
-        upstream_name=name or "default",
+        name=name,
+        provider=provider,
+        upstream_name=name,
         base_url=url,
-        api_key=_revealed(key),
+        api_key=key.get_secret_value() if key else "",
         limits=limits_from(settings),
     )
 
@@ -57,10 +59,6 @@ def limits_from(settings: Settings) -> Limits:
         total_s=settings.total_s,
         max_event_bytes=settings.max_event_bytes,
     )
-
-
-def _revealed(key: SecretStr) -> str:
-    return key.get_secret_value()
 
 
 class Catalog:

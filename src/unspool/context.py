@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from hashlib import sha256
 from typing import Any
 
 from .catalog import Catalog
-from .errors import ProviderError
+from .errors import ProviderError, ProviderInterrupted
 from .events import Draft
-from .generation import AttemptFailed, AttemptFinished, AttemptStarted, Means, Said, generate
+from .generation import (
+    AttemptFailed,
+    AttemptFinished,
+    AttemptStarted,
+    Means,
+    Progress,
+    Said,
+    estimated_usage,
+    generate,
+)
 from .journals import Pen
 from .providers import Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
 from .runs import Run, RunSpec, Step
@@ -67,25 +76,36 @@ class RunContext:
         state = self._begin(step)
         if state.finished:
             return state.text
+        if state.parts:
+            # Going on from a text that was cut is for a model that can; asking anew would
+            # say it twice.
+            raise ProviderInterrupted(f"step {step} was cut and is not gone on with")
         models = self._catalog.models_for(self._spec.model, stand_in=stand_in)
         prompt = Prompt.of(text, system=system, **(params or {}))
         writing = _Writing(self._pen, state)
         saying = generate(prompt, models, self._means, attempts_before=self._attempts)
-        pen, parts = self._pen, state.parts
-        async with aclosing(saying) as said:
-            async for piece in said:
-                if isinstance(piece, Text):  # the path of every token
-                    parts.append(piece.text)
-                    pen.append(Draft("text.delta", {"step": step, "text": piece.text}))
-                    if pen.is_behind:
-                        await pen.commit()
-                    continue
-                if isinstance(piece, AttemptStarted):
-                    self._attempts = piece.number
-                writing.take(piece)
+        try:
+            await self._write(saying, writing)
+        except asyncio.CancelledError:
+            writing.cut_short(prompt)
+            raise
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
         await self._pen.commit()
         return state.text
+
+    async def _write(self, saying: AsyncGenerator[Said | Progress], writing: _Writing) -> None:
+        pen, state = self._pen, writing.state
+        async with aclosing(saying) as said:
+            async for piece in said:
+                if isinstance(piece, Text):  # the path of every token
+                    state.parts.append(piece.text)
+                    pen.append(Draft("text.delta", {"step": state.name, "text": piece.text}))
+                else:
+                    if isinstance(piece, AttemptStarted):
+                        self._attempts = piece.number
+                    writing.take(piece)
+                if pen.is_behind:
+                    await pen.commit()
 
     async def say(self, text: str, *, step: str, model: str = "template") -> str:
         state = self._begin(step)
@@ -150,12 +170,23 @@ class _Writing:
 
     def __init__(self, pen: Pen, state: Step) -> None:
         self._pen = pen
-        self._state = state
+        self.state = state
         self.model = ""
         self.finish_reason = ""
+        self.attempt = 0  # the one under way
+
+    def cut_short(self, prompt: Prompt) -> None:
+        """Account for the attempt that somebody has stopped."""
+        if self.attempt:
+            usage = usage_facts(estimated_usage(prompt, self.state.text))
+            facts = {"step": self.state.name, "number": self.attempt, "usage": usage}
+            message = "stopped; the provider's connection is closed"
+            self._pen.append(
+                Draft("attempt.failed", {**facts, "code": "cancelled", "message": message})
+            )
 
     def take(self, piece: Said | AttemptStarted | AttemptFailed | AttemptFinished) -> None:
-        step = self._state.name
+        step = self.state.name
         match piece:
             case Reasoning(text):
                 self._pen.append(Draft("reasoning.delta", {"step": step, "text": text}))
@@ -170,19 +201,24 @@ class _Writing:
                 self._attempt(piece)
 
     def _attempt(self, piece: AttemptStarted | AttemptFailed | AttemptFinished) -> None:
-        facts: dict[str, Any] = {"step": self._state.name, "number": piece.number}
+        facts: dict[str, Any] = {"step": self.state.name, "number": piece.number}
         match piece:
             case AttemptStarted():
-                self.model = self._state.model = piece.model.name
+                self.attempt = piece.number
+                self.model = self.state.model = piece.model.name
                 facts |= {"model": piece.model.name, "provider": piece.model.provider}
                 self._pen.append(Draft("attempt.started", {**facts, "strategy": piece.strategy}))
             case AttemptFailed():
+                self.attempt = 0
                 facts |= _error_facts(piece.error)
-                facts |= {"wrote": piece.has_output, "usage": usage_facts(piece.usage)}
+                facts |= {"wrote": piece.has_output, "usage": None}
+                if piece.usage is not None:
+                    facts["usage"] = usage_facts(piece.usage)
                 if piece.retry_in_s is not None:
                     facts["retry_in_s"] = round(piece.retry_in_s, 3)
                 self._pen.append(Draft("attempt.failed", facts))
             case AttemptFinished():
+                self.attempt = 0
                 self.finish_reason = piece.finish_reason
                 facts |= {"finish_reason": piece.finish_reason, "usage": usage_facts(piece.usage)}
                 facts["cost"] = cost_facts(is_free=piece.model.is_free, usage=piece.usage)

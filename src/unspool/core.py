@@ -6,12 +6,14 @@ This is what the HTTP application stands on, and what another application embeds
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from .admission import Admission
 from .catalog import Catalog
+from .errors import SetupError
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
 from .providers import open_http
@@ -20,6 +22,19 @@ from .records.samples import seed_samples
 from .runner import Runner
 from .settings import Settings
 from .streaming import Viewing
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock; there it is on the user to start one server
+    fcntl = None  # type: ignore[assignment]
+
+
+def _tuning(settings: Settings) -> Tuning:
+    return Tuning(
+        commit_window_s=settings.commit_window_ms / 1000,
+        synchronous=settings.synchronous,
+        max_run_bytes=settings.max_run_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +56,41 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     Raises:
         SetupError: One sentence for the person who starts the program.
     """
-    tuning = Tuning(
-        commit_window_s=settings.commit_window_ms / 1000,
-        synchronous=settings.synchronous,
-        max_run_bytes=settings.max_run_bytes,
-    )
+    with _owned(settings.data_dir):
+        async with _opened(settings) as core:
+            yield core
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
+    """
+    Be the only server of a data directory: a second one would end the runs of the first.
+
+    The lock goes with the process, however that ends.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "server.lock").open("w")
+    except OSError as error:
+        raise SetupError(
+            f"The data directory {data_dir} cannot be written: {error.strerror}. Make it "
+            "writable, or choose another with --data-dir."
+        ) from error
+    with lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise SetupError(
+                    f"Another server uses the data directory {data_dir}. Stop it, or choose "
+                    "another directory with --data-dir."
+                ) from None
+        yield
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncGenerator[Core]:
+    tuning = _tuning(settings)
     journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), tuning)
     try:
         records = await Records.open(settings.data_dir / "records.db")

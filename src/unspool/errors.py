@@ -7,6 +7,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - UnknownRun            no run of that id
     - UnknownRecord         no product, model ... of that name
     - BadCursor             an event id that this run never gave out
+    - BodyTooLarge          a request body above the limit
   + TooBusy                 the same request may be right in a moment (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
   + JournalError            the log cannot be written or read; nothing was shown that is not kept
@@ -66,6 +67,14 @@ class UnknownRecord(SpecError):
 class BadCursor(SpecError):
     code = "bad_cursor"
     http_status = 400
+
+
+class BodyTooLarge(SpecError):
+    code = "body_too_large"
+    http_status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a request body may have {limit} bytes; send less")
 
 
 class TooBusy(UnspoolError):

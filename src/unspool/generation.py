@@ -57,7 +57,8 @@ class AttemptFailed:
     number: int
     error: ProviderError
     has_output: bool
-    usage: Usage
+    usage: Usage | None
+    """None where nothing came: whether it was paid for is not known."""
     retry_in_s: float | None
 
 
@@ -116,7 +117,8 @@ async def generate(
                 yield AttemptFinished(number, model, attempt.finish_reason, attempt.usage())
                 return
             wait_s = _wait_s(last, retry, means)
-            yield AttemptFailed(number, last, attempt.has_output, attempt.usage(), wait_s)
+            usage = attempt.usage() if attempt.has_output else None
+            yield AttemptFailed(number, last, attempt.has_output, usage, wait_s)
             if attempt.has_output:
                 raise last
             if wait_s is None:
@@ -186,6 +188,10 @@ class _Attempt:
         """What the provider reported, else our estimate, marked as such."""
         if self._reported is not None:
             return self._reported
-        asked = "".join(str(message.get("content") or "") for message in self.prompt.messages)
-        said = estimate_tokens("".join(self.parts))
-        return Usage(estimate_tokens(asked), said, measured=False)
+        return estimated_usage(self.prompt, "".join(self.parts))
+
+
+def estimated_usage(prompt: Prompt, said: str) -> Usage:
+    """Count tokens ourselves, where the provider has not (yet) said."""
+    asked = "".join(str(message.get("content") or "") for message in prompt.messages)
+    return Usage(estimate_tokens(asked), estimate_tokens(said), measured=False)

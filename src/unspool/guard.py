@@ -12,14 +12,11 @@ import ipaddress
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .errors import BodyTooLarge
 from .settings import Settings
 from .streaming import STAGE, EventStream
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class BodyTooLarge(Exception):
-    """More bytes came than were declared or allowed."""
 
 
 class Guard:
@@ -28,7 +25,7 @@ class Guard:
         self._settings = settings
         names = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
         self._any_host = "*" in names
-        self._hosts = LOOPBACK_NAMES | names | {settings.host}
+        self._hosts = LOOPBACK_NAMES | names | {settings.host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,16 +48,13 @@ class Guard:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise BodyTooLarge
+                raise BodyTooLarge(limit)
             return message
 
         stage: list[EventStream] = []
         # A scope of its own: what the application keeps in it goes when it has returned.
         inner = dict(scope) | {STAGE: stage}
-        try:
-            await self._app(inner, bounded, send)
-        except BodyTooLarge:
-            await self._too_large()(scope, receive, send)
+        await self._app(inner, bounded, send)
         return stage
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
@@ -69,6 +63,10 @@ class Guard:
         target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
         if target > settings.max_target_bytes:
             return _answer(414, "target_too_long", f"at most {settings.max_target_bytes} bytes")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > (
+            settings.max_header_bytes
+        ):
+            return _answer(431, "head_too_large", f"at most {settings.max_header_bytes} bytes")
         if not self._is_known(headers.get(b"host", b"").decode("latin-1")):
             return _answer(
                 421,
@@ -77,7 +75,8 @@ class Guard:
             )
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > settings.max_body_bytes:
-            return self._too_large()
+            error = BodyTooLarge(settings.max_body_bytes)
+            return _answer(error.http_status, error.code, str(error))
         return None
 
     def _is_known(self, host: str) -> bool:
@@ -86,13 +85,6 @@ class Guard:
         else:
             name = host.rpartition(":")[0] or host
         return self._any_host or not name or name.lower() in self._hosts or _is_address(name)
-
-    def _too_large(self) -> JSONResponse:
-        limit = self._settings.max_body_bytes
-        answer = _answer(413, "body_too_large", f"a request body may have {limit} bytes")
-        # What is still on its way is not read; the connection cannot be used again.
-        answer.headers["connection"] = "close"
-        return answer
 
 
 def _is_address(name: str) -> bool:
@@ -105,4 +97,7 @@ def _is_address(name: str) -> bool:
 
 
 def _answer(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
+    # What is still on its way is not read: the connection cannot be used again.
+    return JSONResponse(
+        {"error": {"code": code, "message": message}}, status, headers={"connection": "close"}
+    )

@@ -141,6 +141,11 @@ class _Server(uvicorn.Server):
         self._app = app
         self._on_ready = on_ready
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Viewers come back to the next process by themselves; waiting for them is in vain.
+        self._app.state.core.viewing.close()
+        await super().shutdown(sockets)
+
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with AsyncExitStack() as stack:
             # Before the signals are taken: opening can still be interrupted.

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     llm_model: str = Field("", validation_alias="LLM_MODEL")
     """Name of the model at that address."""
 
+    llm_provider: str = Field("openai", validation_alias="LLM_PROVIDER")
+    """Which file of `providers/` speaks to it. One that is not `openai` needs no key or address."""
+
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     """Used where neither `LLM_API_KEY` nor `LLM_BASE_URL` is set; so are the next three."""
 

@@ -67,13 +67,14 @@ class Place:
         seq, dot, frame = text.partition(".")
         # 15 digits hold any log there can be; more is an attack on the parser of integers.
         digits = (seq, frame) if dot else (seq,)
-        if not all(d.isascii() and d.isdigit() and len(d) <= 15 for d in digits):
+        is_number = all(d.isascii() and d.isdigit() and len(d) <= 15 for d in digits)
+        if not is_number or (dot and not (int(seq) and int(frame))):
             raise BadCursor(
                 "not an event id of a run: send the last `id` you received, or leave it out "
                 "to begin at the first event"
             )
         if dot:
-            return cls(max(int(seq) - 1, 0), int(frame))
+            return cls(int(seq) - 1, int(frame))
         return cls(int(seq))
 
 
@@ -163,6 +164,7 @@ class EventStream(Response):
             # cases the connection is dropped; a clean end would be a lie.
             if not leaving.done():
                 extensions.get(ABORT, {}).get("abort", _nothing)()
+                await asyncio.sleep(0)  # for the server to notice before we return
         finally:
             self._viewing.viewers.discard(self._viewer)
             leaving.cancel()

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from .cursor import is_at_end
 from .dialects import open_dialect
+from .errors import BadCursor
 from .events import TERMINAL
 from .journals import Journal
 from .sse import Frame
@@ -133,19 +134,27 @@ class Tapes:
         return Tape(self._journal, run_id, dialect, max_bytes=None)
 
     async def rest_of_event(self, run_id: str, dialect: str, seq: int, frame: int) -> bytes:
-        """Return the frames of event `seq` after its `frame`-th, for a viewer cut inside it."""
+        """
+        Return the frames of event `seq` after its `frame`-th, for a viewer cut inside it.
+
+        Raises:
+            BadCursor: The event has not so many frames in this dialect.
+        """
         encoder = open_dialect(dialect).encoder()
+        datas: Sequence[bytes] = ()
         after = 0
         while after < seq:
             events = await self._journal.read(
                 run_id, after=after, limit=min(READ_EVENTS, seq - after)
             )
             if not events:
-                return b""
+                break
             for event in events:
                 datas = encoder.encode(event)
             after = events[-1].seq
             await asyncio.sleep(0)
+        if after < seq or frame >= len(datas):
+            raise BadCursor(f"event {seq} of run {run_id} has no frame {frame} to go on from")
         return b"".join(frames_of(seq, datas)[frame:])
 
     async def has_more(self, run_id: str, dialect: str, after: int, frame: int = 0) -> bool:
@@ -159,7 +168,7 @@ class Tapes:
             UnknownRun, BadCursor
         """
         if frame:
-            await is_at_end(self._journal, run_id, after=after + 1)
+            await self.rest_of_event(run_id, dialect, after + 1, frame)
             return True
         if await is_at_end(self._journal, run_id, after=after):
             return False

@@ -54,6 +54,8 @@ def plug(core: Core) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
         """Runs, newest first; `next` is the `before` of the next page."""
+        if before:
+            await journal.head(before)
         heads = await journal.heads(before=before, limit=limit, status=status, flow=flow)
         more = heads[-1].run_id if len(heads) == limit else None
         return {"runs": [head_json(head) for head in heads], "next": more}

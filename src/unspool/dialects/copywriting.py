@@ -27,7 +27,7 @@ class CopyRequest(BaseModel):
     sku: str = Field(min_length=1, max_length=64, examples=["8WZ01CM1"])
     style: Literal["natural", "professional", "funny"] = "natural"
     user_id: str | None = Field(None, max_length=64)
-    """Personalise by what this user did. Ours; existing clients do not send it."""
+    """Whom it is for; kept with the run. Ours; existing clients do not send it."""
     count: int = Field(3, ge=1, le=10)
     """How many posts. Ours."""
     model: str = Field("", max_length=128)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from .. import plugs
 from ..events import Draft, Event
@@ -148,4 +148,4 @@ def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
 
 def sqlite_url(path: Path) -> str:
     """The URL of a journal in the file at `path`."""
-    return f"sqlite://{path.absolute().as_posix()}"
+    return f"sqlite://{quote(path.absolute().as_posix())}"

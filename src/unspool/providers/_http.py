@@ -34,7 +34,7 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same request may succeed. 529 is Anthropic's "overloaded"."""
 
 OUT_OF_MONEY = ("insufficient_quota", "Arrearage", "billing", "quota exceeded")
-"""Words in a 429 that waiting will not mend."""
+"""Words in an error answer that say what waiting will not mend."""
 
 
 def open_http() -> aiohttp.ClientSession:
@@ -200,8 +200,13 @@ async def _refusal(response: aiohttp.ClientResponse, model: Model) -> ProviderEr
 
 
 def _code(status: int) -> str:
-    known = {401: "auth", 403: "auth", 404: "unknown_model", 429: "rate_limit", 529: "overloaded"}
-    return known.get(status, "server" if status >= 500 else "invalid_request")
+    known = {401: "auth", 403: "auth", 404: "unknown_model", 408: "timeout", 425: "server"}
+    known |= {429: "rate_limit", 529: "overloaded"}
+    if status in known:
+        return known[status]
+    if status >= 500:
+        return "server"
+    return "invalid_request" if status >= 400 else "redirect"
 
 
 def _error_in(raw: bytes) -> tuple[str, str]:

@@ -24,6 +24,10 @@ from ._http import MAX_MESSAGE_CHARS, post, without_key
 log = logging.getLogger(__name__)
 
 DONE = b"[DONE]"
+
+_SILENT_ENDS = frozenset({"content_filter", "length"})
+"""Reasons for an end that explain why there is no text; asking again would not change them."""
+
 MAX_TOKENS = 10**9
 """More tokens than this in a usage report are a mistake of the reporter."""
 
@@ -141,7 +145,7 @@ class _Answer:
         Raises:
             ProviderUnavailable, ProviderInterrupted: A stop is not an end.
         """
-        if not self.has_output:
+        if not self.has_output and self.finish not in _SILENT_ENDS:
             if broken is not None:
                 raise ProviderUnavailable(str(broken), code=broken.code) from broken
             raise ProviderUnavailable("the provider answered nothing", code="empty")

@@ -331,7 +331,10 @@ class SQLiteJournal:
             self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
 
     async def head(self, run_id: str) -> Head:
-        heads = self._store.heads("where id = ?", (run_id,))
+        try:
+            heads = self._store.heads("where id = ?", (run_id,))
+        except sqlite3.Error as error:
+            self._fail(error)
         if not heads:
             raise UnknownRun(run_id)
         return self._with_seq(heads[0])

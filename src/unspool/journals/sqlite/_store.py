@@ -221,6 +221,8 @@ class Store:
                 # Events before the base are in a page already.
                 if reel is None or first < reel.base:
                     continue
+                if first != reel.seq + 1:
+                    raise damaged(self.path, f"run {reel.head.run_id} lacks {reel.seq + 1}")
                 reel.load(data[end + 1 : end + 1 + size].split(b"\n"))
                 if reel.first_segment is None:
                     reel.first_segment = segment
