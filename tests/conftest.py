@@ -34,7 +34,7 @@ from unspool.server import BoundedConfig, listen
 from upstream import KEY, Upstream
 
 PREFIXES = ("LLM_", "OPENAI_", "UNSPOOL_")
-SERVER_S = 10.0
+SERVER_S = 15.0
 """Longest start or stop of a server: a hang is a failure with a name, not a time-out."""
 
 # No time limit of its own: the limit for each test is enough, and slow machines exist.
@@ -137,6 +137,10 @@ class Served:
     @property
     def core(self) -> Core:
         return self._ready.result(0)
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def port(self) -> int:

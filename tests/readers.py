@@ -7,9 +7,10 @@ stream that is not framed for them breaks them here as it would break them there
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,13 @@ from unspool import LLMClient
 
 COPY = "/ai/generate/copy"
 SHOE: dict[str, Any] = {"sku": "8WZ01CM1", "style": "natural"}
+
+
+async def until(is_so: Callable[[], bool], *, within_s: float = 5.0, pause_s: float = 0.0) -> None:
+    """Return when something has come true of which nothing else tells."""
+    async with asyncio.timeout(within_s):
+        while not is_so():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(pause_s)
 
 
 async def said(asking: LLMClient, prompt: str = "你好", **params: Any) -> list[str]:

@@ -125,9 +125,21 @@ async def test_s1_3_bytes_that_are_not_text_are_ignored_and_their_neighbours_kep
     assert "".join(await said(asking)).replace("\ufffd", "") == "今天AB推荐"
 
 
+async def test_s1_3_half_a_surrogate_pair_is_ignored_and_its_neighbours_kept(
+    asking: LLMClient, upstream: Upstream
+) -> None:
+    halves = (chunk(f"今天{half}推荐") for half in ("1", "2"))
+    escapes = [half.replace(b"1", rb"\ud83d").replace(b"2", rb"\ude00!") for half in halves]
+    upstream.play = [[*escapes, *END]]
+    text = "".join(await said(asking))
+    assert text.encode().decode().replace("\ufffd", "") == "今天推荐今天!推荐"
+
+
 @pytest.mark.parametrize(
     "junk",
     [
+        b"data: {" + b'"a":[' * 50_000 + b"\n\n",
+        b'data: {"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n",
         b"data: <!-- a proxy was here -->\n\n",
         b'data: {"choices": [{"delta": {"cont\n\n',
         b"data: [1, 2]\n\n",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from journaling import DONE, SPEC, opened, text, words
+from readers import until
 from unspool import Draft, Pen
 from unspool.errors import JournalError, JournalFull, StaleEpoch
-from unspool.journals import sqlite
-from unspool.journals.sqlite import SQLiteJournal
+from unspool.journals.sqlite import SQLiteJournal, _press
 
 
 @contextmanager
@@ -39,13 +39,6 @@ def full_disk(journal: SQLiteJournal, path: Path) -> Iterator[None]:
     db.execute("pragma max_page_count=1000000")
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    """Return in the very turn of the loop in which it has come true."""
-    async with asyncio.timeout(2):
-        while not is_so():  # noqa: ASYNC110 - nothing tells of such a moment
-            await asyncio.sleep(0)
-
-
 async def fill(pen: Pen) -> None:
     """Write until there is no more room, as a run does that knows nothing of disks."""
     for _ in range(1000):
@@ -57,7 +50,7 @@ async def fill(pen: Pen) -> None:
 async def test_a_full_disk_stops_writers_and_not_readers_and_the_ending_lands_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synchronous: str
 ) -> None:
-    monkeypatch.setattr(sqlite, "FAILED_RETRY_S", 0.05)
+    monkeypatch.setattr(_press, "FAILED_RETRY_S", 0.05)
     path = tmp_path / "journal.db"
     async with opened(path, synchronous=synchronous) as journal:
         ended = await journal.create(SPEC)
@@ -202,7 +195,7 @@ async def test_a_run_claimed_in_the_middle_of_a_commit_has_one_owner(
 async def test_an_ending_that_comes_while_a_commit_is_tried_again_leaves_the_log_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "FAILED_RETRY_S", 0.01)
+    monkeypatch.setattr(_press, "FAILED_RETRY_S", 0.01)
     for number in range(5):
         path = tmp_path / f"journal-{number}.db"
         async with opened(path, synchronous="FULL") as journal:
@@ -212,7 +205,7 @@ async def test_an_ending_that_comes_while_a_commit_is_tried_again_leaves_the_log
                 with pytest.raises(JournalFull):
                     await pen.commit()
             # There is space again. The ending comes just when what waited is being written.
-            await until(lambda: journal._writing is not None)
+            await until(lambda: journal._press._writing is not None)
             await pen.end(Draft("run.incomplete"))
             assert await words(journal, pen.run_id) in ([], ["x" * 50_000])
             assert (await journal.head(pen.run_id)).status == "incomplete"

@@ -18,6 +18,16 @@ async def started(client: httpx.AsyncClient, served: Served) -> str:
     return (await client.post(f"{served.url}/v1/runs", json=asked)).json()["id"]
 
 
+async def read_only(served: Served, is_so: bool) -> None:
+    """Let the journal's file refuse every write, as a full disk does."""
+
+    async def tell() -> None:
+        db = served.core.journal._store._db  # type: ignore[attr-defined]
+        db.execute(f"pragma query_only={'on' if is_so else 'off'}")
+
+    await served.call(tell)
+
+
 async def test_a_run_that_was_going_on_when_the_server_stopped_is_incomplete(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
 ) -> None:
@@ -75,12 +85,12 @@ async def test_a_server_whose_disk_is_full_can_still_be_stopped(
     run_id = await started(client, served)
     await look(client, f"{served.url}/v1/runs/{run_id}/events?dialect=plain", frames=1)
 
-    async def fill_disk() -> None:
-        db = served.core.journal._store._db  # type: ignore[attr-defined]
-        db.execute("pragma query_only=on")
-
-    await served.call(fill_disk)
-    await asyncio.wait_for(asyncio.to_thread(served.stop), 8)
+    await read_only(served, True)
+    try:
+        await asyncio.wait_for(asyncio.to_thread(served.stop), 6)
+    finally:
+        if served.is_running:
+            await read_only(served, False)
     again = serve_model()
     run = (await client.get(f"{again.url}/v1/runs/{run_id}")).json()
     assert (run["status"], run["text"]) == ("incomplete", "今天")
@@ -92,11 +102,7 @@ async def test_reading_goes_on_while_the_disk_is_full(
     served = serve_model()
     done = await post(client, served.url + "/ai/stream", {"prompt": "你好"})
 
-    async def fill_disk() -> None:
-        db = served.core.journal._store._db  # type: ignore[attr-defined]
-        db.execute("pragma query_only=on")
-
-    await served.call(fill_disk)
+    await read_only(served, True)
     refused = await client.post(served.url + "/ai/stream", json={"prompt": "你好"})
     assert refused.status_code == 507
     assert refused.json()["error"]["code"] == "journal_full"

@@ -24,6 +24,10 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 
+STOP_S = 2.0
+"""For all runs to end when the server stops: less than process managers wait before they kill."""
+
+
 @dataclass(slots=True)
 class _Live:
     """A run that this process carries."""
@@ -69,9 +73,15 @@ class Runner:
             await self._stop(live, Draft("run.cancelled", {"code": "cancelled", "message": reason}))
 
     async def close(self) -> None:
-        """Stop carrying: what goes on now ends incomplete, which is the truth."""
+        """
+        Stop carrying: what goes on now ends incomplete, which is the truth.
+
+        Where the journal cannot write, the ending is left to the next start after `STOP_S`.
+        """
         ending = _incomplete("interrupted", "the server was stopped before the run had ended")
-        await asyncio.gather(*(self._stop(live, ending) for live in list(self._live.values())))
+        stops = [asyncio.create_task(self._stop(live, ending)) for live in self._live.values()]
+        if stops:
+            await asyncio.wait(stops, timeout=STOP_S)
 
     async def end_abandoned(self) -> None:
         """End the runs that an earlier process left without an ending."""

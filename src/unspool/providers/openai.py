@@ -8,6 +8,7 @@ chunk ends it with an error.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncGenerator
 from typing import Any, NoReturn
@@ -99,7 +100,7 @@ class _Answer:
             self._fail(data.decode("utf-8", "replace"), model)
         try:
             chunk = _read(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             # One chunk that cannot be read is no reason to lose the rest of the answer.
             message = f"a chunk that could not be read was left out: {error}"
             log.warning(message)
@@ -199,8 +200,11 @@ class OpenAI:
 def _read(data: bytes) -> _Chunk:
     try:
         return _decode(data)
-    except UnicodeDecodeError:  # bytes that are no text are left out, not the words around them
-        return _decode(data.decode("utf-8", "ignore").encode())
+    except ValueError:
+        # Bytes that are no text and halves of surrogate pairs are left out, not what is
+        # around them; what is no JSON at all is refused here again.
+        text = json.dumps(json.loads(data.decode("utf-8", "ignore")), ensure_ascii=False)
+        return _decode(text.encode("utf-8", "ignore"))
 
 
 def _usage(usage: _Usage) -> Usage | None:

@@ -1,0 +1,85 @@
+"""
+The vectors in `conformance/`: the same for every language that speaks with us.
+
+`runs.json`: events, what they are in each dialect, and the state after them. `sse.json`:
+bytes and the frames that they are.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unspool import plugs
+from unspool.dialects import open_dialect
+from unspool.events import Event
+from unspool.runs import fold
+from unspool.sse import Decoder, Frame
+from unspool.tapes import frames_of
+
+FOLDER = Path(__file__).parent.parent / "conformance"
+RUNS = json.loads((FOLDER / "runs.json").read_text())
+SSE = json.loads((FOLDER / "sse.json").read_text())
+
+
+def events_of(listed: list[dict[str, Any]]) -> list[Event]:
+    return [Event(**event) for event in listed]
+
+
+def frames_in(dialect: str, listed: list[dict[str, Any]]) -> list[str]:
+    plug = open_dialect(dialect)
+    encoder = plug.encoder()
+    frames = [
+        frame
+        for event in events_of(listed)
+        for frame in frames_of(event.seq, encoder.encode(event))
+    ]
+    trailer = [Frame(plug.trailer).encode()] if plug.trailer else []
+    return [frame.decode() for frame in frames + trailer]
+
+
+def state_of(listed: list[dict[str, Any]]) -> dict[str, Any]:
+    run = fold(events_of(listed))
+    return {
+        "seq": run.seq,
+        "status": run.status,
+        "text": run.text,
+        "steps": {name: [step.text, step.finished, step.model] for name, step in run.steps.items()},
+        "attempts": [[attempt.number, attempt.model, attempt.status] for attempt in run.attempts],
+        "notes": run.notes,
+        "items": run.items,
+        "warnings": run.warnings,
+        "result": run.result,
+        "error": run.error,
+        "first_token_ms": run.first_token_ms,
+        "ended_ms": run.ended_ms,
+    }
+
+
+@pytest.mark.parametrize("vector", RUNS, ids=lambda vector: vector["says"])
+@pytest.mark.parametrize("dialect", plugs.names("dialects"))
+def test_the_same_events_are_the_same_frames(vector: dict[str, Any], dialect: str) -> None:
+    assert frames_in(dialect, vector["events"]) == vector["frames"][dialect]
+
+
+@pytest.mark.parametrize("vector", RUNS, ids=lambda vector: vector["says"])
+def test_the_same_events_are_the_same_state(vector: dict[str, Any]) -> None:
+    assert state_of(vector["events"]) == vector["state"]
+
+
+@pytest.mark.parametrize("vector", SSE, ids=lambda vector: vector["says"])
+def test_the_same_bytes_are_the_same_frames_wherever_they_are_cut(vector: dict[str, Any]) -> None:
+    raw = vector["bytes"].encode()
+    wanted = [(f["data"].encode(), f["id"], f["event"]) for f in vector["frames"]]
+    for cut in range(len(raw) + 1):
+        decoder = Decoder()
+        frames = decoder.feed(raw[:cut]) + decoder.feed(raw[cut:]) + decoder.flush()
+        assert [(f.data, f.id, f.event) for f in frames] == wanted, cut
+
+
+def test_the_vectors_are_there() -> None:
+    assert RUNS
+    assert SSE

@@ -1,0 +1,102 @@
+"""The house keeps its size and its names: what a tool can hold, people need not remember."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import unspool
+from unspool import plugs
+from unspool.errors import UnspoolError
+
+ROOT = Path(__file__).parent.parent
+ROOMS = sorted((ROOT / "src").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").glob("*.py")) + sorted((ROOT / "bench").glob("*.py"))
+
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+WORN_NAMES = ("Manager", "Service", "Handler", "Helper", "Utils", "Processor")
+"""Each already means three other things here."""
+
+KINDS: tuple[plugs.Kind, ...] = ("journals", "providers", "flows", "dialects", "api")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", ROOMS + TESTS, ids=named)
+def test_a_file_is_one_room(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", ROOMS + TESTS, ids=named)
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    # The function around a group of routes holds functions of its own: those are counted.
+    for function in functions(ast.parse(path.read_text())):
+        inner = sum(f.end_lineno - f.lineno + 1 for f in functions(function) if f is not function)
+        lines = function.end_lineno - function.lineno + 1
+        assert lines - inner <= MAX_FUNCTION_LINES, function.name
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=named)
+def test_a_room_opens_by_saying_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), "no docstring"
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=named)
+def test_nothing_is_left_for_later_and_no_worn_name_is_used(path: Path) -> None:
+    text = path.read_text()
+    assert "TODO" not in text
+    assert "FIXME" not in text
+    classes = [n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)]
+    assert not [name for name in classes if name.endswith(WORN_NAMES)]
+
+
+def test_the_public_names_are_sorted_and_all_there() -> None:
+    assert unspool.__all__ == sorted(unspool.__all__)
+    assert all(getattr(unspool, name) is not None for name in unspool.__all__)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_plug_folder_tells_the_next_author_what_to_do(kind: plugs.Kind) -> None:
+    package = importlib.import_module(f"unspool.{kind}")
+    assert "To add one" in (package.__doc__ or "")
+    assert plugs.names(kind)
+    for name in plugs.names(kind):
+        assert plugs.load(kind, name) is not None
+
+
+def test_a_wrong_plug_name_is_answered_with_the_right_ones() -> None:
+    with pytest.raises(UnspoolError, match=r"no provider named 'opnai'; have: .*openai"):
+        plugs.load("providers", "opnai")
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    def family(error: type[UnspoolError]) -> Iterator[type[UnspoolError]]:
+        yield error
+        for child in error.__subclasses__():
+            yield from family(child)
+
+    codes = [error.code for error in family(UnspoolError) if error.__module__ == "unspool.errors"]
+    assert len(codes) == len(set(codes))
+
+
+def test_naming_the_package_costs_no_framework() -> None:
+    heavy = "fastapi", "sqlalchemy", "aiohttp"
+    check = f"import unspool, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
