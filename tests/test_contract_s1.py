@@ -146,6 +146,7 @@ async def test_s1_3_half_a_surrogate_pair_is_ignored_and_its_neighbours_kept(
         b'data: {"choices": "none"}\n\n',
         b'data: {"choices": [{"delta": {"content": 5}}]}\n\n',
     ],
+    ids=["deep and cut", "deep", "a page", "cut", "a list", "a word", "a number"],
 )
 async def test_s1_4_a_chunk_that_cannot_be_read_is_warned_of_and_the_stream_goes_on(
     asking: LLMClient, upstream: Upstream, caplog: pytest.LogCaptureFixture, junk: bytes
