@@ -159,7 +159,7 @@ async def test_s0_8_the_first_frame_comes_while_the_model_has_not_answered_at_al
 ) -> None:
     upstream.play = [[SILENCE]]
     served = serve_model()
-    async with client.stream("POST", served.url + COPY, json=SHOE, timeout=0.5) as response:
+    async with client.stream("POST", served.url + COPY, json=SHOE) as response:
         first = await anext(response.aiter_lines())
         await upstream.until(lambda: len(upstream.asked) == 1)
         assert upstream.open == 1
@@ -172,7 +172,7 @@ async def test_s0_8_the_first_frame_comes_while_the_model_is_down(
     serve_model: ServeModel, client: httpx.AsyncClient
 ) -> None:
     served = serve_model(llm_base_url=closed_port(), retries=3)
-    view = await post(client, served.url + COPY, SHOE, frames=2, timeout=0.5)
+    view = await post(client, served.url + COPY, SHOE, frames=2)
     assert [frame["type"] for frame in view.seen.documents] == ["start", "post_start"]
 
 
@@ -236,7 +236,7 @@ async def test_s0_11_a_model_that_gives_nothing_is_stood_in_for_by_templates(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient, name: str
 ) -> None:
     upstream.play = [FAILURES[name]]
-    served = serve_model(first_event_s=0.15)
+    served = serve_model(first_event_s=0.3)
     view = await post(client, served.url + COPY, SHOE)
     assert all(len(text) > 50 for text in copy_posts(view.seen.documents))
     assert len(upstream.asked) == 3, "a failed post must not push the next ones to templates"
@@ -267,7 +267,7 @@ async def test_s0_11_a_post_cut_in_mid_sentence_goes_on_without_a_word_twice(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient, name: str
 ) -> None:
     upstream.play = [[*map(chunk, ("今天推荐", "这款跑鞋，", "鞋底")), 0.05, *CUTS[name]]]
-    served = serve_model(idle_s=0.15)
+    served = serve_model(idle_s=0.3)
     view = await post(client, served.url + COPY, SHOE)
     for text in copy_posts(view.seen.documents):
         assert text.startswith(BROKEN)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -25,7 +26,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def waits(
-    http: aiohttp.ClientSession, model: Model, luck: float = 0.0
+    http: aiohttp.ClientSession, *models: Model, luck: float = 0.0
 ) -> tuple[list[float], str, ProviderError | None]:
     """What is waited before each retry, the text, and the error that is left in the end."""
     waited: list[float] = []
@@ -35,7 +36,7 @@ async def waits(
 
     text, error = "", None
     means = Means(http, retries=3, sleep=sleep, random=lambda: luck)
-    async with aclosing(generate(Prompt.of("你好"), [model], means)) as pieces:
+    async with aclosing(generate(Prompt.of("你好"), models, means)) as pieces:
         try:
             async for piece in pieces:
                 text += piece.text if isinstance(piece, Text) else ""
@@ -58,7 +59,9 @@ async def test_s1_5_a_passing_fault_is_retried_three_times_and_ever_later(
     http: aiohttp.ClientSession, upstream: Upstream, name: str
 ) -> None:
     upstream.play = [PASSING[name]]
-    waited, text, error = await waits(http, upstream.model(first_event_s=0.1))
+    waited, text, error = await waits(
+        http, upstream.model(first_event_s=0.2 if name == "time-out" else 5)
+    )
     assert (waited, text) == ([0.5, 1.0, 2.0], "")
     assert error is not None
     assert len(upstream.asked) == 4
@@ -120,6 +123,21 @@ async def test_s1_5_a_stream_that_broke_after_its_first_words_is_not_begun_again
     assert isinstance(error, ProviderInterrupted)
 
 
+async def test_s1_5_the_next_model_is_asked_where_the_first_said_nothing_and_only_there(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    async with Upstream() as second:
+        second.play = [answer("第二")]
+        models = [upstream.model(), replace(second.model(), name="second")]
+        upstream.play = [refusal(401)]
+        assert await waits(http, *models) == ([], "第二", None)
+        upstream.play = [[chunk("今天"), 0.02, RESET]]
+        _, text, error = await waits(http, *models)
+        assert text == "今天", "a model that knows nothing of the words so far would say them again"
+        assert isinstance(error, ProviderInterrupted)
+        assert len(second.asked) == 1
+
+
 async def test_s1_5_in_real_time_a_rate_limit_costs_half_a_second(upstream: Upstream) -> None:
     upstream.play = [refusal(429, "slow down", "Retry-After: 0"), answer("好")]
     loop = asyncio.get_running_loop()
@@ -170,8 +188,8 @@ async def test_s1_6_each_limit_ends_what_is_too_slow_and_nothing_else(
 
 
 async def test_s1_6_a_slow_stream_that_lives_is_let_live(upstream: Upstream) -> None:
-    upstream.play = [[*[step for _ in range(10) for step in (chunk("好"), 0.05)], *END]]
-    asking = LLMClient(upstream.model(first_event_s=0.3, idle_s=0.3), retries=0)
+    upstream.play = [[*[step for _ in range(10) for step in (chunk("好"), 0.1)], *END]]
+    asking = LLMClient(upstream.model(first_event_s=0.6, idle_s=0.6), retries=0)
     assert await said(asking) == ["好"] * 10
 
 

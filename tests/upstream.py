@@ -214,7 +214,8 @@ class _Talk:
                 if not self.is_headed:
                     self.writer.write(Head().encode())
                     self.is_headed = True
-                self.writer.write(b"%x\r\n%b\r\n" % (len(step), step))
+                if step:  # a chunk of nothing would be the end
+                    self.writer.write(b"%x\r\n%b\r\n" % (len(step), step))
             case Break.RESET:
                 linger = struct.pack("ii", 1, 0)
                 sock = self.writer.get_extra_info("socket")

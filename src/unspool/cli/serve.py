@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import shlex
+import sys
 from contextlib import suppress
+from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -107,12 +110,20 @@ def _tell(facts: dict[str, Any], settings: Settings) -> None:
     if not is_loopback(settings.host):
         say(f"  open     other machines reach it too, through {settings.host}", to=out)
         if not settings.allowed_hosts:
-            say("           under names that UNSPOOL_ALLOWED_HOSTS lists (now: none)", to=out)
+            say("           by address; UNSPOOL_ALLOWED_HOSTS lists names (now: none)", to=out)
     say(f"  data     {facts['data_dir']}", to=out)
     say(f"  model    {facts['model']}", to=out)
     say("\nTry, in another terminal:", to=out)
     body = shlex.quote(COPY_BODY)
     header = '-H "Content-Type: application/json"'
     say(f"  curl -N -X POST {url}/ai/generate/copy {header} -d {body}", to=out)
-    say('  unspool chat "请介绍运动鞋的特点"', to=out)
+    say(f'  {_program()} chat "请介绍运动鞋的特点"', to=out)
     say(f"or open {url}/docs", to=out)
+
+
+def _program() -> str:
+    """Return how this program can be called from here: it may be in no directory of PATH."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m unspool"
+    return "unspool" if which("unspool") else str(called)

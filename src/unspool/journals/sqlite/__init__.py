@@ -80,7 +80,6 @@ class SQLiteJournal:
         return pen
 
     async def claim(self, run_id: str) -> SQLitePen:
-        await self._press.idle()
         fresh = await self._claimed(run_id)
         reel = self._live.setdefault(run_id, fresh)
         if reel is not fresh:
@@ -92,6 +91,7 @@ class SQLiteJournal:
 
     async def _claimed(self, run_id: str) -> Reel:
         for _ in range(CLAIM_TRIES):
+            await self._press.idle()  # a commit in its thread has the connection
             try:
                 return self._store.claim(run_id)
             except sqlite3.Error as error:
