@@ -77,6 +77,15 @@ async def test_s1_2_what_is_given_is_passed_through_and_what_is_not_is_left_out(
     assert {name: full[name] for name in given} == given
 
 
+async def test_s1_2_no_parameter_changes_the_model_or_turns_streaming_off(
+    asking: LLMClient, upstream: Upstream
+) -> None:
+    await said(asking, "你好", stream=False, model="a-dearer-one", messages=[])
+    (asked,) = upstream.asked
+    assert (asked.body["stream"], asked.body["model"]) == (True, asking.model.upstream_name)
+    assert asked.body["messages"][-1]["content"] == "你好"
+
+
 async def test_s1_3_the_model_is_asked_to_stream_by_a_post(
     asking: LLMClient, upstream: Upstream
 ) -> None:

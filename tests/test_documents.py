@@ -150,7 +150,6 @@ def test_the_protocol_tells_the_status_of_each_error_that_is_answered() -> None:
         if isinstance(thing, type)
         and issubclass(thing, errors.UnspoolError)
         and not issubclass(thing, errors.ProviderError | errors.LLMClientError)
-        and thing is not errors.RunCancelled
     ]
     assert {e.code: str(e.http_status) for e in answered}.items() <= rows.items()
 

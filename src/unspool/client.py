@@ -32,8 +32,8 @@ from .providers import (
     Text,
     ToolFragment,
     Usage,
-    open_http,
 )
+from .providers._http import open_http
 from .settings import Settings
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from .catalog import Catalog
 from .errors import SetupError
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
-from .providers import open_http
+from .providers._http import open_http
 from .records import Records
 from .records.samples import seed_samples
 from .runner import Runner

@@ -13,7 +13,6 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
   + JournalError            the log cannot be written or read; nothing was shown that is not kept
     - JournalFull           no space left; make room
     - StaleEpoch            stop writing: another worker owns this run now
-  + RunCancelled            somebody asked the run to stop; what was written stays
   + ProviderError           this model cannot give (more of) this answer
     - ProviderRefused       do not send the same request again (401, 400, unknown model)
     - ProviderUnavailable   nothing has been written: wait and try again, or try another model
@@ -100,10 +99,6 @@ class JournalFull(JournalError):
 
 class StaleEpoch(JournalError):
     code = "stale_epoch"
-
-
-class RunCancelled(UnspoolError):
-    code = "cancelled"
 
 
 class ProviderError(UnspoolError):

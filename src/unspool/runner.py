@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .catalog import Catalog
 from .context import RunContext
-from .errors import RunCancelled, StaleEpoch, UnspoolError
+from .errors import StaleEpoch, UnspoolError
 from .events import Draft
 from .flows import open_flow
 from .generation import Means
@@ -135,8 +135,6 @@ class Runner:
 
 def _ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
     """Failed with nothing to show is `failed`; with a part that stays it is `incomplete`."""
-    if isinstance(error, RunCancelled):
-        return Draft("run.cancelled", {"code": error.code, "message": str(error)})
     if isinstance(error, UnspoolError):
         code, message = error.code, str(error)
     else:

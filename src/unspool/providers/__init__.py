@@ -147,11 +147,3 @@ def open_provider(name: str) -> Provider:
     """`openai` is `unspool.providers.openai`."""
     provider: Provider = plugs.load("providers", name)
     return provider
-
-
-def open_http() -> aiohttp.ClientSession:
-    """Return a pool of connections to providers; see `_http.open_http`."""
-    # aiohttp takes 0.1 s to import; who only names a `Model` does not wait for it.
-    from ._http import open_http as opened
-
-    return opened()

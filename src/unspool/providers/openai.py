@@ -164,11 +164,12 @@ class OpenAI:
     ) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
         body = {
+            "stream_options": {"include_usage": True},
+            **prompt.params,
+            # Not for a request to change: which model answers, to what, and that it streams.
             "model": model.upstream_name,
             "messages": prompt.messages,
             "stream": True,
-            "stream_options": {"include_usage": True},
-            **prompt.params,
         }
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if model.api_key:
