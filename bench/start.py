@@ -1,8 +1,8 @@
 """
 `python -m bench start`: whether a run begins as quickly beside many ended ones.
 
-The same server is started over an empty journal and over one with `--runs` ended runs,
-written through the journal itself; each then answers short runs, one after another.
+One server is started over an empty journal and one over a journal with `--runs` ended runs,
+written through the journal itself; they then answer short runs, one after another, in turn.
 """
 
 import argparse
@@ -48,18 +48,17 @@ def run(args: argparse.Namespace) -> int:
     if reason := SYSTEMS["unspool"].missing():
         console.print(f"[yellow]start is left out: {reason}.")
         return 0
-    results = []
-    with tempfile.TemporaryDirectory(prefix="unspool-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="unspool-bench-") as name:
         console.print(f"[dim]start: writing {args.runs:,} ended runs")
-        full = Path(folder) / "full"
-        uvloop.run(_fill(full, args.runs))
+        folder, system = Path(name), SYSTEMS["unspool"]
+        uvloop.run(_fill(folder / "full", args.runs))
         try:
-            for place, count in ((Path(folder) / "empty", 0), (full, args.runs)):
-                with (
-                    model(cores) as (port, _),
-                    running(SYSTEMS["unspool"], cores, port, data=place) as server,
-                ):
-                    results.append(_measured(server, count))
+            with (
+                model(cores) as (port, _),
+                running(system, cores, port, data=folder / "empty") as empty,
+                running(system, cores, port, data=folder / "full") as full,
+            ):
+                results = _measured({0: empty, args.runs: full})
         except NotReady as failure:
             console.print(str(failure), markup=False, style="red")
             return 1
@@ -94,14 +93,26 @@ async def _fill(folder: Path, count: int) -> None:
     await journal.aclose()
 
 
-def _measured(server: Running, runs: int) -> Found:
-    assert server.pid is not None
-    for _ in range(WARM_UP):
-        _first_frame_ms(server.target.port)
-    cpu_before = cpu_s(server.pid)
-    times = sorted(_first_frame_ms(server.target.port) for _ in range(REQUESTS))
-    cpu_us = (cpu_s(server.pid) - cpu_before) / REQUESTS * 1e6
-    return Found(runs, times[len(times) // 2], times[int(len(times) * 0.99)], cpu_us)
+def _measured(servers: dict[int, Running]) -> list[Found]:
+    """Ask the servers in turn, so that a slow moment of the machine is one for both."""
+    times_ms: dict[int, list[float]] = {runs: [] for runs in servers}
+    cpu_before_s: dict[int, float] = {}
+    for number in range(WARM_UP + REQUESTS):
+        for runs, server in servers.items():
+            assert server.pid is not None
+            if number == WARM_UP:
+                cpu_before_s[runs] = cpu_s(server.pid)
+            took_ms = _first_frame_ms(server.target.port)
+            if number >= WARM_UP:
+                times_ms[runs].append(took_ms)
+    found = []
+    for runs, server in servers.items():
+        assert server.pid is not None
+        ascending = sorted(times_ms[runs])
+        cpu_us = (cpu_s(server.pid) - cpu_before_s[runs]) / REQUESTS * 1e6
+        median_ms, p99_ms = ascending[REQUESTS // 2], ascending[int(REQUESTS * 0.99)]
+        found.append(Found(runs, median_ms, p99_ms, cpu_us))
+    return found
 
 
 def _first_frame_ms(port: int) -> float:
