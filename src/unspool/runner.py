@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .catalog import Catalog
 from .context import RunContext
-from .errors import StaleEpoch, UnspoolError
+from .errors import JournalError, StaleEpoch, UnspoolError
 from .events import Draft
 from .flows import open_flow
 from .generation import Means
@@ -34,7 +34,8 @@ class _Live:
 
     pen: Pen
     task: asyncio.Task[None] | None = None
-    has_begun: bool = False
+    is_in_flow: bool = False
+    """Only a flow is interrupted: not a task that has yet to begin, nor one that is ending."""
     stop: Draft | None = None
     """The ending that somebody asked for; set before the task is interrupted."""
 
@@ -94,25 +95,25 @@ class Runner:
         if live.stop is None:
             live.stop = ending
             # A task that is cancelled before its first step never runs, and would leave the
-            # run without an ending; it looks at `stop` by itself.
-            if live.task is not None and live.has_begun:
+            # run without an ending; it looks at `stop` by itself. One that waits for the
+            # commit of its ending has one already.
+            if live.task is not None and live.is_in_flow:
                 live.task.cancel()
         if live.task is not None:
             await asyncio.wait([live.task])
 
     async def _carry(self, live: _Live, spec: RunSpec) -> None:
         pen = live.pen
-        live.has_begun = True
+        live.is_in_flow = True
         try:
             ending = await self._perform(live, spec)
+            live.is_in_flow = False
             await pen.end(ending)
             log.info("Run %s: %s", pen.run_id, ending.type)
         except StaleEpoch:
             log.warning("Run %s has another owner now; it goes on there", pen.run_id)
-        except asyncio.CancelledError:
-            # Stopped while the ending was on its way to the disk: it is accepted, and
-            # the only one.
-            log.debug("Run %s was stopped when it had ended", pen.run_id)
+        except JournalError as error:
+            log.error("Run %s has no ending in the log: %s", pen.run_id, error)  # noqa: TRY400
         finally:
             self._live.pop(pen.run_id, None)
 
