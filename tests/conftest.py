@@ -50,6 +50,17 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+def clean_env(**more: str) -> dict[str, str]:
+    """The environment of a program that tests start: bare as ours, and `more`."""
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIXES)} | more
+
+
+@pytest.fixture
+def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory without a `.env`."""
+    monkeypatch.chdir(tmp_path)
+
+
 @contextmanager
 def quick_words() -> Iterator[None]:
     """Let the built-in model say the same words without pausing between them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from conftest import clean_env
 from unspool.cli import app
 
 UNSPOOL = (sys.executable, "-m", "unspool")
@@ -27,17 +27,7 @@ HELLO = '{"prompt": "hello"}'
 LONG = '{"prompt": "请介绍运动鞋的特点"}'
 
 
-def clean_env(**more: str) -> dict[str, str]:
-    """The environment without what a developer has set for real models and servers."""
-    ours = ("LLM_", "OPENAI_", "UNSPOOL_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | more
-
-
-@pytest.fixture(autouse=True)
-def _somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # where no `.env` is
-    for name in set(os.environ) - set(clean_env()):
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("somewhere_else")
 
 
 @pytest.fixture(scope="module")

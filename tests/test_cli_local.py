@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,24 +14,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from conftest import clean_env
 from unspool.cli import app
 from unspool.cli._console import clean, write_json_line
 from unspool.cli._paper import LivePaper
 from unspool.cli._teller import Teller
 from unspool.events import Event
 
-
-def clean_env(**more: str) -> dict[str, str]:
-    """The environment without what a developer has set for real models and servers."""
-    ours = ("LLM_", "OPENAI_", "UNSPOOL_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | more
-
-
-@pytest.fixture(autouse=True)
-def _somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # where no `.env` is
-    for name in set(os.environ) - set(clean_env()):
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("somewhere_else")
 
 
 def cli(*args: str) -> Result:

@@ -130,7 +130,7 @@ def literal_codes() -> Iterator[str]:
             for keyword in node.keywords:
                 if keyword.arg == "code":
                     yield from constants(keyword.value)
-            if isinstance(node.func, ast.Name) and node.func.id in {"_answer", "_incomplete"}:
+            if isinstance(node.func, ast.Name) and node.func.id in {"error_answer", "_incomplete"}:
                 for argument in node.args[:2]:
                     yield from (text for text in constants(argument) if text.isidentifier())
     yield from {_http._code(status) for status in range(300, 600)}

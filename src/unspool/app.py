@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +24,7 @@ from .api import Resource
 from .core import Core, open_core
 from .dialects import open_dialect
 from .errors import BodyTooLarge, TooBusy, UnspoolError
-from .guard import Guard
+from .guard import Guard, error_answer
 from .runs import RunSpec
 from .settings import Settings
 from .streaming import EventStream
@@ -105,13 +105,9 @@ def _add_pages(app: FastAPI) -> None:
         return RedirectResponse("/docs")
 
 
-def _answer(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
-
-
 async def _on_unspool_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, UnspoolError)
-    answer = _answer(error.http_status, error.code, _clean(str(error)))
+    answer = error_answer(error.http_status, error.code, _clean(str(error)))
     if isinstance(error, TooBusy):
         answer.headers["retry-after"] = "1"
     if isinstance(error, BodyTooLarge):  # the rest of it is still on its way
@@ -126,21 +122,21 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
         for problem in error.errors()[:5]
     ]
-    return _answer(422, "invalid_request", _clean("; ".join(problems)))
+    return error_answer(422, "invalid_request", _clean("; ".join(problems)))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, BodyTooLarge):  # met while FastAPI read the body
         return await _on_unspool_error(request, error.__cause__)
-    answer = _answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
+    answer = error_answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     """A fault of ours: the log has it (the server logs what it raises), the answer does not."""
-    return _answer(500, "internal", "the server has a fault; its log says which")
+    return error_answer(500, "internal", "the server has a fault; its log says which")
 
 
 def _clean(text: str) -> str:

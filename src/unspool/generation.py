@@ -154,6 +154,7 @@ class _Attempt:
         self.finish_reason = ""
         self._reported: Usage | None = None
         self.parts: list[str] = []
+        self._has_call = False
 
     def take(self, output: Output) -> TypeGuard[Said]:
         """Count an output; tell whether it is to be passed on."""
@@ -165,7 +166,8 @@ class _Attempt:
                 self.parts.append(text)
                 return bool(text)
             case ToolFragment():
-                self.parts.append(output.arguments or " ")
+                self.parts.append(output.arguments)
+                self._has_call = True
                 return True
             case Skipped():
                 return True
@@ -177,7 +179,7 @@ class _Attempt:
 
     @property
     def has_output(self) -> bool:
-        return any(self.parts)
+        return self._has_call or any(self.parts)
 
     def check_end(self) -> None:
         """A stop is not an end, whichever provider forgot to say so."""

@@ -38,6 +38,8 @@ class Guard:
         """Let the application answer, if it may; return the stream that it has opened."""
         refusal = self._refusal(scope)
         if refusal is not None:
+            # What is still on its way is not read: the connection cannot be used again.
+            refusal.headers["connection"] = "close"
             await refusal(scope, receive, send)
             return []
         limit = self._settings.max_body_bytes
@@ -60,15 +62,14 @@ class Guard:
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         settings = self._settings
         headers = dict(scope["headers"])
+        max_target, max_head = settings.max_target_bytes, settings.max_header_bytes
         target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
-        if target > settings.max_target_bytes:
-            return _answer(414, "target_too_long", f"at most {settings.max_target_bytes} bytes")
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > (
-            settings.max_header_bytes
-        ):
-            return _answer(431, "head_too_large", f"at most {settings.max_header_bytes} bytes")
+        if target > max_target:
+            return error_answer(414, "target_too_long", f"at most {max_target} bytes")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > max_head:
+            return error_answer(431, "head_too_large", f"at most {max_head} bytes")
         if not self._is_known(headers.get(b"host", b"").decode("latin-1")):
-            return _answer(
+            return error_answer(
                 421,
                 "unknown_host",
                 "this server does not go by that name; add it to UNSPOOL_ALLOWED_HOSTS",
@@ -76,7 +77,7 @@ class Guard:
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > settings.max_body_bytes:
             error = BodyTooLarge(settings.max_body_bytes)
-            return _answer(error.http_status, error.code, str(error))
+            return error_answer(error.http_status, error.code, str(error))
         return None
 
     def _is_known(self, host: str) -> bool:
@@ -96,8 +97,6 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _answer(status: int, code: str, message: str) -> JSONResponse:
-    # What is still on its way is not read: the connection cannot be used again.
-    return JSONResponse(
-        {"error": {"code": code, "message": message}}, status, headers={"connection": "close"}
-    )
+def error_answer(status: int, code: str, message: str) -> JSONResponse:
+    """Return the one shape in which we refuse; see PROTOCOL.md."""
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
