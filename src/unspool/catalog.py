@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 
 from .errors import UnknownRecord
-from .providers import Limits, Model
+from .providers import FREE, Limits, Model
 from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-OFFLINE = Model(name="offline", provider="offline", upstream_name="offline", is_free=True)
+OFFLINE = Model(name="offline", provider="offline", upstream_name="offline", prices=FREE)
 """The built-in model: always there, needs no key and no network."""
 
 OPENAI_MODEL = "gpt-4o-mini"

@@ -29,7 +29,7 @@ from .generation import (
     generate,
 )
 from .journals import Pen
-from .providers import Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
+from .providers import FREE, Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
 from .runs import Run, RunSpec, Step
 from .settings import Settings
 
@@ -221,7 +221,7 @@ class _Writing:
                 self.attempt = 0
                 self.finish_reason = piece.finish_reason
                 facts |= {"finish_reason": piece.finish_reason, "usage": usage_facts(piece.usage)}
-                facts["cost"] = cost_facts(is_free=piece.model.is_free, usage=piece.usage)
+                facts["cost"] = cost_facts(is_free=piece.model.prices is FREE, usage=piece.usage)
                 self._pen.append(Draft("attempt.finished", facts))
 
 

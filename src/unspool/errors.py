@@ -108,6 +108,7 @@ class ProviderError(UnspoolError):
     Attributes:
         status: HTTP status the provider answered with, if it answered.
         retry_after_s: How long the provider asked us to wait, in seconds.
+        after: Number of the last event of a kept answer (`providers.Handle`), if it has them.
     """
 
     code = "provider_failed"
@@ -126,6 +127,7 @@ class ProviderError(UnspoolError):
             self.code = code
         self.status = status
         self.retry_after_s = retry_after_s
+        self.after: int | None = None
 
 
 class ProviderRefused(ProviderError):

@@ -4,7 +4,9 @@ Plug point: where text comes from.
 To add one: a module here with `plug`, an object with `stream`. It turns one
 vendor's bytes into `Output`s and one vendor's failures into `ProviderError`s.
 It does not retry, count, log, or know what a run is. `tests/test_providers.py`
-finds it and runs the contract against it.
+finds it and runs the contract against it. `_answer.Answer` keeps the rules that hold for
+every vendor, `_stream.converse` reads a body over HTTP: an adapter says what to send and
+what each frame means.
 
 The contract: a stream that returns has yielded exactly one `Finish`, last but for a
 `Usage`. A provider whose bytes stop without a positive end signal raises instead:
@@ -38,6 +40,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What a million tokens cost."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+    """Of prompt tokens that the provider had in its cache; None: as any other."""
+    currency: str = "USD"
+
+
+FREE = Prices(0.0, 0.0, currency="CNY")
+"""Of models that run on one's own machine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A deployment: which provider, where, under which name, within which limits."""
 
@@ -49,8 +66,33 @@ class Model:
     base_url: str = ""
     api_key: str = field(default="", repr=False)
     limits: Limits = Limits()
-    is_free: bool = False
-    """True for models that cost nothing; otherwise a cost is unknown without a price."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of every request to it; those of a request go before them."""
+    prefill: str = ""
+    """How it goes on from a text (`_vendors.PREFILLS`); empty: what is known of its vendor."""
+    quirks: frozenset[str] = frozenset()
+    """What it does otherwise than its vendor's description (`_vendors.QUIRKS`)."""
+    prices: Prices | None = None
+    """None: what is known of its vendor; where nothing is known, a cost is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may ask for."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+    """JSON Schema of its arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """An answer that the provider keeps: read on after its event number `after`."""
+
+    id: str
+    after: int | None = None
+    """None: from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +100,18 @@ class Prompt:
     """What a model is asked."""
 
     messages: tuple[Mapping[str, Any], ...]
-    """`{"role": "system" | "user" | "assistant", "content": …}`, oldest first."""
+    """
+    `{"role": "system" | "user" | "assistant", "content": …}`, oldest first. An assistant may
+    have `tool_calls` (`{"id", "name", "arguments": {…}}`), what came back from one is
+    `{"role": "tool", "tool_call_id", "name", "content"}`; each provider writes them its way.
+    """
     prefix: str = ""
-    """Text already written. A provider that can goes on from here."""
+    """Text already written, and the model is to go on from there (`Model.prefill`)."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Further parameters of the vendor's API, passed through (`temperature`, `max_tokens`)."""
+    tools: tuple[Tool, ...] = ()
+    handle: Handle | None = None
+    """Read on in this answer instead of asking for another."""
 
     @classmethod
     def of(cls, text: str, *, system: str = "", **params: Any) -> Prompt:
@@ -100,7 +149,23 @@ class ToolFragment(msgspec.Struct, frozen=True, gc=False):
     index: int
     id: str | None = None
     name: str | None = None
+    """`id` and `name` stand in the first fragment of an index alone."""
     arguments: str = ""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A whole tool call: its arguments are a JSON object. Told at the end of an answer."""
+
+    index: int
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The provider keeps the answer under this id: a broken stream can be read on."""
+
+    id: str
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -108,11 +173,17 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
     prompt_tokens: int | None
     completion_tokens: int | None
+    cached_tokens: int | None = None
+    """Of the prompt's tokens, those that the provider had in its cache."""
     measured: bool = True
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The provider said that the answer is whole. `reason`: stop, length, tool_calls …"""
+    """
+    The provider said that the answer is whole.
+
+    `reason`: stop, length, tool_calls, content_filter, or a vendor's own word.
+    """
 
     reason: str
 
@@ -124,7 +195,7 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 Delta = Text | Reasoning | ToolFragment
-Output = Delta | Usage | Finish | Skipped
+Output = Delta | ToolCall | Accepted | Usage | Finish | Skipped
 
 
 class Provider(Protocol):

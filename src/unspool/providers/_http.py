@@ -16,9 +16,11 @@ import math
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 from . import Limits, Model
@@ -30,11 +32,26 @@ MAX_ERROR_BYTES = 64 * 1024
 
 MAX_MESSAGE_CHARS = 500
 
+LINGER_S = 2.0
+"""
+How long an answer that is whole is read on for its usage, which comes at once or never. A
+provider that leaves the connection open must not hold the answer back.
+"""
+
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same request may succeed. 529 is Anthropic's "overloaded"."""
 
 OUT_OF_MONEY = ("insufficient_quota", "Arrearage", "billing", "quota exceeded")
 """Words in an error answer that say what waiting will not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send. A body (JSON) makes it a POST."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
 
 
 def open_http() -> aiohttp.ClientSession:
@@ -57,6 +74,7 @@ class Timer:
         self.started_at = self._loop.time()
         self.bytes_at = 0.0  # 0: nothing yet
         self.output_at = 0.0
+        self.whole_at = 0.0
         self.broken = ""
         self._response: aiohttp.ClientResponse | None = None
         self._handle: asyncio.TimerHandle | None = None
@@ -69,14 +87,23 @@ class Timer:
         if self._handle is not None:
             self._handle.cancel()
 
-    def saw(self, *, output: bool) -> None:
-        """Note that bytes came, and whether there was something for the answer in them."""
+    def saw(self, *, output: bool, whole: bool) -> None:
+        """Note that bytes came, whether with output, and whether the answer is whole now."""
         self.bytes_at = self._loop.time()
         if output:
             self.output_at = self.bytes_at
+        if whole and not self.whole_at:
+            self.whole_at = self.bytes_at
+            self._rearm(self.whole_at + LINGER_S)
+
+    def _rearm(self, at: float) -> None:
+        self.stop()
+        self._handle = self._loop.call_at(at, self._look)
 
     def _deadlines(self) -> Mapping[str, float]:
         limits, start = self._limits, self.started_at
+        if self.whole_at:
+            return {"linger_s": self.whole_at + LINGER_S}
         deadlines = {"total_s": start + (limits.total_s or math.inf)}
         if self.output_at:
             deadlines["progress_s"] = self.output_at + limits.progress_s
@@ -127,13 +154,8 @@ class Reply:
 
 
 @asynccontextmanager
-async def post(
-    http: aiohttp.ClientSession,
-    url: str,
-    *,
-    model: Model,
-    body: bytes,
-    headers: Mapping[str, str],
+async def send(
+    http: aiohttp.ClientSession, request: Request, model: Model
 ) -> AsyncGenerator[Reply]:
     """
     Send a request and yield the answer once its head has come with a status of 200.
@@ -144,14 +166,22 @@ async def post(
         ProviderRefused: A status that sending again will not change.
         ProviderUnavailable: No connection, no answer in time, or a status that may pass.
     """
+    method = "GET" if request.body is None else "POST"
+    body = None if request.body is None else msgspec.json.encode(request.body)
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
     limits = model.limits
     timer = Timer(limits)
     client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s)
     response: aiohttp.ClientResponse | None = None
     try:
         async with asyncio.timeout(limits.first_event_s):
-            response = await http.post(
-                url, data=body, headers=headers, timeout=client_timeout, allow_redirects=False
+            response = await http.request(
+                method,
+                request.url,
+                data=body,
+                headers={**headers, **request.headers},
+                timeout=client_timeout,
+                allow_redirects=False,
             )
             if response.status != 200:
                 raise await _refusal(response, model)

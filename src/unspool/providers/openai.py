@@ -9,28 +9,20 @@ chunk ends it with an error.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import AsyncGenerator
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
-from ..errors import ProviderError, ProviderInterrupted, ProviderUnavailable
-from ..sse import Decoder, EventTooLong, Frame
-from . import Finish, Model, Output, Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
-from ._http import MAX_MESSAGE_CHARS, post, without_key
-
-log = logging.getLogger(__name__)
+from ..sse import Frame
+from . import Model, Output, Prompt
+from ._answer import Answer
+from ._http import Request
+from ._stream import converse
 
 DONE = b"[DONE]"
-
-_SILENT_ENDS = frozenset({"content_filter", "length"})
-"""Reasons for an end that explain why there is no text; asking again would not change them."""
-
-MAX_TOKENS = 10**9
-"""More tokens than this in a usage report are a mistake of the reporter."""
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -80,122 +72,64 @@ def endpoint(base_url: str) -> str:
     return parts._replace(path=path).geturl()
 
 
-class _Answer:
-    """What one stream has said: a fold of its chunks."""
-
-    def __init__(self) -> None:
-        self.has_output = False
-        self.is_done = False
-        self.finish: str | None = None
-        self.usage: Usage | None = None
-
-    def take(self, frame: Frame, model: Model) -> list[Output]:
-        data = frame.data.strip()
-        if data == DONE:
-            self.is_done = True
-            return []
-        if not data:
-            return []
-        if frame.event == "error":
-            self._fail(data.decode("utf-8", "replace"), model)
-        try:
-            chunk = _read(data)
-        except (ValueError, RecursionError) as error:
-            # One chunk that cannot be read is no reason to lose the rest of the answer.
-            message = f"a chunk that could not be read was left out: {error}"
-            log.warning(message)
-            return [Skipped(message)]
-        if chunk.error:
-            self._fail(chunk.error, model)
-        if chunk.usage is not None:
-            self.usage = _usage(chunk.usage)
-        outputs: list[Output] = []
-        for choice in chunk.choices or ():
-            if not choice.index:  # of several choices only the first is the answer
-                self._choice(choice, outputs)
-        if outputs:
-            self.has_output = True
-        return outputs
-
-    def _fail(self, error: Any, model: Model) -> NoReturn:
-        """An error inside a 200 answer counts, even where an end was told before or after it."""
-        self.finish, self.is_done = None, False
-        message = error.get("message") if isinstance(error, dict) else error
-        text = without_key(str(message), model)[:MAX_MESSAGE_CHARS]
-        raise ProviderInterrupted(f"the provider reported an error: {text}", code="server")
-
-    def _choice(self, choice: _Choice, outputs: list[Output]) -> None:
-        delta = choice.delta
-        if choice.finish_reason:
-            self.finish = choice.finish_reason
-        if delta is None:
-            return
-        if thought := delta.reasoning_content or delta.reasoning:
-            outputs.append(Reasoning(thought))
-        if delta.content:
-            outputs.append(Text(delta.content))
-        for place, call in enumerate(delta.tool_calls or ()):
-            function = call.function or _Function()
-            index = place if call.index is None else call.index
-            outputs.append(ToolFragment(index, call.id, function.name, function.arguments or ""))
-
-    def end(self, broken: ProviderError | None = None) -> list[Output]:
-        """
-        Return what ends the answer, if it is whole.
-
-        Raises:
-            ProviderUnavailable, ProviderInterrupted: A stop is not an end.
-        """
-        if not self.has_output and self.finish not in _SILENT_ENDS:
-            if broken is not None:
-                raise ProviderUnavailable(str(broken), code=broken.code) from broken
-            raise ProviderUnavailable("the provider answered nothing", code="empty")
-        if self.finish is None and not self.is_done:
-            raise broken or ProviderInterrupted(
-                "the provider's stream stopped before its end", code="truncated"
-            )
-        usage: list[Output] = [] if self.usage is None else [self.usage]
-        return [*usage, Finish(self.finish or "stop")]
-
-
 class OpenAI:
-    async def stream(
+    def stream(
         self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
     ) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
         body = {
             "stream_options": {"include_usage": True},
+            **model.params,
             **prompt.params,
             # Not for a request to change: which model answers, to what, and that it streams.
             "model": model.upstream_name,
             "messages": prompt.messages,
             "stream": True,
         }
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        if model.api_key:
-            headers["Authorization"] = f"Bearer {model.api_key}"
-        answer = _Answer()
-        decoder = Decoder(max_event_bytes=model.limits.max_event_bytes)
-        url, raw = endpoint(model.base_url), msgspec.json.encode(body)
-        broken: ProviderInterrupted | None = None
-        try:
-            async with post(http, url, model=model, body=raw, headers=headers) as reply:
-                while not answer.is_done:
-                    chunk = await reply.read()
-                    has_said = False
-                    for frame in decoder.feed(chunk) if chunk else decoder.flush():
-                        for output in answer.take(frame, model):
-                            has_said = True
-                            yield output
-                    if not chunk:
-                        break
-                    reply.timer.saw(output=has_said)
-        except EventTooLong as error:
-            broken = ProviderInterrupted(f"the provider sent {error}", code="protocol")
-        except ProviderInterrupted as error:
-            broken = error
-        for output in answer.end(broken):
-            yield output
+        headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
+        request = Request(endpoint(model.base_url), headers, body)
+        return converse(http, request, model, _take)
+
+
+def _take(frame: Frame, answer: Answer) -> None:
+    data = frame.data.strip()
+    if data == DONE:
+        answer.is_done = True
+        return
+    if not data:
+        return
+    if frame.event == "error":
+        answer.fail("server", data.decode("utf-8", "replace"))
+    try:
+        chunk = _read(data)
+    except (ValueError, RecursionError) as error:
+        # One chunk that cannot be read is no reason to lose the rest of the answer.
+        answer.skip(f"a chunk that could not be read was left out: {error}")
+        return
+    if chunk.error:
+        message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
+        answer.fail("server", f"the provider reported an error: {message}")
+    if chunk.usage is not None:
+        answer.usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+    for choice in chunk.choices or ():
+        if not choice.index:  # of several choices only the first is the answer
+            _choice(choice, answer)
+
+
+def _choice(choice: _Choice, answer: Answer) -> None:
+    delta = choice.delta
+    if delta is not None:
+        if thought := delta.reasoning_content or delta.reasoning:
+            answer.reasoning(thought)
+        if delta.content:
+            answer.text(delta.content)
+        for call in delta.tool_calls or ():
+            function = call.function or _Function()
+            answer.tool(
+                index=call.index, id=call.id, name=function.name, arguments=function.arguments
+            )
+    if choice.finish_reason:
+        answer.finish(choice.finish_reason)
 
 
 def _read(data: bytes) -> _Chunk:
@@ -206,14 +140,6 @@ def _read(data: bytes) -> _Chunk:
         # around them; what is no JSON at all is refused here again.
         text = json.dumps(json.loads(data.decode("utf-8", "ignore")), ensure_ascii=False)
         return _decode(text.encode("utf-8", "ignore"))
-
-
-def _usage(usage: _Usage) -> Usage | None:
-    def count(value: float | str | None) -> int | None:
-        return value if isinstance(value, int) and 0 <= value <= MAX_TOKENS else None
-
-    prompt, completion = count(usage.prompt_tokens), count(usage.completion_tokens)
-    return None if prompt is None and completion is None else Usage(prompt, completion)
 
 
 plug = OpenAI()
