@@ -170,7 +170,7 @@ async def test_s1_7_the_final_failure_says_what_happened_and_what_there_is(
 ) -> None:
     upstream.play = [[chunk("今天"), chunk("推荐"), 0.02, RESET]]
     with pytest.raises(LLMClientError) as failed:
-        await said(LLMClient(upstream.model()))
+        await said(LLMClient(upstream.model(), retries=0))
     error = failed.value
     assert (error.text, error.attempts, error.status) == ("今天推荐", 1, None)
     assert error.code == "connection"

@@ -20,9 +20,10 @@ from typing import Any, Self
 
 import aiohttp
 
+from .attempts import AttemptFinished, AttemptStarted
 from .catalog import OFFLINE, model_from
 from .errors import LLMClientError, ProviderError
-from .generation import AttemptFinished, AttemptStarted, Means, generate
+from .generation import Means, generate
 from .providers import (
     Delta,
     Limits,

@@ -10,28 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from .attempts import AttemptStarted, Progress, Said
 from .catalog import Catalog
-from .errors import ProviderError, ProviderInterrupted
+from .continuation import SoFar
+from .dialects import open_dialect
 from .events import Draft
-from .generation import (
-    AttemptFailed,
-    AttemptFinished,
-    AttemptStarted,
-    Means,
-    Progress,
-    Said,
-    estimated_usage,
-    generate,
-)
+from .generation import Means, generate
 from .journals import Pen
-from .providers import FREE, Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
+from .providers import Prompt, Text, Tool
 from .runs import Run, RunSpec, Step
 from .settings import Settings
+from .writing import Writing
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +53,12 @@ class RunContext:
         self._attempts = len(past.attempts)
         self._catalog = catalog
         self._means = means
+        self._can_rewind = open_dialect(spec.dialect).can_rewind
         self._pace_s = SAY_CHARS / settings.say_chars_per_s
 
     @property
     def has_written(self) -> bool:
-        return any(step.parts for step in self._steps.values())
+        return any(step.parts or step.has_call for step in self._steps.values())
 
     async def generate(
         self,
@@ -72,36 +68,40 @@ class RunContext:
         system: str = "",
         stand_in: bool = True,
         params: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         state = self._begin(step)
         if state.finished:
             return state.text
-        if state.parts:
-            # Going on from a text that was cut is for a model that can; asking anew would
-            # say it twice.
-            raise ProviderInterrupted(f"step {step} was cut and is not gone on with")
         models = self._catalog.models_for(self._spec.model, stand_in=stand_in)
         prompt = Prompt.of(text, system=system, **(params or {}))
-        writing = _Writing(self._pen, state)
-        saying = generate(prompt, models, self._means, attempts_before=self._attempts)
+        prompt = replace(prompt, tools=tuple(Tool(**tool) for tool in tools))
+        writing = Writing(self._pen, state, prompt)
+        saying = generate(
+            prompt,
+            models,
+            self._means,
+            so_far=SoFar(list(state.parts), has_call=state.has_call),
+            attempts_before=self._attempts,
+            can_rewind=self._can_rewind,
+        )
         try:
             await self._write(saying, writing)
         except asyncio.CancelledError:
-            writing.cut_short(prompt)
+            writing.stopped()
             raise
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
         await self._pen.commit()
         return state.text
 
-    async def _write(self, saying: AsyncGenerator[Said | Progress], writing: _Writing) -> None:
-        pen, state = self._pen, writing.state
+    async def _write(self, saying: AsyncGenerator[Said | Progress], writing: Writing) -> None:
+        pen = self._pen
         async with aclosing(saying) as said:
             async for piece in said:
-                if isinstance(piece, Text):  # the path of every token
-                    state.parts.append(piece.text)
-                    pen.append(Draft("text.delta", {"step": state.name, "text": piece.text}))
+                if type(piece) is Text:
+                    writing.text(piece.text)
                 else:
-                    if isinstance(piece, AttemptStarted):
+                    if type(piece) is AttemptStarted:
                         self._attempts = piece.number
                     writing.take(piece)
                 if pen.is_behind:
@@ -163,87 +163,3 @@ class RunContext:
         facts = {"chars": len(text), "sha256": sha256(text.encode()).hexdigest()}
         done = {"step": state.name, "model": model, "finish_reason": finish_reason, **facts}
         self._pen.append(Draft("step.finished", done))
-
-
-class _Writing:
-    """One `generate` call: what is said becomes drafts."""
-
-    def __init__(self, pen: Pen, state: Step) -> None:
-        self._pen = pen
-        self.state = state
-        self.model = ""
-        self.finish_reason = ""
-        self.attempt = 0  # the one under way
-
-    def cut_short(self, prompt: Prompt) -> None:
-        """Account for the attempt that somebody has stopped."""
-        if self.attempt:
-            usage = usage_facts(estimated_usage(prompt, self.state.text))
-            facts = {"step": self.state.name, "number": self.attempt, "usage": usage}
-            message = "stopped; the provider's connection is closed"
-            self._pen.append(
-                Draft("attempt.failed", {**facts, "code": "cancelled", "message": message})
-            )
-
-    def take(self, piece: Said | AttemptStarted | AttemptFailed | AttemptFinished) -> None:
-        step = self.state.name
-        match piece:
-            case Reasoning(text):
-                self._pen.append(Draft("reasoning.delta", {"step": step, "text": text}))
-            case ToolFragment():
-                facts = {"index": piece.index, "id": piece.id, "name": piece.name}
-                set_facts = {k: v for k, v in facts.items() if v is not None}
-                call = {"step": step, **set_facts, "arguments": piece.arguments}
-                self._pen.append(Draft("tool.delta", call))
-            case Skipped(message):
-                self._pen.append(Draft("warning.raised", {"message": message, "step": step}))
-            case AttemptStarted() | AttemptFailed() | AttemptFinished():
-                self._attempt(piece)
-
-    def _attempt(self, piece: AttemptStarted | AttemptFailed | AttemptFinished) -> None:
-        facts: dict[str, Any] = {"step": self.state.name, "number": piece.number}
-        match piece:
-            case AttemptStarted():
-                self.attempt = piece.number
-                self.model = self.state.model = piece.model.name
-                facts |= {"model": piece.model.name, "provider": piece.model.provider}
-                self._pen.append(Draft("attempt.started", {**facts, "strategy": piece.strategy}))
-            case AttemptFailed():
-                self.attempt = 0
-                facts |= _error_facts(piece.error)
-                facts |= {"wrote": piece.has_output, "usage": None}
-                if piece.usage is not None:
-                    facts["usage"] = usage_facts(piece.usage)
-                if piece.retry_in_s is not None:
-                    facts["retry_in_s"] = round(piece.retry_in_s, 3)
-                self._pen.append(Draft("attempt.failed", facts))
-            case AttemptFinished():
-                self.attempt = 0
-                self.finish_reason = piece.finish_reason
-                facts |= {"finish_reason": piece.finish_reason, "usage": usage_facts(piece.usage)}
-                facts["cost"] = cost_facts(is_free=piece.model.prices is FREE, usage=piece.usage)
-                self._pen.append(Draft("attempt.finished", facts))
-
-
-def _error_facts(error: ProviderError) -> dict[str, Any]:
-    facts: dict[str, Any] = {"code": error.code, "message": str(error)}
-    if error.status is not None:
-        facts["status"] = error.status
-    return facts
-
-
-def usage_facts(usage: Usage) -> dict[str, Any]:
-    """How `attempt.*` events tell usage; `basis` is measured or estimated."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "basis": "measured" if usage.measured else "estimated",
-    }
-
-
-def cost_facts(*, is_free: bool, usage: Usage) -> dict[str, Any] | None:
-    """Cost of an attempt; None means unknown, which is not zero."""
-    if not is_free:
-        return None
-    basis = "measured" if usage.measured else "estimated"
-    return {"amount": 0.0, "currency": "CNY", "basis": basis}

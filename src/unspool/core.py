@@ -98,7 +98,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             if settings.sample_data:
                 await seed_samples(records)
             async with open_http() as http:
-                means = Means(http, retries=settings.retries)
+                means = Means(http, settings.retries, settings.retry_budget_s)
                 catalog = Catalog.of(settings)
                 runner = Runner(journal, catalog, means, settings)
                 await runner.end_abandoned()

@@ -109,6 +109,7 @@ class ProviderError(UnspoolError):
         status: HTTP status the provider answered with, if it answered.
         retry_after_s: How long the provider asked us to wait, in seconds.
         after: Number of the last event of a kept answer (`providers.Handle`), if it has them.
+        finish_reason: Reason for the end that an answer without any output gave all the same.
     """
 
     code = "provider_failed"
@@ -128,6 +129,7 @@ class ProviderError(UnspoolError):
         self.status = status
         self.retry_after_s = retry_after_s
         self.after: int | None = None
+        self.finish_reason: str | None = None
 
 
 class ProviderRefused(ProviderError):

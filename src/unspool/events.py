@@ -22,6 +22,7 @@ EventType = Literal[
     "step.finished",
     "step.rewound",
     "attempt.started",
+    "attempt.kept",
     "attempt.failed",
     "attempt.finished",
     "text.delta",

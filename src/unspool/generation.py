@@ -1,8 +1,8 @@
 """
-One piece of text from some model: attempts, retries, failover before the first output.
+One piece of text from some model: retries, failover, going on after a break.
 
-`generate` is the whole policy in one loop. What it yields is what the log keeps: the
-model's deltas, and every attempt with its reason, usage and cost.
+`generate` is the whole policy. What it yields is what the log keeps: the model's deltas,
+and every attempt with its reason, how it joins on, its usage and its cost.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TypeGuard
+from dataclasses import dataclass, field
 
 import aiohttp
 
-from .errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
-from .progress import estimate_tokens
-from .providers import (
-    Finish,
-    Model,
-    Output,
-    Prompt,
-    Reasoning,
-    Skipped,
-    Text,
-    ToolFragment,
-    Usage,
-    open_provider,
+from .attempts import (
+    Attempt,
+    AttemptFailed,
+    AttemptFinished,
+    AttemptKept,
+    AttemptStarted,
+    Progress,
+    Rewound,
+    Said,
 )
+from .continuation import Kept, SoFar, Strategy, Way, way_on
+from .errors import ProviderError, ProviderInterrupted, ProviderRefused
+from .health import Health
+from .prices import cost_of
+from .providers import Accepted, Model, Prompt, open_provider
+from .seam import Seam
 
 log = logging.getLogger(__name__)
 
@@ -43,35 +45,11 @@ JITTER = 0.25
 MAX_RETRY_AFTER_S = 60.0
 """A provider that asks for more patience than this is taken as down."""
 
+MAX_ATTEMPTS = 24
+"""For one text, over all models: what breaks so often will not be whole."""
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
-    number: int
-    model: Model
-    strategy: str
-    """first, retry, or next (another model)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptFailed:
-    number: int
-    error: ProviderError
-    has_output: bool
-    usage: Usage | None
-    """None where nothing came: whether it was paid for is not known."""
-    retry_in_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
-    number: int
-    model: Model
-    finish_reason: str
-    usage: Usage
-
-
-Progress = AttemptStarted | AttemptFailed | AttemptFinished
-Said = Text | Reasoning | ToolFragment | Skipped
+OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew"})
+"""Codes that say that this way of going on is no use here, and nothing of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,120 +58,181 @@ class Means:
 
     http: aiohttp.ClientSession
     retries: int = 3
+    budget_s: float = 120.0
+    """Time for retries before there is output; `settings.Settings.retry_budget_s`."""
+    health: Health = field(default_factory=Health)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
 
 
-async def generate(
-    prompt: Prompt, models: Sequence[Model], means: Means, *, attempts_before: int = 0
+def generate(
+    prompt: Prompt,
+    models: Sequence[Model],
+    means: Means,
+    *,
+    so_far: SoFar | None = None,
+    attempts_before: int = 0,
+    can_rewind: bool = False,
 ) -> AsyncGenerator[Said | Progress]:
     """
     Yield what the first model that can says, and how it came about.
 
-    Until something was said, a passing fault is retried and then the next model asked.
-    `attempts_before` is where the numbering of attempts goes on.
+    Until there is text, a passing fault is retried and then the next model asked. After
+    that the text is gone on with (`continuation`); where nothing fits and the contract
+    `can_rewind`, it is taken back and begun again, once. `so_far` is what there is already,
+    `attempts_before` where the numbering of attempts goes on.
 
     Raises:
         ProviderRefused, ProviderUnavailable: No model gave anything.
         ProviderInterrupted: The text so far is good, but it is not whole.
     """
-    number = attempts_before
-    last: ProviderError = ProviderRefused("no model is set up", code="no_model")
-    for place, model in enumerate(models):
-        for retry in range(means.retries + 1):
-            number += 1
-            yield AttemptStarted(number, model, _strategy(place, retry))
-            attempt = _Attempt(model, prompt)
-            try:
-                stream = open_provider(model.provider).stream(model, prompt, means.http)
-                async with aclosing(stream) as outputs:
-                    async for output in outputs:
-                        if attempt.take(output):
-                            yield output
-                attempt.check_end()
-            except ProviderError as error:
-                last = error
-            else:
-                yield AttemptFinished(number, model, attempt.finish_reason, attempt.usage())
+    return _Text(prompt, models, means, so_far, attempts_before, can_rewind).write()
+
+
+class _Text:
+    """One text, from its first request to its end."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        models: Sequence[Model],
+        means: Means,
+        so_far: SoFar | None,
+        attempts_before: int,
+        can_rewind: bool,
+    ) -> None:
+        self._prompt = prompt
+        self._models = models
+        self._means = means
+        self._so_far = so_far or SoFar()
+        self._number = attempts_before
+        self._last_number = attempts_before + MAX_ATTEMPTS
+        self._can_rewind = can_rewind
+        self._first: Strategy = "first"
+        self._reason: str | None = None
+        self._began = means.clock()
+        self._error: ProviderError = ProviderRefused("no model is set up", code="no_model")
+
+    async def write(self) -> AsyncGenerator[Said | Progress]:
+        while True:
+            for place, model in enumerate(self._models):
+                retry = 0
+                while way := self._way(model, place, retry):
+                    length = len(self._so_far.parts)
+                    is_last = place == len(self._models) - 1
+                    async with aclosing(self._ask(model, way, retry, is_last=is_last)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    if not isinstance(piece, AttemptFailed):
+                        return
+                    if piece.retry_in_s is None:
+                        break
+                    if piece.retry_in_s:
+                        await self._means.sleep(piece.retry_in_s)
+                    if piece.error.code not in OF_THE_RUNG:
+                        # What brought the text further was no failed try of the same thing.
+                        retry = 1 if len(self._so_far.parts) > length else retry + 1
+            if not (self._can_rewind and self._so_far.has_written):
+                raise self._error
+            self._can_rewind = False
+            self._so_far, self._first = SoFar(), "restart"
+            yield Rewound()
+
+    def _way(self, model: Model, place: int, retry: int) -> Way | None:
+        if self._number >= self._last_number:
+            return None
+        so_far = self._so_far
+        way = way_on(model, self._prompt, so_far, self._means.health)
+        if way is not None or so_far.has_written:
+            return way
+        strategy: Strategy = "retry" if retry else "next" if place else self._first
+        return Way(strategy, self._prompt, Seam(""))
+
+    async def _ask(
+        self, model: Model, way: Way, retry: int, *, is_last: bool
+    ) -> AsyncGenerator[Said | Progress]:
+        """Make one request. The last piece is how it ended."""
+        self._number = number = self._number + 1
+        at = len(self._so_far.text)
+        yield AttemptStarted(number, model, way.strategy, at, self._reason)
+        attempt = Attempt(model, way, self._so_far)
+        health = self._means.health
+        began = health.began(model.name)
+        try:
+            stream = open_provider(model.provider).stream(model, way.prompt, self._means.http)
+            async with aclosing(stream) as outputs:
+                async for output in outputs:
+                    if (said := attempt.take(output)) is not None:
+                        if not attempt.has_said:
+                            attempt.has_said = True
+                            health.said(model.name, began)
+                        yield said
+                    elif type(output) is Accepted:
+                        yield AttemptKept(number, output.id)
+            if (said := attempt.end()) is not None:
+                yield said
+        except ProviderError as error:
+            if not attempt.is_end_after_all(error):
+                self._learn(attempt, error)
+                yield self._failed(attempt, error, self._wait_s(error, retry, is_last=is_last))
                 return
-            wait_s = _wait_s(last, retry, means)
-            usage = attempt.usage() if attempt.has_output else None
-            yield AttemptFailed(number, last, attempt.has_output, usage, wait_s)
-            if attempt.has_output:
-                raise last
-            if wait_s is None:
-                break
-            log.warning("Attempt %d at %s failed: %s", number, model.name, last)
-            await means.sleep(wait_s)
-    raise last
+        finally:
+            health.left(model.name)
+        health.finished(model.name)
+        yield self._finished(attempt)
 
+    def _learn(self, attempt: Attempt, error: ProviderError) -> None:
+        so_far, name, strategy = self._so_far, attempt.model.name, attempt.way.strategy
+        self._reason = error.code
+        if strategy == "reattach" and not attempt.has_said:
+            so_far.kept = None  # it is not kept any more, or is broken itself
+        elif attempt.handle and not isinstance(error, ProviderRefused):
+            so_far.kept = Kept(name, attempt.handle, error.after, attempt.way.prompt, attempt.text)
+        if error.code in OF_THE_RUNG:
+            so_far.spent.add((name, strategy))
+            if strategy == "prefill":
+                self._means.health.refused_prefill(name)
+            return
+        self._means.health.failed(name, error)
+        # A text that was cut stays the matter; what went wrong later is in the log.
+        if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
+            self._error = error
 
-def _strategy(place: int, retry: int) -> str:
-    if retry:
-        return "retry"
-    return "next" if place else "first"
+    def _wait_s(self, error: ProviderError, retry: int, *, is_last: bool) -> float | None:
+        """Return how long to wait before asking the same model again; None for never."""
+        if error.code in OF_THE_RUNG:
+            return 0.0
+        means = self._means
+        # In mid-sentence a reader waits: where there is another model it is soon asked.
+        tries = means.retries if is_last or not self._so_far.has_written else min(means.retries, 1)
+        if isinstance(error, ProviderRefused) or retry >= tries:
+            return None
+        if isinstance(error, ProviderInterrupted) and not retry and not error.retry_after_s:
+            return 0.0
+        asked_s = error.retry_after_s or 0.0
+        wait_s: float = FIRST_WAIT_S * 2**retry
+        wait_s = max(asked_s, wait_s * (1 + JITTER * means.random()))
+        is_over = means.clock() + wait_s - self._began > means.budget_s
+        is_over = is_over and not self._so_far.has_written
+        return None if is_over or asked_s > MAX_RETRY_AFTER_S else wait_s
 
+    def _failed(
+        self, attempt: Attempt, error: ProviderError, wait_s: float | None
+    ) -> AttemptFailed:
+        model = attempt.model
+        log.warning("Attempt %d at %s failed: %s", self._number, model.name, error)
+        # An answer that the provider keeps is paid for once, with the attempt that ends it.
+        is_counted = attempt.has_output and self._so_far.kept is None
+        usage = attempt.usage() if is_counted else None
+        cost = cost_of(model, usage) if usage else None
+        return AttemptFailed(
+            self._number, model, error, attempt.has_said, usage, cost, attempt.joint, wait_s
+        )
 
-def _wait_s(error: ProviderError, retry: int, means: Means) -> float | None:
-    """Return how long to wait before asking the same model again; None for never."""
-    if not isinstance(error, ProviderUnavailable) or retry >= means.retries:
-        return None
-    asked_s = error.retry_after_s or 0.0
-    if asked_s > MAX_RETRY_AFTER_S:
-        return None
-    wait_s: float = FIRST_WAIT_S * 2**retry
-    return max(asked_s, wait_s * (1 + JITTER * means.random()))
-
-
-class _Attempt:
-    """One request: passes on what is said and keeps count of it."""
-
-    def __init__(self, model: Model, prompt: Prompt) -> None:
-        self.model = model
-        self.prompt = prompt
-        self.finish_reason = ""
-        self._reported: Usage | None = None
-        self.parts: list[str] = []
-        self._has_call = False
-
-    def take(self, output: Output) -> TypeGuard[Said]:
-        """Count an output; tell whether it is to be passed on."""
-        if isinstance(output, Text) and output.text:  # the path of every token
-            self.parts.append(output.text)
-            return True
-        match output:
-            case Text(text) | Reasoning(text):
-                self.parts.append(text)
-                return bool(text)
-            case ToolFragment():
-                self.parts.append(output.arguments)
-                self._has_call = True
-                return True
-            case Skipped():
-                return True
-            case Finish(reason):
-                self.finish_reason = reason
-            case Usage():
-                self._reported = output
-        return False
-
-    @property
-    def has_output(self) -> bool:
-        return self._has_call or any(self.parts)
-
-    def check_end(self) -> None:
-        """A stop is not an end, whichever provider forgot to say so."""
-        if not self.finish_reason:
-            raise ProviderInterrupted("the stream stopped before its end", code="truncated")
-
-    def usage(self) -> Usage:
-        """What the provider reported, else our estimate, marked as such."""
-        if self._reported is not None:
-            return self._reported
-        return estimated_usage(self.prompt, "".join(self.parts))
-
-
-def estimated_usage(prompt: Prompt, said: str) -> Usage:
-    """Count tokens ourselves, where the provider has not (yet) said."""
-    asked = "".join(str(message.get("content") or "") for message in prompt.messages)
-    return Usage(estimate_tokens(asked), estimate_tokens(said), measured=False)
+    def _finished(self, attempt: Attempt) -> AttemptFinished:
+        usage = attempt.usage()
+        cost = cost_of(attempt.model, usage)
+        return AttemptFinished(
+            self._number, attempt.model, attempt.finish_reason, usage, cost, attempt.joint
+        )

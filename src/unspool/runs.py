@@ -45,6 +45,10 @@ class Step:
     name: str
     parts: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    """Whole tool calls: `id`, `name`, `arguments`."""
+    has_call: bool = False
+    """A tool call was begun, whole or not."""
     finished: bool = False
     finish_reason: str | None = None
     model: str | None = None
@@ -53,6 +57,12 @@ class Step:
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    def rewind(self) -> None:
+        """Take back what it has; the thoughts stay, they were never part of it."""
+        self.parts.clear()
+        self.calls.clear()
+        self.has_call = False
 
 
 @dataclass(slots=True)
@@ -64,6 +74,12 @@ class Attempt:
     model: str
     strategy: str
     started_ms: int
+    at: int = 0
+    """Characters of the step's text that were there before."""
+    reason: str | None = None
+    """Code of the failure that made it necessary."""
+    handle: str | None = None
+    """The provider keeps its answer under this id."""
     status: Literal["running", "finished", "failed"] = "running"
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -103,7 +119,7 @@ class Run:
         self.seq = event.seq
         noun = event.type.partition(".")[0]
         match noun:
-            case "text" | "reasoning" | "step":
+            case "text" | "reasoning" | "tool" | "step":
                 self._step(event)
             case "attempt":
                 self._attempt(event)
@@ -124,8 +140,13 @@ class Run:
                     self.first_token_ms = event.at_ms
             case "reasoning.delta":
                 step.reasoning.append(data["text"])
+            case "tool.delta":
+                step.has_call = True
+            case "tool.called":
+                step.has_call = True
+                step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
             case "step.rewound":
-                step.parts.clear()
+                step.rewind()
             case "step.finished":
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
@@ -137,9 +158,13 @@ class Run:
         data = event.data
         if event.type == "attempt.started":
             facts = data["step"], data["number"], data["model"], data["strategy"]
-            self.attempts.append(Attempt(*facts, started_ms=event.at_ms))
+            began = {"at": data.get("at", 0), "reason": data.get("reason")}
+            self.attempts.append(Attempt(*facts, started_ms=event.at_ms, **began))
             return
         attempt = next(a for a in reversed(self.attempts) if a.number == data["number"])
+        if event.type == "attempt.kept":
+            attempt.handle = data["handle"]
+            return
         attempt.status = "finished" if event.type == "attempt.finished" else "failed"
         attempt.facts = {k: v for k, v in data.items() if k not in {"step", "number"}}
 

@@ -96,7 +96,13 @@ class Settings(BaseSettings):
     """Largest single event of a provider. Tool arguments of 1.6 MiB have been seen."""
 
     retries: int = Field(3, ge=0, le=10)
-    """Requests sent again after the first, before any output; waits of 0.5, 1 and 2 s."""
+    """Requests sent again to one model while a text gets no further; waits of 0.5, 1 and 2 s."""
+
+    retry_budget_s: float = Field(120.0, gt=0)
+    """
+    For all retries of a text before its first output. Longer than any one of them waits; who
+    has seen nothing for two minutes has gone.
+    """
 
     say_chars_per_s: float = Field(200.0, gt=0)
     """Pace of text that needs no model (templates): as readable as a quick model."""

@@ -41,6 +41,7 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
                 "name": step.name,
                 "status": "finished" if step.finished else "open",
                 "text": step.text,
+                "tool_calls": step.calls,
                 "model": step.model,
                 "finish_reason": step.finish_reason,
             }
@@ -65,10 +66,13 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "model": attempt.model,
         "strategy": attempt.strategy,
+        "reason": attempt.reason,
+        "at": attempt.at,
         "status": attempt.status,
         "finish_reason": facts.get("finish_reason"),
         "usage": facts.get("usage"),
         "cost": facts.get("cost"),
+        "seam": facts.get("seam"),
         "error": error,
     }
 
@@ -89,9 +93,10 @@ def _usage(attempts: Iterable[Attempt]) -> dict[str, Any] | None:
 
 
 def _cost(attempts: Iterable[Attempt]) -> dict[str, Any] | None:
-    costs = [a.facts.get("cost") for a in attempts if a.status == "finished"]
+    """The sum over attempts that used anything; one unknown, or two currencies, is unknown."""
+    costs = [a.facts.get("cost") for a in attempts if a.facts.get("usage")]
     known = [cost for cost in costs if cost]
-    if not known or len(known) < len(costs):
+    if not known or len(known) < len(costs) or len({cost["currency"] for cost in known}) > 1:
         return None
     amount = sum(cost["amount"] for cost in known)
     return {"amount": amount, "currency": known[0]["currency"], "basis": _basis(known)}

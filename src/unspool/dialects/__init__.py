@@ -48,6 +48,8 @@ class Door(Protocol):
 class Dialect(Protocol):
     trailer: bytes
     """Data of a frame sent once after the last event; empty for none. It has no id."""
+    can_rewind: bool
+    """Whether the contract can take back text that was sent (`step.rewound`)."""
 
     def routes(self, door: Door) -> APIRouter:
         """Return the paths of the contract."""

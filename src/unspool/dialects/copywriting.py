@@ -46,7 +46,7 @@ class Encoder:
 
     def encode(self, event: Event) -> Sequence[bytes]:
         match event.type:
-            case "text.delta" | "step.started" | "step.finished":
+            case "text.delta" | "step.started" | "step.finished" | "step.rewound":
                 return self._in_turn(event)
             case "run.started":
                 asked = event.data["input"]
@@ -88,6 +88,10 @@ class Encoder:
             self._posts.append(content)
             self._parts, self._position = [], 0
             return [_json({"type": "post_end", "index": number, "content": content})]
+        if event.type == "step.rewound":  # only in a run that was asked in another dialect
+            self._parts, self._position = [], 0
+            message = "the text so far is taken back; it begins again"
+            return [_json({"type": "error", "code": "rewound", "message": message})]
         if self._parts:  # begun again by a later owner of the run: the post is open already
             return []
         return [_json({"type": "post_start", "index": number, "total": self._total})]
@@ -101,6 +105,7 @@ def _error(event: Event) -> dict[str, Any]:
 
 class Copywriting:
     trailer = b""
+    can_rewind = False
 
     def routes(self, door: Door) -> APIRouter:
         router = APIRouter(tags=["copywriting (S0)"])

@@ -17,6 +17,7 @@ class Encoder:
 
 class Native:
     trailer = b""
+    can_rewind = True
 
     def routes(self, door: Door) -> APIRouter:
         """None of its own: `api/runs.py` starts runs, and any run can be read natively."""

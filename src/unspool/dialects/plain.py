@@ -34,6 +34,8 @@ class Encoder:
         match event.type:
             case "text.delta":
                 return (event.data["text"].encode(),)
+            case "step.rewound":  # only in a run that was asked in another dialect
+                return (b"[ERROR] rewound: the text so far is taken back; it begins again",)
             case "run.failed" | "run.cancelled" | "run.incomplete":
                 code = event.data.get("code", event.type.partition(".")[2])
                 return (f"[ERROR] {code}: {event.data.get('message', '')}".encode(),)
@@ -43,6 +45,7 @@ class Encoder:
 
 class Plain:
     trailer = b""
+    can_rewind = False
 
     def routes(self, door: Door) -> APIRouter:
         router = APIRouter(tags=["plain text (S1)"])

@@ -12,7 +12,7 @@ ask for the same steps under the same names; `ctx.note` is for what would differ
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -37,13 +37,15 @@ class Context(Protocol):
         system: str = "",
         stand_in: bool = True,
         params: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """
         Let the model write `step`, streaming into the log, and return its whole text.
 
         A step that is finished in the log is returned from there; one that was cut goes on.
         `stand_in`: whether the built-in offline model may answer where no model is set up;
-        a flow that has words of its own for that case says False.
+        a flow that has words of its own for that case says False. `tools` are functions that
+        the model may ask for (`name`, `description`, `parameters` as JSON Schema).
 
         Raises:
             ProviderError: No model could finish it. `written(step)` tells how far it got.

@@ -196,9 +196,7 @@ class Answer:
         if broken is not None and not isinstance(broken, ProviderInterrupted):
             raise broken
         if not self.has_output and self._finish not in SILENT_ENDS:
-            if broken is not None:
-                raise ProviderUnavailable(str(broken), code=broken.code) from broken
-            raise ProviderUnavailable("the provider answered nothing", code="empty")
+            raise self._nothing(broken) from broken
         if not self.is_whole:
             raise broken or ProviderInterrupted(
                 "the provider's stream stopped before its end", code="truncated"
@@ -208,6 +206,16 @@ class Answer:
             self.skip(f"the call of {name!r} has arguments that are not a whole JSON object")
         usage: list[Output] = [] if self._usage is None else [self._usage]
         return [*self.drain(), *calls, *usage, Finish(self._finish or "stop")]
+
+
+    def _nothing(self, broken: ProviderInterrupted | None) -> ProviderUnavailable:
+        if broken is not None:
+            error = ProviderUnavailable(str(broken), code=broken.code)
+            error.after = broken.after
+        else:
+            error = ProviderUnavailable("the provider answered nothing", code="empty")
+            error.finish_reason = self._finish
+        return error
 
 
 def _count(value: Any) -> int | None:

@@ -164,6 +164,10 @@ VENDORS: Final = (
 """In the order in which the first one with a key is the default model."""
 
 
+OURS: Final = frozenset({"offline", "scripted"})
+"""Providers without a vendor: they go on from any text."""
+
+
 def vendor_of(base_url: str) -> Vendor | None:
     """Return the vendor whose host an address is at; None for anybody else's."""
     host = (urlsplit(base_url).hostname or "").lower()
@@ -182,6 +186,8 @@ def prefill_of(model: Model) -> str:
     """
     if model.prefill:
         return model.prefill
+    if model.provider in OURS:
+        return "assistant"
     vendor = vendor_of(model.base_url)
     if vendor is None or vendor.provider != model.provider:
         return "none"

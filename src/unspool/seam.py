@@ -1,0 +1,234 @@
+"""
+Where one text goes on from another: what a model says again is left out, and a model that
+starts anew is noticed before a reader sees half an answer followed by a whole one.
+
+Pure: fed with what a continuation says, it gives back what is new. Text is held back only
+as long as it could still be something that is written already.
+
+What counts, in this order:
+* the anchor: the last words, which an instructed model was asked to say again first;
+* an overlap: the text's end said again, the longest one; all of it said again is the longest
+  of all (an echo). Short or periodic ones (哈哈, "very, very") may be meant and are kept;
+* a beginning that is the text's own and then takes another turn: started anew.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import pairwise
+from typing import Final, Literal
+
+Kind = Literal["", "exact", "anchor", "overlap", "echo", "open"]
+"""`open`: nothing speaks against the seam, and nothing for it; empty: not decided yet."""
+
+LOOKBACK: Final = 4000
+"""Characters before the end in which an overlap may begin: more than any model repeats."""
+
+ENOUGH: Final = 6
+"""Weight of an overlap that is no accident: three Chinese characters, or six letters."""
+
+OPENING: Final = 20
+"""Weight of a beginning that is the text's own: ten Chinese characters. Two answers to one
+question may share a greeting, hardly a clause."""
+
+CUT_OPENING: Final = 6
+"""The same where the text was cut inside a sentence, which does not go on with its subject."""
+
+STOPS: Final = ("。", "！", "？", "；", "…", "”", "」", ".", "!", "?", ";", '"', "\n")
+"""What a sentence ends with."""
+
+PASSAGE: Final = 40
+"""Weight of a passage from the middle that is said again: a sentence, not a phrase."""
+
+HELD: Final = 60
+"""Weight that is held back to tell an answer in other words from a continuation."""
+
+RESTATED: Final = 0.5
+"""Share of neighbouring pairs that stand in the text already, from which it is said again."""
+
+ANCHOR_CHARS: Final = 24
+"""Last words that an instructed model says again: enough to be found once, quick to say."""
+
+_LEAD: Final = re.compile(r"^[\s…「『“\"'.]+")
+_WORDS: Final = re.compile(r"[^\W\d_a-zA-Z]|\w+")
+
+
+class StartedAnew(ValueError):
+    """What came is not a continuation; nothing of it may be shown after the text."""
+
+
+def weight(text: str) -> int:
+    """Return how much a text says: 2 for a wide character, 1 for a letter or digit."""
+    return sum(
+        2 if unicodedata.east_asian_width(c) in "WF" and c.isalnum() else c.isalnum() for c in text
+    )
+
+
+def anchor_of(written: str) -> str:
+    """Return the last words of a text; empty where there is nothing to hold on to."""
+    tail = written[-ANCHOR_CHARS:].lstrip()
+    if len(written) > ANCHOR_CHARS and " " in tail:
+        tail = tail.partition(" ")[2].lstrip() or tail  # not from the middle of a word
+    tail = tail.rpartition("\n")[2] or tail  # a line end is easily said otherwise
+    return tail if weight(tail) >= ENOUGH else ""
+
+
+class Seam:
+    """
+    Between `written` and what a model says next.
+
+    `is_told` where the model was only told in words to go on, so that it may as well have
+    answered anew in other words; then `anchor` is what it was asked to begin with.
+    """
+
+    def __init__(self, written: str, *, anchor: str = "", is_told: bool = False) -> None:
+        self._written = written
+        self._anchor = anchor
+        self._is_told = is_told
+        self._came = ""
+        self._places: list[int] | None = None
+        """Places in the text from which it may be being said again; None before the first."""
+        self._whole: list[int] = []
+        """Those that have reached the end of the text."""
+        self._longest = 0, 0
+        """Characters said again from a place that was left, and that place."""
+        self.kind: Kind = "" if written else "exact"
+        self.trimmed = 0
+        """Characters left out."""
+
+    def feed(self, text: str) -> str:
+        """
+        Return what of it, and of what was held back, is new.
+
+        Raises:
+            StartedAnew: It is the beginning of another answer.
+        """
+        if self.kind:
+            return text
+        self._came += text
+        return self._decide(is_last=False)
+
+    def flush(self) -> str:
+        """
+        Return what was held back: nothing more will come.
+
+        Raises:
+            StartedAnew: All that came is the beginning of what is there already.
+        """
+        return "" if self.kind or not self._came else self._decide(is_last=True)
+
+    def _decide(self, *, is_last: bool) -> str:
+        if (said := self._after_anchor(is_last=is_last)) is not None:
+            return said
+        self._follow()
+        if self._places and not is_last:
+            return ""
+        overlaps = [place for place in self._whole if self._counts(place)]
+        if overlaps:
+            place = min(overlaps)
+            return self._join("overlap" if place else "echo", len(self._written) - place)
+        self._check_anew()
+        if self._is_told and not is_last and weight(self._came) < HELD:
+            return ""
+        if self._is_told and _is_restated(self._came, self._written):
+            raise StartedAnew("the model said in other words what is written already")
+        return self._join("open" if self._is_told else "exact", 0)
+
+    def _join(self, kind: Kind, trimmed: int) -> str:
+        self.kind, self.trimmed = kind, trimmed
+        said, self._came = self._came[trimmed:], ""
+        return said
+
+    def _after_anchor(self, *, is_last: bool) -> str | None:
+        """Return what follows the anchor; None where it cannot come any more."""
+        if not self._anchor:
+            return None
+        lead = _LEAD.match(self._came)
+        skipped = lead.end() if lead and not self._anchor.startswith(self._came[:1]) else 0
+        came = self._came[skipped:]
+        if came.startswith(self._anchor):
+            return self._join("anchor", skipped + len(self._anchor))
+        if self._anchor.startswith(came) and not is_last:
+            return ""
+        self._anchor = ""
+        return None
+
+    def _follow(self) -> None:
+        """Drop the places from which the text goes on otherwise than what came."""
+        written, came = self._written, self._came
+        if self._places is None:
+            start = max(0, len(written) - LOOKBACK)
+            self._places = [p for p in range(start, len(written)) if written[p] == came[0]]
+            if start and written[0] == came[0]:
+                self._places.insert(0, 0)
+        left: list[int] = []
+        for place in self._places:
+            again = written[place : place + len(came)]
+            if not came.startswith(again):
+                said = _common(again, came)
+                if said > self._longest[0]:
+                    self._longest = said, place
+            elif place + len(came) >= len(written):
+                self._whole.append(place)
+            else:
+                left.append(place)
+        self._places = left
+
+    def _counts(self, place: int) -> bool:
+        """Whether the end of the text was said again, and not merely begun alike."""
+        overlap, rest = self._written[place:], self._came[len(self._written) - place :]
+        if place == 0 and weight(overlap) >= ENOUGH:
+            return True
+        before = self._written[:place]
+        if _is_letter(overlap[:1]) and _is_letter(overlap[-1:]) and not _is_letter(before[-1:]):
+            return True  # "recom" + "recommend": letters of one word are never said twice
+        if _is_letter(overlap[:1]) and _is_letter(before[-1:]):
+            return False  # from the middle of a word: "sing" + "ing"
+        is_meant = _is_periodic(overlap) or (rest.startswith(overlap) and weight(overlap) < OPENING)
+        return weight(overlap) >= ENOUGH and not is_meant
+
+    def _check_anew(self) -> None:
+        said, place = self._longest
+        if self._places:  # the end came while it was being said again
+            place = self._places[0]
+            said = len(self._came)
+        passage = self._came[:said]
+        limit = PASSAGE
+        if place == 0:
+            limit = OPENING if self._written.endswith(STOPS) else CUT_OPENING
+        if weight(passage) >= limit and self._written.count(passage) == 1:
+            # Once only: lines of a list begin alike and are no second beginning.
+            raise StartedAnew("the model started its answer anew instead of going on")
+
+
+def _common(one: str, other: str) -> int:
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
+
+
+def _is_letter(character: str) -> bool:
+    """Of a script that writes words apart."""
+    return character.isalpha() and unicodedata.east_asian_width(character) not in "WF"
+
+
+def _is_periodic(text: str) -> bool:
+    """Whether it is one thing said at least twice: 哈哈哈, "very very "."""
+    return any(
+        (text[:n] * (len(text) // n + 1)).startswith(text) for n in range(1, len(text) // 2 + 1)
+    )
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    words = _WORDS.findall(text.lower())
+    return list(pairwise(words))
+
+
+def _is_restated(came: str, written: str) -> bool:
+    """Whether most of what came stands in the text already, pair by pair."""
+    pairs, known = _pairs(came), set(_pairs(written))
+    if weight(came) < OPENING or not pairs:
+        return False
+    return sum(pair in known for pair in pairs) / len(pairs) >= RESTATED
