@@ -110,6 +110,9 @@ class _Text:
         self._last_number = attempts_before + MAX_ATTEMPTS
         self._can_rewind = can_rewind
         self._first: Strategy = "first"
+        self._retry = 0
+        """Failed tries at the present model that brought the text no further."""
+        self._is_last_model = False
         self._reason: str | None = None
         self._began = means.clock()
         self._error: ProviderError = ProviderRefused("no model is set up", code="no_model")
@@ -117,11 +120,10 @@ class _Text:
     async def write(self) -> AsyncGenerator[Said | Progress]:
         while True:
             for place, model in enumerate(self._models):
-                retry = 0
-                while way := self._way(model, place, retry):
-                    length = len(self._so_far.parts)
-                    is_last = place == len(self._models) - 1
-                    async with aclosing(self._ask(model, way, retry, is_last=is_last)) as pieces:
+                self._retry = 0
+                self._is_last_model = place == len(self._models) - 1
+                while way := self._way(model, place):
+                    async with aclosing(self._ask(model, way)) as pieces:
                         async for piece in pieces:
                             yield piece
                     if not isinstance(piece, AttemptFailed):
@@ -131,29 +133,27 @@ class _Text:
                     if piece.retry_in_s:
                         await self._means.sleep(piece.retry_in_s)
                     if piece.error.code not in OF_THE_RUNG:
-                        # What brought the text further was no failed try of the same thing.
-                        retry = 1 if len(self._so_far.parts) > length else retry + 1
+                        self._retry += 1
             if not (self._can_rewind and self._so_far.has_written):
                 raise self._error
             self._can_rewind = False
             self._so_far, self._first = SoFar(), "restart"
             yield Rewound()
 
-    def _way(self, model: Model, place: int, retry: int) -> Way | None:
+    def _way(self, model: Model, place: int) -> Way | None:
         if self._number >= self._last_number:
             return None
         so_far = self._so_far
         way = way_on(model, self._prompt, so_far, self._means.health)
         if way is not None or so_far.has_written:
             return way
-        strategy: Strategy = "retry" if retry else "next" if place else self._first
+        strategy: Strategy = "retry" if self._retry else "next" if place else self._first
         return Way(strategy, self._prompt, Seam(""))
 
-    async def _ask(
-        self, model: Model, way: Way, retry: int, *, is_last: bool
-    ) -> AsyncGenerator[Said | Progress]:
+    async def _ask(self, model: Model, way: Way) -> AsyncGenerator[Said | Progress]:
         """Make one request. The last piece is how it ended."""
         self._number = number = self._number + 1
+        length = len(self._so_far.parts)
         at = len(self._so_far.text)
         yield AttemptStarted(number, model, way.strategy, at, self._reason)
         attempt = Attempt(model, way, self._so_far)
@@ -174,8 +174,10 @@ class _Text:
                 yield said
         except ProviderError as error:
             if not attempt.is_end_after_all(error):
+                if len(self._so_far.parts) > length:
+                    self._retry = 0  # what brought the text further was no failed try
                 self._learn(attempt, error)
-                yield self._failed(attempt, error, self._wait_s(error, retry, is_last=is_last))
+                yield self._failed(attempt, error, self._wait_s(error))
                 return
         finally:
             health.left(model.name)
@@ -199,23 +201,22 @@ class _Text:
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
 
-    def _wait_s(self, error: ProviderError, retry: int, *, is_last: bool) -> float | None:
+    def _wait_s(self, error: ProviderError) -> float | None:
         """Return how long to wait before asking the same model again; None for never."""
         if error.code in OF_THE_RUNG:
             return 0.0
-        means = self._means
+        means, retry, has_written = self._means, self._retry, self._so_far.has_written
         # In mid-sentence a reader waits: where there is another model it is soon asked.
-        tries = means.retries if is_last or not self._so_far.has_written else min(means.retries, 1)
-        if isinstance(error, ProviderRefused) or retry >= tries:
-            return None
-        if isinstance(error, ProviderInterrupted) and not retry and not error.retry_after_s:
-            return 0.0
+        is_urgent = has_written and not self._is_last_model
+        tries = min(means.retries, 1) if is_urgent else means.retries
         asked_s = error.retry_after_s or 0.0
-        wait_s: float = FIRST_WAIT_S * 2**retry
-        wait_s = max(asked_s, wait_s * (1 + JITTER * means.random()))
+        if isinstance(error, ProviderRefused) or retry >= tries or asked_s > MAX_RETRY_AFTER_S:
+            return None
+        if isinstance(error, ProviderInterrupted) and not (retry or asked_s):
+            return 0.0
+        wait_s: float = max(asked_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * means.random()))
         is_over = means.clock() + wait_s - self._began > means.budget_s
-        is_over = is_over and not self._so_far.has_written
-        return None if is_over or asked_s > MAX_RETRY_AFTER_S else wait_s
+        return None if is_over and not has_written else wait_s
 
     def _failed(
         self, attempt: Attempt, error: ProviderError, wait_s: float | None

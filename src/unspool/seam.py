@@ -38,7 +38,7 @@ CUT_OPENING: Final = 6
 STOPS: Final = ("。", "！", "？", "；", "…", "”", "」", ".", "!", "?", ";", '"', "\n")
 """What a sentence ends with."""
 
-PASSAGE: Final = 40
+PASSAGE: Final = 30
 """Weight of a passage from the middle that is said again: a sentence, not a phrase."""
 
 HELD: Final = 60
@@ -46,6 +46,9 @@ HELD: Final = 60
 
 RESTATED: Final = 0.5
 """Share of neighbouring pairs that stand in the text already, from which it is said again."""
+
+PAIRS: Final = 6
+"""Different pairs that it takes to tell; laughter and rulers have one or two."""
 
 ANCHOR_CHARS: Final = 24
 """Last words that an instructed model says again: enough to be found once, quick to say."""
@@ -221,14 +224,13 @@ def _is_periodic(text: str) -> bool:
     )
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
-    words = _WORDS.findall(text.lower())
-    return list(pairwise(words))
+def _pairs(text: str) -> set[tuple[str, str]]:
+    return set(pairwise(_WORDS.findall(text.lower())))
 
 
 def _is_restated(came: str, written: str) -> bool:
     """Whether most of what came stands in the text already, pair by pair."""
-    pairs, known = _pairs(came), set(_pairs(written))
-    if weight(came) < OPENING or not pairs:
+    pairs = _pairs(came)
+    if len(pairs) < PAIRS:
         return False
-    return sum(pair in known for pair in pairs) / len(pairs) >= RESTATED
+    return len(pairs & _pairs(written)) / len(pairs) >= RESTATED

@@ -18,8 +18,8 @@ or ends badly: without `finish` it is a stream that stopped, and `fail` says how
 ever after. Attempts are counted by the model's name as long as the process lives,
 whoever asks: a demonstration that must start anew takes a new name.
 
-The script is `prompt.params["script"]`, or else the file that the model's
-`upstream_name` is the path of. `prompt.prefix`, where the script's text begins with
+The script is the parameter `script` of the prompt or of the model, or else the file that
+the model's `upstream_name` is the path of. `prompt.prefix`, where the script's text begins with
 it, is not sent again: neither is what stands before its end, pauses included.
 
 The contract of providers holds whatever the script says: `unavailable` and
@@ -198,7 +198,7 @@ class Scripted:
             ProviderRefused: There is no script, or it is not one; the message says where.
             ProviderError: What the script says, or its end without a `finish`.
         """
-        raw = prompt.params.get("script")
+        raw = {**model.params, **prompt.params}.get("script")
         if raw is None:
             raw = await asyncio.to_thread(_read, model)
         steps = list(_flat(self._choose(model.name, raw)))
