@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test check bench format clean
+.PHONY: run install test test-engine check bench format clean
 
 run: install  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	$(BIN)/unspool serve --port $(PORT) --data-dir $(DATA_DIR)
@@ -28,6 +28,9 @@ $(VENV)/.bench: $(VENV)/.installed
 
 test: $(VENV)/.test style  ## all tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2
+
+test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 -m engine
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 -m "not slow and not engine"

@@ -25,9 +25,12 @@ HEADS = 4
 HIDDEN = 64
 
 TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% if add_generation_prompt or not loop.last or m.role != 'assistant' %}<|im_end|>\n"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+"""A last message of the assistant stays open where no answer of its own is wanted."""
+
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
@@ -168,7 +171,7 @@ def serve(model: str) -> None:
     asked = xllamacpp.CommonParams()
     asked.model.path = model
     asked.n_ctx, asked.n_parallel = 8192, 2
-    asked.warmup, asked.use_jinja = False, True
+    asked.warmup, asked.use_jinja, asked.prefill_assistant = False, True, True
     asked.hostnames, asked.port = ["127.0.0.1"], 0
     asked.cpuparams.n_threads = asked.cpuparams_batch.n_threads = 1
     asked.sampling.temp = 0

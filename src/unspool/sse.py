@@ -13,6 +13,13 @@ import msgspec
 
 _EOL = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
+_BOMS = re.compile(rb"^(?:\xef\xbb\xbf)+")
+
+_NAME = re.compile(rb"[a-z][a-z_-]{0,31}")
+"""What a field that we do not know may be called; anything else is no field."""
+
+MAX_STRAY_BYTES = 1000
+"""Kept of a line that is no field: enough to see whose words it is."""
 
 HEARTBEAT = b": ping\n"
 """A comment. No blank line: after an id, some clients dispatch an empty event on one."""
@@ -59,6 +66,11 @@ class Decoder:
         self._id: str | None = None
         self._at_start = True
         self._after_cr = False
+        self.stray = b""
+        """
+        The beginning of the first line that is no part of an event. The standard ignores such
+        lines; a server that breaks down in the middle of a stream writes its error as one.
+        """
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """
@@ -134,6 +146,10 @@ class Decoder:
             self._field(line)
 
     def _field(self, line: bytes) -> None:
+        if line.startswith(_BOM):  # a stream put together from several has more than one
+            if line := _BOMS.sub(b"", line):
+                self._take(line, [])
+            return
         name, _, raw = line.partition(b":")
         value = raw.removeprefix(b" ").decode("utf-8", "replace")
         if name == b"event":
@@ -144,6 +160,8 @@ class Decoder:
             self._data.append(b"")
             self._size += 1
             self._check(self._size - 1)
+        elif name != b"retry" and not self.stray and not _NAME.fullmatch(name):
+            self.stray = line[:MAX_STRAY_BYTES]
 
     def _check(self, size: int) -> None:
         if size > self._limit:

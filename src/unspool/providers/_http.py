@@ -1,9 +1,8 @@
 """
 One streaming request to a provider, bounded in time: the part all HTTP providers share.
 
-Limits are kept by one lazy timer for the attempt, not by a timer for each read: a
-timer is armed for the earliest moment at which a limit could be broken, and when it
-rings it looks at the times that reading has left behind.
+A key goes to the origin it belongs to and nowhere else: redirects are followed within that
+origin alone, and with the same request.
 """
 
 from __future__ import annotations
@@ -11,38 +10,31 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
-import logging
-import math
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 from . import Limits, Model
-
-log = logging.getLogger(__name__)
+from ._addresses import ForbiddenAddress, check_url, guarded
+from ._errors import REFUSED, error_in, of_status, sensible_s, told_by, without_key
+from ._timer import LINGER_S, Timer
 
 MAX_ERROR_BYTES = 64 * 1024
 """Of an error answer so much is read, of the message in it far less is kept."""
 
-MAX_MESSAGE_CHARS = 500
+MAX_REDIRECTS = 3
+"""A service that has moved says so once, and twice where it adds a slash; more is a loop."""
 
-LINGER_S = 2.0
-"""
-How long an answer that is whole is read on for its usage, which comes at once or never. A
-provider that leaves the connection open must not hold the answer back.
-"""
-
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
-"""Statuses after which the same request may succeed. 529 is Anthropic's "overloaded"."""
-
-OUT_OF_MONEY = ("insufficient_quota", "Arrearage", "billing", "quota exceeded")
-"""Words in an error answer that say what waiting will not mend."""
+MAX_HEADER_BYTES = 64 * 1024
+"""Of one header. aiohttp takes 8 KiB; gateways that add a trace of themselves send more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,84 +46,48 @@ class Request:
     body: Mapping[str, Any] | None = None
 
 
-def open_http() -> aiohttp.ClientSession:
+def open_http(*, allow_private: bool = True) -> aiohttp.ClientSession:
     """
-    Return a pool of connections to providers.
+    Return a pool of connections to providers; see `_addresses` for where none is opened.
 
     Without a limit of its own: how many requests go out is bounded by the runs that go on.
     Cookies are not kept: a provider has no business to know two requests as one caller's.
     """
-    connector = aiohttp.TCPConnector(limit=0)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-
-class Timer:
-    """Watches one attempt. `bytes_at` and `output_at` are written by whoever reads."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._limits = limits
-        self.started_at = self._loop.time()
-        self.bytes_at = 0.0  # 0: nothing yet
-        self.output_at = 0.0
-        self.whole_at = 0.0
-        self.broken = ""
-        self._response: aiohttp.ClientResponse | None = None
-        self._handle: asyncio.TimerHandle | None = None
-
-    def watch(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._look()
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-
-    def saw(self, *, output: bool, whole: bool) -> None:
-        """Note that bytes came, whether with output, and whether the answer is whole now."""
-        self.bytes_at = self._loop.time()
-        if output:
-            self.output_at = self.bytes_at
-        if whole and not self.whole_at:
-            self.whole_at = self.bytes_at
-            self._rearm(self.whole_at + LINGER_S)
-
-    def _rearm(self, at: float) -> None:
-        self.stop()
-        self._handle = self._loop.call_at(at, self._look)
-
-    def _deadlines(self) -> Mapping[str, float]:
-        limits, start = self._limits, self.started_at
-        if self.whole_at:
-            return {"linger_s": self.whole_at + LINGER_S}
-        deadlines = {"total_s": start + (limits.total_s or math.inf)}
-        if self.output_at:
-            deadlines["progress_s"] = self.output_at + limits.progress_s
-        else:
-            deadlines["first_event_s"] = start + limits.first_event_s
-        if self.bytes_at:
-            deadlines["idle_s"] = self.bytes_at + limits.idle_s
-        return deadlines
-
-    def _look(self) -> None:
-        name, at = min(self._deadlines().items(), key=lambda item: item[1])
-        if (now := self._loop.time()) < at:
-            # What comes until then starts a limit of its own, which may end before `at`.
-            soon = now + min(self._limits.idle_s, self._limits.progress_s)
-            self._handle = self._loop.call_at(min(at, soon), self._look)
-            return
-        self.broken = name
-        assert self._response is not None
-        self._response.close()  # wakes the reader with an error
+    connector = aiohttp.TCPConnector(limit=0, socket_factory=guarded(allow_private=allow_private))
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+    )
 
 
 class Reply:
     """A provider's answer whose head has come."""
 
-    def __init__(self, response: aiohttp.ClientResponse, timer: Timer) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, timer: Timer, model: Model) -> None:
         self.response = response
         self.timer = timer
         self.content_type = response.content_type
+        self._model = model
+        self._broken: ProviderInterrupted | None = None
+        protocol = response.connection.protocol if response.connection is not None else None
+        self._lost = protocol.closed if protocol is not None else None
+        if self._lost is not None:
+            self._lost.add_done_callback(self._wake)
+
+    def leave(self) -> None:
+        """Nothing more is read; the connection may go on to the next request."""
+        if self._lost is not None:
+            self._lost.remove_done_callback(self._wake)
+
+    def _wake(self, lost: asyncio.Future[None]) -> None:
+        """End a wait for bytes that cannot come: after bad framing aiohttp tells nobody."""
+        if not lost.cancelled():
+            lost.exception()  # seen: what it says, reading says too
+        content = self.response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("its framing is not as it should be"))
 
     async def read(self) -> bytes:
         """
@@ -140,17 +96,40 @@ class Reply:
         Raises:
             ProviderInterrupted: It broke, or a limit of time was reached; `code` says which.
         """
+        if self._broken is not None:
+            raise self._broken
         try:
             return await self.response.content.readany()
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            if self.timer.broken:
-                limit = self.timer.broken
-                raise ProviderInterrupted(
-                    f"the provider was too slow (limit {limit})", code="timeout"
-                ) from None
-            raise ProviderInterrupted(
-                f"the connection to the provider broke: {_short(error)}", code="connection"
-            ) from error
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            self._broken = self._told(error)
+        if rest := _unread(self.response.content):
+            return rest
+        raise self._broken
+
+    def _told(self, error: Exception) -> ProviderInterrupted:
+        if limit := self.timer.broken:
+            return ProviderInterrupted(f"the provider was too slow (limit {limit})", code="timeout")
+        if isinstance(error.__cause__ or error, ContentEncodingError):
+            return ProviderInterrupted(
+                "the provider's answer is not compressed as it says", code="protocol"
+            )
+        what = without_key(_short(error), self._model)
+        return ProviderInterrupted(
+            f"the connection to the provider broke: {what}", code="connection"
+        )
+
+
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """
+    Return what came before a connection broke and was not read yet.
+
+    The reader tells of the break first, and would never give it out: text that was sent, and
+    perhaps the end of the answer. Reaches into aiohttp; tests/test_upstream_breaks.py holds it.
+    """
+    buffer, offset = content._buffer, content._buffer_offset  # noqa: SLF001
+    rest = b"".join(buffer)[offset:]
+    buffer.clear()
+    return rest
 
 
 @asynccontextmanager
@@ -158,53 +137,23 @@ async def send(
     http: aiohttp.ClientSession, request: Request, model: Model
 ) -> AsyncGenerator[Reply]:
     """
-    Send a request and yield the answer once its head has come with a status of 200.
+    Send a request and yield the answer once its head has come with a status of 2xx.
 
     Leaving the context closes the connection unless the body was read to its end.
 
     Raises:
-        ProviderRefused: A status that sending again will not change.
+        ProviderRefused: An address or a status that sending again will not change.
         ProviderUnavailable: No connection, no answer in time, or a status that may pass.
     """
-    method = "GET" if request.body is None else "POST"
-    body = None if request.body is None else msgspec.json.encode(request.body)
-    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-    limits = model.limits
-    timer = Timer(limits)
-    client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s)
-    response: aiohttp.ClientResponse | None = None
-    try:
-        async with asyncio.timeout(limits.first_event_s):
-            response = await http.request(
-                method,
-                request.url,
-                data=body,
-                headers={**headers, **request.headers},
-                timeout=client_timeout,
-                allow_redirects=False,
-            )
-            if response.status != 200:
-                raise await _refusal(response, model)
-    except aiohttp.ConnectionTimeoutError:  # a TimeoutError too, but of another limit
-        raise ProviderUnavailable(
-            f"no connection to the provider within {limits.connect_s:g} s", code="timeout"
-        ) from None
-    except TimeoutError:
-        raise ProviderUnavailable(
-            f"the provider did not answer within {limits.first_event_s:g} s", code="timeout"
-        ) from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise ProviderUnavailable(
-            f"no connection to the provider: {_short(error)}", code="connection"
-        ) from error
-    finally:
-        if response is not None and response.status != 200:
-            response.close()
+    timer = Timer(model.limits)
+    response = await _ask(http, request, model)
+    reply = Reply(response, timer, model)
     try:
         timer.watch(response)
-        yield Reply(response, timer)
+        yield reply
     finally:
         timer.stop()
+        reply.leave()
         # Only a body read to its end gives the connection back for the next request.
         if response.content.at_eof():
             response.release()
@@ -212,62 +161,154 @@ async def send(
             response.close()
 
 
-async def _refusal(response: aiohttp.ClientResponse, model: Model) -> ProviderError:
+async def _ask(
+    http: aiohttp.ClientSession, request: Request, model: Model
+) -> aiohttp.ClientResponse:
+    """Send a request; errors of the way there are told as ours, without the vendor's bytes."""
+    limits = model.limits
     try:
-        raw = await response.content.read(MAX_ERROR_BYTES)
-    except (aiohttp.ClientError, OSError):
-        raw = b""
+        return await _follow(http, request, model)
+    except aiohttp.ConnectionTimeoutError:  # a TimeoutError too, but of another limit
+        error = _unavailable(f"no connection to the provider within {limits.connect_s:g} s")
+    except TimeoutError:
+        error = _unavailable(f"the provider did not answer within {limits.first_event_s:g} s")
+    except aiohttp.ClientConnectorError as failed:
+        if isinstance(failed.os_error, ForbiddenAddress):
+            raise ProviderRefused(str(failed.os_error), code="address") from None
+        error = _unavailable(f"no connection to the provider: {_short(failed)}", "connection")
+    except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, ContentEncodingError):
+        # What it says has the vendor's bytes in it, and in `repr` the whole request.
+        error = _unavailable("the provider's answer is not HTTP as it should be", "protocol")
+    except (aiohttp.ClientError, OSError, ValueError) as failed:
+        error = _unavailable(f"no connection to the provider: {_short(failed)}", "connection")
+    raise error from None
+
+
+def _unavailable(message: str, code: str = "timeout") -> ProviderUnavailable:
+    return ProviderUnavailable(message, code=code)
+
+
+async def _follow(
+    http: aiohttp.ClientSession, request: Request, model: Model
+) -> aiohttp.ClientResponse:
+    """
+    Send a request, and again where its own origin says; return the answer.
+
+    Raises:
+        ProviderError: A status that is no answer, or a way that is not gone.
+    """
+    url = request.url
+    deadline = asyncio.get_running_loop().time() + model.limits.first_event_s
+    for _ in range(1 + MAX_REDIRECTS):
+        check_url(url, allow_private=True)
+        async with asyncio.timeout_at(deadline):
+            response = await _post(http, url, request, model.limits)
+        if 200 <= response.status < 300:
+            return response
+        try:
+            if response.status not in {307, 308}:
+                raise await _refusal(response, model)
+            url = _elsewhere(url, response)
+        finally:
+            response.close()
+    raise ProviderRefused(
+        f"the provider redirected the request more than {MAX_REDIRECTS} times; check the address",
+        code="redirect",
+    )
+
+
+async def _post(
+    http: aiohttp.ClientSession, url: str, request: Request, limits: Limits
+) -> aiohttp.ClientResponse:
+    body = None if request.body is None else msgspec.json.encode(request.body)
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+    return await http.request(
+        "GET" if body is None else "POST",
+        url,
+        data=body,
+        headers={**headers, **request.headers},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s),
+        allow_redirects=False,
+    )
+
+
+def _elsewhere(url: str, response: aiohttp.ClientResponse) -> str:
+    """
+    Return where a redirect leads.
+
+    Raises:
+        ProviderRefused: To another origin, which the key is not for.
+    """
+    target = urljoin(url, response.headers.get("Location", ""))
+    if "Location" not in response.headers or _origin(target) != _origin(url):
+        raise ProviderRefused(
+            "the provider redirected the request to another place, where it is not sent; "
+            "if it has moved, register its new address",
+            code="redirect",
+            status=response.status,
+        )
+    return target
+
+
+def _origin(url: str) -> tuple[str, str, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return parts.scheme, parts.hostname or "", port
+
+
+async def _refusal(response: aiohttp.ClientResponse, model: Model) -> ProviderError:
     status = response.status
-    code, message = _error_in(raw)
-    text = f"the provider answered {status}"
-    if message:
-        text += f": {without_key(message, model)[:MAX_MESSAGE_CHARS]}"
-    out_of_money = any(word in f"{code} {message}" for word in OUT_OF_MONEY)
-    if status in PASSING and not out_of_money:
-        wait_s = retry_after_s(response.headers)
-        return ProviderUnavailable(text, status=status, retry_after_s=wait_s, code=_code(status))
-    return ProviderRefused(text, status=status, code="quota" if out_of_money else _code(status))
+    if status < 400:
+        return ProviderRefused(
+            f"the provider answered {status}, which is neither an answer nor an error; check "
+            "the address",
+            status=status,
+            code=of_status(status),
+        )
+    told = told_by(_error_of(await _error_body(response)), model, status)
+    text = f"the provider answered {status}" + (f": {told.message}" if told.message else "")
+    if told.code in REFUSED:
+        return ProviderRefused(text, status=status, code=told.code)
+    wait_s = retry_after_s(response.headers)
+    wait_s = told.retry_after_s if wait_s is None else wait_s
+    return ProviderUnavailable(text, status=status, retry_after_s=wait_s, code=told.code)
 
 
-def _code(status: int) -> str:
-    known = {401: "auth", 403: "auth", 404: "unknown_model", 408: "timeout", 425: "server"}
-    known |= {429: "rate_limit", 529: "overloaded"}
-    if status in known:
-        return known[status]
-    if status >= 500:
-        return "server"
-    return "invalid_request" if status >= 400 else "redirect"
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    """Return what comes of an error answer; the status counts also where the rest does not."""
+    raw = bytearray()
+    with suppress(TimeoutError, aiohttp.ClientError, HttpProcessingError, OSError):
+        async with asyncio.timeout(LINGER_S):
+            while len(raw) < MAX_ERROR_BYTES and (chunk := await response.content.readany()):
+                raw += chunk
+    return bytes(raw)
 
 
-def _error_in(raw: bytes) -> tuple[str, str]:
-    """Find code and message in the JSON that most providers answer errors with."""
+def _error_of(raw: bytes) -> Mapping[str, Any] | str:
+    """Return the error in a body; nothing where it is a page or anything else for people."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        return "", ""
-    error: Any = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        return str(error.get("code") or ""), str(error.get("message") or "")
-    return "", str(error)
-
-
-def without_key(text: str, model: Model) -> str:
-    """Take the key out of a text: some providers repeat it in their answer."""
-    return text.replace(model.api_key, "[key]") if model.api_key else text
+        return ""
+    return error_in(body) or (body if isinstance(body, dict | str) else "")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Read `Retry-After` (seconds or a date, RFC 9110) or `retry-after-ms`; None if senseless."""
+    value = headers.get("retry-after", "").strip()
     try:
         if "retry-after-ms" in headers:
-            wait_s = float(headers["retry-after-ms"]) / 1000
-        elif (value := headers.get("retry-after", "")).strip().isdigit():
-            wait_s = float(value)
-        else:
-            wait_s = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+            return sensible_s(float(headers["retry-after-ms"]) / 1000)
+        return sensible_s(float(value))
+    except ValueError:
+        pass
+    try:
+        return sensible_s(email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-    return wait_s if 0 <= wait_s < 86_400 else None
 
 
 def _short(error: BaseException) -> str:

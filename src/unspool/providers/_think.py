@@ -26,6 +26,11 @@ class ThinkTags:
         self.is_over = False
         """All that follows is text."""
 
+    @property
+    def is_holding(self) -> bool:
+        """Something came that is not passed on yet."""
+        return bool(self._held) and not self._at_answer
+
     def feed(self, text: str) -> list[Text | Reasoning]:
         if self.is_over:
             return [Text(text)]

@@ -33,6 +33,7 @@ QUIRKS: Final[dict[str, str]] = {
     "cumulative_content": "every chunk repeats all the text so far",
     "no_stream_options": "it refuses requests that ask for usage",
     "max_completion_tokens": "it wants `max_tokens` under this name",
+    "bearer": "its key goes out as `Authorization: Bearer` (Anthropic's tokens)",
     "background": "answers are kept by the provider and can be read on (OpenAI Responses)",
 }
 """What a deployment may do otherwise; a model names those it has."""

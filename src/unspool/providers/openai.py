@@ -1,17 +1,18 @@
 """
 Any endpoint that speaks OpenAI's Chat Completions with `stream: true`.
 
-Alibaba Bailian (DashScope), DeepSeek, Moonshot, vLLM, llama.cpp and many more do.
-The vendor's own SDK is not used: it ends silently when a stream is cut, and one bad
-chunk ends it with an error.
+Alibaba Bailian (DashScope), DeepSeek, Moonshot, vLLM, llama.cpp and many more do, each with
+its own idea of it: what they have been seen to send is read here as it was meant. The vendor's
+own SDK is not used: it ends silently when a stream is cut, and one bad chunk ends it with an
+error.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from typing import Any
-from urllib.parse import urlsplit
+import re
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -19,57 +20,58 @@ import msgspec
 from ..sse import Frame
 from . import Model, Output, Prompt
 from ._answer import Answer
-from ._http import Request
+from ._cumulative import Cumulative
+from ._documents import Documents
+from ._errors import error_in
+from ._openai_request import request_for
+from ._prompts import of_prefill, translated
 from ._stream import converse
 
-DONE = b"[DONE]"
+REASONING: Final = ("reasoning_content", "reasoning", "thinking")
+"""Fields in which thinking aloud comes; where there are several, each says the same."""
 
+TEXTS: Final = frozenset({"text", "output_text", "refusal"})
+THOUGHTS: Final = frozenset({"thinking", "reasoning", "reasoning_content"})
+"""Types of parts, where content is a list of them."""
 
-class _Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | None = None
+_COMPLAINT: Final = re.compile(
+    rb"error|exception|fail|unavailable|timed? ?out|overload|limit|refused|denied", re.IGNORECASE
+)
+"""Words of a server that has given up; what else is no chunk may be anything."""
 
-
-class _ToolCall(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
+Mapped = Mapping[str, Any]
 
 
 class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    # Whatever comes is taken and looked at later: one odd field must not cost the others.
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    thinking: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
-    finish_reason: str | None = None
-    index: int | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: float | int | str | None = None
-    completion_tokens: float | int | str | None = None
+    message: _Delta | None = None
+    text: Any = None
+    finish_reason: Any = None
+    index: Any = None
+    usage: Any = None
+    error: Any = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
+    x_groq: Any = None
 
 
+_chunks = Documents(_Chunk)
 _decode = msgspec.json.Decoder(_Chunk).decode
-
-
-def endpoint(base_url: str) -> str:
-    """Return the address of chat completions, given that or the `/v1` root before it."""
-    parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
-    if not path.endswith("/chat/completions"):
-        path += "/chat/completions"
-    return parts._replace(path=path).geturl()
 
 
 class OpenAI:
@@ -77,69 +79,210 @@ class OpenAI:
         self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
     ) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
-        body = {
-            "stream_options": {"include_usage": True},
-            **model.params,
-            **prompt.params,
-            # Not for a request to change: which model answers, to what, and that it streams.
-            "model": model.upstream_name,
-            "messages": prompt.messages,
-            "stream": True,
-        }
-        headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
-        request = Request(endpoint(model.base_url), headers, body)
-        return converse(http, request, model, _take)
+        request = request_for(model, prompt)
+        outputs = converse(http, request, model, _Reading(model).take)
+        return translated(outputs, of_prefill) if prompt.prefix else outputs
 
 
-def _take(frame: Frame, answer: Answer) -> None:
-    data = frame.data.strip()
-    if data == DONE:
-        answer.is_done = True
+class _Reading:
+    """One answer, chunk by chunk."""
+
+    def __init__(self, model: Model) -> None:
+        is_cumulative = "cumulative_content" in model.quirks
+        self._said = Cumulative() if is_cumulative else None
+        self._thought = Cumulative() if is_cumulative else None
+        self._has_deltas = False
+        self._complaint = ""
+        """What a server wrote in plain words where a chunk should be, and nothing since."""
+
+    def take(self, frame: Frame, answer: Answer) -> None:
+        try:
+            chunk = _decode(frame.data)
+        except (ValueError, RecursionError):
+            self._take_other(frame, answer)
+            return
+        if chunk.choices and frame.event is None and not chunk.error:
+            self._complaint = ""
+            self._chunk(chunk, answer)  # nearly every frame
+        else:
+            self._take_rare(frame, chunk, answer)
+
+    def _take_other(self, frame: Frame, answer: Answer) -> None:
+        """Take in what is no chunk, or not at first sight."""
+        data = frame.data.strip()
+        if _is_done(data):
+            if self._complaint and not answer.is_whole:
+                answer.report(self._complaint)
+            answer.is_done = True
+        elif frame.event == "error":
+            answer.report(_error_of(data))
+        elif data:
+            if data.startswith(b"["):
+                self._without_choices(frame, answer)
+            if data[:1] not in b"{[<" and _COMPLAINT.search(data):
+                self._complaint = data.decode("utf-8", "replace")
+            for chunk in _chunks.read_all(data, answer):
+                self._take_rare(Frame(data), chunk, answer)
+
+    def _take_rare(self, frame: Frame, chunk: _Chunk, answer: Answer) -> None:
+        if frame.event == "error":
+            answer.report(_error_of(frame.data))
+        if chunk.error and (error := error_in({"error": chunk.error})):
+            answer.report(error)
+        if not chunk.choices and chunk.usage is None:
+            self._without_choices(frame, answer)
+        self._chunk(chunk, answer)
+        if frame.event == "done":
+            answer.is_done = True
+
+    def _without_choices(self, frame: Frame, answer: Answer) -> None:
+        try:
+            error = error_in(json.loads(frame.data))
+        except (ValueError, RecursionError):
+            return
+        if error is not None:
+            answer.report(error)
+
+    def _chunk(self, chunk: _Chunk, answer: Answer) -> None:
+        usage = chunk.usage
+        if isinstance(chunk.x_groq, dict):
+            if error := error_in(chunk.x_groq):
+                answer.report(error)
+            usage = usage or chunk.x_groq.get("usage")
+        if usage is not None:
+            _count(usage, answer)
+        for choice in chunk.choices or ():
+            if not choice.index:  # of several choices only the first is the answer
+                self._choice(choice, answer)
+
+    def _choice(self, choice: _Choice, answer: Answer) -> None:
+        if choice.error and (error := error_in({"error": choice.error})):
+            answer.report(error)
+        delta = choice.delta
+        if delta is not None:
+            self._has_deltas = True
+        elif not self._has_deltas:
+            # All of it at once; beside or behind deltas it would say the same again.
+            delta = choice.message
+        if delta is not None:
+            self._delta(delta, answer)
+        elif choice.text is not None:
+            self._content(choice.text, answer)
+        if choice.usage is not None:
+            _count(choice.usage, answer)
+        if reason := choice.finish_reason:
+            if isinstance(reason, dict):
+                reason = reason.get("type")
+            if isinstance(reason, str):
+                answer.finish(reason)
+
+    def _delta(self, delta: _Delta, answer: Answer) -> None:
+        thought = delta.reasoning_content or delta.reasoning or delta.thinking
+        if thought:
+            self._reason(thought, answer)
+        if content := delta.content:
+            if type(content) is str and self._said is None:  # the path of every token
+                answer.text(content)
+            else:
+                self._content(content, answer)
+        if delta.refusal:
+            self._content(delta.refusal, answer)
+        if delta.tool_calls:
+            _calls(delta.tool_calls, answer)
+        if delta.function_call:
+            _call({"function": delta.function_call}, None, answer)
+
+    def _content(self, content: Any, answer: Answer) -> None:
+        if type(content) is str:
+            answer.text(content if self._said is None else self._said.rest_of(content, answer))
+        elif isinstance(content, list):
+            for part in content:
+                self._part(part, answer)
+        elif isinstance(content, dict):
+            self._part(content, answer)
+        else:
+            answer.skip("a chunk whose content is no text was left out")
+
+    def _reason(self, thought: Any, answer: Answer) -> None:
+        text = thought if type(thought) is str else _text_in(thought)
+        answer.reasoning(text if self._thought is None else self._thought.rest_of(text, answer))
+
+    def _part(self, part: Any, answer: Answer) -> None:
+        kind = part.get("type", "text") if isinstance(part, dict) else None
+        if kind in THOUGHTS:
+            self._reason(part, answer)
+        elif kind in TEXTS or isinstance(part, str):
+            self._content(_text_in(part), answer)
+        elif kind is not None:
+            answer.skip(f"a part of the answer that is no text was left out: {str(kind)[:64]}")
+
+
+def _text_in(value: Any) -> str:
+    """Return the text of a part, which may have parts of its own."""
+    match value:
+        case str():
+            return value
+        case list():
+            return "".join(_text_in(item) for item in value)
+        case dict():
+            names = ("text", "content", "refusal", *REASONING)
+            return next((_text_in(value[name]) for name in names if value.get(name)), "")
+        case _:
+            return ""
+
+
+def _calls(calls: Any, answer: Answer) -> None:
+    """Take in the fragments of one chunk; where they are not numbered, their places count."""
+    listed = calls if isinstance(calls, list) else [calls]
+    for place, call in enumerate(listed):
+        if isinstance(call, dict):
+            _call(call, place if len(listed) > 1 else None, answer)
+
+
+def _call(call: Mapped, place: int | None, answer: Answer) -> None:
+    function = call.get("function")
+    function = function if isinstance(function, dict) else call
+    index, id, name = call.get("index"), call.get("id"), function.get("name")
+    arguments = function.get("arguments")
+    answer.tool(
+        index=index if type(index) is int else place,
+        id=str(id) if id else None,
+        name=name if isinstance(name, str) else None,
+        arguments=arguments if isinstance(arguments, str | dict | None) else json.dumps(arguments),
+    )
+
+
+def _count(usage: Any, answer: Answer) -> None:
+    if not isinstance(usage, dict):
+        answer.usage(usage, usage)
         return
-    if not data:
-        return
-    if frame.event == "error":
-        answer.fail("server", data.decode("utf-8", "replace"))
+    cached = _first(usage, "prompt_cache_hit_tokens", "cached_tokens")
+    details = _first(usage, "prompt_tokens_details", "input_tokens_details")
+    if cached is None and isinstance(details, dict):
+        cached = details.get("cached_tokens")
+    answer.usage(
+        _first(usage, "prompt_tokens", "input_tokens"),
+        _first(usage, "completion_tokens", "output_tokens"),
+        cached,
+    )
+
+
+def _first(fields: Mapped, *names: str) -> Any:
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
+def _is_done(data: bytes) -> bool:
+    """Whether it is `[DONE]`, quoted or in small letters as some write it."""
+    return data.strip(b"\"' ;").upper() in {b"[DONE]", b"DONE"}
+
+
+def _error_of(data: bytes) -> Mapped | str:
+    text = data.decode("utf-8", "replace")
     try:
-        chunk = _read(data)
-    except (ValueError, RecursionError) as error:
-        # One chunk that cannot be read is no reason to lose the rest of the answer.
-        answer.skip(f"a chunk that could not be read was left out: {error}")
-        return
-    if chunk.error:
-        message = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
-        answer.fail("server", f"the provider reported an error: {message}")
-    if chunk.usage is not None:
-        answer.usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
-    for choice in chunk.choices or ():
-        if not choice.index:  # of several choices only the first is the answer
-            _choice(choice, answer)
-
-
-def _choice(choice: _Choice, answer: Answer) -> None:
-    delta = choice.delta
-    if delta is not None:
-        if thought := delta.reasoning_content or delta.reasoning:
-            answer.reasoning(thought)
-        if delta.content:
-            answer.text(delta.content)
-        for call in delta.tool_calls or ():
-            function = call.function or _Function()
-            answer.tool(
-                index=call.index, id=call.id, name=function.name, arguments=function.arguments
-            )
-    if choice.finish_reason:
-        answer.finish(choice.finish_reason)
-
-
-def _read(data: bytes) -> _Chunk:
-    try:
-        return _decode(data)
-    except ValueError:
-        # Bytes that are no text and halves of surrogate pairs are left out, not what is
-        # around them; what is no JSON at all is refused here again.
-        text = json.dumps(json.loads(data.decode("utf-8", "ignore")), ensure_ascii=False)
-        return _decode(text.encode("utf-8", "ignore"))
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return error_in(document) or (document if isinstance(document, dict) else str(document))
 
 
 plug = OpenAI()
