@@ -28,12 +28,13 @@ from unspool import Core, Journal, LLMClient, Settings, open_core, open_journal,
 from unspool.app import create_app
 from unspool.journals import sqlite_url
 from unspool.providers import offline
+from unspool.providers._vendors import VENDORS
 from unspool.records import Records
 from unspool.records.samples import seed_samples
 from unspool.server import BoundedConfig, listen
 from upstream import KEY, Upstream
 
-PREFIXES = ("LLM_", "OPENAI_", "UNSPOOL_")
+PREFIXES = ("LLM_", "UNSPOOL_", "OLLAMA_", *(f"{vendor.env}_" for vendor in VENDORS))
 SERVER_S = 15.0
 """Longest start or stop of a server: a hang is a failure with a name, not a time-out."""
 

@@ -15,8 +15,8 @@ import pytest
 from conftest import Serve, Served, ServeModel
 from readers import COPY, SHOE, copy_posts, look, post
 from unspool import Settings
-from unspool.catalog import model_from
 from unspool.dialects import open_dialect
+from unspool.environment import model_from
 from unspool.events import Event
 from upstream import CUT, KEY, RESET, SILENCE, Asked, Script, Upstream, answer, chunk, refusal
 

@@ -26,7 +26,7 @@ from unspool import LLMClient, Model, Settings, errors, plugs
 from unspool.catalog import Catalog
 from unspool.events import EVENT_TYPES
 from unspool.generation import Means
-from unspool.providers import _http
+from unspool.providers import _errors
 from unspool.runner import Runner
 from unspool.runs import RunSpec
 
@@ -133,7 +133,8 @@ def literal_codes() -> Iterator[str]:
             if isinstance(node.func, ast.Name) and node.func.id in {"error_answer", "_incomplete"}:
                 for argument in node.args[:2]:
                     yield from (text for text in constants(argument) if text.isidentifier())
-    yield from {_http._code(status) for status in range(300, 600)}
+    yield from {_errors.of_status(status) for status in range(300, 600)}
+    yield from {code for code, _ in (*_errors.WORDS, *_errors.PHRASES)}
 
 
 def test_every_error_code_is_in_the_protocol() -> None:

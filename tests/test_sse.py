@@ -163,3 +163,39 @@ def test_an_event_within_the_limit_is_taken_however_many_there_are(size: int) ->
 def test_an_endless_event_of_empty_lines_is_refused_too(line: bytes) -> None:
     with pytest.raises(EventTooLong):
         decoded(line * 1000, 100, limit=32)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Internal Server Error",
+        b"upstream connect error: reset",
+        b'{"error": "x"}',
+        b"<html>",
+        "错误".encode(),
+    ],
+)
+def test_a_line_that_is_no_part_of_an_event_is_kept_for_whoever_wonders(line: bytes) -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"data: a\n\n" + line + b"\ndata: b\n\n")[1].data == b"b"
+    assert decoder.stray == line
+
+
+@pytest.mark.parametrize("line", [b": comment", b"retry: 3000", b"id", b"x-own: 1", b"event: a"])
+def test_fields_that_are_known_or_might_be_are_no_strays(line: bytes) -> None:
+    decoder = Decoder()
+    decoder.feed(line + b"\n\n")
+    assert decoder.stray == b""
+
+
+def test_of_a_stray_line_only_the_beginning_is_kept() -> None:
+    decoder = Decoder()
+    decoder.feed(b"A" * 100_000 + b"\nB\n")
+    assert decoder.stray == b"A" * 1000
+
+
+def test_a_stream_put_together_from_several_is_read_as_one() -> None:
+    mark = b"\xef\xbb\xbf"
+    wire = mark + b"data: a\n\n" + mark * 2 + b"data: b\n\n" + mark + b"\n" + b"data: c\n\n"
+    for size in range(len(wire)):
+        assert [frame.data for frame in decoded(wire, size)] == [b"a", b"b", b"c"]

@@ -47,7 +47,7 @@ class Admission:
             )
         open_dialect(spec.dialect)
         flow = open_flow(spec.flow)
-        self._catalog.models_for(spec.model)
+        self._catalog.check(spec.model)
         try:
             asked = flow.asked.model_validate(dict(spec.input))
         except ValidationError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,7 +22,8 @@ from starlette.types import Receive, Scope, Send
 from . import __version__, plugs
 from .api import Resource
 from .core import Core, open_core
-from .dialects import open_dialect
+from .cursor import follow
+from .dialects import Whole, open_dialect
 from .errors import BodyTooLarge, TooBusy, UnspoolError
 from .guard import Guard, error_answer
 from .runs import RunSpec
@@ -47,6 +48,21 @@ class _Door:
     async def stream(self, spec: RunSpec) -> Response:
         run_id = await self._core.admission.admit(spec)
         return EventStream(self._core.viewing, run_id, spec.dialect)
+
+    async def whole(self, spec: RunSpec) -> Whole:
+        run_id = await self._core.admission.admit(spec)
+        encoder = open_dialect(spec.dialect).encoder()
+        frames: list[bytes] = []
+        patience_s = self._core.settings.heartbeat_s
+        following = follow(self._core.journal, run_id, patience_s=patience_s)
+        async with aclosing(following) as batches:
+            async for events in batches:
+                for event in events:
+                    frames += encoder.encode(event)
+        return Whole(run_id, frames)
+
+    def model_name(self, number: int) -> str:
+        return self._core.catalog.model(number).name
 
 
 class _App(FastAPI):

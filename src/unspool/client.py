@@ -21,9 +21,11 @@ from typing import Any, Self
 import aiohttp
 
 from .attempts import AttemptFinished, AttemptStarted
-from .catalog import OFFLINE, model_from
+from .catalog import OFFLINE
+from .environment import model_from
 from .errors import LLMClientError, ProviderError
 from .generation import Means, generate
+from .health import Health
 from .providers import (
     Delta,
     Limits,
@@ -90,9 +92,13 @@ class LLMClient:
     every call closes its own.
     """
 
-    def __init__(self, model: Model | None = None, *, retries: int = 3) -> None:
+    def __init__(
+        self, model: Model | None = None, *, retries: int = 3, allow_private: bool = True
+    ) -> None:
         self.model = model or OFFLINE
         self._retries = retries
+        self._allow_private = allow_private
+        self._health = Health()
         self._http: aiohttp.ClientSession | None = None
 
     @property
@@ -103,10 +109,14 @@ class LLMClient:
     def with_limits(self, **limits: float | int | None) -> LLMClient:
         """Return a client with other limits: `connect_s`, `first_event_s`, `idle_s` …"""
         changed: Limits = replace(self.model.limits, **limits)  # type: ignore[arg-type]
-        return LLMClient(replace(self.model, limits=changed), retries=self._retries)
+        return LLMClient(
+            replace(self.model, limits=changed),
+            retries=self._retries,
+            allow_private=self._allow_private,
+        )
 
     async def __aenter__(self) -> Self:
-        self._http = open_http()
+        self._http = open_http(allow_private=self._allow_private)
         return self
 
     async def __aexit__(
@@ -172,8 +182,8 @@ class LLMClient:
     async def _deltas(
         self, prompt: str, system: str, params: dict[str, Any], call: _Call
     ) -> AsyncGenerator[Delta]:
-        http = self._http or open_http()
-        means = Means(http, retries=self._retries)
+        http = self._http or open_http(allow_private=self._allow_private)
+        means = Means(http, retries=self._retries, health=self._health)
         log.info("LLM stream started: model %s, %d characters", self.model.name, len(prompt))
         try:
             saying = generate(Prompt.of(prompt, system=system, **params), [self.model], means)
@@ -222,4 +232,8 @@ def get_llm_client(settings: Settings | None = None) -> LLMClient:
     (or `OPENAI_API_URL`), `OPENAI_MODEL`. Without a key: stub mode.
     """
     settings = settings or Settings()
-    return LLMClient(model_from(settings), retries=settings.retries)
+    return LLMClient(
+        model_from(settings),
+        retries=settings.retries,
+        allow_private=settings.allow_private_upstreams,
+    )

@@ -19,6 +19,7 @@ from .journals import Journal, Tuning, open_journal, sqlite_url
 from .providers._http import open_http
 from .records import Records
 from .records.samples import seed_samples
+from .registry import Registry
 from .runner import Runner
 from .settings import Settings
 from .streaming import Viewing
@@ -42,10 +43,14 @@ class Core:
     settings: Settings
     journal: Journal
     records: Records
-    catalog: Catalog
+    registry: Registry
     runner: Runner
     admission: Admission
     viewing: Viewing
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.registry.catalog
 
 
 @asynccontextmanager
@@ -97,15 +102,16 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         try:
             if settings.sample_data:
                 await seed_samples(records)
-            async with open_http() as http:
+            async with open_http(allow_private=settings.allow_private_upstreams) as http:
                 means = Means(http, settings.retries, settings.retry_budget_s)
-                catalog = Catalog.of(settings)
+                registry = await Registry.open(settings, records, http, means.health)
+                catalog = registry.catalog
                 runner = Runner(journal, catalog, means, settings)
                 await runner.end_abandoned()
                 viewing = Viewing(journal, settings)
                 admission = Admission(runner, catalog, records, settings)
                 try:
-                    yield Core(settings, journal, records, catalog, runner, admission, viewing)
+                    yield Core(settings, journal, records, registry, runner, admission, viewing)
                 finally:
                     await runner.close()
                     viewing.close()

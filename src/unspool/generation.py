@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
@@ -48,7 +48,7 @@ MAX_RETRY_AFTER_S = 60.0
 MAX_ATTEMPTS = 24
 """For one text, over all models: what breaks so often will not be whole."""
 
-OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew"})
+OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
 """Codes that say that this way of going on is no use here, and nothing of the model."""
 
 
@@ -134,7 +134,7 @@ class _Text:
                         await self._means.sleep(piece.retry_in_s)
                     if piece.error.code not in OF_THE_RUNG:
                         self._retry += 1
-            if not (self._can_rewind and self._so_far.has_written):
+            if not (self._can_rewind and self._means.retries and self._so_far.has_written):
                 raise self._error
             self._can_rewind = False
             self._so_far, self._first = SoFar(), "restart"
@@ -187,10 +187,7 @@ class _Text:
     def _learn(self, attempt: Attempt, error: ProviderError) -> None:
         so_far, name, strategy = self._so_far, attempt.model.name, attempt.way.strategy
         self._reason = error.code
-        if strategy == "reattach" and not attempt.has_said:
-            so_far.kept = None  # it is not kept any more, or is broken itself
-        elif attempt.handle and not isinstance(error, ProviderRefused):
-            so_far.kept = Kept(name, attempt.handle, error.after, attempt.way.prompt, attempt.text)
+        so_far.kept = _still_kept(so_far.kept, attempt, error)
         if error.code in OF_THE_RUNG:
             so_far.spent.add((name, strategy))
             if strategy == "prefill":
@@ -237,3 +234,17 @@ class _Text:
         return AttemptFinished(
             self._number, attempt.model, attempt.finish_reason, usage, cost, attempt.joint
         )
+
+
+def _still_kept(before: Kept | None, attempt: Attempt, error: ProviderError) -> Kept | None:
+    """Return the answer that can be read on after a failure: the same one, or this attempt's."""
+    if attempt.way.strategy != "reattach" or before is None:
+        if not attempt.handle or isinstance(error, ProviderRefused):
+            return None
+        prompt, text = attempt.way.prompt, attempt.text
+        return Kept(attempt.model.name, attempt.handle, error.after, prompt, text)
+    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
+        return None
+    if not attempt.text:
+        return before  # it did not begin to be read on; it is there all the same
+    return replace(before, after=error.after, text=before.text + attempt.text)

@@ -100,6 +100,10 @@ class Health:
         """Remember that it cannot go on from a text, until the process ends."""
         self._of(name).refused_prefill = True
 
+    def found_prefill(self, name: str) -> None:
+        """It was tried and found that it can, whatever it refused before."""
+        self._of(name).refused_prefill = False
+
     def can_prefill(self, name: str) -> bool:
         """Whether it has never refused to."""
         return not self._of(name).refused_prefill

@@ -8,11 +8,16 @@ why that number. It can then be set in the environment or in `.env` as
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from dotenv import dotenv_values
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_FILE = ".env"
+"""In the working directory; what is in the environment goes before it."""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -21,7 +26,7 @@ MIB = 1024 * KIB
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="UNSPOOL_",
-        env_file=".env",
+        env_file=ENV_FILE,
         extra="ignore",
         frozen=True,
         populate_by_name=True,
@@ -32,6 +37,15 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".data")
     """One directory holds all that is kept: `journal.db` (runs) and `records.db` (the rest)."""
+
+    config: Path | None = None
+    """File of models and routes. None: `unspool.yaml` in the working directory, if it is there."""
+
+    secret_key: SecretStr | None = None
+    """
+    What keys of models are sealed with in the database: 32 bytes in URL-safe base64; several,
+    separated by commas, where the first one is new. None: `secret.key` in the data directory.
+    """
 
     host: str = "127.0.0.1"
     """Address to listen on. Others than loopback need `--allow-open`: there are no keys yet."""
@@ -74,6 +88,12 @@ class Settings(BaseSettings):
 
     openai_model: str = Field("", validation_alias="OPENAI_MODEL")
     """Name of the model at OpenAI's address."""
+
+    allow_private_upstreams: bool = True
+    """
+    Let models be on this machine and in private networks. Link-local addresses, where clouds
+    keep their credentials, are refused either way.
+    """
 
     # Limits of one request to a model
 
@@ -155,3 +175,18 @@ class Settings(BaseSettings):
 
     request_head_s: float = Field(30.0, gt=0)
     """To send the whole request head; a client that drips headers is cut off."""
+
+    _variables: dict[str, str | None] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        file = values.get("_env_file", ENV_FILE)
+        self._variables = {**(dotenv_values(file) if file else {}), **os.environ}
+
+    def variable(self, name: str) -> str:
+        """
+        Return a variable of the environment or `.env` as it was at the start; empty if unset.
+
+        For names that are not ours: the keys of vendors, and those that `unspool.yaml` names.
+        """
+        return (self._variables.get(name) or "").strip()

@@ -19,8 +19,8 @@ def head_json(head: Head) -> dict[str, Any]:
         "dialect": head.dialect,
         "status": head.status,
         "last_seq": head.seq,
-        "created_at": _iso(head.created_ms),
-        "ended_at": None if head.ended_ms is None else _iso(head.ended_ms),
+        "created_at": iso(head.created_ms),
+        "ended_at": None if head.ended_ms is None else iso(head.ended_ms),
         "total_ms": None if head.ended_ms is None else head.ended_ms - head.created_ms,
     }
 
@@ -31,7 +31,7 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
     facts = {
         "status": run.status,
         "last_seq": run.seq,
-        "ended_at": None if run.ended_ms is None else _iso(run.ended_ms),
+        "ended_at": None if run.ended_ms is None else iso(run.ended_ms),
         "total_ms": None if run.ended_ms is None else run.ended_ms - head.created_ms,
         "first_token_ms": None if first_ms is None else first_ms - head.created_ms,
         "text": run.text,
@@ -106,6 +106,6 @@ def _basis(reports: list[dict[str, Any]]) -> str:
     return "measured" if all(r["basis"] == "measured" for r in reports) else "estimated"
 
 
-def _iso(at_ms: int) -> str:
+def iso(at_ms: int) -> str:
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import UnspoolError
-from . import chat, doctor, importing, listing, running, serve
+from . import chat, doctor, importing, listing, models, running, serve
 from ._console import complain, say, use_utf8
 from ._exits import exit_code_of
 
@@ -50,6 +50,7 @@ app.command("show")(listing.show)
 app.command("chat")(chat.chat)
 app.command("import")(importing.import_file)
 app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
 
 
 def _tell_version(asked: bool) -> None:

@@ -45,6 +45,7 @@ class Server:
         *,
         body: Any = None,
         params: Mapping[str, str | int] | None = None,
+        answer_s: float = ANSWER_S,
     ) -> Any:
         """
         Return the JSON of an answer.
@@ -59,7 +60,7 @@ class Server:
                 self._at(path),
                 json=body,
                 params=params,
-                timeout=aiohttp.ClientTimeout(ANSWER_S, sock_connect=CONNECT_S),
+                timeout=aiohttp.ClientTimeout(answer_s, sock_connect=CONNECT_S),
             ) as answer:
                 return self._read(answer.status, await answer.read())
         except (aiohttp.ClientError, OSError) as error:

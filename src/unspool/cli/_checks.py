@@ -98,11 +98,12 @@ def database(path: Path, name: str) -> Finding:
 
 def model(settings: Settings) -> Finding:
     """Which model the environment describes; the key is never shown."""
-    from ..catalog import model_from  # after `--help`, like all that is heavy
+    from ..environment import model_from, models_beside  # after `--help`, like all that is heavy
 
-    found = model_from(settings)
+    found = model_from(settings) or next(iter(models_beside(None, settings)), None)
     if found is not None:
-        return Finding("ok", "model", f"{found.name} at {host_of(found)}, key present")
+        key = "key present" if found.api_key else "no key"
+        return Finding("ok", "model", f"{found.name} at {host_of(found)}, {key}")
     key = "present" if settings.llm_api_key or settings.openai_api_key else "absent"
     url = "present" if settings.llm_base_url else "absent"
     what = f"none set up (key {key}, address {url}), the built-in one answers"

@@ -1,62 +1,105 @@
-"""`chat`: one question to the model, without a server."""
+"""`chat`: one question to a model, without a server."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import SpecError
-from ._console import write, write_json
-from ._options import Json
+from ._console import say, stderr, write, write_json
+from ._options import DataDir, Json
 from ._setup import read_settings, start_logging
 
 if TYPE_CHECKING:
-    from ..client import LLMClient
+    from ._asking import Asking
 
 
-def chat(
+def chat(  # noqa: PLR0913 - each option is a word of the command line
+    *,
     prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    model: Annotated[str, typer.Option(help="A model or a route; else the default one.")] = "",
     system: Annotated[str | None, typer.Option(help="Who the model is to be.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0)] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+    show_attempts: Annotated[
+        bool, typer.Option("--show-attempts", help="Tell afterwards who was asked, and how.")
+    ] = False,
+    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Ask the model once and write its answer as it comes. Needs no server."""
-    settings = read_settings()
-    # The client's error is told by the sentence at the end.
-    start_logging("WARNING", hidden={"unspool.client": logging.ERROR})
-    # aiohttp takes a quarter of a second, which `--help` does not wait for.
-    from ..client import get_llm_client
-
+    """Ask a model once and write its answer as it comes. Needs no server."""
+    settings = read_settings(data_dir=data_dir)
+    start_logging("WARNING")
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
     if not prompt.strip():
         raise SpecError("The prompt is empty; say what to ask.")
-    params: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
-    if system is not None:
-        params["system"] = system
-    client = get_llm_client(settings)
-    if as_json:
-        import msgspec  # as above
+    # aiohttp and SQLAlchemy take half a second, which `--help` does not wait for.
+    from ..client import SYSTEM
+    from ..providers import Prompt
+    from ._asking import Asking
 
-        write_json(msgspec.to_builtins(asyncio.run(client.complete(prompt, **params))))
-    else:
-        asyncio.run(_stream(client, prompt, params))
+    asked = Prompt.of(
+        prompt,
+        system=SYSTEM if system is None else system,
+        temperature=temperature,
+        max_tokens=max_tokens,
+    )
+    asking = Asking(settings, model, asked)
+    try:
+        asyncio.run(_quiet(asking) if as_json else _aloud(asking))
+        if as_json:
+            write_json(asking.facts(with_attempts=show_attempts))
+    finally:
+        if show_attempts and not as_json:
+            for line in _attempts(asking.attempts):
+                say(line, to=stderr())
 
 
-async def _stream(client: LLMClient, prompt: str, params: dict[str, Any]) -> None:
+async def _quiet(asking: Asking) -> None:
+    async for _ in asking.pieces():
+        pass
+
+
+async def _aloud(asking: Asking) -> None:
     last = "\n"
     try:
-        async with aclosing(client.stream_chat(prompt, **params)) as pieces:
-            async for piece in pieces:
-                write(piece)
-                last = piece[-1:] or last
+        async for piece in asking.pieces():
+            write(piece)
+            last = piece[-1:] or last
     finally:
         # Also where it broke off or was interrupted: what follows begins a line.
         if last != "\n":
             write("\n")
+
+
+def _attempts(attempts: list[dict[str, Any]]) -> Iterator[str]:
+    for each in attempts:
+        parts = [
+            f"{each['number']}. {each['model']}",
+            each["strategy"],
+            _seam(each["seam"]),
+            each["code"] or each["finish_reason"] or "stopped",
+            _tokens(each["usage"]),
+            _cost(each["cost"]),
+        ]
+        yield " · ".join(part for part in parts if part)
+
+
+def _seam(seam: Mapping[str, Any] | None) -> str:
+    return "" if seam is None else f"seam {seam['kind']}, {seam['trimmed']} characters trimmed"
+
+
+def _tokens(usage: Mapping[str, Any] | None) -> str:
+    if usage is None:
+        return ""
+    about = "" if usage["basis"] == "measured" else "about "
+    return f"{about}{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
+
+
+def _cost(cost: Mapping[str, Any] | None) -> str:
+    return "cost not known" if cost is None else f"{cost['amount']:.4g} {cost['currency']}"

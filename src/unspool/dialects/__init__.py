@@ -18,6 +18,7 @@ means "I have all of that event".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from fastapi import APIRouter
@@ -33,6 +34,15 @@ class Encoder(Protocol):
         """Return the data of each frame that `event` makes in this contract, often none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A run that has ended, as one dialect tells it."""
+
+    run_id: str
+    frames: Sequence[bytes]
+    """The data of every frame."""
+
+
 class Door(Protocol):
     """What a dialect's routes may do with a request they have understood."""
 
@@ -42,6 +52,22 @@ class Door(Protocol):
 
         Raises:
             SpecError: Before anything is streamed; it becomes a 4xx answer.
+        """
+
+    async def whole(self, spec: RunSpec) -> Whole:
+        """
+        Start a run, wait for its end, and return what its stream would have said.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
+    def model_name(self, number: int) -> str:
+        """
+        Return the name of the model with this number.
+
+        Raises:
+            UnknownRecord: There is none.
         """
 
 

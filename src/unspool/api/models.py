@@ -1,0 +1,61 @@
+"""`/api/models`: which models there are; register, change, remove and try one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query
+from starlette.responses import JSONResponse, Response
+
+from ..core import Core
+from ..deployments import Registration
+from ._model_json import entry_json, models_json, tested_json
+
+MAX_NUMBER = 2**63 - 1
+"""Largest that the database can look for."""
+
+Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/models", tags=["models"])
+    registry = core.registry
+
+    @router.get("")
+    async def list_models() -> dict[str, Any]:
+        """Every model, by number, and the name of the default one."""
+        return models_json(registry)
+
+    @router.post("", status_code=201)
+    async def add_model(said: Registration) -> JSONResponse:
+        """Register a model. Nothing is connected to; `…/test` does that."""
+        entry = await registry.add(said)
+        headers = {"Location": f"/api/models/{entry.id}"}
+        return JSONResponse(entry_json(entry, registry), 201, headers=headers)
+
+    @router.get("/{id}")
+    async def read_model(number: Number) -> dict[str, Any]:
+        return entry_json(registry.catalog.entry(number), registry)
+
+    @router.patch("/{id}")
+    async def change_model(
+        number: Number, values: Annotated[dict[str, Any], Body()]
+    ) -> dict[str, Any]:
+        """Change the fields that are given, in the words of registering; the others stay."""
+        return entry_json(await registry.change(number, values), registry)
+
+    @router.delete("/{id}", status_code=204)
+    async def remove_model(number: Number) -> Response:
+        await registry.remove(number)
+        return Response(status_code=204)
+
+    @router.post("/{id}/test")
+    async def try_model(number: Number, probe: Annotated[bool, Query()] = False) -> dict[str, Any]:
+        """
+        Ask it one small question. With `probe`, also find out how it goes on from a text.
+
+        200 also where the model fails: `error` says how.
+        """
+        return tested_json(await registry.test(number, probe=probe))
+
+    return router

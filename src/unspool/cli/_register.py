@@ -1,0 +1,124 @@
+"""
+The register of models, wherever it is: of the server that runs, else of the data directory.
+
+Both say the same JSON. A server holds its models in memory, so where one answers it is told;
+where none does, what is written down counts from its next start on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from ._exits import Unreachable
+from ._options import DEFAULT_URL
+from ._setup import read_settings
+
+PROBE_S: Final = 480.0
+"""For seven small questions to a slow model: a minute is the most that each may take."""
+
+
+class Register(Protocol):
+    where: str
+    """The server's address, or the data directory."""
+    is_server: bool
+
+    async def list(self) -> dict[str, Any]:
+        """Return every model, and the name of the default one."""
+
+    async def add(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Register a model; return what it is then."""
+
+    async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
+        """Ask a model something small."""
+
+
+@asynccontextmanager
+async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerator[Register]:
+    """
+    Open the register of the server at `url`, or of `data_dir`, or of whichever there is.
+
+    Raises:
+        Unreachable: Nobody answers at `url`.
+        SetupError: The data directory cannot be used.
+    """
+    # aiohttp takes a quarter of a second, which `--help` does not wait for.
+    from ._api import reach
+
+    if data_dir is None:
+        async with reach(url or DEFAULT_URL) as server:
+            there = _There(server)
+            try:
+                await there.list()
+            except Unreachable:
+                if url is not None:
+                    raise
+            else:
+                yield there
+                return
+    async with _here(data_dir) as here:
+        yield here
+
+
+class _There:
+    is_server = True
+
+    def __init__(self, server: Any) -> None:
+        self.where = server.url
+        self._server = server
+
+    async def list(self) -> dict[str, Any]:
+        return dict(await self._server.ask("GET", "/api/models"))
+
+    async def add(self, said: dict[str, Any]) -> dict[str, Any]:
+        return dict(await self._server.ask("POST", "/api/models", body=said))
+
+    async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
+        path = f"/api/models/{number}/test"
+        params = {"probe": "true"} if probe else None
+        answer = await self._server.ask("POST", path, params=params, answer_s=PROBE_S)
+        return dict(answer)
+
+
+class _Here:
+    is_server = False
+
+    def __init__(self, registry: Any, where: str) -> None:
+        self.where = where
+        self._registry = registry
+
+    async def list(self) -> dict[str, Any]:
+        from ..api._model_json import models_json
+
+        return models_json(self._registry)
+
+    async def add(self, said: dict[str, Any]) -> dict[str, Any]:
+        from ..api._model_json import entry_json
+        from ..deployments import Registration, validated
+
+        entry = await self._registry.add(validated(Registration, said))
+        return entry_json(entry, self._registry)
+
+    async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
+        from ..api._model_json import tested_json
+
+        return tested_json(await self._registry.test(number, probe=probe))
+
+
+@asynccontextmanager
+async def _here(data_dir: Path | None) -> AsyncGenerator[_Here]:
+    from ..health import Health
+    from ..providers._http import open_http
+    from ..records import Records
+    from ..registry import Registry
+
+    settings = read_settings(data_dir=data_dir)
+    records = await Records.open(settings.data_dir / "records.db")
+    try:
+        async with open_http(allow_private=settings.allow_private_upstreams) as http:
+            registry = await Registry.open(settings, records, http, Health())
+            yield _Here(registry, str(settings.data_dir))
+    finally:
+        await records.aclose()

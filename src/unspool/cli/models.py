@@ -1,0 +1,276 @@
+"""`models`: which there are, adding one, trying one, and files that describe them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import SpecError
+from ._console import clean, complain, say, stderr, stdout, write, write_json
+from ._exits import FAILED, FINE
+from ._options import DataDir, Json
+from ._register import open_register
+from ._setup import read_settings, start_logging
+from .listing import PIPED_WIDTH
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Models: list, add and try them; take in a file of LiteLLM.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="UNSPOOL_URL",
+        metavar="URL",
+        help="Address of the server; the one on this machine, else the data directory.",
+    ),
+]
+
+VERDICTS = {
+    "goes_on": "goes on",
+    "starts_anew": "starts anew",
+    "refused": "is refused",
+    "cannot_tell": "cannot be told",
+}
+
+
+@app.command("list")
+def list_models(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the models there are, by number."""
+    start_logging("ERROR")  # what is wrong with a model stands in its row
+
+    async def ask() -> tuple[dict[str, Any], bool]:
+        async with open_register(url, data_dir) as register:
+            return await register.list(), register.is_server
+
+    found, is_live = asyncio.run(ask())
+    if as_json:
+        write_json(found)
+        return
+    console = stdout()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    console.print(_table(found["models"], is_live=is_live))
+    for model in found["models"]:
+        if model["problem"]:
+            complain(f"{model['name']} cannot be asked: {model['problem']}")
+    say(f"Where none is named, {found['default']} answers.", style="dim", to=stderr())
+
+
+@app.command("add")
+def add_model(  # noqa: PLR0913 - each option is a word of the command line
+    *,
+    name: Annotated[str, typer.Argument(help="What you will call it.")],
+    provider: Annotated[str, typer.Option(help="Who speaks to it: openai, anthropic …")] = "openai",
+    base_url: Annotated[str, typer.Option(help="Root of its API.", metavar="URL")] = "",
+    upstream_name: Annotated[
+        str, typer.Option("--upstream", help="What its provider calls it, if not the same.")
+    ] = "",
+    api_key_env: Annotated[
+        str, typer.Option(metavar="NAME", help="Variable that holds its key (else you are asked).")
+    ] = "",
+    no_key: Annotated[bool, typer.Option("--no-key", help="It needs none; do not ask.")] = False,
+    params: Annotated[str, typer.Option(metavar="JSON", help='{"temperature": 0.7}')] = "",
+    limits: Annotated[str, typer.Option(metavar="JSON", help='{"first_event_s": 60}')] = "",
+    prices: Annotated[
+        str,
+        typer.Option(metavar="JSON", help='{"prompt": 0.8, "completion": 2, "currency": "CNY"}'),
+    ] = "",
+    prefill: Annotated[str, typer.Option(help="How it goes on; `models test` finds out.")] = "",
+    quirks: Annotated[list[str] | None, typer.Option("--quirk")] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Add a model. Its key is read from a variable or asked for, never an argument."""
+    start_logging("WARNING")
+    said: dict[str, Any] = {
+        "name": name,
+        "provider": provider,
+        "base_url": base_url,
+        "upstream_name": upstream_name,
+        "prefill": prefill,
+        "quirks": quirks or [],
+    }
+    objects = {"params": params, "limits": limits, "prices": prices}
+    said |= {word: _object(word, text) for word, text in objects.items() if text}
+    if key := "" if no_key else _key(api_key_env):
+        said["api_key"] = key
+
+    async def add() -> tuple[dict[str, Any], str]:
+        async with open_register(url, data_dir) as register:
+            return await register.add(said), register.where
+
+    model, where = asyncio.run(add())
+    if as_json:
+        write_json(model)
+    else:
+        say(f"{model['name']} is model {model['id']} of {where}.")
+        say(f"Try it: unspool models test {model['name']}", style="dim", to=stderr())
+
+
+def _object(word: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise SpecError(f"--{word} is not JSON; write an object, in quotes for the shell") from None
+
+
+def _key(variable: str) -> str:
+    if variable:
+        key = read_settings().variable(variable)
+        if not key:
+            raise SpecError(f"the variable {variable[:64]!r} is not set, here or in .env; set it")
+        return key
+    if not sys.stdin.isatty():
+        return ""
+    return str(typer.prompt("Key (empty: none)", hide_input=True, default="", show_default=False))
+
+
+@app.command("test")
+def try_model(
+    name: Annotated[str, typer.Argument(help="Which one.")],
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Ask once; do not try how it goes on from a text.")
+    ] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a model something small; find out how it goes on from a text that was cut."""
+    start_logging("ERROR")  # what it does wrong is what is told here
+
+    async def test() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with open_register(url, data_dir) as register:
+            model = _named(await register.list(), name)
+            return model, await register.test(model["id"], probe=not no_probe)
+
+    model, tested = asyncio.run(test())
+    if as_json:
+        write_json(tested)
+    elif tested["ok"]:
+        for line in _tested(model, tested):
+            say(line)
+    else:
+        complain(f"{name} failed: {tested['error']['code']}: {tested['error']['message']}")
+    raise typer.Exit(FINE if tested["ok"] else FAILED)
+
+
+def _named(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    for model in found["models"]:
+        if name in {model["name"], str(model["id"])}:
+            return dict(model)
+    names = ", ".join(model["name"] for model in found["models"][:20])
+    raise SpecError(f"no model {name[:64]!r}; have: {names}")
+
+
+def _tested(model: Mapping[str, Any], tested: Mapping[str, Any]) -> Iterator[str]:
+    yield f"✓ {model['name']} answers: {tested['text'].strip()[:200]}"
+    first = tested["first_token_ms"]
+    began = "not known" if first is None else f"{first:.0f} ms"
+    yield f"  first token {began}, whole {tested['total_ms']:.0f} ms"
+    probe = tested.get("probe")
+    if probe is None:
+        return
+    yield "Given half of an answer:"
+    if probe["why"]:
+        yield f"  nothing can be told: {probe['why']}"
+    for each in probe["ways"]:
+        yield f"  {each['way']:<24} {VERDICTS[each['verdict']]:<15} {each['said'][:60]!r}"
+    prefill = probe["prefill"]
+    if prefill is None:
+        yield f"It stays as it was: {model['goes_on']}"
+    elif probe["is_kept"]:
+        yield f"Written down with the model: prefill {prefill}"
+    elif prefill == model["goes_on"]:
+        yield f"That is what was known: prefill {prefill}"
+    else:
+        yield f"Write into unspool.yaml, at the model: prefill: {prefill}"
+
+
+@app.command("import")
+def import_models(
+    file: Annotated[Path, typer.Argument(help="A configuration file of LiteLLM.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A new file; else standard output.")
+    ] = None,
+) -> None:
+    """Write an unspool.yaml from a file of LiteLLM. What has no counterpart is told."""
+    # pydantic takes a quarter of a second, which `--help` does not wait for.
+    from ._litellm import taken_in
+
+    text, notes = taken_in(file, read_settings().variable)
+    if output is None:
+        write(text)
+    else:
+        try:
+            with output.open("x", encoding="utf-8") as to:
+                to.write(text)
+        except OSError as error:
+            raise SpecError(
+                f"{output} cannot be written: {error.strerror}; name another file"
+            ) from error
+    for note in notes:
+        say(f"not taken over: {note}", to=stderr())
+
+
+@app.command("schema")
+def write_schema() -> None:
+    """Write the JSON Schema of unspool.yaml, for editors."""
+    from ..config import schema  # as above
+
+    write(schema())
+
+
+def _table(models: list[dict[str, Any]], *, is_live: bool) -> Table:
+    from rich.table import Table  # only here
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("id", no_wrap=True, justify="right")
+    for column in ("name", "provider", "its name there", "from", "key", "goes on"):
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    if is_live:
+        table.add_column("health", no_wrap=True)
+    for model in models:
+        cells = [
+            str(model["id"]),
+            model["name"],
+            model["provider"],
+            model["upstream_name"],
+            model["source"].replace("_", " "),
+            "yes" if model["has_key"] else "no",
+            model["goes_on"],
+        ]
+        style = "" if model["is_active"] and not model["problem"] else "dim"
+        texts = [Text(clean(cell), style=style) for cell in cells]
+        table.add_row(*texts, *([Text(_health(model))] if is_live else []))
+    return table
+
+
+def _health(model: Mapping[str, Any]) -> str:
+    health = model["health"]
+    if model["problem"]:
+        return "cannot be asked"
+    if not model["is_active"]:
+        return "switched off"
+    if health["is_resting"]:
+        return f"rests {health['rests_s']:.0f} s more ({health['last_error']})"
+    if not health["attempts"]:
+        return "not asked yet"
+    first = health["first_token_s"]
+    told = "" if first is None else f", first token {first * 1000:.0f} ms"
+    return f"{health['attempts']} asked, {health['failures']} failed{told}"
