@@ -101,7 +101,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 means = Means(http, settings.retries, settings.retry_budget_s)
                 catalog = Catalog.of(settings)
                 runner = Runner(journal, catalog, means, settings)
-                await runner.end_abandoned()
+                runner.watch()
                 viewing = Viewing(journal, settings)
                 admission = Admission(runner, catalog, records, settings)
                 try:

@@ -207,7 +207,6 @@ class Answer:
         usage: list[Output] = [] if self._usage is None else [self._usage]
         return [*self.drain(), *calls, *usage, Finish(self._finish or "stop")]
 
-
     def _nothing(self, broken: ProviderInterrupted | None) -> ProviderUnavailable:
         if broken is not None:
             error = ProviderUnavailable(str(broken), code=broken.code)
