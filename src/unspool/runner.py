@@ -21,7 +21,7 @@ from .errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from .events import Draft
 from .flows import open_flow
 from .generation import Means
-from .journals import Journal, Pen
+from .journals import Claim, Journal, Pen, spec_of
 from .runs import Run, RunSpec
 from .settings import Settings
 
@@ -74,9 +74,18 @@ class Runner:
     def live_count(self) -> int:
         return len(self._live)
 
-    async def start(self, spec: RunSpec) -> str:
-        """Write a run down, begin it, and return its id. `spec` has been admitted."""
-        pen = await self._journal.create(spec)
+    def is_live(self, run_id: str) -> bool:
+        """Whether this process carries the run."""
+        return run_id in self._live
+
+    async def start(self, spec: RunSpec, claim: Claim | None = None) -> str:
+        """
+        Write a run down, begin it, and return its id. `spec` has been admitted.
+
+        Raises:
+            KeyTaken: There is a run under the claim's key.
+        """
+        pen = await self._journal.create(spec, claim)
         self._begin(pen, spec, Run())
         return pen.run_id
 
@@ -143,9 +152,7 @@ class Runner:
         run, spec = Run(), None
         while events := await self._journal.read(run_id, after=run.seq, limit=READ_EVENTS):
             if spec is None:
-                asked = events[0].data
-                names = ("flow", "input", "model", "dialect")
-                spec = RunSpec(**{name: asked[name] for name in names})
+                spec = spec_of(events[0])
             for event in events:
                 run.apply(event)
             await asyncio.sleep(0)

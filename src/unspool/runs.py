@@ -31,6 +31,8 @@ class RunSpec:
     model: str = ""
     """Name of a model; empty means the default one."""
     dialect: str = "native"
+    cancel_after_s: float | None = None
+    """Without a viewer for so long it is cancelled; None: it goes on without any."""
 
     @property
     def digest(self) -> str:
