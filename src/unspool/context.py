@@ -18,13 +18,13 @@ from typing import Any
 
 from .attempts import AttemptStarted, Progress, Said
 from .catalog import Catalog
-from .continuation import SoFar
+from .continuation import Kept, SoFar
 from .dialects import open_dialect
-from .events import Draft
+from .events import Draft, EventType
 from .generation import Means, generate
 from .journals import Pen
 from .providers import Prompt, Text, Tool
-from .runs import Run, RunSpec, Step
+from .runs import Run, RunSpec, Step, told
 from .settings import Settings
 from .writing import Writing
 
@@ -35,7 +35,12 @@ SAY_CHARS = 4
 
 
 class RunContext:
-    """See `flows.Context`. `past` is the run as the log has it when this owner begins."""
+    """
+    See `flows.Context`. `past` is the run as the log has it when this owner begins.
+
+    A flow that is run again says again what is no step: progress, items, warnings, its
+    result. What the log has of that already (`past.told`) is not said twice.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class RunContext:
         self._spec = spec
         self._steps = past.steps
         self._notes = past.notes
+        self._past = past
         self._attempts = len(past.attempts)
         self._catalog = catalog
         self._means = means
@@ -81,7 +87,7 @@ class RunContext:
             prompt,
             models,
             self._means,
-            so_far=SoFar(list(state.parts), has_call=state.has_call),
+            so_far=self._so_far(state, prompt),
             attempts_before=self._attempts,
             can_rewind=self._can_rewind,
         )
@@ -93,6 +99,15 @@ class RunContext:
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
         await self._pen.commit()
         return state.text
+
+    def _so_far(self, state: Step, prompt: Prompt) -> SoFar:
+        so_far = SoFar(list(state.parts), has_call=state.has_call)
+        attempts = [attempt for attempt in self._past.attempts if attempt.step == state.name]
+        last = attempts[-1] if attempts else None
+        if last is not None and last.handle and last.status != "finished":
+            said = state.text[last.at :]
+            so_far.kept = Kept(last.model, last.handle, None, prompt, said)
+        return so_far
 
     async def _write(self, saying: AsyncGenerator[Said | Progress], writing: Writing) -> None:
         pen = self._pen
@@ -138,17 +153,24 @@ class RunContext:
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
         facts = {"message": message, "current": current, "total": total}
-        self._pen.append(Draft("progress.made", {k: v for k, v in facts.items() if v is not None}))
+        self._tell("progress.made", {k: v for k, v in facts.items() if v is not None})
 
     def found(self, kind: str, item: Mapping[str, Any]) -> None:
-        self._pen.append(Draft("item.found", {"kind": kind, "item": item}))
+        self._tell("item.found", {"kind": kind, "item": item})
 
     def warn(self, message: str, **facts: Any) -> None:
         log.warning("Run %s: %s %s", self._pen.run_id, message, facts or "")
-        self._pen.append(Draft("warning.raised", {"message": message, **facts}))
+        self._tell("warning.raised", {"message": message, **facts})
 
     def result(self, value: Any) -> None:
-        self._pen.append(Draft("result.set", {"value": value}))
+        self._tell("result.set", {"value": value})
+
+    def _tell(self, kind: EventType, data: Mapping[str, Any]) -> None:
+        fact = told(kind, data)
+        if self._past.told[fact] > 0:
+            self._past.told[fact] -= 1
+        else:
+            self._pen.append(Draft(kind, data))
 
     def _begin(self, name: str) -> Step:
         state = self._steps.get(name)

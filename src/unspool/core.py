@@ -16,6 +16,7 @@ from .catalog import Catalog
 from .errors import SetupError
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
+from .leaving import Leaving
 from .providers._http import open_http
 from .records import Records
 from .records.samples import seed_samples
@@ -107,12 +108,14 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 registry = await Registry.open(settings, records, http, means.health)
                 catalog = registry.catalog
                 runner = Runner(journal, catalog, means, settings)
-                await runner.end_abandoned()
+                runner.watch()
                 viewing = Viewing(journal, settings)
-                admission = Admission(runner, catalog, records, settings)
+                leaving = Leaving(journal, runner, viewing)
+                admission = Admission(runner, journal, catalog, records, settings)
                 try:
                     yield Core(settings, journal, records, registry, runner, admission, viewing)
                 finally:
+                    leaving.close()
                     await runner.close()
                     viewing.close()
         finally:

@@ -8,11 +8,13 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - UnknownRecord         no product, model ... of that name
     - BadCursor             an event id that this run never gave out
     - BodyTooLarge          a request body above the limit
+    - KeyReused             another request was sent under this Idempotency-Key
   + TooBusy                 the same request may be right in a moment (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
   + JournalError            the log cannot be written or read; nothing was shown that is not kept
     - JournalFull           no space left; make room
     - StaleEpoch            stop writing: another worker owns this run now
+    - KeyTaken              a run was asked for under this key already; it is that one
   + ProviderError           this model cannot give (more of) this answer
     - ProviderRefused       do not send the same request again (401, 400, unknown model)
     - ProviderUnavailable   nothing has been written: wait and try again, or try another model
@@ -76,6 +78,16 @@ class BodyTooLarge(SpecError):
         super().__init__(f"a request body may have {limit} bytes; send less")
 
 
+class KeyReused(SpecError):
+    code = "key_reused"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"another request was sent under this Idempotency-Key (run {run_id}); send the same "
+            "body again to get that run, or another key for another run"
+        )
+
+
 class TooBusy(UnspoolError):
     code = "too_busy"
     http_status = 503
@@ -99,6 +111,23 @@ class JournalFull(JournalError):
 
 class StaleEpoch(JournalError):
     code = "stale_epoch"
+
+
+class KeyTaken(JournalError):
+    """
+    Not a failure for the client: its run is `run_id`.
+
+    Attributes:
+        run_id: The run that was asked for under the key.
+        asked: What was asked; see `journals.Claim`.
+    """
+
+    code = "key_taken"
+
+    def __init__(self, run_id: str, asked: str) -> None:
+        super().__init__(f"run {run_id} was asked for under this key")
+        self.run_id = run_id
+        self.asked = asked
 
 
 class ProviderError(UnspoolError):

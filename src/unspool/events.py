@@ -18,6 +18,8 @@ import msgspec
 
 EventType = Literal[
     "run.started",
+    "run.released",
+    "run.recovered",
     "step.started",
     "step.finished",
     "step.rewound",

@@ -12,9 +12,10 @@ import ipaddress
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import BodyTooLarge
+from .errors import BodyTooLarge, SpecError
 from .settings import Settings
 from .streaming import STAGE, EventStream
+from .terms import agree
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -41,6 +42,12 @@ class Guard:
             # What is still on its way is not read: the connection cannot be used again.
             refusal.headers["connection"] = "close"
             await refusal(scope, receive, send)
+            return []
+        try:
+            agree(scope["headers"])
+        except SpecError as error:
+            answer = error_answer(error.http_status, error.code, str(error))
+            await answer(scope, receive, send)
             return []
         limit = self._settings.max_body_bytes
         taken = 0

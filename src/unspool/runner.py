@@ -3,6 +3,10 @@ Carrying a run from claimed to ended.
 
 A run goes on when its viewers leave: nothing here knows of viewers. It ends in
 exactly one of four ways, and the ending is the last thing its pen writes.
+
+A run also goes on when its server does not: whoever opens the journal next claims what has
+no ending and runs the flow again. Finished steps come from the log, the cut one is gone on
+with, and nothing is shown twice.
 """
 
 from __future__ import annotations
@@ -13,11 +17,11 @@ from dataclasses import dataclass
 
 from .catalog import Catalog
 from .context import RunContext
-from .errors import JournalError, StaleEpoch, UnspoolError
+from .errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from .events import Draft
 from .flows import open_flow
 from .generation import Means
-from .journals import Journal, Pen
+from .journals import Claim, Journal, Pen, spec_of
 from .runs import Run, RunSpec
 from .settings import Settings
 
@@ -25,7 +29,16 @@ log = logging.getLogger(__name__)
 
 
 STOP_S = 2.0
-"""For all runs to end when the server stops: less than process managers wait before they kill."""
+"""For all runs to be let go when the server stops: less than process managers wait."""
+
+WATCH_S = 2.0
+"""Between two looks for runs that nobody carries."""
+
+MAX_RECOVERIES = 5
+"""Times a run is taken over from a server that died; one that kills servers must end."""
+
+READ_EVENTS = 500
+"""Events folded between two turns of the event loop."""
 
 
 @dataclass(slots=True)
@@ -38,6 +51,8 @@ class _Live:
     """Only a flow is interrupted: not a task that has yet to begin, nor one that is ending."""
     stop: Draft | None = None
     """The ending that somebody asked for; set before the task is interrupted."""
+    is_let_go: bool = False
+    """The server stops: the run is left to the next one, without an ending."""
 
 
 class Runner:
@@ -51,17 +66,33 @@ class Runner:
         self._means = means
         self._settings = settings
         self._live: dict[str, _Live] = {}
+        self._foreign: set[str] = set()
+        """Runs that another process has taken from us."""
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def live_count(self) -> int:
         return len(self._live)
 
-    async def start(self, spec: RunSpec) -> str:
-        """Write a run down, begin it, and return its id. `spec` has been admitted."""
-        pen = await self._journal.create(spec)
-        live = self._live[pen.run_id] = _Live(pen)
-        live.task = asyncio.create_task(self._carry(live, spec), name=f"run {pen.run_id}")
+    def is_live(self, run_id: str) -> bool:
+        """Whether this process carries the run."""
+        return run_id in self._live
+
+    async def start(self, spec: RunSpec, claim: Claim | None = None) -> str:
+        """
+        Write a run down, begin it, and return its id. `spec` has been admitted.
+
+        Raises:
+            KeyTaken: There is a run under the claim's key.
+        """
+        pen = await self._journal.create(spec, claim)
+        self._begin(pen, spec, Run())
         return pen.run_id
+
+    def _begin(self, pen: Pen, spec: RunSpec, past: Run) -> None:
+        live = self._live[pen.run_id] = _Live(pen)
+        carrying = self._carry(live, spec, past)
+        live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
 
     async def cancel(self, run_id: str, *, reason: str = "asked by a client") -> None:
         """
@@ -73,23 +104,60 @@ class Runner:
         if live is not None:
             await self._stop(live, Draft("run.cancelled", {"code": "cancelled", "message": reason}))
 
+    def watch(self) -> None:
+        """Take over what has no owner, now and whenever something turns up."""
+        self._watching = asyncio.create_task(self._watch(), name="recovery")
+
     async def close(self) -> None:
         """
-        Stop carrying: what goes on now ends incomplete, which is the truth.
+        Let all runs go, for the next process to carry on; what they have is in the log.
 
-        Where the journal cannot write, the ending is left to the next start after `STOP_S`.
+        Where the journal cannot write, they are let go all the same after `STOP_S`.
         """
-        ending = _incomplete("interrupted", "the server was stopped before the run had ended")
-        stops = [asyncio.create_task(self._stop(live, ending)) for live in self._live.values()]
-        if stops:
-            await asyncio.wait(stops, timeout=STOP_S)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        for live in self._live.values():
+            live.is_let_go = True
+            if live.task is not None and live.is_in_flow:
+                live.task.cancel()
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
 
-    async def end_abandoned(self) -> None:
-        """End the runs that an earlier process left without an ending."""
-        for run_id in await self._journal.unended():
-            pen = await self._journal.claim(run_id)
-            message = "the server died before the run had ended; the text so far is kept"
-            await pen.end(_incomplete("interrupted", message))
+    async def _watch(self) -> None:
+        while True:
+            for run_id in await self._journal.unended():
+                if run_id not in self._live and run_id not in self._foreign:
+                    try:
+                        await self._recover(run_id)
+                    except (JournalError, UnknownRun) as error:
+                        log.warning("Run %s is not taken over yet: %s", run_id, error)
+            await asyncio.sleep(WATCH_S)
+
+    async def _recover(self, run_id: str) -> None:
+        """Claim a run and carry it on from where the log has it."""
+        pen = await self._journal.claim(run_id)
+        past, spec = await self._past(run_id)
+        died = past.is_carried
+        if died and past.recoveries >= MAX_RECOVERIES:
+            message = f"{MAX_RECOVERIES} servers in turn died while they carried it"
+            await pen.end(_incomplete("interrupted", f"{message}; the text so far is kept"))
+            return
+        pen.append(*_taking_over(past, pen.epoch, died=died))
+        log.info("Run %s goes on from event %d", run_id, past.seq)
+        self._begin(pen, spec, past)
+
+    async def _past(self, run_id: str) -> tuple[Run, RunSpec]:
+        run, spec = Run(), None
+        while events := await self._journal.read(run_id, after=run.seq, limit=READ_EVENTS):
+            if spec is None:
+                spec = spec_of(events[0])
+            for event in events:
+                run.apply(event)
+            await asyncio.sleep(0)
+        assert spec is not None
+        return run, spec
 
     async def _stop(self, live: _Live, ending: Draft) -> None:
         if live.stop is None:
@@ -102,31 +170,38 @@ class Runner:
         if live.task is not None:
             await asyncio.wait([live.task])
 
-    async def _carry(self, live: _Live, spec: RunSpec) -> None:
+    async def _carry(self, live: _Live, spec: RunSpec, past: Run) -> None:
         pen = live.pen
         live.is_in_flow = True
         try:
-            ending = await self._perform(live, spec)
+            ending = await self._perform(live, spec, past)
             live.is_in_flow = False
-            await pen.end(ending)
-            log.info("Run %s: %s", pen.run_id, ending.type)
+            if ending is None:
+                pen.append(Draft("run.released", {"epoch": pen.epoch}))
+                await pen.commit()
+            else:
+                await pen.end(ending)
+                log.info("Run %s: %s", pen.run_id, ending.type)
         except StaleEpoch:
+            self._foreign.add(pen.run_id)
             log.warning("Run %s has another owner now; it goes on there", pen.run_id)
         except JournalError as error:
             log.error("Run %s has no ending in the log: %s", pen.run_id, error)  # noqa: TRY400
         finally:
             self._live.pop(pen.run_id, None)
 
-    async def _perform(self, live: _Live, spec: RunSpec) -> Draft:
-        """Run the flow and return the ending it deserves."""
-        if live.stop is not None:  # cancelled before the first step of this task
+    async def _perform(self, live: _Live, spec: RunSpec, past: Run) -> Draft | None:
+        """Run the flow and return the ending it deserves; None where it is to go on elsewhere."""
+        if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
-        ctx = RunContext(live.pen, spec, Run(), self._catalog, self._means, self._settings)
+        ctx = RunContext(live.pen, spec, past, self._catalog, self._means, self._settings)
         try:
             flow = open_flow(spec.flow)
             await flow.run(ctx, flow.asked.model_validate(spec.input))
         except asyncio.CancelledError:
-            return live.stop or _incomplete("interrupted", "the run was interrupted")
+            if live.stop is None and not live.is_let_go:
+                return _incomplete("interrupted", "the run was interrupted")
+            return live.stop
         except StaleEpoch:
             raise
         except Exception as error:  # noqa: BLE001 - a flow is other people's code
@@ -144,6 +219,20 @@ def _ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
         message = f"the flow {flow} has a fault ({type(error).__name__}); see the server's log"
     facts = {"code": code, "message": message}
     return Draft("run.incomplete" if wrote else "run.failed", facts)
+
+
+def _taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
+    """What the log is told: who has it now and why, and what became of a request on its way."""
+    reason = "died" if died else "stopped"
+    told = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
+    for attempt in past.attempts:
+        if attempt.status == "running":
+            message = "the server ended before the answer did"
+            facts = {"step": attempt.step, "number": attempt.number, "code": "interrupted"}
+            wrote = len(past.steps[attempt.step].text) > attempt.at
+            account = {"wrote": wrote, "usage": None, "cost": None}
+            told.append(Draft("attempt.failed", {**facts, "message": message, **account}))
+    return told
 
 
 def _incomplete(code: str, message: str) -> Draft:

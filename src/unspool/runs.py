@@ -8,6 +8,7 @@ grows, so the state of 20,000 events costs 20,000 appends, not 20,000 copies.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,6 +31,8 @@ class RunSpec:
     model: str = ""
     """Name of a model; empty means the default one."""
     dialect: str = "native"
+    cancel_after_s: float | None = None
+    """Without a viewer for so long it is cancelled; None: it goes on without any."""
 
     @property
     def digest(self) -> str:
@@ -101,6 +104,12 @@ class Run:
     first_token_ms: int | None = None
     """When the first text was logged (Unix ms), not how long it took."""
     ended_ms: int | None = None
+    is_carried: bool = False
+    """Somebody has it and has not let go; where that is not so any more, they died."""
+    recoveries: int = 0
+    """Times it was taken over from a server that died."""
+    told: Counter[int] = field(default_factory=Counter)
+    """What was said beside the steps, and how often; see the function `told`."""
 
     @property
     def text(self) -> str:
@@ -169,16 +178,28 @@ class Run:
         attempt.facts = {k: v for k, v in data.items() if k not in {"step", "number"}}
 
     def _run(self, event: Event) -> None:
-        if event.type == "run.started":
-            self.status = "running"
-            self.started_ms = event.at_ms
-            return
+        match event.type:
+            case "run.started":
+                self.status = "running"
+                self.started_ms = event.at_ms
+                self.is_carried = True
+                return
+            case "run.released":
+                self.is_carried = False
+                return
+            case "run.recovered":
+                self.is_carried = True
+                self.recoveries += event.data["reason"] == "died"
+                return
+            case _:
+                self.is_carried = False
         self.ended_ms = event.at_ms
         self.status = event.type.partition(".")[2]  # type: ignore[assignment]
         if event.data:
             self.error = dict(event.data)
 
     def _rest(self, event: Event) -> None:
+        self.told[told(event.type, event.data)] += 1
         match event.type:
             case "note.taken":
                 self.notes[event.data["name"]] = event.data["value"]
@@ -190,6 +211,12 @@ class Run:
                 self.result = event.data["value"]
             case _:
                 pass
+
+
+def told(kind: str, data: Mapping[str, Any]) -> int:
+    """Tell one thing that was said from another, in few bytes: a run may say a great many."""
+    said = msgspec.json.encode([kind, data], order="deterministic")
+    return int.from_bytes(hashlib.sha256(said).digest()[:8])
 
 
 def fold(events: Iterable[Event], start: Run | None = None) -> Run:

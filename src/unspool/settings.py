@@ -147,6 +147,17 @@ class Settings(BaseSettings):
     max_live_runs: int = Field(2000, gt=0)
     """Runs going on at once; the next one is refused with 503 and `Retry-After`."""
 
+    # Sharing of equal runs
+
+    cache: Literal["off", "read"] = "off"
+    """
+    `read`: an equal request (flow, input and model) gets the run that is there already, whole
+    or still going on. A request says otherwise with the header `Unspool-Cache`.
+    """
+
+    cache_ttl_s: float = Field(86_400.0, gt=0)
+    """A whole run answers equal requests for so long. A day: prices and stocks change."""
+
     # Viewers and requests
 
     heartbeat_s: float = Field(15.0, gt=0)

@@ -97,6 +97,8 @@ class Viewing:
         self.settings = settings
         self.tapes = Tapes(journal, max_bytes=settings.max_tape_bytes)
         self.viewers: set[Viewer] = set()
+        self.on_left: Callable[[str], object] = _nobody_asks
+        """Called with the id of a run whose last viewer has gone."""
         self._watch: asyncio.TimerHandle | None = None
 
     def count(self, run_id: str) -> int:
@@ -107,6 +109,11 @@ class Viewing:
         self.viewers.add(viewer)
         if self._watch is None:
             self._look()
+
+    def leave(self, viewer: Viewer) -> None:
+        self.viewers.discard(viewer)
+        if not self.count(viewer.run_id):
+            self.on_left(viewer.run_id)
 
     def close(self) -> None:
         """End all streams; their viewers resume where they were, at the next process."""
@@ -166,7 +173,7 @@ class EventStream(Response):
                 extensions.get(ABORT, {}).get("abort", _nothing)()
                 await asyncio.sleep(0)  # for the server to notice before we return
         finally:
-            self._viewing.viewers.discard(self._viewer)
+            self._viewing.leave(self._viewer)
             leaving.cancel()
 
     async def _until_gone(self, receive: Receive) -> None:
@@ -231,6 +238,10 @@ class EventStream(Response):
 
 async def _send_body(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _nobody_asks(run_id: str) -> None:
+    """Stand in for `Viewing.on_left` where runs go on alone."""
 
 
 def _nothing() -> None:

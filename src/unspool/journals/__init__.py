@@ -51,6 +51,15 @@ class Head:
     ended_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a client calls its request, so that sending it again finds the run."""
+
+    key: str
+    asked: str
+    """Tells this request from any other: a digest of all that was asked."""
+
+
 class Pen(Protocol):
     """The right to write one run. Whoever claims the run next makes this pen stale."""
 
@@ -91,11 +100,15 @@ class Pen(Protocol):
 
 
 class Journal(Protocol):
-    async def create(self, spec: RunSpec) -> Pen:
+    async def create(self, spec: RunSpec, claim: Claim | None = None) -> Pen:
         """
         Write a new run and its `run.started` down, durably, and hold its first pen.
 
+        A claim and its run are one commit: of any number of requests under one key, at any
+        time, one makes a run.
+
         Raises:
+            KeyTaken: There is a run under this key; the error names it.
             JournalError: The journal cannot write now; there is no such run.
         """
 
@@ -124,7 +137,13 @@ class Journal(Protocol):
         """
 
     async def heads(
-        self, *, before: str = "", limit: int = 50, status: str = "", flow: str = ""
+        self,
+        *,
+        before: str = "",
+        limit: int = 50,
+        status: str = "",
+        flow: str = "",
+        digest: str = "",
     ) -> list[Head]:
         """Return runs, newest first; `before` is the id of the last one of the page before."""
 
@@ -133,6 +152,20 @@ class Journal(Protocol):
 
     async def aclose(self) -> None:
         """Commit what is accepted and let go of the store."""
+
+
+def started(spec: RunSpec) -> Draft:
+    """Return the first event of a run, in which every journal keeps what was asked."""
+    facts: dict[str, object] = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
+    if spec.cancel_after_s is not None:
+        facts["cancel_after_s"] = spec.cancel_after_s
+    return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
+
+
+def spec_of(event: Event) -> RunSpec:
+    """Return what was asked, from the first event of a run."""
+    asked, names = event.data, ("flow", "input", "model", "dialect", "cancel_after_s")
+    return RunSpec(**{name: asked[name] for name in names if name in asked})
 
 
 def open_journal(url: str, tuning: Tuning | None = None) -> Journal:

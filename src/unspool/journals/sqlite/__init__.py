@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from ...errors import JournalError, SetupError, UnknownRun
-from ...events import Draft, Event, decode_event
+from ...errors import JournalError, KeyTaken, SetupError, UnknownRun
+from ...events import Event, decode_event
 from ...runs import RunSpec
-from .. import Head, Tuning
+from .. import Claim, Head, Tuning, started
 from ._press import BUSY_RETRY_S, Press, SQLitePen, is_busy
 from ._reel import Reel
 from ._store import Store
@@ -56,19 +56,38 @@ class SQLiteJournal:
             self._store.close()
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
         self._press = Press(self._store, self._live, tuning)
+        self._making: dict[str, asyncio.Future[SQLitePen]] = {}
+        """Runs that are being written down, by the key they were asked for under."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._sweep_s = 1.0
 
-    async def create(self, spec: RunSpec) -> SQLitePen:
+    async def create(self, spec: RunSpec, claim: Claim | None = None) -> SQLitePen:
+        if claim is None:
+            return await self._create(spec, None)
+        while (making := self._making.get(claim.key)) is not None:
+            await asyncio.wait([making])  # the same request, a moment ago
+        self._check_key(claim)
+        making = self._making[claim.key] = asyncio.ensure_future(self._create(spec, claim))
+        making.add_done_callback(lambda _: self._making.pop(claim.key))
+        return await asyncio.shield(making)
+
+    def _check_key(self, claim: Claim) -> None:
+        try:
+            taken = self._store.keyed(claim.key)
+        except sqlite3.Error as error:
+            self._fail(error)
+        if taken is not None:
+            raise KeyTaken(*taken)
+
+    async def _create(self, spec: RunSpec, claim: Claim | None) -> SQLitePen:
         now_ms = int(self._press.clock() * 1000)
         run_id = new_run_id(now_ms)
         digest = spec.digest
         asked = (spec.flow, spec.model, spec.dialect, digest)
         head = Head(run_id, *asked, "running", 0, epoch=1, created_ms=now_ms, ended_ms=None)
-        reel = Reel(self._store.new_no(), head, is_new=True)
+        reel = Reel(self._store.new_no(), head, is_new=True, claim=claim)
         pen = SQLitePen(self._press, reel)
-        facts = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
-        pen.append(Draft("run.started", {**facts, "digest": digest, "input": spec.input}))
+        pen.append(started(spec))
         self._live[run_id] = reel
         try:
             await pen.commit()
@@ -153,12 +172,19 @@ class SQLiteJournal:
         return self._with_seq(heads[0])
 
     async def heads(
-        self, *, before: str = "", limit: int = 50, status: str = "", flow: str = ""
+        self,
+        *,
+        before: str = "",
+        limit: int = 50,
+        status: str = "",
+        flow: str = "",
+        digest: str = "",
     ) -> list[Head]:
         wanted = {
             "no < (select no from runs where id = ?)": before,
             "status = ?": status,
             "flow = ?": flow,
+            "digest = ?": digest,
         }
         used = {clause: value for clause, value in wanted.items() if value}
         where = "where " + " and ".join(used) if used else ""

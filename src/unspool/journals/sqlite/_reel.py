@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from .. import Head
+from .. import Claim, Head
 
 PAGE_BYTES = 256 * 1024
 """
@@ -28,6 +28,7 @@ class Reel:
 
     __slots__ = (
         "base",
+        "claim",
         "committed_bytes",
         "ending",
         "epoch",
@@ -43,8 +44,11 @@ class Reel:
         "waiters",
     )
 
-    def __init__(self, no: int, head: Head, *, is_new: bool = False) -> None:
+    def __init__(
+        self, no: int, head: Head, *, is_new: bool = False, claim: Claim | None = None
+    ) -> None:
         self.no = no
+        self.claim = claim
         self.head = head
         self.epoch = head.epoch
         self.is_new = is_new

@@ -9,6 +9,9 @@ run, or several where it is long; then their segments are deleted.
 `fence` counts the claims of runs that went on, so that a commit need not look at the epoch
 of each run: as long as nobody has claimed anything, all epochs are as they were.
 
+`key` is what a client called its request; no two runs have the same, so that a request that
+is sent again finds its run. `asked` tells whether it is the same request.
+
 A record in a segment is a line `run epoch first-seq bytes` and so many bytes of
 events, one JSON document a line. `crc` is CRC-32 of `data`.
 """
@@ -20,7 +23,7 @@ from pathlib import Path
 
 from ...errors import JournalError, SetupError
 
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 create table runs (
@@ -37,6 +40,16 @@ create table pages (
     primary key (run, first)
 );
 """
+
+_FROM_1_TO_2 = """
+alter table runs add column key text;
+alter table runs add column asked text;
+create unique index runs_key on runs (key) where key is not null;
+create index runs_digest on runs (digest, no);
+"""
+
+_STEPS = {1: _SCHEMA, 2: _FROM_1_TO_2}
+"""What makes a file of each version out of one of the version before."""
 
 
 def connect(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
@@ -65,15 +78,13 @@ def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
         db.execute("pragma busy_timeout=5000")
         db.execute("pragma journal_mode=wal")
         (version,) = db.execute("pragma user_version").fetchone()
-        if version == 0:
+        if version < VERSION:
             db.execute("begin immediate")
             # Another process may have been quicker by a moment.
             (version,) = db.execute("pragma user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA.strip().split(";\n"):
-                    db.execute(statement)
-                db.execute(f"pragma user_version={VERSION}")
+            _bring_up_to_date(db, version)
             db.execute("commit")
+            version = max(version, VERSION)
         # A commit on the event loop must not sleep; it is tried again later instead.
         db.execute("pragma busy_timeout=0")
     except (OSError, sqlite3.Error) as error:
@@ -87,6 +98,13 @@ def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
             f"knows {VERSION}). Install the newer unspool, or choose another --data-dir."
         )
     return db
+
+
+def _bring_up_to_date(db: sqlite3.Connection, version: int) -> None:
+    for step in range(version + 1, VERSION + 1):
+        for statement in _STEPS[step].strip().split(";\n"):
+            db.execute(statement)
+        db.execute(f"pragma user_version={step}")
 
 
 def damaged(path: Path, what: str) -> JournalError:

@@ -150,6 +150,12 @@ class Store:
         )
         return [Head(*row) for row in rows]
 
+    def keyed(self, key: str) -> tuple[str, str] | None:
+        """Return the run that was asked for under a key, and what was asked."""
+        query = "select id, asked from runs where key = ?"
+        row: tuple[str, str] | None = self._reader.execute(query, (key,)).fetchone()
+        return row
+
     def close(self) -> None:
         self._closing.set()
         self._checkpoints.join()
@@ -176,10 +182,12 @@ class Store:
     def _insert(self, reel: Reel) -> None:
         head = reel.head
         self._db.execute(
-            f"insert into runs (no, {_HEAD}) values (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+            f"insert into runs (no, {_HEAD}, key, asked) "  # noqa: S608
+            "values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(reel.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
                 *("running", 0, head.epoch, head.created_ms, None),
+                *((reel.claim.key, reel.claim.asked) if reel.claim else (None, None)),
             ),
         )
 
