@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import tracemalloc
 
@@ -11,7 +12,7 @@ import pytest
 
 from faults.writing import DONE, EVENTS, STOP, event, head, meet, say, sent, stream
 from unspool import Limits, Model, Prompt
-from unspool.errors import ProviderInterrupted
+from unspool.errors import ProviderInterrupted, ProviderUnavailable
 from unspool.providers import Finish, Output, Text, open_provider
 from unspool.providers._answer import MAX_SKIPPED
 from unspool.providers._http import open_http
@@ -167,3 +168,41 @@ async def test_a_pool_of_somebody_else_is_as_good(upstream: Upstream) -> None:
         stream = open_provider("openai").stream(model, Prompt.of("x"), http)
         assert Text("好") in [output async for output in stream]
     assert "authorization" not in upstream.asked[0].headers
+
+
+async def test_a_kept_connection_that_the_server_has_given_up_costs_no_attempt() -> None:
+    whole = b"".join([chunk("今天"), *END])
+    head_of = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {len(whole)}"
+    requests = 0
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, keep the connection, and close it when the next one comes."""
+        nonlocal requests
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+            await reader.readexactly(int(asked.lower().partition("content-length: ")[2].split()[0]))
+            requests += 1
+            writer.write(f"{head_of}\r\n\r\n".encode() + whole)
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(once, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with server, open_http() as http:
+        for _ in range(3):
+            stream = open_provider("openai").stream(
+                Model("m", "openai", base_url=url), Prompt.of("你好"), http
+            )
+            assert [o.text async for o in stream if isinstance(o, Text)] == ["今天"]
+    assert requests == 3
+
+
+async def test_a_new_connection_that_breaks_before_the_head_is_a_failure_at_once(
+    upstream: Upstream,
+) -> None:
+    upstream.play = [[CUT]]
+    async with open_http() as http:
+        stream = open_provider("openai").stream(upstream.model(), Prompt.of("你好"), http)
+        with pytest.raises(ProviderUnavailable):
+            _ = [output async for output in stream]
+    assert len(upstream.asked) == 1

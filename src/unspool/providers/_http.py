@@ -33,6 +33,9 @@ MAX_ERROR_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
 """A service that has moved says so once, and twice where it adds a slash; more is a loop."""
 
+MAX_STALE = 4
+"""Kept connections that are tried before a failure counts; servers close them in groups."""
+
 MAX_HEADER_BYTES = 64 * 1024
 """Of one header. aiohttp takes 8 KiB; gateways that add a trace of themselves send more."""
 
@@ -54,12 +57,28 @@ def open_http(*, allow_private: bool = True) -> aiohttp.ClientSession:
     Cookies are not kept: a provider has no business to know two requests as one caller's.
     """
     connector = aiohttp.TCPConnector(limit=0, socket_factory=guarded(allow_private=allow_private))
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(_note_reuse)
     return aiohttp.ClientSession(
         connector=connector,
+        trace_configs=[trace],
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
     )
+
+
+@dataclass(slots=True)
+class _Trip:
+    """One way there and back."""
+
+    is_reused: bool = False
+    """On a connection that had been used before."""
+
+
+async def _note_reuse(_http: Any, context: Any, _params: Any) -> None:
+    if isinstance(context.trace_request_ctx, _Trip):
+        context.trace_request_ctx.is_reused = True
 
 
 class Reply:
@@ -220,16 +239,27 @@ async def _follow(
 async def _post(
     http: aiohttp.ClientSession, url: str, request: Request, limits: Limits
 ) -> aiohttp.ClientResponse:
+    """Send a request; one that meets a connection its server has given up is sent again."""
     body = None if request.body is None else msgspec.json.encode(request.body)
     headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-    return await http.request(
-        "GET" if body is None else "POST",
-        url,
-        data=body,
-        headers={**headers, **request.headers},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s),
-        allow_redirects=False,
-    )
+    for left in range(MAX_STALE, -1, -1):
+        trip = _Trip()
+        try:
+            return await http.request(
+                "GET" if body is None else "POST",
+                url,
+                data=body,
+                headers={**headers, **request.headers},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s),
+                allow_redirects=False,
+                trace_request_ctx=trip,
+            )
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # A server may close a connection that it has kept open at the very moment at
+            # which it is used again (RFC 9112, 9.3.1): that is no failure of the request.
+            if not (trip.is_reused and left):
+                raise
+    raise AssertionError("the last one has returned or raised")
 
 
 def _elsewhere(url: str, response: aiohttp.ClientResponse) -> str:
