@@ -12,11 +12,12 @@ import aiohttp
 import pytest
 
 from asking import ask, at
-from responses_wire import CREATED, TEXT, numbered, response, said
+from responses_wire import CREATED, TEXT, ended, numbered, response, said
 from unspool import Model, Prompt
 from unspool.attempts import AttemptStarted
 from unspool.generation import Means, generate
-from unspool.providers import Handle, Text, Usage
+from unspool.providers import Handle, Reasoning, Text, Tool, ToolCall, ToolFragment, Usage
+from unspool.providers._http import open_http
 from upstream import CUT, RESET, Asked, Script, Upstream, refusal
 
 
@@ -185,3 +186,43 @@ async def test_a_generation_may_break_after_every_word(upstream: Upstream, kept:
     text, ways = await said_in_all(kept)
     assert text == "今天推荐"
     assert ways == ["first", *["reattach"] * (len(events) - 1)]
+
+
+def call_events() -> list[bytes]:
+    item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look"}
+    where = {"item_id": "fc_1", "output_index": 0}
+    pieces = ['{"q"', ': "鞋', '"}']
+    return numbered(
+        CREATED,
+        ("response.reasoning_text.delta", {"delta": "先想"}),
+        ("response.reasoning_text.delta", {"delta": "一想"}),
+        ("response.output_item.added", {"output_index": 0, "item": {**item, "arguments": ""}}),
+        *(("response.function_call_arguments.delta", {**where, "delta": p}) for p in pieces),
+        (
+            "response.function_call_arguments.done",
+            {**where, "arguments": "".join(pieces), "name": "look"},
+        ),
+        ended(),
+    )
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+async def test_a_tool_call_that_broke_is_read_on_and_told_once(
+    upstream: Upstream, kept: Model, cut: int
+) -> None:
+    events = call_events()
+    whole = keeping(events)
+    upstream.play = lambda asked: [*events[:cut], CUT] if asked.method == "POST" else whole(asked)
+    thoughts, fragments, calls = "", "", []
+    async with open_http() as http:
+        prompt = replace(Prompt.of("你好"), tools=(Tool("look"),))
+        async for piece in generate(prompt, [kept], Means(http)):
+            match piece:
+                case Reasoning(text):
+                    thoughts += text
+                case ToolFragment():
+                    fragments += piece.arguments
+                case ToolCall():
+                    calls.append((piece.id, piece.name, piece.arguments))
+    assert (thoughts, fragments) == ("先想一想", '{"q": "鞋"}')
+    assert calls == [("call_1", "look", {"q": "鞋"})]

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from .catalog import Catalog
+from .crashing import point
 from .dialects import open_dialect
 from .errors import KeyReused, KeyTaken, SpecError, TooBusy
 from .flows import open_flow
@@ -25,6 +26,9 @@ from .runner import Runner
 from .runs import RunSpec
 from .settings import Settings
 from .terms import present
+
+_accepted = point("admission.accepted")
+_reused = point("admission.reused")
 
 REUSABLE: Final = 8
 """Newest equal runs that are looked at for one that will do; the rest have failed like them."""
@@ -72,7 +76,9 @@ class Admission:
         if (terms.cache or self._settings.cache) == "read":
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
                 if self._will_do(head):
+                    _reused()
                     return head.run_id
+        _accepted()
         try:
             return await self._runner.start(spec, claim)
         except KeyTaken as taken:

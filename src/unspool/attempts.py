@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .continuation import SoFar, Strategy, Way
+from .crashing import point
 from .errors import ProviderError, ProviderInterrupted
 from .prices import Cost
 from .progress import estimate_tokens
@@ -22,6 +23,8 @@ from .providers import (
     Usage,
 )
 from .seam import StartedAnew
+
+_counted = point("attempts.counted")
 
 Said = Text | Reasoning | ToolFragment | ToolCall | Skipped
 
@@ -100,7 +103,9 @@ class Attempt:
         self._reported: Usage | None = None
         self._parts: list[str] = []
         self._thoughts: list[str] = []
-        self._has_call = False
+        self._calls: list[str] = []
+        self._thoughts_again = way.thoughts_again
+        self._fragments_again = way.fragments_again
 
     def take(self, output: Output) -> Said | None:
         """Count an output; return what of it is to be passed on now."""
@@ -115,26 +120,40 @@ class Attempt:
         return self._take_other(output)
 
     def _take_other(self, output: Output) -> Said | None:
+        said: Said | None = None
         match output:
-            case Reasoning(text) if text:
-                self._thoughts.append(text)
+            case Reasoning(text):
+                said = self._thought(text)
             case ToolFragment():
-                self._thoughts.append(output.arguments)
-                self._has_call = self._so_far.has_call = True
+                said = self._fragment(output)
             case ToolCall() | Skipped():
-                pass
+                said = output
             case Finish(reason):
                 self.finish_reason = reason
-                return None
             case Usage():
                 self._reported = output
-                return None
+                _counted()
             case Accepted(handle):
                 self.handle = handle
-                return None
             case _:
-                return None
-        return output
+                pass
+        return said
+
+    def _fragment(self, fragment: ToolFragment) -> ToolFragment | None:
+        self._so_far.has_call = True
+        if self._fragments_again:
+            self._fragments_again -= 1
+            return None
+        self._calls.append(fragment.arguments)
+        return fragment
+
+    def _thought(self, text: str) -> Reasoning | None:
+        again = min(len(text), self._thoughts_again)
+        self._thoughts_again -= again
+        if not (text := text[again:]):
+            return None
+        self._thoughts.append(text)
+        return Reasoning(text)
 
     def _joined(self, text: str) -> Text | None:
         try:
@@ -178,12 +197,22 @@ class Attempt:
     @property
     def has_output(self) -> bool:
         """Whether the provider said anything, passed on or not."""
-        return self._has_call or any(self._parts) or any(self._thoughts)
+        return any((self._parts, self._thoughts, self._calls))
 
     @property
     def text(self) -> str:
         """All text of the provider's answer, with what a seam has left out."""
         return "".join(self._parts)
+
+    @property
+    def thoughts(self) -> int:
+        """Characters of reasoning that were passed on."""
+        return sum(map(len, self._thoughts))
+
+    @property
+    def fragments(self) -> int:
+        """Fragments of tool calls that were passed on."""
+        return len(self._calls)
 
     @property
     def joint(self) -> Joint | None:
@@ -196,7 +225,8 @@ class Attempt:
         """What the provider reported, else our estimate, marked as such."""
         if self._reported is not None:
             return self._reported
-        return estimated_usage(self.way.prompt, self.text + "".join(self._thoughts))
+        said = self._parts + self._thoughts + self._calls
+        return estimated_usage(self.way.prompt, "".join(said))
 
 
 def estimated_usage(prompt: Prompt, said: str) -> Usage:

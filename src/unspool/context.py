@@ -19,6 +19,7 @@ from typing import Any
 from .attempts import AttemptStarted, Progress, Said
 from .catalog import Catalog
 from .continuation import Kept, SoFar
+from .crashing import point
 from .dialects import open_dialect
 from .events import Draft, EventType
 from .generation import Means, generate
@@ -29,6 +30,9 @@ from .settings import Settings
 from .writing import Writing
 
 log = logging.getLogger(__name__)
+
+_finished = point("context.finished")
+_saying = point("context.saying")
 
 SAY_CHARS = 4
 """Known text is said in pieces of so many characters, as a model would."""
@@ -98,15 +102,15 @@ class RunContext:
             raise
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
         await self._pen.commit()
+        _finished()
         return state.text
 
     def _so_far(self, state: Step, prompt: Prompt) -> SoFar:
         so_far = SoFar(list(state.parts), has_call=state.has_call)
-        attempts = [attempt for attempt in self._past.attempts if attempt.step == state.name]
-        last = attempts[-1] if attempts else None
+        last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
-            said = state.text[last.at :]
-            so_far.kept = Kept(last.model, last.handle, None, prompt, said)
+            came = state.text[last.at :], last.thoughts, last.fragments
+            so_far.kept = Kept(last.model, last.handle, None, prompt, *came)
         return so_far
 
     async def _write(self, saying: AsyncGenerator[Said | Progress], writing: Writing) -> None:
@@ -132,9 +136,11 @@ class RunContext:
             piece = text[start : start + SAY_CHARS]
             self._pen.append(Draft("text.delta", {"step": step, "text": piece}))
             state.parts.append(piece)
+            _saying()
             await asyncio.sleep(self._pace_s)
         self._finish(state, model=model, finish_reason="stop")
         await self._pen.commit()
+        _finished()
         return state.text
 
     async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:

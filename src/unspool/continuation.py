@@ -55,6 +55,10 @@ class Kept:
     prompt: Prompt
     """What it answers."""
     text: str
+    thoughts: int = 0
+    """Characters of its reasoning that came."""
+    fragments: int = 0
+    """Fragments of tool calls that came."""
 
 
 @dataclass(slots=True)
@@ -86,6 +90,10 @@ class Way:
     strategy: Strategy
     prompt: Prompt
     seam: Seam
+    thoughts_again: int = 0
+    """Characters of reasoning that will be said again and were passed on already."""
+    fragments_again: int = 0
+    """Fragments of tool calls, likewise."""
 
 
 def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | None:
@@ -95,9 +103,15 @@ def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | 
         return (model.name, strategy) not in so_far.spent
 
     kept = so_far.kept
-    if kept is not None and kept.model == model.name and not so_far.has_call:
-        handle = Handle(kept.id, kept.after)
-        return Way("reattach", replace(kept.prompt, handle=handle, prefix=kept.text), Seam(""))
+    if kept is not None and kept.model == model.name:
+        # A call is put together from its first fragment, so it is read again from there.
+        after = None if so_far.has_call else kept.after
+        held = replace(kept.prompt, handle=Handle(kept.id, after), prefix=kept.text)
+        if after is not None:
+            return Way("reattach", held, Seam(""))
+        # What stands before the text that is there is left out with it.
+        thoughts = 0 if kept.text else kept.thoughts
+        return Way("reattach", held, Seam(""), thoughts, kept.fragments)
     text = so_far.text
     if so_far.has_call or not text:
         return None

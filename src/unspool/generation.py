@@ -28,6 +28,7 @@ from .attempts import (
     Said,
 )
 from .continuation import Kept, SoFar, Strategy, Way, way_on
+from .crashing import point
 from .errors import ProviderError, ProviderInterrupted, ProviderRefused
 from .health import Health
 from .prices import cost_of
@@ -35,6 +36,11 @@ from .providers import Accepted, Model, Prompt, open_provider
 from .seam import Seam
 
 log = logging.getLogger(__name__)
+
+_asking = point("generation.asking")
+_asking_again = point("generation.asking_again")
+_first_text = point("generation.first_text")
+_broken = point("generation.broken")
 
 FIRST_WAIT_S = 0.5
 """Before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
@@ -156,6 +162,7 @@ class _Text:
         length = len(self._so_far.parts)
         at = len(self._so_far.text)
         yield AttemptStarted(number, model, way.strategy, at, self._reason)
+        (_asking if number == 1 else _asking_again)()
         attempt = Attempt(model, way, self._so_far)
         health = self._means.health
         began = health.began(model.name)
@@ -166,6 +173,7 @@ class _Text:
                     if (said := attempt.take(output)) is not None:
                         if not attempt.has_said:
                             attempt.has_said = True
+                            _first_text()
                             health.said(model.name, began)
                         yield said
                     elif type(output) is Accepted:
@@ -173,6 +181,7 @@ class _Text:
             if (said := attempt.end()) is not None:
                 yield said
         except ProviderError as error:
+            _broken()
             if not attempt.is_end_after_all(error):
                 if len(self._so_far.parts) > length:
                     self._retry = 0  # what brought the text further was no failed try
@@ -241,10 +250,16 @@ def _still_kept(before: Kept | None, attempt: Attempt, error: ProviderError) -> 
     if attempt.way.strategy != "reattach" or before is None:
         if not attempt.handle or isinstance(error, ProviderRefused):
             return None
-        prompt, text = attempt.way.prompt, attempt.text
-        return Kept(attempt.model.name, attempt.handle, error.after, prompt, text)
+        came = attempt.text, attempt.thoughts, attempt.fragments
+        return Kept(attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *came)
     if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
         return None
-    if not attempt.text:
+    if not attempt.has_said:
         return before  # it did not begin to be read on; it is there all the same
-    return replace(before, after=error.after, text=before.text + attempt.text)
+    return replace(
+        before,
+        after=error.after,
+        text=before.text + attempt.text,
+        thoughts=before.thoughts + attempt.thoughts,
+        fragments=before.fragments + attempt.fragments,
+    )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from .catalog import Catalog
 from .context import RunContext
+from .crashing import point
 from .errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from .events import Draft
 from .flows import open_flow
@@ -27,6 +28,14 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 
+_created = point("runner.created")
+_claimed = point("runner.claimed")
+_recovered = point("runner.recovered")
+_ending = point("runner.ending")
+_ended = point("runner.ended")
+_cancelling = point("runner.cancelling")
+_interrupted = point("runner.interrupted")
+_letting_go = point("runner.letting_go")
 
 STOP_S = 2.0
 """For all runs to be let go when the server stops: less than process managers wait."""
@@ -86,6 +95,7 @@ class Runner:
             KeyTaken: There is a run under the claim's key.
         """
         pen = await self._journal.create(spec, claim)
+        _created()
         self._begin(pen, spec, Run())
         return pen.run_id
 
@@ -102,6 +112,7 @@ class Runner:
         """
         live = self._live.get(run_id)
         if live is not None:
+            _cancelling()
             await self._stop(live, Draft("run.cancelled", {"code": "cancelled", "message": reason}))
 
     def watch(self) -> None:
@@ -114,6 +125,7 @@ class Runner:
 
         Where the journal cannot write, they are let go all the same after `STOP_S`.
         """
+        _letting_go()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
@@ -138,6 +150,7 @@ class Runner:
     async def _recover(self, run_id: str) -> None:
         """Claim a run and carry it on from where the log has it."""
         pen = await self._journal.claim(run_id)
+        _claimed()
         past, spec = await self._past(run_id)
         died = past.is_carried
         if died and past.recoveries >= MAX_RECOVERIES:
@@ -145,6 +158,7 @@ class Runner:
             await pen.end(_incomplete("interrupted", f"{message}; the text so far is kept"))
             return
         pen.append(*_taking_over(past, pen.epoch, died=died))
+        _recovered()
         log.info("Run %s goes on from event %d", run_id, past.seq)
         self._begin(pen, spec, past)
 
@@ -167,6 +181,7 @@ class Runner:
             # commit of its ending has one already.
             if live.task is not None and live.is_in_flow:
                 live.task.cancel()
+                _interrupted()
         if live.task is not None:
             await asyncio.wait([live.task])
 
@@ -180,7 +195,9 @@ class Runner:
                 pen.append(Draft("run.released", {"epoch": pen.epoch}))
                 await pen.commit()
             else:
+                _ending()
                 await pen.end(ending)
+                _ended()
                 log.info("Run %s: %s", pen.run_id, ending.type)
         except StaleEpoch:
             self._foreign.add(pen.run_id)

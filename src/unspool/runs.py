@@ -33,11 +33,18 @@ class RunSpec:
     dialect: str = "native"
     cancel_after_s: float | None = None
     """Without a viewer for so long it is cancelled; None: it goes on without any."""
+    parent: str = ""
+    """The run whose flow has started it; empty: somebody's request."""
+    forked_from: Mapping[str, Any] | None = None
+    """`run` and `seq`: it goes on from there; None: it began with nothing."""
 
     @property
     def digest(self) -> str:
         """What makes two requests the same: flow, input and model, not the wire they came by."""
-        canon = msgspec.json.encode([self.flow, self.input, self.model], order="deterministic")
+        asked: list[Any] = [self.flow, self.input, self.model]
+        if self.forked_from is not None:  # what it begins with makes it unlike any other
+            asked.append(self.forked_from)
+        canon = msgspec.json.encode(asked, order="deterministic")
         return hashlib.sha256(canon).hexdigest()
 
 
@@ -83,6 +90,10 @@ class Attempt:
     """Code of the failure that made it necessary."""
     handle: str | None = None
     """The provider keeps its answer under this id."""
+    thoughts: int = 0
+    """Characters of reasoning that came of it."""
+    fragments: int = 0
+    """Fragments of tool calls that came of it."""
     status: Literal["running", "finished", "failed"] = "running"
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -106,6 +117,8 @@ class Run:
     ended_ms: int | None = None
     is_carried: bool = False
     """Somebody has it and has not let go; where that is not so any more, they died."""
+    parent: str | None = None
+    forked_from: Mapping[str, Any] | None = None
     recoveries: int = 0
     """Times it was taken over from a server that died."""
     told: Counter[int] = field(default_factory=Counter)
@@ -149,8 +162,12 @@ class Run:
                     self.first_token_ms = event.at_ms
             case "reasoning.delta":
                 step.reasoning.append(data["text"])
+                if (attempt := self.last_attempt(step.name)) is not None:
+                    attempt.thoughts += len(data["text"])
             case "tool.delta":
                 step.has_call = True
+                if (attempt := self.last_attempt(step.name)) is not None:
+                    attempt.fragments += 1
             case "tool.called":
                 step.has_call = True
                 step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
@@ -162,6 +179,10 @@ class Run:
                 step.model = data.get("model")
             case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
                 pass
+
+    def last_attempt(self, step: str) -> Attempt | None:
+        """Return the newest request of a step; None where nobody was asked."""
+        return next((a for a in reversed(self.attempts) if a.step == step), None)
 
     def _attempt(self, event: Event) -> None:
         data = event.data
@@ -181,6 +202,8 @@ class Run:
         match event.type:
             case "run.started":
                 self.status = "running"
+                self.parent = event.data.get("parent")
+                self.forked_from = event.data.get("forked_from")
                 self.started_ms = event.at_ms
                 self.is_carried = True
                 return

@@ -24,6 +24,12 @@ from .streaming import ABORT, WRITE
 GC_THRESHOLD = 10_000
 """Young objects before a collection. Tokens make none that live on; 700 looked too often."""
 
+STOP_S = 1
+"""
+For plain requests to be answered when the server stops. With `runner.STOP_S` for the runs it is
+well under the 5 s after which a stop is no longer graceful.
+"""
+
 
 class BoundedConfig(uvicorn.Config):
     """uvicorn's configuration and ours, which it hands to every connection."""
@@ -38,7 +44,7 @@ class BoundedConfig(uvicorn.Config):
             proxy_headers=False,  # nothing here believes what a client says of its address
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=STOP_S,
         )
         self.settings = settings
 

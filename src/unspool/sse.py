@@ -25,6 +25,13 @@ HEARTBEAT = b": ping\n"
 """A comment. No blank line: after an id, some clients dispatch an empty event on one."""
 
 
+RETRY = b"retry: 1000\n"
+"""
+Come again in a second, in the words of the standard: a server that stops says it last. No blank
+line, for the same reason; a browser takes it in with the line.
+"""
+
+
 class EventTooLong(ValueError):
     """A sender goes on without ending its event; reading it whole would fill the memory."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +18,17 @@ from functools import partial
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .crashing import point
 from .errors import BadCursor
 from .journals import Journal
 from .settings import Settings
-from .sse import HEARTBEAT
+from .sse import HEARTBEAT, RETRY
 from .tapes import Tape, Tapes
 
 log = logging.getLogger(__name__)
+
+_opened = point("streaming.opened")
+_sent = point("streaming.sent")
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -86,6 +91,8 @@ class Viewer:
     sent_at: float = 0.0
     """Loop time at which the last write began."""
     is_sending: bool = False
+    has_begun: bool = False
+    """The head of its answer is sent."""
     stop: Callable[[], object] = lambda: None
 
 
@@ -97,26 +104,35 @@ class Viewing:
         self.settings = settings
         self.tapes = Tapes(journal, max_bytes=settings.max_tape_bytes)
         self.viewers: set[Viewer] = set()
+        self._counts: Counter[str] = Counter()  # of viewers, by run: thousands may leave at once
         self.on_left: Callable[[str], object] = _nobody_asks
         """Called with the id of a run whose last viewer has gone."""
+        self.is_ending = False
+        """The server stops: every stream is left to the next process."""
         self._watch: asyncio.TimerHandle | None = None
 
     def count(self, run_id: str) -> int:
         """Return how many streams of a run are open in this process."""
-        return sum(viewer.run_id == run_id for viewer in self.viewers)
+        return self._counts[run_id]
 
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
+        self._counts[viewer.run_id] += 1
+        if self.is_ending:  # its request was on its way when the others were told
+            viewer.stop()
         if self._watch is None:
             self._look()
 
     def leave(self, viewer: Viewer) -> None:
-        self.viewers.discard(viewer)
-        if not self.count(viewer.run_id):
+        self.viewers.remove(viewer)
+        self._counts[viewer.run_id] -= 1
+        if not self._counts[viewer.run_id]:
+            del self._counts[viewer.run_id]
             self.on_left(viewer.run_id)
 
     def close(self) -> None:
         """End all streams; their viewers resume where they were, at the next process."""
+        self.is_ending = True
         if self._watch is not None:
             self._watch.cancel()
         for viewer in self.viewers:
@@ -161,6 +177,7 @@ class EventStream(Response):
         assert playing is not None
         self._viewer.stop = playing.cancel
         self._viewing.enter(self._viewer)
+        _opened()
         leaving = asyncio.create_task(self._until_gone(receive))
         try:
             write = extensions.get(WRITE, {}).get("write") or partial(_send_body, send)
@@ -170,11 +187,19 @@ class EventStream(Response):
             # The viewer left, took nothing for too long, or the server ends. In the latter
             # cases the connection is dropped; a clean end would be a lie.
             if not leaving.done():
+                await self._say_when_to_come_again(write)
                 extensions.get(ABORT, {}).get("abort", _nothing)()
                 await asyncio.sleep(0)  # for the server to notice before we return
         finally:
             self._viewing.leave(self._viewer)
             leaving.cancel()
+
+    async def _say_when_to_come_again(self, write: Write) -> None:
+        viewer = self._viewer
+        # Who is being written to takes nothing, or is in the middle of a frame.
+        if self._viewing.is_ending and viewer.has_begun and not viewer.is_sending:
+            await write(RETRY)
+            await asyncio.sleep(0)  # uvloop writes at the end of a turn
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -185,6 +210,7 @@ class EventStream(Response):
         self._viewer.sent_at = self._loop.time()
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
+        self._viewer.has_begun = True
         run_id, settings = self._viewer.run_id, self._viewing.settings
         after = self._place.seq
         if self._place.frame:
@@ -233,6 +259,7 @@ class EventStream(Response):
         viewer.sent_at = self._loop.time()
         viewer.is_sending = True
         await write(data)
+        _sent()
         viewer.is_sending = False
 
 

@@ -15,12 +15,15 @@ from .attempts import (
     Said,
     estimated_usage,
 )
+from .crashing import point
 from .errors import ProviderError
 from .events import Draft, EventType
 from .journals import Pen
 from .prices import Cost, cost_of
 from .providers import Model, Prompt, Reasoning, Skipped, Text, ToolCall, ToolFragment, Usage
 from .runs import Step
+
+_fragment = point("writing.fragment")
 
 
 class Writing:
@@ -47,6 +50,7 @@ class Writing:
             case Reasoning(text):
                 self._append("reasoning.delta", text=text)
             case ToolFragment():
+                _fragment()
                 self.state.has_call = True
                 facts = {"index": piece.index, "id": piece.id, "name": piece.name}
                 set_facts = {k: v for k, v in facts.items() if v is not None}

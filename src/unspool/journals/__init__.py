@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from .. import plugs
@@ -49,6 +49,20 @@ class Head:
     epoch: int
     created_ms: int
     ended_ms: int | None
+    parent: str | None = None
+    """The run whose flow has started it."""
+    forked_from: str | None = None
+    """The run that it goes on from."""
+
+
+class Wanted(TypedDict, total=False):
+    """Which runs; what is empty or left out does not matter."""
+
+    status: str
+    flow: str
+    digest: str
+    parent: str
+    forked_from: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +114,14 @@ class Pen(Protocol):
 
 
 class Journal(Protocol):
-    async def create(self, spec: RunSpec, claim: Claim | None = None) -> Pen:
+    async def create(
+        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+    ) -> Pen:
         """
         Write a new run and its `run.started` down, durably, and hold its first pen.
 
-        A claim and its run are one commit: of any number of requests under one key, at any
-        time, one makes a run.
+        A claim, its run and what the run begins with (`history`) are one commit: of any
+        number of requests under one key, at any time, one makes a run.
 
         Raises:
             KeyTaken: There is a run under this key; the error names it.
@@ -137,13 +153,7 @@ class Journal(Protocol):
         """
 
     async def heads(
-        self,
-        *,
-        before: str = "",
-        limit: int = 50,
-        status: str = "",
-        flow: str = "",
-        digest: str = "",
+        self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
     ) -> list[Head]:
         """Return runs, newest first; `before` is the id of the last one of the page before."""
 
@@ -159,12 +169,17 @@ def started(spec: RunSpec) -> Draft:
     facts: dict[str, object] = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
     if spec.cancel_after_s is not None:
         facts["cancel_after_s"] = spec.cancel_after_s
+    if spec.parent:
+        facts["parent"] = spec.parent
+    if spec.forked_from is not None:
+        facts["forked_from"] = spec.forked_from
     return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
 
 
 def spec_of(event: Event) -> RunSpec:
     """Return what was asked, from the first event of a run."""
-    asked, names = event.data, ("flow", "input", "model", "dialect", "cancel_after_s")
+    asked = event.data
+    names = "flow", "input", "model", "dialect", "cancel_after_s", "parent", "forked_from"
     return RunSpec(**{name: asked[name] for name in names if name in asked})
 
 

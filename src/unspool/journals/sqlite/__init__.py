@@ -15,14 +15,15 @@ import asyncio
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Unpack
 from urllib.parse import unquote, urlsplit
 
 from ...errors import JournalError, KeyTaken, SetupError, UnknownRun
-from ...events import Event, decode_event
+from ...events import Draft, Event, decode_event
 from ...runs import RunSpec
-from .. import Claim, Head, Tuning, started
+from .. import Claim, Head, Tuning, Wanted, started
 from ._press import BUSY_RETRY_S, Press, SQLitePen, is_busy
 from ._reel import Reel
 from ._store import Store
@@ -61,13 +62,15 @@ class SQLiteJournal:
         self._sweeping: asyncio.TimerHandle | None = None
         self._sweep_s = 1.0
 
-    async def create(self, spec: RunSpec, claim: Claim | None = None) -> SQLitePen:
+    async def create(
+        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+    ) -> SQLitePen:
         if claim is None:
-            return await self._create(spec, None)
+            return await self._create(spec, None, history)
         while (making := self._making.get(claim.key)) is not None:
             await asyncio.wait([making])  # the same request, a moment ago
         self._check_key(claim)
-        making = self._making[claim.key] = asyncio.ensure_future(self._create(spec, claim))
+        making = self._making[claim.key] = asyncio.ensure_future(self._create(spec, claim, history))
         making.add_done_callback(lambda _: self._making.pop(claim.key))
         return await asyncio.shield(making)
 
@@ -79,15 +82,24 @@ class SQLiteJournal:
         if taken is not None:
             raise KeyTaken(*taken)
 
-    async def _create(self, spec: RunSpec, claim: Claim | None) -> SQLitePen:
+    async def _create(
+        self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft]
+    ) -> SQLitePen:
         now_ms = int(self._press.clock() * 1000)
         run_id = new_run_id(now_ms)
         digest = spec.digest
         asked = (spec.flow, spec.model, spec.dialect, digest)
-        head = Head(run_id, *asked, "running", 0, epoch=1, created_ms=now_ms, ended_ms=None)
+        head = Head(
+            *(run_id, *asked, "running", 0),
+            epoch=1,
+            created_ms=now_ms,
+            ended_ms=None,
+            parent=spec.parent or None,
+            forked_from=spec.forked_from["run"] if spec.forked_from else None,
+        )
         reel = Reel(self._store.new_no(), head, is_new=True, claim=claim)
         pen = SQLitePen(self._press, reel)
-        pen.append(started(spec))
+        pen.append(started(spec), *history)
         self._live[run_id] = reel
         try:
             await pen.commit()
@@ -172,21 +184,11 @@ class SQLiteJournal:
         return self._with_seq(heads[0])
 
     async def heads(
-        self,
-        *,
-        before: str = "",
-        limit: int = 50,
-        status: str = "",
-        flow: str = "",
-        digest: str = "",
+        self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
     ) -> list[Head]:
-        wanted = {
-            "no < (select no from runs where id = ?)": before,
-            "status = ?": status,
-            "flow = ?": flow,
-            "digest = ?": digest,
-        }
-        used = {clause: value for clause, value in wanted.items() if value}
+        clauses = {"no < (select no from runs where id = ?)": before}
+        clauses |= {f"{name} = ?": str(wanted.get(name, "")) for name in Wanted.__annotations__}
+        used = {clause: value for clause, value in clauses.items() if value}
         where = "where " + " and ".join(used) if used else ""
         try:
             heads = self._store.heads(where, tuple(used.values()), limit)
@@ -210,10 +212,7 @@ class SQLiteJournal:
         reel = self._live.get(head.run_id)
         if reel is None:
             return head
-        asked = (head.flow, head.model, head.dialect, head.digest)
-        return Head(
-            head.run_id, *asked, head.status, reel.visible, reel.epoch, head.created_ms, None
-        )
+        return replace(head, seq=reel.visible, epoch=reel.epoch, ended_ms=None)
 
 
 plug = SQLiteJournal

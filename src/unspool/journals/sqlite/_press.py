@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ...crashing import point
 from ...errors import JournalError, JournalFull, StaleEpoch
 from ...events import Draft, Event, encode_event
 from .. import Tuning
@@ -22,6 +23,10 @@ from ._reel import Reel, Strip, cut, settle
 from ._store import Store
 
 log = logging.getLogger(__name__)
+
+_committing = point("journal.committing")
+_committed = point("journal.committed")
+_published = point("journal.published")
 
 BUSY_RETRY_S = 0.02
 """Another process holds the file for a moment."""
@@ -162,6 +167,7 @@ class Press:
         strips = [cut(reel) for reel in self._dirty]
         self._dirty.clear()
         keep_from = self._keep_from() if self._tidy else None
+        _committing()
         if self._is_patient:
             write = loop.run_in_executor(None, self._store.write, strips, keep_from)
             self._writing = write
@@ -188,6 +194,7 @@ class Press:
                 self._arm(0)
 
     def _publish(self, strips: list[Strip], segment: int, stale: list[Strip]) -> None:
+        _committed()
         if self._stuck is not None:
             log.warning("The journal can write again.")
             self._stuck, self._refuses = None, False
@@ -201,6 +208,7 @@ class Press:
                 self._tidy = True
                 if strip.reel.ending is not None and not strip.reel.lines:
                     self._live.pop(strip.reel.head.run_id, None)
+        _published()
 
     def _not_written(self, strips: list[Strip], error: sqlite3.Error) -> None:
         for strip in strips:

@@ -12,6 +12,8 @@ of each run: as long as nobody has claimed anything, all epochs are as they were
 `key` is what a client called its request; no two runs have the same, so that a request that
 is sent again finds its run. `asked` tells whether it is the same request.
 
+`parent` is the run whose flow has started a run, `forked_from` the run that it goes on from.
+
 A record in a segment is a line `run epoch first-seq bytes` and so many bytes of
 events, one JSON document a line. `crc` is CRC-32 of `data`.
 """
@@ -21,9 +23,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from ...crashing import point
 from ...errors import JournalError, SetupError
 
-VERSION = 2
+_migrating = point("journal.migrating")
+
+VERSION = 3
 
 _SCHEMA = """
 create table runs (
@@ -48,7 +53,14 @@ create unique index runs_key on runs (key) where key is not null;
 create index runs_digest on runs (digest, no);
 """
 
-_STEPS = {1: _SCHEMA, 2: _FROM_1_TO_2}
+_FROM_2_TO_3 = """
+alter table runs add column parent text;
+alter table runs add column forked_from text;
+create index runs_parent on runs (parent, no) where parent is not null;
+create index runs_forked_from on runs (forked_from, no) where forked_from is not null;
+"""
+
+_STEPS = {1: _SCHEMA, 2: _FROM_1_TO_2, 3: _FROM_2_TO_3}
 """What makes a file of each version out of one of the version before."""
 
 
@@ -104,6 +116,7 @@ def _bring_up_to_date(db: sqlite3.Connection, version: int) -> None:
     for step in range(version + 1, VERSION + 1):
         for statement in _STEPS[step].strip().split(";\n"):
             db.execute(statement)
+            _migrating()
         db.execute(f"pragma user_version={step}")
 
 

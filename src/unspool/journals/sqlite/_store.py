@@ -8,12 +8,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zlib import crc32
 
+from ...crashing import point
 from ...errors import UnknownRun
 from .. import Head
 from ._reel import Reel, Strip
 from ._schema import connect, damaged, open_file
 
-_HEAD = "id, flow, model, dialect, digest, status, seq, epoch, created_ms, ended_ms"
+_appended = point("journal.appended")
+_inserted = point("journal.inserted")
+_paged = point("journal.paged")
+_claiming = point("journal.claiming")
+_checkpointed = point("journal.checkpointed")
+
+_HEAD = (
+    "id, flow, model, dialect, digest, status, seq, epoch, created_ms, ended_ms, "
+    "parent, forked_from"
+)
 
 _APPEND = "insert into segments (crc, data) select ?, ? where (select claims from fence) = ?"
 
@@ -82,9 +92,11 @@ class Store:
         if data:
             row = db.execute(_APPEND, (crc32(data), data, self._claims))
             segment = row.lastrowid or 0
+        _appended()
         for strip in strips:
             if strip.reel.is_new:
                 self._insert(strip.reel)
+                _inserted()
             if strip.page:
                 self._page(strip)
         if keep_from is not None:
@@ -106,6 +118,7 @@ class Store:
                 "update runs set epoch = epoch + 1 where id = ? and ended_ms is null returning no",
                 (run_id,),
             ).fetchone()
+            _claiming()
             db.execute("update fence set claims = claims + 1")
             db.execute("commit")
         finally:
@@ -183,10 +196,11 @@ class Store:
         head = reel.head
         self._db.execute(
             f"insert into runs (no, {_HEAD}, key, asked) "  # noqa: S608
-            "values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(reel.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
                 *("running", 0, head.epoch, head.created_ms, None),
+                *(head.parent, head.forked_from),
                 *((reel.claim.key, reel.claim.asked) if reel.claim else (None, None)),
             ),
         )
@@ -197,6 +211,7 @@ class Store:
             "insert into pages (run, first, crc, data) values (?, ?, ?, ?)",
             (reel.no, reel.base, crc32(strip.page), strip.page),
         )
+        _paged()
         if reel.ending is not None:
             self._db.execute(
                 "update runs set status = ?, seq = ?, ended_ms = ? where no = ?",
@@ -244,6 +259,7 @@ class Store:
                 _, pages, _ = db.execute("pragma wal_checkpoint(passive)").fetchone()
                 if pages > WAL_RESTART_PAGES:
                     db.execute("pragma wal_checkpoint(restart)").fetchone()
+                _checkpointed()
             except sqlite3.Error:
                 continue  # A full disk or a locked file; commits meet it too and tell of it.
         db.close()
