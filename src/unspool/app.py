@@ -26,9 +26,9 @@ from .cursor import follow
 from .dialects import Whole, open_dialect
 from .errors import BodyTooLarge, TooBusy, UnspoolError
 from .guard import Guard, error_answer
+from .pacing import stream_of
 from .runs import RunSpec
 from .settings import Settings
-from .streaming import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class _Door:
 
     async def stream(self, spec: RunSpec) -> Response:
         run_id = await self._core.admission.admit(spec)
-        return EventStream(self._core.viewing, run_id, spec.dialect)
+        return stream_of(self._core.viewing, run_id, spec.dialect)
 
     async def whole(self, spec: RunSpec) -> Whole:
         run_id = await self._core.admission.admit(spec)

@@ -206,11 +206,14 @@ class EventStream(Response):
             pass
         self._viewer.stop()
 
-    async def _play(self, send: Send, write: Write) -> None:
+    async def _begin(self, send: Send) -> None:
         self._viewer.sent_at = self._loop.time()
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
         self._viewer.has_begun = True
+
+    async def _play(self, send: Send, write: Write) -> None:
+        await self._begin(send)
         run_id, settings = self._viewer.run_id, self._viewing.settings
         after = self._place.seq
         if self._place.frame:

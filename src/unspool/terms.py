@@ -5,6 +5,7 @@ What a request asks beside its body, in headers that are the same in every diale
 * `Unspool-Cache`: `off`, `read` (an equal run that is whole, or still going on, will do) or
   `refresh` (make a new one, for later readers).
 * `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
+* `Unspool-Pace`: `1` to be told what happened as quickly as it happened, `4` four times so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ MAX_KEY_CHARS: Final = 255
 MAX_AFTER_S: Final = 86_400.0
 """A day without a viewer is for ever."""
 
+MIN_PACE: Final = 0.1
+MAX_PACE: Final = 100.0
+"""Quicker than this nobody sees the difference from all at once."""
+
+_NUMBER: Final = re.compile(r"\d{1,3}(\.\d{1,3})?")
 _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\d{1,3})?))?")
 
 
@@ -36,6 +42,8 @@ class Terms:
     cache: Cache = ""
     cancel_after_s: float | None = None
     """Without a viewer for so long the run is cancelled; None: never."""
+    pace: float | None = None
+    """Of telling what is there already; None: at once."""
 
 
 _NONE: Final = Terms()
@@ -86,8 +94,15 @@ def _cancel_after_s(value: str) -> float | None:
     return after_s if found[1] == "cancel" else None
 
 
+def _pace(value: str) -> float:
+    if not _NUMBER.fullmatch(value) or not MIN_PACE <= float(value) <= MAX_PACE:
+        raise SpecError(f"Unspool-Pace is a number from {MIN_PACE:g} to {MAX_PACE:g}")
+    return float(value)
+
+
 _READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
     b"idempotency-key": ("key", _key),
     b"unspool-cache": ("cache", _cache),
     b"unspool-when-left": ("cancel_after_s", _cancel_after_s),
+    b"unspool-pace": ("pace", _pace),
 }

@@ -12,8 +12,10 @@ from starlette.responses import JSONResponse, Response
 from ..core import Core
 from ..dialects import open_dialect
 from ..journals import Journal
+from ..pacing import stream_of
 from ..runs import Run, RunSpec
-from ..streaming import EventStream, Place
+from ..streaming import Place
+from ..terms import MAX_PACE, MIN_PACE
 from ._run_json import head_json, run_json
 
 READ_EVENTS = 500
@@ -41,7 +43,7 @@ def plug(core: Core) -> APIRouter:
         spec = RunSpec(asked.flow, asked.input, model=asked.model, dialect=asked.dialect)
         run_id = await core.admission.admit(spec)
         if "text/event-stream" in accept:
-            return EventStream(viewing, run_id, asked.dialect)
+            return stream_of(viewing, run_id, asked.dialect)
         place = f"/v1/runs/{run_id}"
         headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
         return JSONResponse(await _whole(journal, run_id), 201, headers=headers)
@@ -73,12 +75,14 @@ def plug(core: Core) -> APIRouter:
         request: Request,
         after: Annotated[str, Query(max_length=64)] = "",
         dialect: Annotated[str, Query(max_length=64)] = "",
+        pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
     ) -> Response:
         """
         The events of a run as a stream, from a place on; 204 where nothing is left.
 
         The place is `Last-Event-ID` (which an EventSource sends by itself), else `after`.
-        The dialect is the one the run was started in, unless another is named.
+        The dialect is the one the run was started in, unless another is named. `pace` 1 tells
+        what happened as quickly as it happened, 4 four times as quickly.
         """
         # The header wins: on a reconnect it is newer than the URL, which stays as it was.
         place = Place.parse(request.headers.get("last-event-id") or after or "0")
@@ -87,7 +91,7 @@ def plug(core: Core) -> APIRouter:
         open_dialect(name)
         if not await viewing.tapes.has_more(run_id, name, place.seq, place.frame):
             return Response(status_code=204, headers={"X-Run-Id": run_id})
-        return EventStream(viewing, run_id, name, place)
+        return stream_of(viewing, run_id, name, place, pace)
 
     @router.post("/{run_id}/cancel")
     async def cancel_run(run_id: str) -> JSONResponse:
