@@ -59,6 +59,7 @@ GOES_ON = {
     "en: very very is meant": ("It is very", " very light", "It is very very light"),
     "en: an ending that words share": ("I like to sing", "ing along", "I like to singing along"),
     "en: had had is meant": ("What he had", " had was a dog", "What he had had was a dog"),
+    "clauses begin alike": ("运动鞋很轻，", "运动鞋很软。", "运动鞋很轻，运动鞋很软。"),
     "lines of a list begin alike": (
         "- name: a\n  size: 1\n- name: b\n  size: 2\n",
         "- name: c\n  size: 3\n",

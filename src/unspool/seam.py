@@ -33,10 +33,10 @@ OPENING: Final = 20
 question may share a greeting, hardly a clause."""
 
 CUT_OPENING: Final = 6
-"""The same where the text was cut inside a sentence, which does not go on with its subject."""
+"""The same where the text was cut inside a clause, which does not go on with its subject."""
 
-STOPS: Final = ("。", "！", "？", "；", "…", "”", "」", ".", "!", "?", ";", '"', "\n")
-"""What a sentence ends with."""
+STOPS: Final = tuple('。！？；…”」，、：.!?;,:"\n')
+"""What a clause ends with; the next one may begin as the first did (鞋底很软，鞋底很轻)."""
 
 PASSAGE: Final = 30
 """Weight of a passage from the middle that is said again: a sentence, not a phrase."""
