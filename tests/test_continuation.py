@@ -18,7 +18,7 @@ from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.generation import MAX_ATTEMPTS, Means, generate
 from unspool.health import Health
 from unspool.providers import Prices, Text, Tool, ToolCall
-from upstream import RESET, Upstream, answer, chunk, refusal
+from upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
 
 ASKED = Prompt.of("推荐一双鞋")
 WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
@@ -355,9 +355,9 @@ async def test_signals_tell_stalls_and_false_ends(
     http: aiohttp.ClientSession, upstream: Upstream
 ) -> None:
     health = Health()
-    upstream.play = [[chunk("今"), 0.01], [chunk("今天"), 0.01, RESET], [5.0]]
-    asked = upstream.model(first_event_s=0.2)
-    for _ in range(3):
+    upstream.play = [[chunk("今"), 0.01], [chunk("今天"), 0.01, RESET], [SILENCE]]
+    for first_event_s in (10, 10, 0.2):
+        asked = upstream.model(first_event_s=first_event_s)
         await tell(http, [asked], health=health, retries=0)
     signals = health.signals(asked.name)
     assert (signals["false_ends"], signals["stalls"], signals["last_error"]) == (1, 1, "timeout")
