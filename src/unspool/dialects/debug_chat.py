@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from ..errors import UnknownRecord
 from ..events import Event
 from ..runs import RunSpec
 from . import Door
@@ -29,6 +30,8 @@ class DebugChatRequest(BaseModel):
     system_prompt: str | None = Field(None, max_length=50_000)
     params: dict[str, Any] | None = None
     """Of the vendor's API; they go before the model's own."""
+    tool_ids: list[int] = Field(default_factory=list, max_length=128)
+    """Numbers of tools that are kept. There are none to keep yet, so any number is unknown."""
     stream: bool = False
 
 
@@ -157,6 +160,8 @@ class DebugChat:
         @router.post("/api/debug/chat")
         async def debug_chat(asked: DebugChatRequest) -> Response:
             """Ask a model; `stream` chooses frames or one JSON answer. Unknown model: 404."""
+            if asked.tool_ids:
+                raise UnknownRecord(f"no tool with the number {asked.tool_ids[0]}")
             body: dict[str, Any] = {"prompt": asked.prompt, "system": asked.system_prompt or ""}
             if asked.params:
                 body["params"] = asked.params
