@@ -145,7 +145,7 @@ async def test_s2_7_a_broken_answer_keeps_what_came_and_is_no_success(
 async def test_s2_10_a_requests_params_reach_the_model(
     client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
 ) -> None:
-    asked = {"params": {"temperature": 0.1}, "system_prompt": "简短"}
+    asked = {"params": {"temperature": 0.1}, "system_prompt": "简短", "tool_ids": None}
     await frames(client, serve_model(), **asked)
     assert upstream.asked[0].body["temperature"] == 0.1
     assert upstream.asked[0].body["messages"][0] == {"role": "system", "content": "简短"}

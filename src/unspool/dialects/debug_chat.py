@@ -30,7 +30,7 @@ class DebugChatRequest(BaseModel):
     system_prompt: str | None = Field(None, max_length=50_000)
     params: dict[str, Any] | None = None
     """Of the vendor's API; they go before the model's own."""
-    tool_ids: list[int] = Field(default_factory=list, max_length=128)
+    tool_ids: list[int] | None = Field(None, max_length=128)
     """Numbers of tools that are kept. There are none to keep yet, so any number is unknown."""
     stream: bool = False
 
