@@ -18,11 +18,14 @@ import pytest
 
 from conftest import Served, tuned
 from faults.adapter import KEY, model_of
-from faults.playing import Stage, faults
+from faults.playing import Stage, faults, patient
 from readers import post
 from upstream import Asked, Script, Upstream, answer, refusal
 
-pytestmark = pytest.mark.timeout(60)  # the first one waits for all that is played
+pytestmark = [
+    pytest.mark.timeout(60),  # the first one waits for all that is played
+    pytest.mark.xdist_group("faults"),  # played once, and beside nothing else of its kind
+]
 
 WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
 OTHER = "今天推荐大家换一双鞋，轻便又透气。"
@@ -88,7 +91,7 @@ def described(stage: Stage, upstream: Upstream) -> dict[str, Any]:
         for temper in TEMPERS if name in BROKEN else ("goes_on",):
             model = model_of(stage.visit(fault).url, dict(fault))
             first = f"{name}:{temper}"
-            said = {"name": first, "api_base": model.base_url, "limits": dict(fault["client"])}
+            said = {"name": first, "api_base": model.base_url, "limits": patient(fault)["client"]}
             models.append(said)
             routes.append({"name": f"{first}:route", "models": [first, temper]})
     for model in models:

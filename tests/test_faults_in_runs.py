@@ -20,10 +20,13 @@ import pytest
 
 from conftest import Served, tuned
 from faults.adapter import KEY, model_of
-from faults.playing import Fault, Stage, faults
+from faults.playing import Fault, Stage, faults, patient
 from readers import View, post
 
-pytestmark = pytest.mark.timeout(60)  # the first one waits for all that is played
+pytestmark = [
+    pytest.mark.timeout(60),  # the first one waits for all that is played
+    pytest.mark.xdist_group("faults"),  # played once, and beside nothing else of its kind
+]
 
 FAULTS = faults()
 AT_ONCE = 24
@@ -68,7 +71,7 @@ def described(stage: Stage) -> dict[str, Any]:
         for door in DOORS:
             model = model_of(stage.visit(fault).url, dict(fault))
             said = {"name": f"{fault['id']}.{door}", "provider": model.provider, "api_key": KEY}
-            said |= {"api_base": model.base_url, "limits": dict(fault["client"])}
+            said |= {"api_base": model.base_url, "limits": patient(fault)["client"]}
             models.append({**said, "quirks": sorted(model.quirks)})
     return {"models": models}
 

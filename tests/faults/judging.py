@@ -12,6 +12,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+SLACK = 5
+"""Of times: a machine may have other work; what waits for ever is found out all the same."""
+
 Result = Mapping[str, Any]
 
 
@@ -90,12 +93,12 @@ def _error(error: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[st
 
 
 def _broken_limits(result: Result, expected: Mapping[str, Any]) -> Iterator[str]:
-    for limit, name in (
-        ("max_wait_s", "elapsed_s"),
-        ("first_text_by_s", "first_text_s"),
-        ("max_requests", "requests"),
+    for limit, name, slack in (
+        ("max_wait_s", "elapsed_s", SLACK),
+        ("first_text_by_s", "first_text_s", SLACK),
+        ("max_requests", "requests", 1),
     ):
-        if limit in expected and (result[name] or 0) > expected[limit]:
+        if limit in expected and (result[name] or 0) > expected[limit] * slack:
             yield f"{name} {result[name]:.2f}, more than {expected[limit]}"
 
 
