@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test test-engine check bench format clean
+.PHONY: run install test test-engine test-crash check bench format clean
 
 run: install  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	$(BIN)/unspool serve --port $(PORT) --data-dir $(DATA_DIR)
@@ -27,13 +27,19 @@ $(VENV)/.bench: $(VENV)/.installed
 	touch $@
 
 test: $(VENV)/.test style  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 -m engine
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m engine
+
+test-crash: $(VENV)/.test  ## kills, faults and crowds in their long form (`test` has a short one), and figures
+	rm -f $(VENV)/crash-figures
+	CRASHES=long CRASH_FIGURES=$(VENV)/crash-figures PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup \
+		tests/test_crash*.py tests/test_resume_cases.py tests/test_simulation.py
+	$(BIN)/python tests/harness/figures.py $(VENV)/crash-figures
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 -m "not slow and not engine"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not engine"
 
 .PHONY: style
 style: $(VENV)/.test

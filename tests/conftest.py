@@ -107,7 +107,9 @@ def tuned(data_dir: Path, filled: Path, **changes: Any) -> Settings:
 
 @pytest.fixture
 def tune(tmp_path: Path, filled_records: Path) -> Tune:
-    return lambda **changes: tuned(tmp_path / "data", filled_records, **changes)
+    return lambda **changes: tuned(
+        changes.pop("data_dir", tmp_path / "data"), filled_records, **changes
+    )
 
 
 @pytest.fixture

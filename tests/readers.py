@@ -115,6 +115,8 @@ class Strict:
             self.comments.append(value)
         elif name == "data":
             self._data.append(value)
+        elif name == "retry":
+            assert value == "1000", "only a server that stops says when to come again"
         else:
             assert name == "id", f"a field that no client expects: {line!r}"
             self._id = value

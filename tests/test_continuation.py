@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -295,7 +296,7 @@ async def test_the_instruction_is_a_users_message_in_the_language_of_the_text(
 
 
 async def test_what_was_there_before_is_gone_on_from(http: aiohttp.ClientSession) -> None:
-    told = await tell(http, [model(says(WHOLE))], so_far=SoFar([CUT]), attempts_before=4)
+    told = await tell(http, [model(says(WHOLE))], so_far=SoFar([CUT]), numbers=itertools.count(5))
     assert told.text == WHOLE[9:]
     assert [(start.number, start.strategy, start.at) for start in told.starts] == [
         (5, "prefill", 9)
@@ -362,3 +363,13 @@ async def test_signals_tell_stalls_and_false_ends(
     signals = health.signals(asked.name)
     assert (signals["false_ends"], signals["stalls"], signals["last_error"]) == (1, 1, "timeout")
     assert signals["first_token_s"] is not None
+
+
+async def test_texts_that_are_written_side_by_side_number_their_attempts_apart(
+    http: aiohttp.ClientSession,
+) -> None:
+    numbers = itertools.count(1)
+    models = [model(breaks_after(CUT), says(WHOLE)) for _ in range(3)]
+    told = await asyncio.gather(*(tell(http, [each], numbers=numbers) for each in models))
+    assert sorted(start.number for each in told for start in each.starts) == [1, 2, 3, 4, 5, 6]
+    assert {each.text for each in told} == {WHOLE}

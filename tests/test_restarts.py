@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
 from conftest import Serve, Served, ServeModel
 from readers import look, post
-from unspool import Draft, RunSpec, open_journal
+from unspool import Draft, RunSpec, Settings, open_core, open_journal
+from unspool.cursor import follow
 from unspool.journals import sqlite_url
 from unspool.runner import MAX_RECOVERIES
 from upstream import SILENCE, Upstream, answer, chunk
@@ -94,6 +96,32 @@ async def test_a_run_that_a_dead_process_left_is_the_one_it_would_have_been(
     events = (await look(client, f"{again.url}/v1/runs/{run_id}/events")).seen.documents
     told = [event["data"] for event in events if event["type"] == "run.recovered"]
     assert told == [{"epoch": 2, "reason": "died"}]
+
+
+async def test_what_is_only_about_to_begin_is_nobodys_to_take_over(
+    settings: Settings, quick_model: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_core(settings) as core:
+        spec = RunSpec("chat", {"prompt": "你好"})
+        ids = await asyncio.gather(*(core.admission.admit(spec) for _ in range(50)))
+        for run_id in ids:
+            async for events in follow(core.journal, run_id):
+                assert "run.recovered" not in [event.type for event in events]
+            assert (await core.journal.head(run_id)).epoch == 1
+    assert "taken over" not in caplog.text
+
+
+async def test_a_run_that_nobody_carries_yet_can_be_cancelled(
+    settings: Settings, quick_model: None
+) -> None:
+    async with open_core(settings) as core:
+        core.settings.data_dir.mkdir(exist_ok=True)
+    journal = open_journal(sqlite_url(settings.data_dir / "journal.db"))
+    pen = await journal.create(RunSpec("chat", {"prompt": "你好"}))
+    await journal.aclose()
+    async with open_core(settings) as core:
+        await core.runner.cancel(pen.run_id)  # before the one who takes over has had its turn
+        assert (await core.journal.head(pen.run_id)).status == "cancelled"
 
 
 async def test_a_run_that_kills_its_servers_ends_some_time(

@@ -188,3 +188,10 @@ def test_weight_counts_what_is_said() -> None:
 def test_a_text_of_a_million_characters_costs_no_more_than_its_end() -> None:
     written = "鞋" * 1_000_000
     assert join(written, "鞋" * 100 + "！", size=1) == written + "鞋" * 100 + "！"
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_who_is_told_to_go_on_from_two_characters_begins_again_and_is_not_doubled(cut: int) -> None:
+    assert anchor_of(SHOE[:cut]) == ""
+    assert join(SHOE[:cut], SHOE) == SHOE
+    assert join(SHOE[:cut], SHOE[cut:]) == SHOE

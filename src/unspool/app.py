@@ -6,6 +6,7 @@ Nothing is listed here: a new file in `dialects/` or `api/` is served by being t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -24,11 +25,12 @@ from .api import Resource
 from .core import Core, open_core
 from .cursor import follow
 from .dialects import Whole, open_dialect
-from .errors import BodyTooLarge, TooBusy, UnspoolError
+from .errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
 from .guard import Guard, error_answer
 from .pacing import stream_of
 from .runs import RunSpec
 from .settings import Settings
+from .streaming import Viewer
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,21 @@ class _Door:
 
     async def whole(self, spec: RunSpec) -> Whole:
         run_id = await self._core.admission.admit(spec)
+        viewing, waiting = self._core.viewing, asyncio.current_task()
+        assert waiting is not None
+        viewer = Viewer(run_id, stop=waiting.cancel)
+        viewing.enter(viewer)
+        try:
+            return await self._whole(run_id, spec)
+        except asyncio.CancelledError:
+            if not viewing.is_ending:
+                raise
+            waiting.uncancel()
+            raise Stopping(run_id) from None
+        finally:
+            viewing.leave(viewer)
+
+    async def _whole(self, run_id: str, spec: RunSpec) -> Whole:
         encoder = open_dialect(spec.dialect).encoder()
         frames: list[bytes] = []
         patience_s = self._core.settings.heartbeat_s
@@ -124,7 +141,7 @@ def _add_pages(app: FastAPI) -> None:
 async def _on_unspool_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, UnspoolError)
     answer = error_answer(error.http_status, error.code, _clean(str(error)))
-    if isinstance(error, TooBusy):
+    if isinstance(error, TooBusy | Stopping):
         answer.headers["retry-after"] = "1"
     if isinstance(error, BodyTooLarge):  # the rest of it is still on its way
         answer.headers["connection"] = "close"

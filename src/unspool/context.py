@@ -9,19 +9,21 @@ flow again.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
-from .attempts import AttemptStarted, Progress, Said
+from .attempts import Progress, Said
 from .catalog import Catalog
 from .continuation import Kept, SoFar
 from .crashing import point
 from .dialects import open_dialect
+from .errors import SpecError
 from .events import Draft, EventType
+from .flows import Outcome
 from .generation import Means, generate
 from .journals import Pen
 from .providers import Prompt, Text, Tool
@@ -38,6 +40,24 @@ SAY_CHARS = 4
 """Known text is said in pieces of so many characters, as a model would."""
 
 
+class Children(Protocol):
+    """Runs that belong to another one; see `children.py`."""
+
+    async def start(self, spec: RunSpec, number: int) -> str:
+        """
+        Start run `number` of `spec.parent`, or find it, and return its id.
+
+        Raises:
+            SpecError: It cannot be met.
+        """
+
+    async def outcome(self, run_id: str) -> Outcome:
+        """Wait for its end and return what became of it."""
+
+    async def stop(self, parent: str) -> None:
+        """Cancel those that go on."""
+
+
 class RunContext:
     """
     See `flows.Context`. `past` is the run as the log has it when this owner begins.
@@ -45,6 +65,9 @@ class RunContext:
     A flow that is run again says again what is no step: progress, items, warnings, its
     result. What the log has of that already (`past.told`) is not said twice.
     """
+
+    children: Children | None = None
+    """Set by whoever carries the run, where runs may have children."""
 
     def __init__(
         self,
@@ -60,7 +83,7 @@ class RunContext:
         self._steps = past.steps
         self._notes = past.notes
         self._past = past
-        self._attempts = len(past.attempts)
+        self._numbers = itertools.count(len(past.attempts) + 1)
         self._catalog = catalog
         self._means = means
         self._can_rewind = open_dialect(spec.dialect).can_rewind
@@ -92,7 +115,7 @@ class RunContext:
             models,
             self._means,
             so_far=self._so_far(state, prompt),
-            attempts_before=self._attempts,
+            numbers=self._numbers,
             can_rewind=self._can_rewind,
         )
         try:
@@ -120,8 +143,6 @@ class RunContext:
                 if type(piece) is Text:
                     writing.text(piece.text)
                 else:
-                    if type(piece) is AttemptStarted:
-                        self._attempts = piece.number
                     writing.take(piece)
                 if pen.is_behind:
                     await pen.commit()
@@ -150,6 +171,24 @@ class RunContext:
             await self._pen.commit()
             self._notes[name] = value
         return self._notes[name]
+
+    async def child(
+        self, number: int, flow: str, asked: Mapping[str, Any], *, model: str = ""
+    ) -> Outcome:
+        assert self.children is not None, "nobody here can start children"
+        run_id = self._past.children.get(number)
+        if run_id is None:
+            parent, model = self._pen.run_id, model or self._spec.model
+            try:
+                spec = RunSpec(flow, asked, model=model, parent=parent)
+                run_id = await self.children.start(spec, number)
+            except SpecError as error:
+                self.found("child_ended", {"number": number, "run": None, "status": "failed"})
+                return Outcome(None, "failed", error={"code": error.code, "message": str(error)})
+        self.found("child", {"number": number, "run": run_id})
+        outcome = await self.children.outcome(run_id)
+        self.found("child_ended", {"number": number, "run": run_id, "status": outcome.status})
+        return outcome
 
     def written(self, step: str) -> str:
         state = self._steps.get(step)
@@ -186,8 +225,5 @@ class RunContext:
         return state
 
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:
-        text = state.text
-        state.finished = True
-        facts = {"chars": len(text), "sha256": sha256(text.encode()).hexdigest()}
-        done = {"step": state.name, "model": model, "finish_reason": finish_reason, **facts}
-        self._pen.append(Draft("step.finished", done))
+        state.finished, state.model, state.finish_reason = True, model, finish_reason
+        self._pen.append(state.ending())

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from .admission import Admission
 from .catalog import Catalog
+from .children import ChildRuns
 from .errors import SetupError
+from .forecast import Forecast
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
 from .leaving import Leaving
@@ -21,6 +23,7 @@ from .providers._http import open_http
 from .records import Records
 from .records.samples import seed_samples
 from .registry import Registry
+from .retention import Retention
 from .runner import Runner
 from .settings import Settings
 from .streaming import Viewing
@@ -39,6 +42,10 @@ def _tuning(settings: Settings) -> Tuning:
     )
 
 
+class InUse(SetupError):
+    """Another process has the data directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     settings: Settings
@@ -48,6 +55,8 @@ class Core:
     runner: Runner
     admission: Admission
     viewing: Viewing
+    retention: Retention
+    forecast: Forecast
 
     @property
     def catalog(self) -> Catalog:
@@ -62,13 +71,13 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     Raises:
         SetupError: One sentence for the person who starts the program.
     """
-    with _owned(settings.data_dir):
+    with owned(settings.data_dir):
         async with _opened(settings) as core:
             yield core
 
 
 @contextmanager
-def _owned(data_dir: Path) -> Iterator[None]:
+def owned(data_dir: Path) -> Iterator[None]:
     """
     Be the only server of a data directory: a second one would end the runs of the first.
 
@@ -87,7 +96,7 @@ def _owned(data_dir: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise SetupError(
+                raise InUse(
                     f"Another server uses the data directory {data_dir}. Stop it, or choose "
                     "another directory with --data-dir."
                 ) from None
@@ -108,14 +117,30 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 registry = await Registry.open(settings, records, http, means.health)
                 catalog = registry.catalog
                 runner = Runner(journal, catalog, means, settings)
-                runner.watch()
                 viewing = Viewing(journal, settings)
                 leaving = Leaving(journal, runner, viewing)
                 admission = Admission(runner, journal, catalog, records, settings)
+                runner.children = ChildRuns(journal, runner, admission)
+                await runner.watch()
+                forecast = Forecast(journal)
+                runner.on_ended = forecast.note
+                retention = Retention(journal, viewing, settings)
+                retention.watch()
                 try:
-                    yield Core(settings, journal, records, registry, runner, admission, viewing)
+                    yield Core(
+                        settings,
+                        journal,
+                        records,
+                        registry,
+                        runner,
+                        admission,
+                        viewing,
+                        retention,
+                        forecast,
+                    )
                 finally:
                     leaving.close()
+                    await retention.close()
                     await runner.close()
                     viewing.close()
         finally:

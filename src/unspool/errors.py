@@ -10,6 +10,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - BodyTooLarge          a request body above the limit
     - KeyReused             another request was sent under this Idempotency-Key
   + TooBusy                 the same request may be right in a moment (503, Retry-After)
+  + Stopping                the server stops; the run goes on at the next one (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
   + JournalError            the log cannot be written or read; nothing was shown that is not kept
     - JournalFull           no space left; make room
@@ -91,6 +92,17 @@ class KeyReused(SpecError):
 class TooBusy(UnspoolError):
     code = "too_busy"
     http_status = 503
+
+
+class Stopping(UnspoolError):
+    code = "stopping"
+    http_status = 503
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"the server stops before the answer is whole; run {run_id} goes on at the next one: "
+            f"read it there with GET /v1/runs/{run_id}"
+        )
 
 
 class SetupError(UnspoolError):

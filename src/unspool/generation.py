@@ -8,10 +8,11 @@ and every attempt with its reason, how it joins on, its usage and its cost.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +33,7 @@ from .crashing import point
 from .errors import ProviderError, ProviderInterrupted, ProviderRefused
 from .health import Health
 from .prices import cost_of
-from .providers import Accepted, Model, Prompt, open_provider
+from .providers import Accepted, Model, Prompt, Provider, open_provider
 from .seam import Seam
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Means:
     budget_s: float = 120.0
     """Time for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
+    open: Callable[[str], Provider] = open_provider
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
@@ -78,7 +80,7 @@ def generate(
     means: Means,
     *,
     so_far: SoFar | None = None,
-    attempts_before: int = 0,
+    numbers: Iterator[int] | None = None,
     can_rewind: bool = False,
 ) -> AsyncGenerator[Said | Progress]:
     """
@@ -87,13 +89,13 @@ def generate(
     Until there is text, a passing fault is retried and then the next model asked. After
     that the text is gone on with (`continuation`); where nothing fits and the contract
     `can_rewind`, it is taken back and begun again, once. `so_far` is what there is already,
-    `attempts_before` where the numbering of attempts goes on.
+    `numbers` those of the attempts to come, which texts of one run take from one place.
 
     Raises:
         ProviderRefused, ProviderUnavailable: No model gave anything.
         ProviderInterrupted: The text so far is good, but it is not whole.
     """
-    return _Text(prompt, models, means, so_far, attempts_before, can_rewind).write()
+    return _Text(prompt, models, means, so_far, numbers, can_rewind).write()
 
 
 class _Text:
@@ -105,15 +107,16 @@ class _Text:
         models: Sequence[Model],
         means: Means,
         so_far: SoFar | None,
-        attempts_before: int,
+        numbers: Iterator[int] | None,
         can_rewind: bool,
     ) -> None:
         self._prompt = prompt
         self._models = models
         self._means = means
         self._so_far = so_far or SoFar()
-        self._number = attempts_before
-        self._last_number = attempts_before + MAX_ATTEMPTS
+        self._numbers = numbers or itertools.count(1)
+        self._number = 0
+        self._asked = 0
         self._can_rewind = can_rewind
         self._first: Strategy = "first"
         self._retry = 0
@@ -147,7 +150,7 @@ class _Text:
             yield Rewound()
 
     def _way(self, model: Model, place: int) -> Way | None:
-        if self._number >= self._last_number:
+        if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
         way = way_on(model, self._prompt, so_far, self._means.health)
@@ -158,7 +161,8 @@ class _Text:
 
     async def _ask(self, model: Model, way: Way) -> AsyncGenerator[Said | Progress]:
         """Make one request. The last piece is how it ended."""
-        self._number = number = self._number + 1
+        self._number = number = next(self._numbers)
+        self._asked += 1
         length = len(self._so_far.parts)
         at = len(self._so_far.text)
         yield AttemptStarted(number, model, way.strategy, at, self._reason)
@@ -167,7 +171,7 @@ class _Text:
         health = self._means.health
         began = health.began(model.name)
         try:
-            stream = open_provider(model.provider).stream(model, way.prompt, self._means.http)
+            stream = self._means.open(model.provider).stream(model, way.prompt, self._means.http)
             async with aclosing(stream) as outputs:
                 async for output in outputs:
                     if (said := attempt.take(output)) is not None:

@@ -1,5 +1,5 @@
 """
-What is refused before the application sees it: foreign hosts, and requests too large.
+What is refused before the application sees it: foreign hosts and pages, requests too large.
 
 A pure ASGI middleware. It also plays the streams that the application has opened, so that
 nothing of the application waits for the end of a stream.
@@ -8,6 +8,7 @@ nothing of the application waits for the end of a stream.
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +25,15 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        names = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
-        self._any_host = "*" in names
-        self._hosts = LOOPBACK_NAMES | names | {settings.host.lower()}
+        self._named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
+        self._any_host = "*" in self._named
+        self._hosts = LOOPBACK_NAMES | self._named | {settings.host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            refusal = self._refusal(scope) or self._foreign(scope)
+            await (refusal or self._app)(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -87,12 +92,38 @@ class Guard:
             return error_answer(error.http_status, error.code, str(error))
         return None
 
+    def _foreign(self, scope: Scope) -> JSONResponse | None:
+        """Refuse a page of another site, which may open a WebSocket wherever it likes."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is None:  # no page at all
+            return None
+        ours = _name_of(headers.get(b"host", b"").decode("latin-1"))
+        theirs = _site_of(origin.decode("latin-1"))
+        is_local = {ours, theirs} <= LOOPBACK_NAMES
+        if theirs and (theirs == ours or theirs in self._named or is_local):
+            return None
+        message = "a page of another site; add its host to UNSPOOL_ALLOWED_HOSTS"
+        return error_answer(403, "foreign_origin", message)
+
     def _is_known(self, host: str) -> bool:
-        if host.startswith("["):
-            name = host[1:].partition("]")[0]
-        else:
-            name = host.rpartition(":")[0] or host
-        return self._any_host or not name or name.lower() in self._hosts or _is_address(name)
+        name = _name_of(host)
+        return self._any_host or not name or name in self._hosts or _is_address(name)
+
+
+def _name_of(host: str) -> str:
+    """Return the name or address in a `Host`, in small letters and without the port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return (host.rpartition(":")[0] or host).lower()
+
+
+def _site_of(origin: str) -> str:
+    """Return the host of an `Origin`; empty for `null` and what is none."""
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

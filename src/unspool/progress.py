@@ -23,7 +23,8 @@ _PARTS: Final = 12
 """A wide character is 8/12 of a token, any other 3/12: whole numbers add up without drift."""
 
 
-def _twelfths(text: str) -> int:
+def weigh(text: str) -> int:
+    """Return the size of `text` in twelfths of a token; see `estimate_tokens`."""
     if text.isascii():
         return 3 * len(text)
     wide = sum(1 for character in text if character >= _FIRST_WIDE)
@@ -41,7 +42,7 @@ def estimate_tokens(text: str) -> int:
     Rounded up, so that no text but the empty one is free. Models differ by a third
     either way; whoever shows this number says that it is estimated.
     """
-    return _tokens(_twelfths(text))
+    return _tokens(weigh(text))
 
 
 @dataclass(slots=True)
@@ -60,6 +61,9 @@ class Progress:
     _started_ms: int | None = None
     _last_ms: int = 0
     _first_output_ms: int | None = None
+    _last_output_ms: int = 0
+    _opening: int = 0
+    """Twelfths of the first output."""
     _written: int = 0
     _recent: deque[tuple[int, int]] = field(default_factory=deque)
     """Time and twelfths of each output within the window."""
@@ -105,6 +109,18 @@ class Progress:
         return self._recent_sum / _PARTS / (span_ms / 1000) if span_ms else 0.0
 
     @property
+    def mean_per_s(self) -> float:
+        """Speed from the first output to the last; 0.0 until two moments can be compared."""
+        span_ms = self._last_output_ms - (self._first_output_ms or 0)
+        is_told = self._first_output_ms is not None and span_ms > 0
+        return (self._written - self._opening) / _PARTS / (span_ms / 1000) if is_told else 0.0
+
+    def wait_until(self, now_ms: int) -> None:
+        """Let time pass without an event: a run that says nothing has no speed."""
+        self._last_ms = max(self._last_ms, now_ms)
+        self._forget()
+
+    @property
     def elapsed_s(self) -> float:
         """From the first event to the last one."""
         return 0.0 if self._started_ms is None else (self._last_ms - self._started_ms) / 1000
@@ -122,12 +138,14 @@ class Progress:
         self._output(text)
 
     def _output(self, text: str) -> None:
-        size = _twelfths(text)
+        size = weigh(text)
         self._written += size
+        self._last_output_ms = self._last_ms
         if self._first_output_ms is None:
             # How long the first output took to write is unknown: it opens the
             # stretch that is measured and is not part of it.
             self._first_output_ms = self._last_ms
+            self._opening = size
         elif self._last_ms > self._first_output_ms:
             self._recent.append((self._last_ms, size))
             self._recent_sum += size

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .catalog import Catalog
-from .context import RunContext
+from .context import Children, RunContext
 from .crashing import point
 from .errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
-from .events import Draft
+from .events import Draft, Event
 from .flows import open_flow
 from .generation import Means
-from .journals import Claim, Journal, Pen, spec_of
-from .runs import Run, RunSpec
+from .journals import Claim, Journal, Pen, spec_of, started
+from .runs import Run, RunSpec, fold
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ WATCH_S = 2.0
 """Between two looks for runs that nobody carries."""
 
 MAX_RECOVERIES = 5
-"""Times a run is taken over from a server that died; one that kills servers must end."""
+"""Times in a row that a run is taken over from a server that died without having got further;
+one that kills servers must end."""
 
 READ_EVENTS = 500
 """Events folded between two turns of the event loop."""
@@ -75,9 +77,14 @@ class Runner:
         self._means = means
         self._settings = settings
         self._live: dict[str, _Live] = {}
-        self._foreign: set[str] = set()
-        """Runs that another process has taken from us."""
+        self._orphans: set[str] = set()
+        """Runs without an ending that nobody carries: an earlier process did, or the journal
+        failed us. Not what is only about to begin, which the journal knows of as well."""
         self._watching: asyncio.Task[None] | None = None
+        self.on_ended: Callable[[str], object] = _nobody_asks
+        """Called with the id of a run when its ending is in the log."""
+        self.children: Children | None = None
+        """Set once, by who opens the parts: children are admitted, which is above us."""
 
     @property
     def live_count(self) -> int:
@@ -87,16 +94,22 @@ class Runner:
         """Whether this process carries the run."""
         return run_id in self._live
 
-    async def start(self, spec: RunSpec, claim: Claim | None = None) -> str:
+    async def start(
+        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+    ) -> str:
         """
         Write a run down, begin it, and return its id. `spec` has been admitted.
+
+        With a `history` it is carried on as if that were its own.
 
         Raises:
             KeyTaken: There is a run under the claim's key.
         """
-        pen = await self._journal.create(spec, claim)
+        pen = await self._journal.create(spec, claim, history)
         _created()
-        self._begin(pen, spec, Run())
+        before = enumerate([started(spec), *history], 1) if history else ()
+        past = fold(Event(seq, draft.type, 0, draft.data) for seq, draft in before)
+        self._begin(pen, spec, past)
         return pen.run_id
 
     def _begin(self, pen: Pen, spec: RunSpec, past: Run) -> None:
@@ -111,12 +124,33 @@ class Runner:
         Returns when the ending is in the log; the provider's connection is closed by then.
         """
         live = self._live.get(run_id)
+        ending = Draft("run.cancelled", {"code": "cancelled", "message": reason})
         if live is not None:
             _cancelling()
-            await self._stop(live, Draft("run.cancelled", {"code": "cancelled", "message": reason}))
+            await self._stop(live, ending)
+        elif run_id in self._orphans:
+            # Who was about to take it over finds that it is somebody else's now.
+            self._orphans.discard(run_id)
+            pen = await self._journal.claim(run_id)
+            past, _ = await self._past(run_id)
+            pen.append(*taking_over(past, pen.epoch, died=past.is_carried))
+            await pen.end(ending)
 
-    def watch(self) -> None:
-        """Take over what has no owner, now and whenever something turns up."""
+    async def ended(self, run_id: str, *, patience_s: float) -> None:
+        """Return when a run may have ended, or after `patience_s` where nobody here has it."""
+        live = self._live.get(run_id)
+        if live is not None and live.task is not None:
+            await asyncio.wait([live.task])
+        else:
+            await asyncio.sleep(patience_s)
+
+    async def watch(self) -> None:
+        """
+        Take over what has no owner, now and whenever something turns up.
+
+        Call it before anything is started: what is there without an ending is an orphan.
+        """
+        self._orphans.update(await self._journal.unended())
         self._watching = asyncio.create_task(self._watch(), name="recovery")
 
     async def close(self) -> None:
@@ -139,12 +173,14 @@ class Runner:
 
     async def _watch(self) -> None:
         while True:
-            for run_id in await self._journal.unended():
-                if run_id not in self._live and run_id not in self._foreign:
-                    try:
-                        await self._recover(run_id)
-                    except (JournalError, UnknownRun) as error:
-                        log.warning("Run %s is not taken over yet: %s", run_id, error)
+            for run_id in sorted(self._orphans):  # the oldest first
+                try:
+                    await self._recover(run_id)
+                    self._orphans.discard(run_id)
+                except (StaleEpoch, UnknownRun):
+                    self._orphans.discard(run_id)  # it has an ending, or an owner
+                except JournalError as error:
+                    log.warning("Run %s is not taken over yet: %s", run_id, error)
             await asyncio.sleep(WATCH_S)
 
     async def _recover(self, run_id: str) -> None:
@@ -153,14 +189,25 @@ class Runner:
         _claimed()
         past, spec = await self._past(run_id)
         died = past.is_carried
+        # Also where it ends at once: a request that was on its way is accounted for.
+        pen.append(*taking_over(past, pen.epoch, died=died))
+        _recovered()
+        if spec.parent and await self._is_over(spec.parent):
+            message = f"run {spec.parent}, which has started it, has ended"
+            await pen.end(Draft("run.cancelled", {"code": "cancelled", "message": message}))
+            return
         if died and past.recoveries >= MAX_RECOVERIES:
             message = f"{MAX_RECOVERIES} servers in turn died while they carried it"
             await pen.end(_incomplete("interrupted", f"{message}; the text so far is kept"))
             return
-        pen.append(*_taking_over(past, pen.epoch, died=died))
-        _recovered()
         log.info("Run %s goes on from event %d", run_id, past.seq)
         self._begin(pen, spec, past)
+
+    async def _is_over(self, run_id: str) -> bool:
+        try:
+            return (await self._journal.head(run_id)).ended_ms is not None
+        except UnknownRun:
+            return True
 
     async def _past(self, run_id: str) -> tuple[Run, RunSpec]:
         run, spec = Run(), None
@@ -198,12 +245,15 @@ class Runner:
                 _ending()
                 await pen.end(ending)
                 _ended()
+                self.on_ended(pen.run_id)
                 log.info("Run %s: %s", pen.run_id, ending.type)
+                if self.children is not None:
+                    await self.children.stop(pen.run_id)
         except StaleEpoch:
-            self._foreign.add(pen.run_id)
             log.warning("Run %s has another owner now; it goes on there", pen.run_id)
         except JournalError as error:
             log.error("Run %s has no ending in the log: %s", pen.run_id, error)  # noqa: TRY400
+            self._orphans.add(pen.run_id)
         finally:
             self._live.pop(pen.run_id, None)
 
@@ -212,6 +262,7 @@ class Runner:
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._means, self._settings)
+        ctx.children = self.children
         try:
             flow = open_flow(spec.flow)
             await flow.run(ctx, flow.asked.model_validate(spec.input))
@@ -222,11 +273,11 @@ class Runner:
         except StaleEpoch:
             raise
         except Exception as error:  # noqa: BLE001 - a flow is other people's code
-            return _ending_of(error, spec.flow, wrote=ctx.has_written)
+            return ending_of(error, spec.flow, wrote=ctx.has_written)
         return Draft("run.completed")
 
 
-def _ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
+def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
     """Failed with nothing to show is `failed`; with a part that stays it is `incomplete`."""
     if isinstance(error, UnspoolError):
         code, message = error.code, str(error)
@@ -238,7 +289,7 @@ def _ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
     return Draft("run.incomplete" if wrote else "run.failed", facts)
 
 
-def _taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
+def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
     """What the log is told: who has it now and why, and what became of a request on its way."""
     reason = "died" if died else "stopped"
     told = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
@@ -250,6 +301,10 @@ def _taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
             account = {"wrote": wrote, "usage": None, "cost": None}
             told.append(Draft("attempt.failed", {**facts, "message": message, **account}))
     return told
+
+
+def _nobody_asks(run_id: str) -> None:
+    """Stand in for `Runner.on_ended`."""
 
 
 def _incomplete(code: str, message: str) -> Draft:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .events import Event
+from .events import Draft, Event
 
 Status = Literal["queued", "running", "completed", "failed", "cancelled", "incomplete"]
 
@@ -74,6 +74,13 @@ class Step:
         self.calls.clear()
         self.has_call = False
 
+    def ending(self) -> Draft:
+        """Return the event that finishes it; the text itself is in its deltas."""
+        text = self.text
+        facts = {"chars": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        written = {"step": self.name, "model": self.model, "finish_reason": self.finish_reason}
+        return Draft("step.finished", {**written, **facts})
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -108,6 +115,8 @@ class Run:
     attempts: list[Attempt] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     items: list[Any] = field(default_factory=list)
+    children: dict[int, str] = field(default_factory=dict)
+    """Ids of the runs that its flow has started, by their numbers."""
     warnings: list[str] = field(default_factory=list)
     result: Any = None
     error: dict[str, Any] | None = None
@@ -120,7 +129,7 @@ class Run:
     parent: str | None = None
     forked_from: Mapping[str, Any] | None = None
     recoveries: int = 0
-    """Times it was taken over from a server that died."""
+    """Times in a row that it was taken over from a server that died, and got no further."""
     told: Counter[int] = field(default_factory=Counter)
     """What was said beside the steps, and how often; see the function `told`."""
 
@@ -157,6 +166,7 @@ class Run:
         )
         match event.type:
             case "text.delta":
+                self.recoveries = 0
                 step.parts.append(data["text"])
                 if self.first_token_ms is None:
                     self.first_token_ms = event.at_ms
@@ -227,13 +237,23 @@ class Run:
             case "note.taken":
                 self.notes[event.data["name"]] = event.data["value"]
             case "item.found":
+                self.recoveries = 0
                 self.items.append(event.data)
+                if is_child(event.data) and event.data["kind"] == "child":
+                    child = event.data["item"]
+                    self.children[child["number"]] = child["run"]
             case "warning.raised":
                 self.warnings.append(event.data["message"])
             case "result.set":
                 self.result = event.data["value"]
             case _:
                 pass
+
+
+def is_child(found: Mapping[str, Any]) -> bool:
+    """Tell whether an item is about a run of this run, and not some flow's own `child`."""
+    is_kind = found["kind"] in {"child", "child_ended"}
+    return is_kind and {"number", "run"} <= found["item"].keys()
 
 
 def told(kind: str, data: Mapping[str, Any]) -> int:

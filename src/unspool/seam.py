@@ -181,7 +181,8 @@ class Seam:
     def _counts(self, place: int) -> bool:
         """Whether the end of the text was said again, and not merely begun alike."""
         overlap, rest = self._written[place:], self._came[len(self._written) - place :]
-        if place == 0 and weight(overlap) >= ENOUGH:
+        # All of a text too short for an anchor: who is told to go on from "今天" begins again.
+        if place == 0 and (weight(overlap) >= ENOUGH or self._is_told):
             return True
         before = self._written[:place]
         if _is_letter(overlap[:1]) and _is_letter(overlap[-1:]) and not _is_letter(before[-1:]):

@@ -2,20 +2,24 @@
 uvicorn, with the three limits that it does not have.
 
 A request head must come within a time and a size, and a stream may be dropped
-without waiting for a reader that takes nothing.
+without waiting for a reader that takes nothing, over a WebSocket too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from .errors import SetupError
 from .settings import Settings
@@ -30,6 +34,14 @@ For plain requests to be answered when the server stops. With `runner.STOP_S` fo
 well under the 5 s after which a stop is no longer graceful.
 """
 
+_quiet = logging.getLogger(f"{__name__}.sockets")
+_quiet.setLevel(logging.WARNING)  # below, uvicorn logs every socket; other requests it does not
+
+HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
 
 class BoundedConfig(uvicorn.Config):
     """uvicorn's configuration and ours, which it hands to every connection."""
@@ -38,7 +50,11 @@ class BoundedConfig(uvicorn.Config):
         super().__init__(
             app,
             http=BoundedProtocol,
-            ws="none",
+            ws=BoundedSocket,
+            ws_max_size=settings.max_body_bytes,
+            ws_ping_interval=settings.heartbeat_s,
+            ws_ping_timeout=settings.stalled_viewer_s,
+            ws_per_message_deflate=False,  # tens of KiB a viewer, for messages of tens of bytes
             lifespan="off",  # see `_Server`
             access_log=False,
             proxy_headers=False,  # nothing here believes what a client says of its address
@@ -105,11 +121,35 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _refuse_head(self) -> None:
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-            b"content-length: 0\r\nconnection: close\r\n\r\n"
-        )
+        self.transport.write(HEAD_TOO_LARGE)
         self.transport.close()
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """One WebSocket: it reads one message ahead, and sends when the last one has gone."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.logger = self.conn.logger = _quiet
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # The head has come whole. Where its own reader finds a line too long for it, neither
+        # it nor uvicorn says a word, and the client would wait for ever.
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(HEAD_TOO_LARGE)
+            self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # refused; uvicorn would log a fault of ours
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:  # a handshake that is none is answered by then
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[ABORT] = {"abort": self.transport.abort}
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -57,7 +57,8 @@ class Settings(BaseSettings):
     """
     Names, separated by commas, that a request may give as its `Host` besides those of loopback.
     A page on another site cannot then drive a local server through a name of its own (DNS
-    rebinding). `*` allows every name.
+    rebinding). `*` allows every name. Pages from these hosts may open WebSockets; `*` does not
+    count there.
     """
 
     sample_data: bool = True
@@ -146,6 +147,14 @@ class Settings(BaseSettings):
 
     max_live_runs: int = Field(2000, gt=0)
     """Runs going on at once; the next one is refused with 503 and `Retry-After`."""
+
+    # What is kept
+
+    keep_days: float | None = Field(None, gt=0)
+    """Runs that ended longer ago are deleted. None: nothing is, until `unspool prune`."""
+
+    max_journal_bytes: int | None = Field(None, gt=0)
+    """Where runs take more, the oldest ended ones are deleted. None: as the disk allows."""
 
     # Sharing of equal runs
 

@@ -52,6 +52,8 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
         "cost": _cost(run.attempts),
         "warnings": run.warnings,
         "error": run.error,
+        "parent": run.parent,
+        "forked_from": run.forked_from,
     }
     return head_json(head) | facts
 

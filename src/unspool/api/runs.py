@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -11,15 +12,19 @@ from starlette.responses import JSONResponse, Response
 
 from ..core import Core
 from ..dialects import open_dialect
-from ..journals import Journal
+from ..journals import Wanted
 from ..pacing import stream_of
 from ..runs import Run, RunSpec
 from ..streaming import Place
 from ..terms import MAX_PACE, MIN_PACE
+from ._progress_json import Watched
 from ._run_json import head_json, run_json
 
 READ_EVENTS = 500
 """Events folded between two turns of the event loop."""
+
+MAX_FORKS = 100
+"""Newest forks told with a run: more than anybody makes by hand."""
 
 
 class RunRequest(BaseModel):
@@ -46,26 +51,31 @@ def plug(core: Core) -> APIRouter:
             return stream_of(viewing, run_id, asked.dialect)
         place = f"/v1/runs/{run_id}"
         headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
-        return JSONResponse(await _whole(journal, run_id), 201, headers=headers)
+        return JSONResponse(await whole(core, run_id), 201, headers=headers)
 
     @router.get("")
     async def list_runs(
         before: Annotated[str, Query(max_length=64)] = "",
         status: Annotated[str, Query(max_length=32)] = "",
         flow: Annotated[str, Query(max_length=64)] = "",
+        parent: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
         """Runs, newest first; `next` is the `before` of the next page."""
         if before:
             await journal.head(before)
-        heads = await journal.heads(before=before, limit=limit, status=status, flow=flow)
+        wanted = Wanted(status=status, flow=flow, parent=parent)
+        heads = await journal.heads(before=before, limit=limit, **wanted)
         more = heads[-1].run_id if len(heads) == limit else None
         return {"runs": [head_json(head) for head in heads], "next": more}
 
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
         """What the run is after all its events so far."""
-        facts = await _whole(journal, run_id)
+        await core.forecast.learn()
+        facts = await whole(core, run_id)
+        forks = await journal.heads(forked_from=run_id, limit=MAX_FORKS)
+        facts["forks"] = [head.run_id for head in forks]
         facts["viewers"] = viewing.count(run_id)
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
@@ -98,16 +108,20 @@ def plug(core: Core) -> APIRouter:
         """Stop a run. Idempotent: an ended run stays as it is and is returned."""
         await journal.head(run_id)
         await core.runner.cancel(run_id)
-        return JSONResponse(await _whole(journal, run_id))
+        return JSONResponse(await whole(core, run_id))
 
     return router
 
 
-async def _whole(journal: Journal, run_id: str) -> dict[str, Any]:
+async def whole(core: Core, run_id: str) -> dict[str, Any]:
+    """Return the JSON of a run after all its events so far."""
+    journal = core.journal
     head = await journal.head(run_id)
-    run = Run()
+    run, watched = Run(), Watched()
     while events := await journal.read(run_id, after=run.seq, limit=READ_EVENTS):
         for event in events:
             run.apply(event)
+            watched.apply(event)
         await asyncio.sleep(0)
-    return run_json(head, run)
+    progress = watched.json(head, run, core.forecast, int(time.time() * 1000))
+    return run_json(head, run) | {"progress": progress}

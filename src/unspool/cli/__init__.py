@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import UnspoolError
-from . import chat, doctor, importing, listing, models, running, serve
+from . import chat, doctor, importing, keeping, listing, models, replay, running, serve
 from ._console import complain, say, use_utf8
 from ._exits import exit_code_of
 
@@ -41,13 +41,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+runs = typer.Typer(invoke_without_command=True)
+runs.callback()(listing.runs)
+runs.command("export")(replay.export)
+
 app.command("serve")(serve.serve)
 app.command("run")(running.run)
 app.command("tail")(running.tail)
 app.command("cancel")(running.cancel)
-app.command("runs")(listing.runs)
+app.add_typer(runs, name="runs")
 app.command("show")(listing.show)
 app.command("chat")(chat.chat)
+app.command("replay")(replay.replay)
+app.command("prune")(keeping.prune)
+app.command("backup")(keeping.backup)
 app.command("import")(importing.import_file)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

@@ -22,13 +22,16 @@ RUN_ID_CHARS = 26
 
 
 def runs(
+    ctx: typer.Context,
     status: Annotated[str, typer.Option(help="Only these: running, completed, failed …")] = "",
     flow: Annotated[str, typer.Option(help="Only runs of this flow.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 20,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first; `export` writes one out."""
+    if ctx.invoked_subcommand is not None:
+        return
     params: dict[str, str | int] = {"status": status, "flow": flow, "limit": limit}
     found = asyncio.run(_get(url, "/v1/runs", params))
     if as_json:

@@ -13,6 +13,7 @@ ask for the same steps under the same names; `ctx.note` is for what would differ
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a child."""
+
+    run: str | None
+    """Its id; None: it was refused, and there is no such run."""
+    status: str
+    """As runs have it; `failed` also where it was refused."""
+    text: str = ""
+    result: Any = None
+    error: Mapping[str, Any] | None = None
+    """`code` and `message`, where it did not complete."""
 
 
 class Context(Protocol):
@@ -60,6 +75,18 @@ class Context(Protocol):
 
     async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:
         """Return `compute()`, computed once in the life of the run (it must be JSON)."""
+
+    async def child(
+        self, number: int, flow: str, asked: Mapping[str, Any], *, model: str = ""
+    ) -> Outcome:
+        """
+        Start run `number` of this run, once in its life, and return what became of it.
+
+        A child is a run like any other, with a stream of its own, and goes on after a crash by
+        itself. It is cancelled with its parent; that it fails, or is cancelled or refused, is
+        an outcome and no error. Where the server has no room it waits for some. `model` is
+        this run's own where none is named. Several may be awaited at once.
+        """
 
     def written(self, step: str) -> str:
         """Return the text that `step` has so far."""

@@ -74,6 +74,15 @@ class Claim:
     """Tells this request from any other: a digest of all that was asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An ended run, and the bytes that its events take."""
+
+    run_id: str
+    ended_ms: int
+    bytes: int
+
+
 class Pen(Protocol):
     """The right to write one run. Whoever claims the run next makes this pen stale."""
 
@@ -159,6 +168,38 @@ class Journal(Protocol):
 
     async def unended(self) -> list[str]:
         """Return the ids of all runs without an ending, oldest first."""
+
+    async def oldest(
+        self, *, after: str = "", before_ms: int | None = None, limit: int = 50
+    ) -> list[Kept]:
+        """
+        Return ended runs in the order in which they began.
+
+        `after` is the last one of the page before; only what ended before `before_ms` counts.
+        Children are part of their parent, as long as there is one.
+        A run that must stay for the journal's own sake is not among them.
+        """
+
+    async def forget(self, run_ids: Sequence[str]) -> int:
+        """
+        Delete ended runs, with their children and the keys they were asked for under.
+
+        Returns how many. Never one that goes on, nor one with a child that does: such ids are
+        passed over, as unknown ones are.
+
+        Raises:
+            JournalError: It cannot be written now; a parent may have lost children already.
+        """
+
+    async def used_bytes(self) -> int:
+        """Return what is taken, without room that is free for new runs."""
+
+    async def give_back(self, *, at_rest: bool = False) -> bool:
+        """
+        Give a little free room back to the disk; True while there is more to give.
+
+        `at_rest`: nobody else uses the journal, so that it may take its time and be thorough.
+        """
 
     async def aclose(self) -> None:
         """Commit what is accepted and let go of the store."""

@@ -23,7 +23,8 @@ from urllib.parse import unquote, urlsplit
 from ...errors import JournalError, KeyTaken, SetupError, UnknownRun
 from ...events import Draft, Event, decode_event
 from ...runs import RunSpec
-from .. import Claim, Head, Tuning, Wanted, started
+from .. import Claim, Head, Kept, Tuning, Wanted, started
+from . import _sweep
 from ._press import BUSY_RETRY_S, Press, SQLitePen, is_busy
 from ._reel import Reel
 from ._store import Store
@@ -198,6 +199,21 @@ class SQLiteJournal:
 
     async def unended(self) -> list[str]:
         return list(self._live)
+
+    async def oldest(
+        self, *, after: str = "", before_ms: int | None = None, limit: int = 50
+    ) -> list[Kept]:
+        return await asyncio.to_thread(_sweep.oldest, self._path, after, before_ms, limit)
+
+    async def forget(self, run_ids: Sequence[str]) -> int:
+        return await asyncio.to_thread(_sweep.forget, self._path, run_ids)
+
+    async def used_bytes(self) -> int:
+        return await asyncio.to_thread(_sweep.used_bytes, self._path)
+
+    async def give_back(self, *, at_rest: bool = False) -> bool:
+        work = _sweep.rebuild if at_rest else _sweep.give_back
+        return await asyncio.to_thread(work, self._path)
 
     async def aclose(self) -> None:
         await self._press.close()

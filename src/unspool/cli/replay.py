@@ -1,0 +1,130 @@
+"""`replay`, `runs export`: a run's log, run again from it or written out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import SetupError, SpecError
+from ._console import say, stderr, write_json
+from ._exits import FAILED, FINE
+from ._options import DEFAULT_URL, DataDir, Json, RunId, Url
+from ._setup import start_logging
+
+if TYPE_CHECKING:
+    from ..replaying import Replayed
+
+READ_EVENTS = 500
+"""Events of one reading."""
+
+
+def replay(
+    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="Id of a run.")] = "",
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="LOG", help="A log that was exported.")
+    ] = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Print the stream of every dialect, as JSON.")
+    ] = False,
+    data_dir: DataDir = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """
+    Run a recorded run again, offline, and say where it would be another one now.
+
+    Its models say what they said then. From a server, or a data directory, or a file.
+    """
+    from .. import plugs
+    from ..replaying import frames_in, read_log
+    from ..replaying import replay as replay_log
+
+    if bool(run_id) == (file is not None):
+        raise SpecError("Name a run, or a log with --file.")
+    log = read_log(_read(file) if file is not None else _log(run_id, url, data_dir))
+    start_logging("ERROR")  # what the flow warns of has been warned of
+    done = asyncio.run(replay_log(log))
+    if frames:
+        write_json({name: frames_in(name, done.events) for name in plugs.names("dialects")})
+    elif as_json:
+        write_json(_json(done, len(log)))
+    else:
+        _tell(done, len(log))
+    raise typer.Exit(FINE if done.difference is None else FAILED)
+
+
+def export(run_id: RunId, data_dir: DataDir = None, url: Url = DEFAULT_URL) -> None:
+    """Write the log of a run to standard output, an event a line."""
+    sys.stdout.buffer.write(_log(run_id, url, data_dir))
+    sys.stdout.buffer.flush()
+
+
+def _json(done: Replayed, count: int) -> dict[str, object]:
+    found = done.difference
+    difference = found and {
+        "where": found.where,
+        "recorded": found.recorded,
+        "replayed": found.replayed,
+    }
+    return {"events": count, "same": found is None, "difference": difference}
+
+
+def _tell(done: Replayed, count: int) -> None:
+    if (found := done.difference) is None:
+        say(f"The same: {count} events, and the stream of every dialect.")
+        return
+    say(f"Not the same, from {found.where} on.", to=stderr())
+    say(f"recorded  {found.recorded or '(nothing)'}")
+    say(f"replayed  {found.replayed or '(nothing)'}")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SpecError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _log(run_id: str, url: str, data_dir: Path | None) -> bytes:
+    if data_dir is None:
+        lines = asyncio.run(_from_server(url, run_id))
+    else:
+        lines = asyncio.run(_from_directory(data_dir / "journal.db", run_id))
+    return b"".join(line + b"\n" for line in lines)
+
+
+async def _from_server(url: str, run_id: str) -> list[bytes]:
+    from ._api import reach
+
+    async with reach(url) as server:
+        last = (await server.run(run_id))["last_seq"]
+        lines: list[bytes] = []
+        async with aclosing(server.events(run_id, after=0)) as batches:
+            async for frames in batches:
+                lines += [frame.data for frame in frames]
+                if len(lines) >= last:
+                    break
+    return lines[:last]
+
+
+async def _from_directory(path: Path, run_id: str) -> list[bytes]:
+    from ..events import encode_event
+    from ..journals import open_journal, sqlite_url
+
+    if not path.exists():  # noqa: ASYNC240 - once, and nothing else goes on
+        raise SetupError(f"There is no journal.db in {path.parent}; name its directory.")
+    journal = open_journal(sqlite_url(path))
+    lines: list[bytes] = []
+    try:
+        await journal.head(run_id)
+        while events := await journal.read(run_id, after=len(lines), limit=READ_EVENTS):
+            lines += map(encode_event, events)
+    finally:
+        await journal.aclose()
+    return lines

@@ -1,0 +1,212 @@
+"""
+How long runs take, step by step, and how long this one will.
+
+A `Shape` is a fold of a log: when each step began, spoke and ended, and how much it said. The
+shapes of earlier runs of a flow at a model are what the time left is told from: each of them
+says how long it took from the place where this run is now, at the speed of this run. The
+median of what they say is the estimate, and the tenth and ninetieth of a hundred its band.
+
+Pure, and time is the log's own. The time between two servers is no time of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+from .events import Event
+from .progress import weigh
+
+ENOUGH: Final = 3
+"""Earlier runs before anything is said of the time left: two may agree by chance."""
+
+MAX_STEPS: Final = 64
+"""Of a run that is learned from; more are items of a batch, whose number tells more."""
+
+TRUSTED: Final = 20 * 12
+"""After so much output (20 tokens) the speed of this run counts as much as that of another."""
+
+SLOWEST, QUICKEST = 5.0, 0.2
+"""How far the speed of this run may stretch what another one took."""
+
+OVERTIME: Final = 0.1
+"""A step longer than all before it is taken to have a tenth of its length to go."""
+
+LOW, HIGH = 0.1, 0.9
+"""The band: in eight of ten runs the truth should lie in it."""
+
+SURE: Final = 0.1
+"""The band is never narrower than a tenth to each side, however alike the runs were."""
+
+
+@dataclass(slots=True)
+class Span:
+    """One step, in seconds of the run."""
+
+    start_s: float
+    first_s: float | None = None
+    """Of the first output; None: nothing yet."""
+    last_s: float = 0.0
+    end_s: float | None = None
+    written: int = 0
+    """Output in twelfths of a token."""
+    opening: int = 0
+    """Of it, the first piece: how long that took to write is unknown."""
+
+    def write(self, size: int, at_s: float) -> None:
+        if self.first_s is None:
+            self.first_s, self.opening = at_s, size
+        self.written += size
+        self.last_s = at_s
+
+    @property
+    def pace_s(self) -> float | None:
+        """Seconds for each twelfth of a token; None where it cannot be told."""
+        size = self.written - self.opening
+        if self.first_s is None or size <= 0:
+            return None
+        return (self.last_s - self.first_s) / size
+
+
+@dataclass(slots=True)
+class Shape:
+    """A run after some prefix of its events."""
+
+    spans: dict[str, Span] = field(default_factory=dict)
+    model: str = ""
+    """Asked last; empty where none was."""
+    is_recovered: bool = False
+    """It has changed hands: what it took is not what such a run takes."""
+    _began_ms: int | None = None
+    _last_ms: int = 0
+    _lost_ms: int = 0
+    """Between one server's last event and the next one's first."""
+
+    def apply(self, event: Event) -> None:
+        # A clock that was set back must not make a time negative.
+        if self._began_ms is None:
+            self._began_ms = event.at_ms
+        before_ms, self._last_ms = self._last_ms, max(self._last_ms, event.at_ms)
+        match event.type:
+            case "text.delta" | "reasoning.delta":
+                self._write(event, event.data["text"])
+            case "tool.delta":
+                self._write(event, event.data.get("arguments") or "")
+            case "step.started":
+                self.spans[event.data["step"]] = Span(self.last_s)
+            case "step.finished":
+                self._span(event).end_s = self.last_s
+            case "step.rewound":
+                self._span(event).written = 0
+            case "attempt.started":
+                self.model = event.data["model"]
+            case "run.recovered":
+                self.is_recovered = True
+                self._lost_ms += self._last_ms - before_ms
+            case _:
+                pass
+
+    @property
+    def last_s(self) -> float:
+        """When its last event was, from its first one on."""
+        return self.at(self._last_ms)
+
+    def at(self, now_ms: int) -> float:
+        """Return a moment in seconds of the run."""
+        if self._began_ms is None:
+            return 0.0
+        return max(0, max(now_ms, self._last_ms) - self._began_ms - self._lost_ms) / 1000
+
+    def _span(self, event: Event) -> Span:
+        return self.spans.setdefault(event.data["step"], Span(self.last_s))
+
+    def _write(self, event: Event, text: str) -> None:
+        self._span(event).write(weigh(text), self.last_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds left, and between what they probably are."""
+
+    left_s: float
+    low_s: float
+    high_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A completed run that is learned from."""
+
+    total_s: float
+    spans: dict[str, Span]
+
+    @classmethod
+    def of(cls, shape: Shape) -> Past | None:
+        """Return what a completed run teaches; None where it teaches nothing."""
+        whole = all(span.end_s is not None for span in shape.spans.values())
+        if shape.is_recovered or not whole or not 0 < len(shape.spans) <= MAX_STEPS:
+            return None
+        return cls(shape.last_s, shape.spans)
+
+
+def estimate(pasts: Sequence[Past], shape: Shape, now_ms: int) -> Estimate | None:
+    """Return how long the run of `shape` will still take; None where too little is known."""
+    now_s = shape.at(now_ms)
+    said = [_left(past, pasts, shape, now_s) for past in pasts]
+    lefts = sorted(left for left in said if left is not None)
+    if len(lefts) < ENOUGH:
+        return None
+    left_s = median(lefts)
+    low_s = min(_quantile(lefts, LOW), left_s * (1 - SURE))
+    return Estimate(left_s, low_s, max(_quantile(lefts, HIGH), left_s * (1 + SURE)))
+
+
+def _left(past: Past, pasts: Sequence[Past], shape: Shape, now_s: float) -> float | None:
+    """Return how long `past` took from where the run is; None where it never was there."""
+    if any(name not in past.spans for name in shape.spans):
+        return None
+    if not shape.spans:
+        return max(0.0, past.total_s - now_s)
+    stretch, rest_s = 1.0, 0.0
+    for name, span in shape.spans.items():
+        if span.end_s is None:
+            here_s, stretch = _rest(span, past.spans[name], now_s, (name, pasts))
+            rest_s = max(rest_s, here_s)
+    reached_s = max(past.spans[name].end_s or 0.0 for name in shape.spans)
+    after_s = (past.total_s - reached_s) * stretch
+    if all(span.end_s is not None for span in shape.spans.values()):
+        after_s = max(0.0, after_s - (now_s - shape.last_s))
+    return rest_s + after_s
+
+
+def _rest(
+    now: Span, then: Span, now_s: float, others: tuple[str, Sequence[Past]]
+) -> tuple[float, float]:
+    """Return the seconds that an open step has left, and how much slower this run is."""
+    took_s = (then.end_s or 0.0) - then.start_s
+    if now.first_s is None:
+        wait_s = (then.end_s if then.first_s is None else then.first_s) or 0.0
+        return took_s - min(now_s - now.start_s, wait_s - then.start_s), 1.0
+    if not then.written or then.first_s is None:
+        return 0.0, 1.0
+    usual_s = ((then.end_s or then.last_s) - then.first_s) / then.written
+    own_s = now.pace_s
+    trust = 0.0 if own_s is None else now.written / (now.written + TRUSTED)
+    pace_s = trust * (own_s or 0.0) + (1 - trust) * usual_s
+    stretch = min(SLOWEST, max(QUICKEST, pace_s / usual_s)) if usual_s > 0 else 1.0
+    size = then.written - now.written
+    if size <= 0:
+        name, pasts = others
+        lengths = [past.spans[name].written for past in pasts if name in past.spans]
+        longer = [length - now.written for length in lengths if length > now.written]
+        size = int(median(longer)) if longer else int(now.written * OVERTIME)
+    return size * usual_s * stretch, stretch
+
+
+def _quantile(ascending: Sequence[float], share: float) -> float:
+    place = share * (len(ascending) - 1)
+    below = int(place)
+    above = min(below + 1, len(ascending) - 1)
+    return ascending[below] + (place - below) * (ascending[above] - ascending[below])
