@@ -30,12 +30,12 @@ CANCELS = 100 if IS_LONG else 25
 RACES = 1000 if IS_LONG else 100
 VIEWERS = 1000 if IS_LONG else 60
 SLOW = 200 if IS_LONG else 30
-SLOW_S = 30 if IS_LONG else 3
+SLOW_S = 30 if IS_LONG else 1
 
 CANCEL_S = 1.0
 """From the request to the end of the provider's connection."""
 
-PIECES = 1000 if IS_LONG else 400
+PIECES = 1000 if IS_LONG else 200
 PIECE = "字" * 700
 """2 KiB; a thousand of them are more than all buffers on the way to a reader hold."""
 

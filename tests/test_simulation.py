@@ -8,13 +8,14 @@ import pytest
 
 from harness.clockwork import play
 from harness.figures import note
+from harness.land import IS_LONG
 from harness.worlds import Shape, World
 from unspool import runner
 
 pytestmark = pytest.mark.slow
 
 DAY_S = 86_400.0
-DAY = Shape(runs=20, span_s=DAY_S, deaths=6, stops=2, pace_s=20.0)
+DAY = Shape(runs=30 if IS_LONG else 10, span_s=DAY_S, deaths=6, stops=2, pace_s=20.0)
 """A run takes minutes, so that a death meets some."""
 
 
