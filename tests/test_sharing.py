@@ -10,6 +10,7 @@ import pytest
 
 from conftest import Serve, Served, ServeModel
 from readers import look, post
+from unspool import leaving
 from upstream import SILENCE, Upstream, answer, chunk
 
 CHAT = {"flow": "chat", "input": {"prompt": "你好"}}
@@ -160,3 +161,35 @@ async def test_a_viewer_who_comes_back_in_time_keeps_the_run_going(
             break
     seen = await look(client, f"{served.url}/v1/runs/{run_id}/events?dialect=native")
     assert seen.seen.documents[-1]["type"] == "run.completed"
+
+
+async def test_a_run_that_nobody_ever_watches_is_cancelled_too(
+    client: httpx.AsyncClient,
+    serve_model: ServeModel,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leaving, "FIRST_S", 0.1)
+    upstream.play = [[chunk("好"), SILENCE]]
+    served = serve_model()
+    asked = await start(client, served, Unspool_When_Left="cancel; after=0.1")
+    run_id = asked.json()["id"]
+    await upstream.until(lambda: upstream.left == 1, within_s=5)
+    seen = await look(client, f"{served.url}/v1/runs/{run_id}/events")
+    assert seen.seen.documents[-1]["type"] == "run.cancelled"
+
+
+async def test_each_viewer_starts_the_time_without_one_anew(
+    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+) -> None:
+    upstream.play = [[chunk("好"), SILENCE]]
+    served = serve_model()
+    asked = await start(client, served, Unspool_When_Left="cancel; after=1.5")
+    url = f"{served.url}/v1/runs/{asked.json()['id']}"
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        await look(client, f"{url}/events", frames=1)
+        left_at = loop.time()
+        await asyncio.sleep(0.2)
+    await upstream.until(lambda: upstream.left == 1, within_s=10)
+    assert loop.time() - left_at >= 1.4

@@ -118,7 +118,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 catalog = registry.catalog
                 runner = Runner(journal, catalog, means, settings)
                 viewing = Viewing(journal, settings)
-                leaving = Leaving(journal, runner, viewing)
+                leaving = Leaving(runner, viewing)
                 admission = Admission(runner, journal, catalog, records, settings)
                 runner.children = ChildRuns(journal, runner, admission)
                 await runner.watch()

@@ -8,41 +8,53 @@ it for as long as it allows. Streams and runs know nothing of each other; this j
 from __future__ import annotations
 
 import asyncio
-import logging
+from typing import Final
 
-from .journals import Journal, spec_of
 from .runner import Runner
 from .streaming import Viewing
 
-log = logging.getLogger(__name__)
+FIRST_S: Final = 30.0
+"""More than its own time, for a first viewer to come to a run that begins or is taken over."""
 
 
 class Leaving:
     """Watches over the runs that are not to go on alone."""
 
-    def __init__(self, journal: Journal, runner: Runner, viewing: Viewing) -> None:
-        self._journal = journal
+    def __init__(self, runner: Runner, viewing: Viewing) -> None:
         self._runner = runner
         self._viewing = viewing
-        self._timers: dict[str, asyncio.Task[None]] = {}
-        viewing.on_left = self.look
-
-    def look(self, run_id: str) -> None:
-        """Begin to wait for a viewer of a run that has none, if it is not to go on alone."""
-        if run_id not in self._timers and self._runner.is_live(run_id):
-            waiting = asyncio.create_task(self._wait(run_id), name=f"leaving {run_id}")
-            self._timers[run_id] = waiting
-            waiting.add_done_callback(lambda _: self._timers.pop(run_id, None))
+        self._patience_s: dict[str, float] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._loop = asyncio.get_running_loop()
+        self._cancelling: set[asyncio.Task[None]] = set()
+        viewing.on_left = self._left
+        runner.on_begun = self._begun
 
     def close(self) -> None:
-        for waiting in list(self._timers.values()):
-            waiting.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
 
-    async def _wait(self, run_id: str) -> None:
-        events = await self._journal.read(run_id, after=0, limit=1)
-        after_s = spec_of(events[0]).cancel_after_s if events else None
-        if after_s is None:
-            return
-        await asyncio.sleep(after_s)
-        if not self._viewing.count(run_id):
-            await self._runner.cancel(run_id, reason=f"nobody watched it for {after_s:g} s")
+    def _begun(self, run_id: str, after_s: float) -> None:
+        self._patience_s[run_id] = after_s
+        self._arm(run_id, after_s + FIRST_S)
+
+    def _left(self, run_id: str) -> None:
+        after_s = self._patience_s.get(run_id)
+        if after_s is not None:
+            self._arm(run_id, after_s)
+
+    def _arm(self, run_id: str, wait_s: float) -> None:
+        if (timer := self._timers.get(run_id)) is not None:
+            timer.cancel()
+        self._timers[run_id] = self._loop.call_later(wait_s, self._ring, run_id)
+
+    def _ring(self, run_id: str) -> None:
+        del self._timers[run_id]
+        if self._viewing.count(run_id) and self._runner.is_live(run_id):
+            return  # its last viewer will arm it again
+        after_s = self._patience_s.pop(run_id)
+        if self._runner.is_live(run_id):
+            reason = f"nobody watched it for {after_s:g} s"
+            cancelling = asyncio.create_task(self._runner.cancel(run_id, reason=reason))
+            self._cancelling.add(cancelling)
+            cancelling.add_done_callback(self._cancelling.discard)

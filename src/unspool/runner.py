@@ -81,6 +81,8 @@ class Runner:
         """Runs without an ending that nobody carries: an earlier process did, or the journal
         failed us. Not what is only about to begin, which the journal knows of as well."""
         self._watching: asyncio.Task[None] | None = None
+        self.on_begun: Callable[[str, float], object] = _nobody_asks
+        """Called with a run that is not to go on alone, and for how long it may."""
         self.on_ended: Callable[[str], object] = _nobody_asks
         """Called with the id of a run when its ending is in the log."""
         self.children: Children | None = None
@@ -116,6 +118,8 @@ class Runner:
         live = self._live[pen.run_id] = _Live(pen)
         carrying = self._carry(live, spec, past)
         live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
+        if spec.cancel_after_s is not None:
+            self.on_begun(pen.run_id, spec.cancel_after_s)
 
     async def cancel(self, run_id: str, *, reason: str = "asked by a client") -> None:
         """
@@ -303,8 +307,8 @@ def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
     return told
 
 
-def _nobody_asks(run_id: str) -> None:
-    """Stand in for `Runner.on_ended`."""
+def _nobody_asks(*_: object) -> None:
+    """Stand in for `Runner.on_begun` and `on_ended`."""
 
 
 def _incomplete(code: str, message: str) -> Draft:
