@@ -34,6 +34,8 @@ PLANS = {
     "generation.broken": Plan(breaks=True),
     "context.saying": Plan(is_refusing=True),
     "writing.fragment": Plan(kind="tools"),
+    # How often depends on how events come to share a commit; twice is certain.
+    "journal.appended": Plan(most=2),
     "journal.checkpointed": Plan(pause_s=0.04, most=2),
     "journal.migrating": Plan(is_new=True),
 }
