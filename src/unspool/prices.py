@@ -45,13 +45,6 @@ def cost_of(model: Model, usage: Usage) -> Cost | None:
     return Cost(amount, currency, "measured" if usage.measured else "estimated")
 
 
-def published_prices(model: Model) -> Prices | None:
-    """Return the vendor's published prices for a million tokens; None where none are known."""
-    prompt = _published(model, Usage(MILLION, 0))
-    completion = _published(model, Usage(0, MILLION))
-    return None if prompt is None or completion is None else Prices(prompt, completion)
-
-
 def _at(prices: Prices, prompt: int, completion: int, usage: Usage) -> float:
     cached = min(usage.cached_tokens or 0, prompt) if prices.cached is not None else 0
     told = (prompt - cached) * prices.prompt + completion * prices.completion
