@@ -13,6 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Final, cast
 
 import msgspec
@@ -255,6 +256,10 @@ class _Life:
 NO_LIMIT_S: Final = 1e9
 
 
+_OWN = ("attempt.", "progress.", "result.", "run.")
+"""Events that are always of the run's own making; see `forking`."""
+
+
 async def _at_once(_: float) -> None:
     """Stand in for waits: the log says how long they were."""
 
@@ -263,7 +268,14 @@ def _history(life: Sequence[Event]) -> list[Event]:
     """Return what a fork took over: it was written with its first event, in one piece."""
     if "forked_from" not in life[0].data:
         return []
-    return [event for event in life[1:] if event.at_ms == life[0].at_ms]
+    # The first event of its own may fall into the same millisecond; what no fork takes over
+    # tells it.
+    return list(
+        takewhile(
+            lambda event: event.at_ms == life[0].at_ms and not event.type.startswith(_OWN),
+            life[1:],
+        )
+    )
 
 
 def _is_stop(event: Event) -> bool:
