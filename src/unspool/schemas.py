@@ -1,0 +1,99 @@
+"""
+JSON Schemas: whether one is one, and whether arguments fit it.
+
+A schema comes from whoever registers a tool, arguments come from a model, and both are looked
+at on the event loop. So nothing is fetched that a schema refers to, patterns are of the kind
+that is matched in linear time, and both have bounds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, NoReturn
+
+import jsonschema_rs
+
+MAX_SCHEMA_CHARS: Final = 32 * 1024
+"""Of one schema as JSON: models are told all of it in every request."""
+
+MAX_DEPTH: Final = 32
+"""Of objects and arrays within a schema, whose own form takes two for each level of the data."""
+
+MAX_TOLD: Final = 5
+"""Of what does not fit: enough for a model to mend its call."""
+
+MAX_TOLD_CHARS: Final = 300
+"""Of each: what does not fit is repeated there, and may be long."""
+
+REMEMBERED: Final = 256
+"""Schemas that stay compiled: the tools of a busy server."""
+
+
+class NoSchema(Exception):
+    """It is none; the message says why."""
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """
+    Make sure that it is a JSON Schema of an object, in itself and within bounds.
+
+    Raises:
+        NoSchema
+    """
+    said = _written(schema)
+    if schema.get("type", "object") != "object":
+        raise NoSchema('is not of an object: its "type" must be "object"')
+    _compiled(said)
+
+
+def misfits(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Return what of the arguments does not fit, in words; empty where all of it does."""
+    try:
+        found = _compiled(_written(schema)).iter_errors(arguments)
+        return [_told(error) for error, _ in zip(found, range(MAX_TOLD), strict=False)]
+    except (NoSchema, ValueError) as error:  # too deep to be looked at, or no schema after all
+        return [f"they cannot be checked: {error}"[:MAX_TOLD_CHARS]]
+
+
+def _written(schema: Mapping[str, Any]) -> str:
+    try:
+        if not is_shallow(schema, MAX_DEPTH):
+            raise NoSchema(f"has more than {MAX_DEPTH} levels; say it with fewer")
+        said = json.dumps(schema, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        raise NoSchema("holds what is no JSON") from None
+    if len(said) > MAX_SCHEMA_CHARS:
+        raise NoSchema(f"has more than {MAX_SCHEMA_CHARS} characters; say less")
+    return said
+
+
+def is_shallow(value: Any, levels: int) -> bool:
+    """Whether a JSON value has at most so many levels of objects and arrays."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return levels > 0 and all(is_shallow(item, levels - 1) for item in value)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _compiled(schema: str) -> jsonschema_rs.Validator:
+    try:
+        return jsonschema_rs.validator_for(
+            json.loads(schema), retriever=_nothing, pattern_options=jsonschema_rs.RegexOptions()
+        )
+    except jsonschema_rs.ValidationError as error:
+        raise NoSchema(f"is no JSON Schema: {_told(error)}") from None
+    except (jsonschema_rs.ReferencingError, ValueError) as error:
+        raise NoSchema(f"is no JSON Schema: {error}"[:MAX_TOLD_CHARS]) from None
+
+
+def _nothing(uri: str) -> NoReturn:
+    raise ValueError("a schema must say all of it itself; put what it refers to into `$defs`")
+
+
+def _told(error: jsonschema_rs.ValidationError) -> str:
+    place = ".".join(map(str, error.instance_path))
+    return (f"{place}: " if place else "") + str(error.message)[:MAX_TOLD_CHARS]
