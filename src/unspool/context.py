@@ -110,7 +110,8 @@ class RunContext:
             return state.text
         models = self._catalog.models_for(self._spec.model, stand_in=how.get("stand_in", True))
         prompt = Prompt.of(text, system=system, **how.get("params", {}))
-        prompt = replace(prompt, tools=tuple(Tool(**tool) for tool in how.get("tools", ())))
+        tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
+        prompt = replace(prompt, tools=tools, is_bound=how.get("is_bound", False))
         writing = Writing(self._pen, state, prompt, reading)
         saying = generate(
             prompt,

@@ -67,6 +67,9 @@ class How(TypedDict, total=False):
     """Of the vendor's API: `temperature`, `max_tokens` …"""
     tools: Sequence[Mapping[str, Any]]
     """Functions that the model may ask for: `name`, `description`, `parameters` (JSON Schema)."""
+    is_bound: bool
+    """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
+    words (it is free)."""
 
 
 class Context(Protocol):
