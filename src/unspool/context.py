@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from .attempts import Progress, Said
 from .catalog import Catalog
@@ -23,13 +23,13 @@ from .crashing import point
 from .dialects import open_dialect
 from .errors import SpecError
 from .events import Draft, EventType
-from .flows import Outcome
+from .flows import How, Outcome, Reader
 from .generation import Means, generate
 from .journals import Pen
 from .providers import Prompt, Text, Tool
 from .runs import Run, RunSpec, Step, told
 from .settings import Settings
-from .writing import Writing
+from .writing import Reading, Writing
 
 log = logging.getLogger(__name__)
 
@@ -99,17 +99,20 @@ class RunContext:
         *,
         step: str,
         system: str = "",
-        stand_in: bool = True,
-        params: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
+        read: Callable[[], Reader] | None = None,
+        **how: Unpack[How],
     ) -> str:
         state = self._begin(step)
+        reading = Reading(read, state.text) if read is not None else None
         if state.finished:
+            if reading is not None:
+                reading.end()
             return state.text
-        models = self._catalog.models_for(self._spec.model, stand_in=stand_in)
-        prompt = Prompt.of(text, system=system, **(params or {}))
-        prompt = replace(prompt, tools=tuple(Tool(**tool) for tool in tools))
-        writing = Writing(self._pen, state, prompt)
+        models = self._catalog.models_for(self._spec.model, stand_in=how.get("stand_in", True))
+        prompt = Prompt.of(text, system=system, **how.get("params", {}))
+        tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
+        prompt = replace(prompt, tools=tools, is_bound=how.get("is_bound", False))
+        writing = Writing(self._pen, state, prompt, reading)
         saying = generate(
             prompt,
             models,
@@ -123,6 +126,8 @@ class RunContext:
         except asyncio.CancelledError:
             writing.stopped()
             raise
+        if reading is not None:
+            reading.end()
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
         await self._pen.commit()
         _finished()
@@ -200,8 +205,9 @@ class RunContext:
         facts = {"message": message, "current": current, "total": total}
         self._tell("progress.made", {k: v for k, v in facts.items() if v is not None})
 
-    def found(self, kind: str, item: Mapping[str, Any]) -> None:
-        self._tell("item.found", {"kind": kind, "item": item})
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        place = {"step": step} if step else {}
+        self._tell("item.found", {"kind": kind, "item": item, **place})
 
     def warn(self, message: str, **facts: Any) -> None:
         log.warning("Run %s: %s %s", self._pen.run_id, message, facts or "")

@@ -96,6 +96,8 @@ class History:
             self._is_edited = self._is_edited or event.data["step"] in self._texts
         elif event.type in _TAKEN_OVER and not self._is_edited:
             self._order.append(Draft(event.type, event.data))
+        elif event.type == "step.rewound":
+            self._order = [e for e in self._order if not _is_of(e, event.data["step"])]
         self._run.apply(event)
 
     def drafts(self) -> list[Draft]:
@@ -133,6 +135,13 @@ class History:
             yield Draft("tool.called", {"step": step.name, "index": index, **call})
         if step.finished:
             yield step.ending()
+
+
+def _is_of(entry: Draft | str, step: str) -> bool:
+    """Whether an entry was recognised in the text of a step."""
+    if not isinstance(entry, Draft) or entry.type != "item.found":
+        return False
+    return bool(entry.data.get("step") == step)
 
 
 def _pieces(text: str) -> Iterator[str]:

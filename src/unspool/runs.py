@@ -132,6 +132,8 @@ class Run:
     """Times in a row that it was taken over from a server that died, and got no further."""
     told: Counter[int] = field(default_factory=Counter)
     """What was said beside the steps, and how often; see the function `told`."""
+    told_of: dict[str, list[int]] = field(default_factory=dict)
+    """What of it was said of a step's text, by the step: it goes when the text is taken back."""
 
     @property
     def text(self) -> str:
@@ -183,6 +185,8 @@ class Run:
                 step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
             case "step.rewound":
                 step.rewind()
+                self.items = [item for item in self.items if item.get("step") != step.name]
+                self.told.subtract(self.told_of.pop(step.name, ()))
             case "step.finished":
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
@@ -232,7 +236,10 @@ class Run:
             self.error = dict(event.data)
 
     def _rest(self, event: Event) -> None:
-        self.told[told(event.type, event.data)] += 1
+        fact = told(event.type, event.data)
+        self.told[fact] += 1
+        if event.type == "item.found" and "step" in event.data:
+            self.told_of.setdefault(event.data["step"], []).append(fact)
         match event.type:
             case "note.taken":
                 self.notes[event.data["name"]] = event.data["value"]

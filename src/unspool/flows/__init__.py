@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -41,6 +41,37 @@ class Outcome:
     """`code` and `message`, where it did not complete."""
 
 
+class Reader(Protocol):
+    """
+    Recognises things in the text of a step while it grows, and tells them to its flow's context.
+
+    It is given the whole text from its beginning, in pieces of any size; after a crash, or when
+    text was taken back, a new one is given it again. So what it tells must depend on the text
+    alone, never on where the pieces end. What the log has already is not said twice.
+    """
+
+    def feed(self, text: str) -> None:
+        """Take in what comes next."""
+
+    def end(self) -> None:
+        """The text is whole."""
+
+
+class How(TypedDict, total=False):
+    """How a model is asked, where it is not asked the plain way."""
+
+    stand_in: bool
+    """Whether the built-in offline model may answer where no model is set up (it may); a flow
+    that has words of its own for that case says False."""
+    params: Mapping[str, Any]
+    """Of the vendor's API: `temperature`, `max_tokens` …"""
+    tools: Sequence[Mapping[str, Any]]
+    """Functions that the model may ask for: `name`, `description`, `parameters` (JSON Schema)."""
+    is_bound: bool
+    """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
+    words (it is free)."""
+
+
 class Context(Protocol):
     """The one thing a flow holds: its pen."""
 
@@ -50,17 +81,14 @@ class Context(Protocol):
         *,
         step: str,
         system: str = "",
-        stand_in: bool = True,
-        params: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
+        read: Callable[[], Reader] | None = None,
+        **how: Unpack[How],
     ) -> str:
         """
         Let the model write `step`, streaming into the log, and return its whole text.
 
         A step that is finished in the log is returned from there; one that was cut goes on.
-        `stand_in`: whether the built-in offline model may answer where no model is set up;
-        a flow that has words of its own for that case says False. `tools` are functions that
-        the model may ask for (`name`, `description`, `parameters` as JSON Schema).
+        `read` makes a reader of the text, which tells what it recognises while it streams.
 
         Raises:
             ProviderError: No model could finish it. `written(step)` tells how far it got.
@@ -96,8 +124,12 @@ class Context(Protocol):
     ) -> None:
         """Tell people how far we are."""
 
-    def found(self, kind: str, item: Mapping[str, Any]) -> None:
-        """Record something structured that was recognised in the text."""
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        """
+        Record something structured that was recognised, in the text of `step` if one is named.
+
+        It is taken back with that text.
+        """
 
     def warn(self, message: str, **facts: Any) -> None:
         """Record that something was left out, replaced or repaired."""
