@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .admission import Admission
+from .calls import Calls
 from .catalog import Catalog
 from .children import ChildRuns
+from .conversations import Conversations
 from .errors import SetupError
 from .forecast import Forecast
 from .generation import Means
@@ -27,6 +29,7 @@ from .retention import Retention
 from .runner import Runner
 from .settings import Settings
 from .streaming import Viewing
+from .toolbox import Toolbox
 
 try:
     import fcntl
@@ -52,8 +55,11 @@ class Core:
     journal: Journal
     records: Records
     registry: Registry
+    toolbox: Toolbox
+    calls: Calls
     runner: Runner
     admission: Admission
+    conversations: Conversations
     viewing: Viewing
     retention: Retention
     forecast: Forecast
@@ -121,6 +127,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 leaving = Leaving(runner, viewing)
                 admission = Admission(runner, journal, catalog, records, settings)
                 runner.children = ChildRuns(journal, runner, admission)
+                toolbox = Toolbox(records, registry.secrets, settings)
+                runner.tools = calls = Calls(toolbox, records, http)
                 await runner.watch()
                 forecast = Forecast(journal)
                 runner.on_ended = forecast.note
@@ -132,8 +140,11 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                         journal,
                         records,
                         registry,
+                        toolbox,
+                        calls,
                         runner,
                         admission,
+                        Conversations(journal, records, admission),
                         viewing,
                         retention,
                         forecast,

@@ -9,6 +9,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - BadCursor             an event id that this run never gave out
     - BodyTooLarge          a request body above the limit
     - KeyReused             another request was sent under this Idempotency-Key
+    - TurnGoesOn            the last turn of this conversation has not ended (409)
   + TooBusy                 the same request may be right in a moment (503, Retry-After)
   + Stopping                the server stops; the run goes on at the next one (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
@@ -86,6 +87,18 @@ class KeyReused(SpecError):
         super().__init__(
             f"another request was sent under this Idempotency-Key (run {run_id}); send the same "
             "body again to get that run, or another key for another run"
+        )
+        self.run_id = run_id
+
+
+class TurnGoesOn(SpecError):
+    code = "turn_goes_on"
+    http_status = 409
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"the last turn of this conversation is still being answered (run {run_id}); send it "
+            f"again when that has ended, or stop it with POST /v1/runs/{run_id}/cancel"
         )
 
 

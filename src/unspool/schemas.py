@@ -59,23 +59,36 @@ def misfits(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str
 
 def _written(schema: Mapping[str, Any]) -> str:
     try:
-        if not is_shallow(schema, MAX_DEPTH):
-            raise NoSchema(f"has more than {MAX_DEPTH} levels; say it with fewer")
-        said = json.dumps(schema, allow_nan=False, sort_keys=True)
-    except (TypeError, ValueError, RecursionError):
-        raise NoSchema("holds what is no JSON") from None
-    if len(said) > MAX_SCHEMA_CHARS:
-        raise NoSchema(f"has more than {MAX_SCHEMA_CHARS} characters; say less")
+        return plain_json(schema, levels=MAX_DEPTH, chars=MAX_SCHEMA_CHARS)
+    except ValueError as error:
+        raise NoSchema(str(error)) from None
+
+
+def plain_json(value: Any, *, levels: int, chars: int) -> str:
+    """
+    Return a value as JSON, the same text for the same value.
+
+    Raises:
+        ValueError: JSON cannot say it, or it is too deep or too long.
+    """
+    try:
+        if not _is_shallow(value, levels):
+            raise ValueError(f"has more than {levels} levels; say it with fewer")
+        said = json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
+        said.encode()
+    except (TypeError, UnicodeEncodeError):
+        raise ValueError("holds what is no JSON; give text, numbers, lists and objects") from None
+    if len(said) > chars:
+        raise ValueError(f"has more than {chars} characters; say less")
     return said
 
 
-def is_shallow(value: Any, levels: int) -> bool:
-    """Whether a JSON value has at most so many levels of objects and arrays."""
+def _is_shallow(value: Any, levels: int) -> bool:
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, list):
         return True
-    return levels > 0 and all(is_shallow(item, levels - 1) for item in value)
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in value)
 
 
 @lru_cache(maxsize=REMEMBERED)

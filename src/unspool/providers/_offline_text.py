@@ -86,14 +86,13 @@ def compose(messages: Messages) -> str:
     return _sentences(voice, kind, words, Dice(messages), only=only)
 
 
-def go_on(prefix: str, messages: Messages) -> str:
+def go_on(prefix: str, whole: str) -> str:
     """
     Return what comes after `prefix`.
 
-    That is the rest of our own answer if `prefix` is its beginning. It may be another
-    model's: then a sentence that ends it, begun where it broke.
+    That is the rest of our own answer, `whole`, if `prefix` is its beginning. It may be
+    another model's: then a sentence that ends it, begun where it broke.
     """
-    whole = compose(messages)
     if whole.startswith(prefix):
         return whole[len(prefix) :]
     after_stop, after_comma, after_word = endings = _voice(prefix).endings

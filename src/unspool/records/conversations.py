@@ -37,7 +37,7 @@ class TurnRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     """From 1, in the order in which they were asked."""
     run_id: Mapped[str] = mapped_column(String(32))
-    asked: Mapped[str] = mapped_column(String(64))
+    asked: Mapped[str] = mapped_column(String(96))
     """Tells its request from any other; see `Claim.asked`."""
 
 

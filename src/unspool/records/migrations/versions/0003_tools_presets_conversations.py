@@ -55,7 +55,7 @@ def upgrade() -> None:
         sa.Column("conversation_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.String(32), nullable=False),
-        sa.Column("asked", sa.String(64), nullable=False),
+        sa.Column("asked", sa.String(96), nullable=False),
         sa.ForeignKeyConstraint(
             ["conversation_id"],
             ["conversations.id"],
