@@ -77,6 +77,12 @@ class How(TypedDict, total=False):
     is_bound: bool
     """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
     words (it is free)."""
+    model: str
+    """Name of a model or a route; the run's own where none is named."""
+    is_unseen: bool
+    """Written for the flow alone (it is for all): to be looked at before anything is shown. In
+    the log it is like any other step; it is no part of the run's text, and only the native
+    contract shows it."""
 
 
 class Context(Protocol):
@@ -140,6 +146,9 @@ class Context(Protocol):
 
     def written(self, step: str) -> str:
         """Return the text that `step` has so far."""
+
+    def writer(self, step: str) -> str:
+        """Return who wrote `step`: a model's name, or what `say` was told; empty: nobody yet."""
 
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
