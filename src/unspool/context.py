@@ -23,7 +23,8 @@ from .crashing import point
 from .dialects import open_dialect
 from .errors import SpecError
 from .events import Draft, EventType
-from .flows import Answer, Call, How, Outcome, Reader
+from .flows import Answer, Call, Form, How, Outcome, Reader
+from .flows._structured import structured
 from .generation import Means, generate
 from .journals import Pen
 from .providers import Prompt, Text, Tool
@@ -117,7 +118,9 @@ class RunContext:
 
     @property
     def has_written(self) -> bool:
-        return any(step.parts or step.has_call for step in self._steps.values())
+        return any(
+            step.parts or step.has_call for step in self._steps.values() if not step.is_unseen
+        )
 
     async def generate(
         self,
@@ -128,7 +131,7 @@ class RunContext:
         read: Callable[[], Reader] | None = None,
         **how: Unpack[How],
     ) -> str:
-        state = self._begin(step)
+        state = self._begin(step, is_unseen=how.get("is_unseen", False))
         reading = Reading(read, state.text) if read is not None else None
         if state.finished:
             if reading is not None:
@@ -157,6 +160,11 @@ class RunContext:
         await self._pen.commit()
         _finished()
         return state.text
+
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        return await structured(self, form, text, step=step, **how)
 
     def _so_far(self, state: Step, prompt: Prompt) -> SoFar:
         so_far = SoFar(list(state.parts), has_call=state.has_call)
@@ -245,6 +253,10 @@ class RunContext:
         state = self._steps.get(step)
         return state.text if state else ""
 
+    def writer(self, step: str) -> str:
+        state = self._steps.get(step)
+        return (state.model or "") if state else ""
+
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
@@ -269,11 +281,11 @@ class RunContext:
         else:
             self._pen.append(Draft(kind, data))
 
-    def _begin(self, name: str) -> Step:
+    def _begin(self, name: str, *, is_unseen: bool = False) -> Step:
         state = self._steps.get(name)
         if state is None:
-            state = self._steps[name] = Step(name)
-            self._pen.append(Draft("step.started", {"step": name}))
+            state = self._steps[name] = Step(name, is_unseen=is_unseen)
+            self._pen.append(state.beginning())
         return state
 
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:

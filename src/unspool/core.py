@@ -17,6 +17,7 @@ from .catalog import Catalog
 from .children import ChildRuns
 from .conversations import Conversations
 from .errors import SetupError
+from .flowfiles import offer_flows
 from .forecast import Forecast
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
@@ -112,6 +113,7 @@ def owned(data_dir: Path) -> Iterator[None]:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[Core]:
     tuning = _tuning(settings)
+    offer_flows(settings.flows)
     journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), tuning)
     try:
         records = await Records.open(settings.data_dir / "records.db")
@@ -129,6 +131,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 runner.children = ChildRuns(journal, runner, admission)
                 toolbox = Toolbox(records, registry.secrets, settings)
                 runner.tools = calls = Calls(toolbox, records, http)
+                runner.records = records
                 await runner.watch()
                 forecast = Forecast(journal)
                 runner.on_ended = forecast.note

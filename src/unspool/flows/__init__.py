@@ -7,11 +7,13 @@ and what each asks for. It sees a `Context` and nothing else: no provider, no
 journal, no HTTP. `tests/test_flows.py` finds it and runs it offline.
 
 A flow may be run again from its beginning by a later owner of the run, so it must
-ask for the same steps under the same names; `ctx.note` is for what would differ.
+ask for the same steps under the same names; `ctx.note` is for what would differ. What is to
+be found without reading logs is written by a `KeepingFlow` in its `keep`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack
@@ -22,9 +24,14 @@ from .. import plugs
 
 if TYPE_CHECKING:
     from ..records import Records
+    from ..runs import Run
 
 Asked = TypeVar("Asked", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
+
+
+Form = TypeVar("Form", bound=BaseModel)
+"""What a structured answer is to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,10 @@ class How(TypedDict, total=False):
     """Messages before the question, as `providers.Prompt.messages` has them."""
     since: Sequence[Mapping[str, Any]]
     """Messages after it: calls of tools, and what came back."""
+    is_unseen: bool
+    """Written for the flow alone (it is for all): to be looked at before anything is shown. In
+    the log it is like any other step; it is no part of the run's text, and only the native
+    contract shows it."""
 
 
 class Context(Protocol):
@@ -118,6 +129,21 @@ class Context(Protocol):
 
         Raises:
             ProviderError: No model could finish it. `written(step)` tells how far it got.
+        """
+
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        """
+        Let the model write `step` as JSON that fits a pydantic model, and return that.
+
+        Each field is told while it streams: `item.found`, kind `field`, with `path` and `value`;
+        lists and objects member by member. An answer that does not fit is asked for once more,
+        as the step `<step>-2`.
+
+        Raises:
+            ProviderError: No model could finish it.
+            AnswerUnfit: Nor does the second answer fit.
         """
 
     async def say(self, text: str, *, step: str, model: str = "template") -> str:
@@ -161,6 +187,9 @@ class Context(Protocol):
     def written(self, step: str) -> str:
         """Return the text that `step` has so far."""
 
+    def writer(self, step: str) -> str:
+        """Return who wrote `step`: a model's name, or what `say` was told; empty: nobody yet."""
+
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
@@ -185,6 +214,11 @@ class Flow(Generic[Asked]):
 
     asked: type[Asked]
 
+    @property
+    def says(self) -> str:
+        """What it is for, in its author's words: the docstring of its module."""
+        return (sys.modules[type(self).__module__].__doc__ or "").strip()
+
     async def prepare(self, asked: Asked, records: Records) -> Asked:
         """
         Check and complete the input before the run exists; what is returned is kept with it.
@@ -196,6 +230,27 @@ class Flow(Generic[Asked]):
 
     async def run(self, ctx: Context, asked: Asked) -> None:
         """Do it."""
+        raise NotImplementedError
+
+
+class KeepingFlow(Flow[Asked]):
+    """
+    A flow of which something is kept beside runs, where the rest of the product can ask for it.
+
+    The log stays the truth: what is kept is made from it alone, when it is whole.
+    """
+
+    async def keep(self, run_id: str, asked: Asked, run: Run, records: Records) -> None:
+        """
+        Write down what became of a run.
+
+        Called whichever way the run ends (`run.status`), before anybody is told of the end: who
+        reads `run.completed` finds what was kept. `run` is the fold of the whole log, its ending
+        included. Called again where the server died in between, so the second time must change
+        nothing: name what is kept after the run, and write it in one transaction.
+
+        What is raised here makes a completed run incomplete.
+        """
         raise NotImplementedError
 
 

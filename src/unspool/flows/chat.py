@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import ProviderError, SpecError
 from ..records.tools import find_tools
 from . import Answer, Call, Context, Flow
+from ._together import together
 
 if TYPE_CHECKING:
     from ..records import Records
@@ -169,19 +170,13 @@ async def _answers(
     """Carry out calls side by side; return the answers by the places of their calls."""
     tools = [tool.model_dump() for tool in asked.kept_tools]
     room = asyncio.Semaphore(MAX_AT_ONCE)
-    answers: dict[int, Answer] = {}
 
-    async def answer(call: Call) -> None:
+    async def answer(call: Call) -> Answer:
         async with room:
-            answers[call.index] = await ctx.answer(step, call, tools)
+            return await ctx.answer(step, call, tools)
 
-    try:
-        async with asyncio.TaskGroup() as together:
-            for call in calls:
-                together.create_task(answer(call))
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None  # the log cannot be written; the first says why
-    return answers
+    answers = await together(answer(call) for call in calls)
+    return {call.index: said for call, said in zip(calls, answers, strict=True)}
 
 
 def _messages(

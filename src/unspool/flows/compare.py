@@ -6,13 +6,13 @@ What one model cannot do is its column's failure and nobody else's.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..errors import ProviderError, SpecError, UnspoolError
 from . import Context, Flow
+from ._together import together
 
 MAX_COLUMNS: Final = 8
 """As many as can be read side by side."""
@@ -53,32 +53,28 @@ class CompareFlow(Flow[Compare]):
     asked = Compare
 
     async def run(self, ctx: Context, asked: Compare) -> None:
-        failures: dict[int, UnspoolError] = {}
-        try:
-            async with asyncio.TaskGroup() as together:
-                for number in range(1, len(asked.columns) + 1):
-                    together.create_task(_column(ctx, asked, number, failures))
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None  # the log cannot be written; the first says why
-        if len(failures) == len(asked.columns):
-            raise failures[1]
+        numbers = range(1, len(asked.columns) + 1)
+        failures = await together(_column(ctx, asked, number) for number in numbers)
+        if failures[0] is not None and all(failures):
+            raise failures[0]
         ctx.result(
             {
                 "columns": [
                     {
                         **column.model_dump(),
-                        "status": "failed" if number in failures else "completed",
+                        "status": "completed" if failure is None else "failed",
                         "text": ctx.written(step_of(number)),
                     }
-                    for number, column in enumerate(asked.columns, start=1)
+                    for number, column, failure in zip(
+                        numbers, asked.columns, failures, strict=True
+                    )
                 ]
             }
         )
 
 
-async def _column(
-    ctx: Context, asked: Compare, number: int, failures: dict[int, UnspoolError]
-) -> None:
+async def _column(ctx: Context, asked: Compare, number: int) -> UnspoolError | None:
+    """Let one model answer; return what kept it from doing so."""
     step = step_of(number)
     try:
         await ctx.generate(
@@ -89,8 +85,9 @@ async def _column(
             model=asked.columns[number - 1].model,
         )
     except (ProviderError, SpecError) as error:  # it fails, or it was removed meanwhile
-        failures[number] = error
         ctx.found("column_failed", {"code": error.code, "message": str(error)}, step=step)
+        return error
+    return None
 
 
 plug = CompareFlow()

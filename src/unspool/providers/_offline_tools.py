@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from . import Prompt, Tool, ToolCall
-from ._offline_text import Dice, text_of
+from ._offline_text import Dice, Messages, text_of
 
 MAX_CALLS: Final = 4
 """Side by side: one for each thing that the question names."""
@@ -81,25 +81,26 @@ _CODE: Final = re.compile(r"\b(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9][A-Za-z0-9_-]{3,31}
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
 
 
-def reply(prompt: Prompt) -> str | Sequence[ToolCall] | None:
-    """Return what is said where tools are the matter: calls, or what came back; else None."""
-    answers = _answers(prompt.messages)
-    if answers:
-        return _told(prompt.question, answers)
-    if not prompt.tools or prompt.prefix or prompt.params.get("tool_choice") == "none":
-        return None
-    return _calls(prompt) or None
+def answer(messages: Messages) -> str | None:
+    """Return what came back from tools, in words; None: nothing has since the last question."""
+    answers = _answers(messages)
+    asked = [text_of(message) for message in messages if message["role"] == "user"]
+    return _told(asked[-1] if asked else "", answers) if answers else None
 
 
 # Which tool
 
 
-def _calls(prompt: Prompt) -> list[ToolCall]:
+def calls_for(prompt: Prompt) -> Sequence[ToolCall]:
+    """Return the calls that the prompt is answered by; empty: it is answered in words."""
+    is_open = prompt.tools and not prompt.prefix and prompt.params.get("tool_choice") != "none"
+    if not is_open or _answers(prompt.messages):
+        return ()
     question = prompt.question
     scored = [(_fit(tool, question), -place, tool) for place, tool in enumerate(prompt.tools)]
     score, _, tool = max(scored, key=lambda it: it[:2])
     if not score and prompt.params.get("tool_choice") not in {"required", "any"}:
-        return []
+        return ()
     dice = Dice([question, tool.name])
     return [
         ToolCall(index, f"call_{dice.number(f'id {index}', 10**8):08d}", tool.name, arguments)
@@ -248,7 +249,7 @@ def _string(name: str, schema: Mapping[str, Any], question: str, place: str) -> 
 # What came back
 
 
-def _answers(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _answers(messages: Messages) -> list[tuple[str, str]]:
     """Return what tools have answered since a person spoke last, each with what it was called."""
     since: list[Mapping[str, Any]] = []
     for message in messages:

@@ -3,8 +3,8 @@ The built-in model: no key, no network, the same words for the same question.
 
 It lets everything else be tried before a key is at hand, so it behaves like a model:
 it takes a moment to begin, comes in small deltas, can be cut by `max_tokens` and goes
-on from a prefix. What it says is composed in rooms of its own, each for one kind of question
-(`ROOMS`); what is none of theirs is small talk (`_offline_text`).
+on from a prefix. What it says comes from the rooms that `_offline_answers` lists, which tools
+it calls from `_offline_tools`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderRefused
 from ..progress import estimate_tokens
 from . import Finish, Model, Output, Prompt, Text, ToolCall, ToolFragment, Usage
-from . import _offline_tools as tools
-from ._offline_text import Dice, compose, go_on, text_of
+from ._offline_answers import answer_to
+from ._offline_text import Dice, go_on, text_of
+from ._offline_tools import calls_for
 
 if TYPE_CHECKING:
     import aiohttp
@@ -32,16 +33,6 @@ _PIECE: Final = re.compile(r"\s*[\u0021-\u2e7f]+|\s*[^\u0021-\u2e7f\s]{1,4}|\s+"
 
 _TOKENS_PER_PIECE: Final = 1.5
 """What a piece is on average, for the pace: two or three Chinese characters, one long word."""
-
-
-Reply = str | Sequence[ToolCall]
-"""The whole answer, as text or as calls of tools."""
-
-ROOMS: Final[tuple[Callable[[Prompt], Reply | None], ...]] = (tools.reply,)
-"""
-Asked in this order whether a question is theirs; None: it is not. To add a kind of question: a
-room `_offline_<kind>.py` with such a function, and a place here.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +55,15 @@ class Offline:
         """
         most, dice = _max_tokens(prompt.params), Dice(prompt.messages)
         asked = "".join(text_of(message) for message in prompt.messages)
-        reply = next((it for room in ROOMS if (it := room(prompt)) is not None), None)
-        if reply is not None and not isinstance(reply, str):
-            written = "".join(_written(call) for call in reply)
-            for number, output in enumerate(_told(reply, dice)):
+        if calls := calls_for(prompt):
+            for number, output in enumerate(_told(calls, dice)):
                 await self._wait(number, dice)
                 yield output
+            written = "".join(_written(call) for call in calls)
             yield Usage(estimate_tokens(asked), estimate_tokens(written), measured=False)
             yield Finish("tool_calls")
             return
-        rest = go_on(prompt.prefix, compose(prompt.messages) if reply is None else reply)
+        rest = go_on(prompt.prefix, answer_to(prompt.messages))
         said = rest[: _room(rest, most)]
         for number, piece in enumerate(_pieces(said, dice)):
             await self._wait(number, dice)
