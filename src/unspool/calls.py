@@ -48,7 +48,7 @@ class Calls:
     """See `context.Tools`."""
 
     def __init__(self, toolbox: Toolbox, records: Records, http: aiohttp.ClientSession) -> None:
-        self._toolbox = toolbox
+        self.toolbox = toolbox
         self._records = records
         self._http = http
         self._threads = threading.BoundedSemaphore(MAX_THREADS)
@@ -91,7 +91,7 @@ class Calls:
             return _failed("tool_failed", f"{type(error).__name__}: {error}")
 
     async def _carried_out(self, row: ToolRow, arguments: Mapping[str, Any], key: str) -> Any:
-        self._toolbox.check(row)
+        self.toolbox.check(row)
         answer = row.answer
         match answer["kind"]:
             case "mock":
@@ -99,7 +99,7 @@ class Calls:
             case "python":
                 return await self._python(open_tool(answer["entry_point"]), arguments)
             case _:
-                headers = self._toolbox.headers(row)
+                headers = self.toolbox.headers(row)
                 return await fetch(self._http, answer, headers, arguments, key)
 
     async def _python(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ streamed is the last frame of what would have been.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from ..events import Event
 from ..runs import RunSpec
 from . import Door
 from ._metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 
 class DebugChatRequest(BaseModel):
@@ -45,9 +48,13 @@ class Encoder:
         self._metrics = Metrics()
 
     def encode(self, event: Event) -> Sequence[bytes]:
-        self._metrics.see(event)
-        frame = self._frame(event)
+        frame = self.frame(event)
         return () if frame is None else (json.dumps(frame, ensure_ascii=False).encode(),)
+
+    def frame(self, event: Event) -> dict[str, Any] | None:
+        """Return the frame that `event` makes, if it makes one."""
+        self._metrics.see(event)
+        return self._frame(event)
 
     def _frame(self, event: Event) -> dict[str, Any] | None:
         data = event.data
@@ -125,6 +132,35 @@ class Encoder:
         return {**frame, "error": reason, "status": status}
 
 
+def answer_of(final: dict[str, Any]) -> dict[str, Any]:
+    """Return what is answered where nothing is streamed, from the last frame."""
+    answer: dict[str, Any] = final["final_response"]
+    return {**answer, "error": final["error"]} if "error" in final else answer
+
+
+def log_begin(model: str, *, is_streamed: bool) -> None:
+    """Say that a model is asked, in the words of the seed (S2.13)."""
+    log.info("🚀 开始调用大模型")
+    log.info("模型配置: %s", model)
+    log.info("流式模式: %s", is_streamed)
+    if is_streamed:
+        log.info("🔄 开始流式输出")
+
+
+def log_end(final: Mapping[str, Any]) -> None:
+    """Say how it ended, from the last frame; every model call streams, whoever asked."""
+    metrics = final["metrics"]
+    if "error" in final:
+        log.error("❌ 流式输出失败: %s", final["error"])
+    else:
+        log.info("✅ 流式输出完成")
+    log.info(f"📊 响应时间: {metrics['response_time']:.2f}s")
+    counts = [metrics[f"{name}_tokens"] for name in ("prompt", "completion", "total")]
+    prompt, completion, total = ("?" if count is None else count for count in counts)
+    log.info(f"📊 Tokens: {prompt} + {completion} = {total}")
+    log.info(f"📝 完整输出长度: {metrics['output_length']} 字符")
+
+
 class DebugChat:
     trailer = b"[DONE]"
     can_rewind = False
@@ -142,13 +178,11 @@ class DebugChat:
                 body["tool_ids"] = asked.tool_ids
             name = door.model_name(asked.model_id)
             spec = RunSpec("chat", body, model=name, dialect="debug_chat")
+            log_begin(name, is_streamed=asked.stream)
             if asked.stream:
                 return await door.stream(spec, conversation=asked.conversation_id)
             whole = await door.whole(spec, conversation=asked.conversation_id)
-            final = json.loads(whole.frames[-1])
-            answer = final["final_response"]
-            if "error" in final:
-                answer["error"] = final["error"]
+            answer = answer_of(json.loads(whole.frames[-1]))
             return JSONResponse(answer, headers={"X-Run-Id": whole.run_id})
 
         return router
