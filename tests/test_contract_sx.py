@@ -117,8 +117,8 @@ def is_end(dialect: str, data: str) -> bool:
     if dialect == "plain":
         return data.startswith("[ERROR]")
     frame = json.loads(data)
-    if dialect == "debug_chat":
-        return bool(frame["done"])
+    if dialect.startswith("debug_"):
+        return bool(frame["done"]) and "model_id" not in frame
     return frame["type"] in (TERMINAL if dialect == "native" else {"complete", "error"})
 
 

@@ -11,6 +11,7 @@ import pytest
 from conftest import Serve, Tune
 from registering import KEY, add, asked_of, body, client_of, deep, refused
 from unspool import open_core
+from unspool.records.migrations import revisions
 from upstream import RESET, Upstream, answer, refusal
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
@@ -76,7 +77,9 @@ async def test_a_database_of_the_step_before_gets_the_tables_and_keeps_what_it_h
     path = settings.data_dir / "records.db"
     with sqlite3.connect(path) as before:
         before.executescript(
-            "DROP TABLE models; DROP TABLE routes; UPDATE alembic_version SET version_num = '0001'"
+            "DROP TABLE models; DROP TABLE routes; DROP TABLE tools; DROP TABLE presets;"
+            "DROP TABLE turns; DROP TABLE conversations;"
+            "UPDATE alembic_version SET version_num = '0001'"
         )
         products = before.execute("SELECT count(*) FROM products").fetchone()
     before.close()
@@ -84,7 +87,9 @@ async def test_a_database_of_the_step_before_gets_the_tables_and_keeps_what_it_h
         assert [entry.id for entry in core.catalog.entries()] == [1]
     with sqlite3.connect(path) as after:
         assert after.execute("SELECT count(*) FROM products").fetchone() == products
-        assert after.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert after.execute("SELECT version_num FROM alembic_version").fetchone() == (
+            revisions()[-1],
+        )
         assert after.execute("SELECT id, name, source FROM models").fetchall() == [
             (1, "offline", "built_in")
         ]

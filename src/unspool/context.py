@@ -231,9 +231,9 @@ class RunContext:
     def calls(self, step: str) -> Sequence[Call]:
         return [Call(**call) for call in self._steps[step].calls]
 
-    def is_in_call(self, step: str) -> bool:
+    def has_called(self, step: str) -> bool:
         state = self._steps.get(step)
-        return state is not None and state.has_call and not state.finished
+        return state is not None and state.has_call
 
     async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
         state = self._steps[step]

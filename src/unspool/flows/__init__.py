@@ -171,8 +171,8 @@ class Context(Protocol):
     def calls(self, step: str) -> Sequence[Call]:
         """Return the whole tool calls of `step`, in order."""
 
-    def is_in_call(self, step: str) -> bool:
-        """Whether a tool call was begun in `step`, which has not ended."""
+    def has_called(self, step: str) -> bool:
+        """Whether a tool call was begun in `step`, whole or not."""
 
     async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
         """

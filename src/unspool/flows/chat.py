@@ -128,8 +128,8 @@ async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping
     """
     Ask once, and again where a call broke off; return the step that is whole.
 
-    Half a call cannot be gone on with. Where nothing but half a call was said there is nothing
-    to take back either: the next step makes it anew.
+    Half a call cannot be gone on with, and one whose arguments are no JSON cannot be carried
+    out. Where nothing else was said there is nothing to take back: the next step makes it anew.
     """
     params = dict(asked.params)
     if asked.kept_tools and number > MAX_ROUNDS:
@@ -139,6 +139,7 @@ async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping
     for again in range(MAX_AGAIN + 1):
         step = "answer" if number == 1 else f"answer-{number}"
         step += f"-again-{again}" if again else ""
+        error: ProviderError | None = None
         try:
             await ctx.generate(
                 asked.prompt,
@@ -149,13 +150,19 @@ async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping
                 earlier=[said.model_dump() for said in asked.talk],
                 since=since,
             )
-        except ProviderError:
-            is_lost = ctx.is_in_call(step) and not ctx.written(step)
-            if not (asked.kept_tools and is_lost and again < MAX_AGAIN):
-                raise
-            ctx.warn("a tool call broke off and is asked for again", step=step)
-        else:
+        except ProviderError as failed:
+            error = failed
+        is_lost = bool(asked.kept_tools) and ctx.has_called(step) and not ctx.written(step)
+        if error is None and is_lost and not ctx.calls(step):
+            error = ProviderError(
+                "the model's calls cannot be read: their arguments are not a JSON object",
+                code="unreadable_calls",
+            )
+        if error is None:
             return step
+        if not is_lost or again == MAX_AGAIN:
+            raise error
+        ctx.warn("a tool call broke off and is asked for again", step=step)
     raise AssertionError("the last one has returned or raised")
 
 
@@ -183,18 +190,13 @@ def _messages(
     text: str, calls: Sequence[Call], answers: Mapping[int, Answer]
 ) -> list[dict[str, Any]]:
     """Return a round as the model is told it: what it said and called, and what came back."""
-    ids: dict[int, str] = {}
-    for call in calls:
-        # Some models give two calls one id; vendors refuse to be told so.
-        ids[call.index] = call.id if call.id not in ids.values() else f"{call.id}-{call.index}"
     called = [
-        {"id": ids[call.index], "name": call.name, "arguments": dict(call.arguments)}
-        for call in calls
+        {"id": call.id, "name": call.name, "arguments": dict(call.arguments)} for call in calls
     ]
     came = [
         {
             "role": "tool",
-            "tool_call_id": ids[call.index],
+            "tool_call_id": call.id,
             "name": call.name,
             "content": answers[call.index].content,
         }
