@@ -70,17 +70,17 @@ async def test_a_server_whose_key_file_was_lost_starts_and_says_what_to_do(
 # The database
 
 
-async def test_a_database_of_the_step_before_gets_the_tables_and_keeps_what_it_has(
+async def test_a_database_of_the_first_step_gets_the_tables_and_keeps_what_it_has(
     tune: Tune,
 ) -> None:
     settings = tune()
     path = settings.data_dir / "records.db"
     with sqlite3.connect(path) as before:
-        before.executescript(
-            "DROP TABLE models; DROP TABLE routes; DROP TABLE tools; DROP TABLE presets;"
-            "DROP TABLE turns; DROP TABLE conversations;"
-            "UPDATE alembic_version SET version_num = '0001'"
-        )
+        tables = before.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in tables:
+            if name not in {"products", "behaviors", "alembic_version", "sqlite_sequence"}:
+                before.execute(f"DROP TABLE {name}")
+        before.execute("UPDATE alembic_version SET version_num = '0001'")
         products = before.execute("SELECT count(*) FROM products").fetchone()
     before.close()
     async with open_core(settings) as core:
