@@ -85,7 +85,7 @@ async def test_s2_1_a_turn_that_broke_stays_with_what_was_written(
     assert turns[1]["error"]["code"] == "auth"
 
 
-async def test_s2_1_while_a_turn_goes_on_another_is_409_and_a_cancel_makes_room(
+async def test_s2_1_while_a_going_on_another_is_409_and_a_cancel_makes_room(
     client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("从前有"), SILENCE], answer("好")]
@@ -94,7 +94,7 @@ async def test_s2_1_while_a_turn_goes_on_another_is_409_and_a_cancel_makes_room(
     first = asyncio.create_task(ask(client, served, number, "讲故事"))
     await upstream.until(lambda: upstream.open == 1)
     response = await ask(client, served, number, "快点")
-    assert (response.status_code, response.json()["error"]["code"]) == (409, "turn_goes_on")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "going_on")
     (turn,) = (await read(client, served, number))["last_turns"]
     assert turn["run"] in response.json()["error"]["message"]
     await client.post(f"{served.url}/v1/runs/{turn['run']}/cancel")

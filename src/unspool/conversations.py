@@ -22,7 +22,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from .admission import Admission, asked_of
-from .errors import KeyReused, SpecError, TurnGoesOn, UnknownRun
+from .errors import GoingOn, KeyReused, SpecError, UnknownRun
 from .journals import Claim, Head, Journal, spec_of
 from .records import Records
 from .records.conversations import (
@@ -78,7 +78,7 @@ class Conversations:
 
         Raises:
             UnknownRecord: There is no such conversation.
-            TurnGoesOn: Its last turn has not ended.
+            GoingOn: Its last turn has not ended.
             SpecError: It cannot be met, or the conversation is full.
         """
         lock = self._locks.setdefault(number, asyncio.Lock())
@@ -119,7 +119,7 @@ class Conversations:
         except UnknownRun:
             return
         if head.ended_ms is None:
-            raise TurnGoesOn(row.run_id)
+            raise GoingOn("the last turn of this conversation", row.run_id)
 
     async def _told(self, rows: list[TurnRow]) -> dict[str, Any]:
         """Return what a model is told of these turns: the newest ones that there is room for."""
