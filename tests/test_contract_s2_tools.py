@@ -265,6 +265,24 @@ async def test_s2_15_a_call_that_breaks_off_again_and_again_ends_the_run(
     assert "tool_calls" not in told[-1]["final_response"]
 
 
+async def test_s2_15_a_text_that_breaks_off_is_gone_on_with_in_words(
+    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+) -> None:
+    upstream.play = [
+        called(("a", "weather", BEIJING)),
+        [chunk("今天北京的天气是晴"), CUT],
+        answer("北京的天气是晴", "天。"),
+    ]
+    served = serve_model(retries=1)
+    tool = await mock(client, served)
+    told = await frames(client, served, tool_ids=[tool["id"]])
+    final = told[-1]["final_response"]
+    assert (final["output"], final["status"]) == ("今天北京的天气是晴天。", "success")
+    assert upstream.asked[2].body["tool_choice"] == "none"
+    roles = [message["role"] for message in upstream.asked[2].body["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+
+
 async def test_s2_15_text_before_a_call_that_breaks_off_is_never_said_twice(
     client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
 ) -> None:

@@ -139,19 +139,11 @@ async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping
     for again in range(MAX_AGAIN + 1):
         step = "answer" if number == 1 else f"answer-{number}"
         step += f"-again-{again}" if again else ""
-        error: ProviderError | None = None
-        try:
-            await ctx.generate(
-                asked.prompt,
-                step=step,
-                system=asked.system,
-                params=params,
-                tools=_offered(asked),
-                earlier=[said.model_dump() for said in asked.talk],
-                since=since,
-            )
-        except ProviderError as failed:
-            error = failed
+        error = await _ask(ctx, asked, step, params, since)
+        is_prose = bool(ctx.written(step)) and not ctx.has_called(step)
+        if error is not None and asked.kept_tools and is_prose:
+            # It began in words, so it may be gone on with in words: no call is lost by that.
+            error = await _ask(ctx, asked, step, {**params, "tool_choice": "none"}, since)
         is_lost = bool(asked.kept_tools) and ctx.has_called(step) and not ctx.written(step)
         if error is None and is_lost and not ctx.calls(step):
             error = ProviderError(
@@ -164,6 +156,29 @@ async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping
             raise error
         ctx.warn("a tool call broke off and is asked for again", step=step)
     raise AssertionError("the last one has returned or raised")
+
+
+async def _ask(
+    ctx: Context,
+    asked: Chat,
+    step: str,
+    params: Mapping[str, Any],
+    since: Sequence[Mapping[str, Any]],
+) -> ProviderError | None:
+    """Let the model write a step; return why it is not whole."""
+    try:
+        await ctx.generate(
+            asked.prompt,
+            step=step,
+            system=asked.system,
+            params=params,
+            tools=_offered(asked),
+            earlier=[said.model_dump() for said in asked.talk],
+            since=since,
+        )
+    except ProviderError as error:
+        return error
+    return None
 
 
 def _offered(asked: Chat) -> list[dict[str, Any]]:
