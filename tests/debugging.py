@@ -70,3 +70,12 @@ def results(asked: Asked) -> list[tuple[str, str]]:
     """What a request tells of tools: (id of the call, content) each."""
     said = [message for message in asked.body["messages"] if message["role"] == "tool"]
     return [(message["tool_call_id"], message["content"]) for message in said]
+
+
+async def tried(
+    client: httpx.AsyncClient, served: Served, tool: dict[str, Any], **arguments: Any
+) -> dict[str, Any]:
+    url = f"{served.url}/api/tools/{tool['id']}/test"
+    response = await client.post(url, json={"arguments": arguments})
+    assert response.status_code == 200, response.text
+    return dict(response.json())

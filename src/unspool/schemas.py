@@ -21,6 +21,9 @@ MAX_SCHEMA_CHARS: Final = 32 * 1024
 MAX_DEPTH: Final = 32
 """Of objects and arrays within a schema, whose own form takes two for each level of the data."""
 
+MAX_LEVELS: Final = 100
+"""Of arguments. Beyond some ten thousand they would take the whole process with them."""
+
 MAX_TOLD: Final = 5
 """Of what does not fit: enough for a model to mend its call."""
 
@@ -50,10 +53,12 @@ def check_schema(schema: Mapping[str, Any]) -> None:
 
 def misfits(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
     """Return what of the arguments does not fit, in words; empty where all of it does."""
+    if not _is_shallow(arguments, MAX_LEVELS):
+        return [f"they have more than {MAX_LEVELS} levels"]
     try:
         found = _compiled(_written(schema)).iter_errors(arguments)
         return [_told(error) for error, _ in zip(found, range(MAX_TOLD), strict=False)]
-    except (NoSchema, ValueError) as error:  # too deep to be looked at, or no schema after all
+    except (NoSchema, ValueError) as error:  # half a character
         return [f"they cannot be checked: {error}"[:MAX_TOLD_CHARS]]
 
 

@@ -13,10 +13,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from sqlalchemy.exc import IntegrityError
+from yarl import URL
 
 from . import plugs
 from .deployments import Said, Url, validated
@@ -256,13 +256,12 @@ class Toolbox:
         Raises:
             SpecError
         """
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").lower(), parts.port
-        is_usual = port in {None, {"http": 80, "https": 443}.get(parts.scheme)}
-        names = {f"{host}:{port}"} | ({host} if is_usual else set())
-        if not names & self._hosts:
-            shown = host if is_usual else f"{host}:{port}"
-            raise SpecError(f"tools may not send to {shown}; add it to UNSPOOL_TOOL_HOSTS")
+        parts = URL(url)  # as whoever connects reads it
+        host = (parts.host or "").lower()
+        whole = f"{host}:{parts.port}"
+        name = host if parts.is_default_port() else whole
+        if not {name, whole} & self._hosts:
+            raise SpecError(f"tools may not send to {name}; add it to UNSPOOL_TOOL_HOSTS")
         try:
             check_url(url, allow_private=self._allow_private)
         except ProviderRefused as error:
@@ -305,7 +304,7 @@ class Toolbox:
         if not isinstance(answer, Http) or answer.headers is not None:
             headers = answer.headers if isinstance(answer, Http) else None
             return {"sealed_headers": self._sealed(headers or {})}
-        if before.sealed_headers and not _is_same_place(before.answer.get("url", ""), answer.url):
+        if before.sealed_headers and not _is_same_place(before.answer["url"], answer.url):
             # Else who may not read the headers could have them sent to himself.
             raise SpecError(
                 "its address changes, and its headers were given for the one before; send "
@@ -323,8 +322,7 @@ def _columns(said: ToolSaid) -> dict[str, Any]:
 
 
 def _is_same_place(before: str, after: str) -> bool:
-    one, other = urlsplit(before), urlsplit(after)
-    return (one.scheme, one.netloc) == (other.scheme, other.netloc)
+    return URL(before).origin() == URL(after).origin()
 
 
 def _name_taken(name: str) -> SpecError:
