@@ -121,6 +121,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 leaving = Leaving(runner, viewing)
                 admission = Admission(runner, journal, catalog, records, settings)
                 runner.children = ChildRuns(journal, runner, admission)
+                runner.records = records
                 await runner.watch()
                 forecast = Forecast(journal)
                 runner.on_ended = forecast.note

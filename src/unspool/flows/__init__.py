@@ -7,7 +7,8 @@ and what each asks for. It sees a `Context` and nothing else: no provider, no
 journal, no HTTP. `tests/test_flows.py` finds it and runs it offline.
 
 A flow may be run again from its beginning by a later owner of the run, so it must
-ask for the same steps under the same names; `ctx.note` is for what would differ.
+ask for the same steps under the same names; `ctx.note` is for what would differ. What is to
+be found without reading logs is written by a `KeepingFlow` in its `keep`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .. import plugs
 
 if TYPE_CHECKING:
     from ..records import Records
+    from ..runs import Run
 
 Asked = TypeVar("Asked", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
@@ -154,6 +156,27 @@ class Flow(Generic[Asked]):
 
     async def run(self, ctx: Context, asked: Asked) -> None:
         """Do it."""
+        raise NotImplementedError
+
+
+class KeepingFlow(Flow[Asked]):
+    """
+    A flow of which something is kept beside runs, where the rest of the product can ask for it.
+
+    The log stays the truth: what is kept is made from it alone, when it is whole.
+    """
+
+    async def keep(self, run_id: str, asked: Asked, run: Run, records: Records) -> None:
+        """
+        Write down what became of a run.
+
+        Called whichever way the run ends (`run.status`), before anybody is told of the end: who
+        reads `run.completed` finds what was kept. `run` is the fold of the whole log, its ending
+        included. Called again where the server died in between, so the second time must change
+        nothing: name what is kept after the run, and write it in one transaction.
+
+        What is raised here makes a completed run incomplete.
+        """
         raise NotImplementedError
 
 
