@@ -103,7 +103,8 @@ class RunContext:
         **how: Unpack[How],
     ) -> str:
         state = self._begin(step)
-        reading = Reading(read, state.text) if read is not None else None
+        by_lines = how.get("by_lines", False)
+        reading = Reading(read, state.text, by_lines=by_lines) if read is not None else None
         if state.finished:
             if reading is not None:
                 reading.end()
@@ -117,9 +118,9 @@ class RunContext:
             prompt,
             models,
             self._means,
-            so_far=self._so_far(state, prompt),
+            so_far=self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False),
             numbers=self._numbers,
-            can_rewind=self._can_rewind,
+            can_rewind=self._can_rewind is True,
         )
         try:
             await self._write(saying, writing)
@@ -133,8 +134,8 @@ class RunContext:
         _finished()
         return state.text
 
-    def _so_far(self, state: Step, prompt: Prompt) -> SoFar:
-        so_far = SoFar(list(state.parts), has_call=state.has_call)
+    def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> SoFar:
+        so_far = SoFar(list(state.parts), has_call=state.has_call, by_lines=by_lines)
         last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
             came = state.text[last.at :], last.thoughts, last.fragments

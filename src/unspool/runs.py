@@ -68,11 +68,12 @@ class Step:
     def text(self) -> str:
         return "".join(self.parts)
 
-    def rewind(self) -> None:
-        """Take back what it has; the thoughts stay, they were never part of it."""
-        self.parts.clear()
-        self.calls.clear()
-        self.has_call = False
+    def rewind(self, at: int = 0) -> None:
+        """Take back its text from character `at` on; thoughts stay, they were never part of it."""
+        cut(self.parts, at)
+        if not at:
+            self.calls.clear()
+            self.has_call = False
 
     def ending(self) -> Draft:
         """Return the event that finishes it; the text itself is in its deltas."""
@@ -184,15 +185,19 @@ class Run:
                 step.has_call = True
                 step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
             case "step.rewound":
-                step.rewind()
-                self.items = [item for item in self.items if item.get("step") != step.name]
-                self.told.subtract(self.told_of.pop(step.name, ()))
+                self._rewind(step, data.get("at", 0))
             case "step.finished":
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
                 step.model = data.get("model")
             case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
                 pass
+
+    def _rewind(self, step: Step, at: int) -> None:
+        step.rewind(at)
+        if not at:  # what was recognised in whole lines stays with them
+            self.items = [item for item in self.items if item.get("step") != step.name]
+            self.told.subtract(self.told_of.pop(step.name, ()))
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None where nobody was asked."""
@@ -255,6 +260,19 @@ class Run:
                 self.result = event.data["value"]
             case _:
                 pass
+
+
+def cut(parts: list[str], at: int) -> None:
+    """Take back a text in parts from character `at` on."""
+    stays = "".join(parts)[:at]
+    parts[:] = [stays] if stays else []
+
+
+def taken_back(at: int) -> str:
+    """Say so, for contracts that have no form for it."""
+    if not at:
+        return "the text so far is taken back; it begins again"
+    return f"the text is taken back from character {at} on"
 
 
 def is_child(found: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..errors import UnknownRecord
 from ..events import Event
-from ..runs import RunSpec
+from ..runs import RunSpec, cut
 from . import Door
 
 PLACES = 3
@@ -37,7 +37,7 @@ class DebugChatRequest(BaseModel):
 
 class Encoder:
     def __init__(self) -> None:
-        self._parts: list[str] = []
+        self._parts: list[tuple[str, str]] = []  # step and text, as they came
         self._calls: list[dict[str, Any]] = []
         self._names: dict[int, tuple[str | None, str | None]] = {}
         self._metrics = _Metrics()
@@ -52,7 +52,7 @@ class Encoder:
         frame: dict[str, Any] | None = None
         match event.type:
             case "text.delta":
-                self._parts.append(data["text"])
+                self._parts.append((data["step"], data["text"]))
                 frame = {"content": data["text"], "done": False}
             case "reasoning.delta":
                 frame = {"reasoning_content": data["text"], "done": False}
@@ -63,11 +63,19 @@ class Encoder:
                 call = {"index": data["index"], "id": data["id"], "name": data["name"]}
                 self._calls.append({**call, "arguments": arguments})
             case "step.rewound":  # only in a run that was asked in another dialect
-                self._parts, self._calls = [], []
-                frame = {"rewound": True, "done": False}
+                self._take_back(data["step"], at := data.get("at", 0))
+                frame = {"rewound": True, **({"at": at} if at else {}), "done": False}
             case _ if event.is_terminal:
                 frame = self._final(event)
         return frame
+
+    def _take_back(self, step: str, at: int) -> None:
+        of_it = [text for name, text in self._parts if name == step]
+        cut(of_it, at)
+        self._parts = [part for part in self._parts if part[0] != step]
+        self._parts += [(step, text) for text in of_it]
+        if not at:
+            self._calls = []
 
     def _fragment(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Name the call in every fragment; the log names it in the first one."""
@@ -76,7 +84,7 @@ class Encoder:
         return {"index": index, "id": name[0], "name": name[1], "arguments": data["arguments"]}
 
     def _final(self, event: Event) -> dict[str, Any]:
-        output = "".join(self._parts)
+        output = "".join(text for _, text in self._parts)
         metrics = self._metrics.at_end(event, len(output))
         is_whole = event.type == "run.completed"
         status = "success" if is_whole else "error"

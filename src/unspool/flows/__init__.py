@@ -72,6 +72,10 @@ class How(TypedDict, total=False):
     is_bound: bool
     """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
     words (it is free)."""
+    by_lines: bool
+    """The answer consists of lines (it does not): a reader is given whole ones, and where it
+    breaks in the middle of one it goes on from the last whole line, if half a line can be taken
+    back in the contract that the run was asked in."""
 
 
 class Context(Protocol):
