@@ -23,7 +23,8 @@ from .crashing import point
 from .dialects import open_dialect
 from .errors import SpecError
 from .events import Draft, EventType
-from .flows import How, Outcome, Reader
+from .flows import Form, How, Outcome, Reader
+from .flows._structured import structured
 from .generation import Means, generate
 from .journals import Pen
 from .providers import Prompt, Text, Tool
@@ -133,6 +134,11 @@ class RunContext:
         await self._pen.commit()
         _finished()
         return state.text
+
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        return await structured(self, form, text, step=step, **how)
 
     def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> SoFar:
         so_far = SoFar(list(state.parts), has_call=state.has_call, by_lines=by_lines)

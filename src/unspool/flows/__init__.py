@@ -13,6 +13,7 @@ be found without reading logs is written by a `KeepingFlow` in its `keep`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
+
+
+Form = TypeVar("Form", bound=BaseModel)
+"""What a structured answer is to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,21 @@ class Context(Protocol):
             ProviderError: No model could finish it. `written(step)` tells how far it got.
         """
 
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        """
+        Let the model write `step` as JSON that fits a pydantic model, and return that.
+
+        Each field is told while it streams: `item.found`, kind `field`, with `path` and `value`;
+        lists and objects member by member. An answer that does not fit is asked for once more,
+        as the step `<step>-2`.
+
+        Raises:
+            ProviderError: No model could finish it.
+            AnswerUnfit: Nor does the second answer fit.
+        """
+
     async def say(self, text: str, *, step: str, model: str = "template") -> str:
         """
         Write known text into `step`, at a readable pace, and finish it.
@@ -148,6 +168,11 @@ class Flow(Generic[Asked]):
     """What a run does, in business terms."""
 
     asked: type[Asked]
+
+    @property
+    def says(self) -> str:
+        """What it is for, in its author's words: the docstring of its module."""
+        return (sys.modules[type(self).__module__].__doc__ or "").strip()
 
     async def prepare(self, asked: Asked, records: Records) -> Asked:
         """
