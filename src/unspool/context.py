@@ -92,7 +92,9 @@ class RunContext:
 
     @property
     def has_written(self) -> bool:
-        return any(step.parts or step.has_call for step in self._steps.values())
+        return any(
+            step.parts or step.has_call for step in self._steps.values() if not step.is_unseen
+        )
 
     async def generate(
         self,
@@ -103,14 +105,15 @@ class RunContext:
         read: Callable[[], Reader] | None = None,
         **how: Unpack[How],
     ) -> str:
-        state = self._begin(step)
+        state = self._begin(step, is_unseen=how.get("is_unseen", False))
         by_lines = how.get("by_lines", False)
         reading = Reading(read, state.text, by_lines=by_lines) if read is not None else None
         if state.finished:
             if reading is not None:
                 reading.end()
             return state.text
-        models = self._catalog.models_for(self._spec.model, stand_in=how.get("stand_in", True))
+        name = how.get("model") or self._spec.model
+        models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
         prompt = Prompt.of(text, system=system, **how.get("params", {}))
         tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
         prompt = replace(prompt, tools=tools, is_bound=how.get("is_bound", False))
@@ -206,6 +209,10 @@ class RunContext:
         state = self._steps.get(step)
         return state.text if state else ""
 
+    def writer(self, step: str) -> str:
+        state = self._steps.get(step)
+        return (state.model or "") if state else ""
+
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
@@ -230,11 +237,11 @@ class RunContext:
         else:
             self._pen.append(Draft(kind, data))
 
-    def _begin(self, name: str) -> Step:
+    def _begin(self, name: str, *, is_unseen: bool = False) -> Step:
         state = self._steps.get(name)
         if state is None:
-            state = self._steps[name] = Step(name)
-            self._pen.append(Draft("step.started", {"step": name}))
+            state = self._steps[name] = Step(name, is_unseen=is_unseen)
+            self._pen.append(state.beginning())
         return state
 
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:

@@ -122,11 +122,13 @@ class History:
     def _step(self, step: Step) -> Iterator[Draft]:
         edited = self._texts.get(step.name)
         if edited is not None:
+            unseen = step.is_unseen
             step = Step(step.name, [edited.text], finished=edited.finished, model=EDITED)
+            step.is_unseen = unseen
             step.finish_reason = "stop"
         elif step.has_call and not step.finished:
             return
-        yield Draft("step.started", {"step": step.name})
+        yield step.beginning()
         for piece in _pieces("".join(step.reasoning)):
             yield Draft("reasoning.delta", {"step": step.name, "text": piece})
         for piece in _pieces(step.text):

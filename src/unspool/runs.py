@@ -60,6 +60,8 @@ class Step:
     has_call: bool = False
     """A tool call was begun, whole or not."""
     finished: bool = False
+    is_unseen: bool = False
+    """Written for the flow alone: no part of the run's text, shown in no contract but ours."""
     finish_reason: str | None = None
     model: str | None = None
     """Who wrote the text last: a model's name, or `template` for known text."""
@@ -74,6 +76,11 @@ class Step:
         if not at:
             self.calls.clear()
             self.has_call = False
+
+    def beginning(self) -> Draft:
+        """Return the event that begins it."""
+        unseen = {"unseen": True} if self.is_unseen else {}
+        return Draft("step.started", {"step": self.name, **unseen})
 
     def ending(self) -> Draft:
         """Return the event that finishes it; the text itself is in its deltas."""
@@ -138,8 +145,9 @@ class Run:
 
     @property
     def text(self) -> str:
-        """All text of all steps, in the order in which the steps began."""
-        return "".join(part for step in self.steps.values() for part in step.parts)
+        """All text of all steps that are shown, in the order in which the steps began."""
+        shown = (step for step in self.steps.values() if not step.is_unseen)
+        return "".join(part for step in shown for part in step.parts)
 
     @property
     def is_ended(self) -> bool:
@@ -171,7 +179,7 @@ class Run:
             case "text.delta":
                 self.recoveries = 0
                 step.parts.append(data["text"])
-                if self.first_token_ms is None:
+                if self.first_token_ms is None and not step.is_unseen:
                     self.first_token_ms = event.at_ms
             case "reasoning.delta":
                 step.reasoning.append(data["text"])
@@ -191,7 +199,7 @@ class Run:
                 step.finish_reason = data.get("finish_reason")
                 step.model = data.get("model")
             case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
-                pass
+                step.is_unseen = bool(data.get("unseen"))
 
     def _rewind(self, step: Step, at: int) -> None:
         step.rewind(at)

@@ -81,6 +81,12 @@ class How(TypedDict, total=False):
     """The answer consists of lines (it does not): a reader is given whole ones, and where it
     breaks in the middle of one it goes on from the last whole line, if half a line can be taken
     back in the contract that the run was asked in."""
+    model: str
+    """Name of a model or a route; the run's own where none is named."""
+    is_unseen: bool
+    """Written for the flow alone (it is for all): to be looked at before anything is shown. In
+    the log it is like any other step; it is no part of the run's text, and only the native
+    contract shows it."""
 
 
 class Context(Protocol):
@@ -144,6 +150,9 @@ class Context(Protocol):
 
     def written(self, step: str) -> str:
         """Return the text that `step` has so far."""
+
+    def writer(self, step: str) -> str:
+        """Return who wrote `step`: a model's name, or what `say` was told; empty: nobody yet."""
 
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
