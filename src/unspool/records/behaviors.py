@@ -2,7 +2,8 @@
 Behaviours: what people did, and when.
 
 A behaviour may name a product that we do not have, and a user of whom nothing else is
-known: shops export these files in any order. Rows come in through `save_behaviors` alone.
+known, who is somebody from then on: shops export these files in any order. Rows come in
+through `save_behaviors` alone.
 """
 
 from __future__ import annotations
@@ -30,10 +31,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from . import Base, Records, insert_into
+from .people import MAX_USER_CHARS, meet
 from .products import MAX_SKU_CHARS
-
-MAX_USER_CHARS = 128
-"""Longest user id; a UUID has 36 characters, hashed ones 64."""
 
 MAX_ACTION_CHARS = 64
 """Longest name of an action; it is a word or two."""
@@ -127,6 +126,7 @@ async def save_behaviors(
     values = [_complete(row) for row in rows]
     if not values:
         return 0, 0
+    await meet(session, (value["user_id"] for value in values))
     adding = insert_into(session, Behavior).on_conflict_do_nothing(index_elements=["digest"])
     result = await session.execute(adding, values)
     return cast("CursorResult[Any]", result).rowcount, 0

@@ -1,5 +1,5 @@
 """
-Products and behaviours to begin with: an invented shop for shoes and sports.
+Products, behaviours and people to begin with: an invented shop for shoes and sports.
 
 Brands, people and numbers are made up. The files are read like anybody's, so they are also
 examples of what an import takes.
@@ -23,4 +23,5 @@ async def seed_samples(records: Records) -> bool:
         return False
     await import_csv(records, "products", HERE / "products.csv")
     await import_csv(records, "behaviors", HERE / "behaviors.csv")
+    await import_csv(records, "people", HERE / "people.csv")
     return True
