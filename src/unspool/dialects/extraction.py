@@ -9,7 +9,6 @@ skip. `event_count` is the number of events in what was shown.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ from ..events import Event
 from ..runs import RunSpec
 from ..terms import renew
 from . import Door
+from ._frames import frame
 
 EVENT = "event"
 
@@ -34,11 +34,6 @@ class ExtractionRequest(BaseModel):
     """The latest so many behaviours are looked at."""
     force: bool = False
     """Write anew, whatever an equal run has written (`Unspool-Cache: refresh`)."""
-
-
-def frame(kind: str, **facts: Any) -> bytes:
-    """Return one frame as the seed document prints it: a space after `:` and `,`."""
-    return json.dumps({"type": kind, **facts}, ensure_ascii=False).encode()
 
 
 class Encoder:

@@ -104,6 +104,17 @@ async def count_behaviors(records: Records, user_id: str | None = None) -> int:
         return await session.scalar(counted) or 0
 
 
+async def behavior_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many behaviours each of these users has; who has none is left out."""
+    counted = (
+        select(Behavior.user_id, func.count().label("behaviors"))
+        .where(Behavior.user_id.in_(user_ids))
+        .group_by(Behavior.user_id)
+    )
+    async with records.session() as session:
+        return {row.user_id: row.behaviors for row in await session.execute(counted)}
+
+
 async def count_users(records: Records) -> int:
     """Return how many different users did something."""
     async with records.session() as session:

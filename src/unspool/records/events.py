@@ -82,6 +82,17 @@ async def count_events(session: AsyncSession, user_id: str) -> int:
     return await session.scalar(of_them) or 0
 
 
+async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many events each of these people has; who has none is left out."""
+    counted = (
+        select(PersonEvent.user_id, func.count().label("events"))
+        .where(PersonEvent.user_id.in_(user_ids))
+        .group_by(PersonEvent.user_id)
+    )
+    async with records.session() as session:
+        return {row.user_id: row.events for row in await session.execute(counted)}
+
+
 async def sequences(records: Records) -> list[list[str]]:
     """Return the types of each person's events in the order of their times."""
     people = select(PersonEvent.user_id).distinct().order_by(PersonEvent.user_id)
