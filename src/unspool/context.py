@@ -52,8 +52,12 @@ class Children(Protocol):
             SpecError: It cannot be met.
         """
 
-    async def outcome(self, run_id: str) -> Outcome:
-        """Wait for its end and return what became of it."""
+    async def outcome(self, run_id: str, on_progress: Callable[[int], object]) -> Outcome:
+        """
+        Wait for its end and return what became of it.
+
+        `on_progress` is told the number of pieces of its text, at the same ones whoever asks.
+        """
 
     async def stop(self, parent: str) -> None:
         """Cancel those that go on."""
@@ -198,11 +202,20 @@ class RunContext:
                 spec = RunSpec(flow, asked, model=model, parent=parent)
                 run_id = await self.children.start(spec, number)
             except SpecError as error:
-                self.found("child_ended", {"number": number, "run": None, "status": "failed"})
-                return Outcome(None, "failed", error={"code": error.code, "message": str(error)})
-        self.found("child", {"number": number, "run": run_id})
-        outcome = await self.children.outcome(run_id)
-        self.found("child_ended", {"number": number, "run": run_id, "status": outcome.status})
+                reason = {"code": error.code, "message": str(error)}
+                return self._child_ended(number, Outcome(None, "failed", error=reason))
+        about = {"number": number, "run": run_id}
+        self.found("child", about)
+
+        def on_progress(pieces: int) -> None:
+            self.found("child_progress", {**about, "pieces": pieces})
+
+        return self._child_ended(number, await self.children.outcome(run_id, on_progress))
+
+    def _child_ended(self, number: int, outcome: Outcome) -> Outcome:
+        facts = {"number": number, "run": outcome.run, "status": outcome.status}
+        error = {"error": outcome.error} if outcome.error else {}
+        self.found("child_ended", {**facts, "items": outcome.items, **error})
         return outcome
 
     def written(self, step: str) -> str:

@@ -145,10 +145,10 @@ class Runner:
             await self._end(pen, spec, ending)
 
     async def ended(self, run_id: str, *, patience_s: float) -> None:
-        """Return when a run may have ended, or after `patience_s` where nobody here has it."""
+        """Return when a run may have ended, or after `patience_s`."""
         live = self._live.get(run_id)
         if live is not None and live.task is not None:
-            await asyncio.wait([live.task])
+            await asyncio.wait([live.task], timeout=patience_s)
         else:
             await asyncio.sleep(patience_s)
 

@@ -285,7 +285,7 @@ def taken_back(at: int) -> str:
 
 def is_child(found: Mapping[str, Any]) -> bool:
     """Tell whether an item is about a run of this run, and not some flow's own `child`."""
-    is_kind = found["kind"] in {"child", "child_ended"}
+    is_kind = found["kind"] in {"child", "child_progress", "child_ended"}
     return is_kind and {"number", "run"} <= found["item"].keys()
 
 

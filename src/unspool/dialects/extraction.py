@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from ..events import Event
@@ -34,6 +34,17 @@ class ExtractionRequest(BaseModel):
     """The latest so many behaviours are looked at."""
     force: bool = False
     """Write anew, whatever an equal run has written (`Unspool-Cache: refresh`)."""
+
+
+class BatchRequest(BaseModel):
+    user_ids: list[Annotated[str, StringConstraints(min_length=1, max_length=128)]] = Field(
+        min_length=1, max_length=1000
+    )
+    limit: int = Field(200, ge=1, le=500)
+    """The latest so many behaviours of each are looked at."""
+    concurrency: int = Field(4, ge=1, le=32)
+    """People at once."""
+    model: str = Field("", max_length=128)
 
 
 class Encoder:
@@ -105,6 +116,15 @@ class ExtractionDialect:
 
     def routes(self, door: Door) -> APIRouter:
         router = APIRouter(tags=["events (S3)"])
+
+        @router.post("/api/v1/events/extract/batch/llm-stream")
+        async def extract_batch(asked: BatchRequest) -> Response:
+            """The events of many people, with the progress of each; unknown ones fail alone."""
+            items = [
+                {"user_id": one, "limit": asked.limit} for one in dict.fromkeys(asked.user_ids)
+            ]
+            body = {"flow": "extraction", "items": items, "concurrency": asked.concurrency}
+            return await door.stream(RunSpec("batch", body, asked.model, "extraction_batch"))
 
         @router.post("/api/v1/events/extract/{user_id}/llm-stream")
         async def extract_events(

@@ -46,6 +46,8 @@ class Outcome:
     result: Any = None
     error: Mapping[str, Any] | None = None
     """`code` and `message`, where it did not complete."""
+    items: int = 0
+    """Things that it has recognised and told."""
 
 
 class Reader(Protocol):
@@ -89,7 +91,21 @@ class How(TypedDict, total=False):
     contract shows it."""
 
 
-class Context(Protocol):
+class Telling(Protocol):
+    """To whom a reader tells what it recognises."""
+
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        """
+        Record something structured that was recognised, in the text of `step` if one is named.
+
+        It is taken back with that text.
+        """
+
+    def warn(self, message: str, **facts: Any) -> None:
+        """Record that something was left out, replaced or repaired."""
+
+
+class Context(Telling, Protocol):
     """The one thing a flow holds: its pen."""
 
     async def generate(
@@ -158,16 +174,6 @@ class Context(Protocol):
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
         """Tell people how far we are."""
-
-    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
-        """
-        Record something structured that was recognised, in the text of `step` if one is named.
-
-        It is taken back with that text.
-        """
-
-    def warn(self, message: str, **facts: Any) -> None:
-        """Record that something was left out, replaced or repaired."""
 
     def result(self, value: Any) -> None:
         """Set the flow's answer (JSON)."""

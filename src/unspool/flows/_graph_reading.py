@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..partial_json import Scanner, Told, Unreadable
-from . import Context
+from . import Telling
 
 NODE, EDGE, INSIGHT, CITATION = "node", "edge", "insight", "citation"
 """Kinds of the items."""
@@ -45,7 +45,7 @@ class GraphReader:
         nodes, edges, insights: What was told.
     """
 
-    def __init__(self, ctx: Context, step: str) -> None:
+    def __init__(self, ctx: Telling, step: str) -> None:
         self._ctx = ctx
         self._step = step
         self._scanner = Scanner(depth=2)
@@ -176,7 +176,7 @@ class CitationReader:
         cited: Ids of those that are in the graph, in the order in which they were named.
     """
 
-    def __init__(self, ctx: Context, step: str, nodes: Mapping[str, str]) -> None:
+    def __init__(self, ctx: Telling, step: str, nodes: Mapping[str, str]) -> None:
         self._ctx = ctx
         self._step = step
         self._nodes = nodes

@@ -127,7 +127,7 @@ def _graph(patterns: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
     steps = [(found.split(" → "), int(share), int(sure)) for found, share, sure in patterns]
     kinds = list(dict.fromkeys(kind for chain, _, _ in steps for kind in chain))
     results: list[str] = [kind for kind in RESULTS if kind in kinds][:3]
-    results += [kind for kind in reversed(kinds) if kind not in results][: 2 - len(results)]
+    results += [kind for kind in reversed(kinds) if kind not in results][: max(0, 2 - len(results))]
     ids = {kind: f"n{number}" for number, kind in enumerate(kinds, start=1)}
     nodes = [
         {
