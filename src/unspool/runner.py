@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 _created = point("runner.created")
 _claimed = point("runner.claimed")
 _recovered = point("runner.recovered")
+_keeping = point("runner.keeping")
+_kept = point("runner.kept")
 _ending = point("runner.ending")
 _ended = point("runner.ended")
 _cancelling = point("runner.cancelling")
@@ -280,9 +282,11 @@ class Runner:
             if not isinstance(flow, KeepingFlow):
                 return ending
             await pen.commit()
+            _keeping()
             run, _ = await self._past(pen.run_id)
             run.apply(Event(run.seq + 1, ending.type, int(time.time() * 1000), ending.data))
             await flow.keep(pen.run_id, flow.asked.model_validate(spec.input), run, records)
+            _kept()
         except StaleEpoch:
             raise
         except Exception as error:  # noqa: BLE001 - a flow is other people's code
