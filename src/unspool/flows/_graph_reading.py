@@ -185,12 +185,12 @@ class CitationReader:
         self.cited: list[str] = []
 
     def feed(self, text: str) -> None:
-        text = self._rest + text
-        for found in _CITED.finditer(text):
-            whole = found[1].strip()
-            for one in [whole] if whole in self._nodes else _BETWEEN.split(whole):
+        said = self._rest + text
+        for found in _CITED.finditer(said):
+            cited = found[1].strip()
+            for one in [cited] if cited in self._nodes else _BETWEEN.split(cited):
                 self._name(one)
-        opened = _OPENED.search(text)
+        opened = _OPENED.search(said)
         self._rest = opened[0] if opened else ""
 
     def end(self) -> None:
