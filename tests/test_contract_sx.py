@@ -119,7 +119,7 @@ def is_end(dialect: str, data: str) -> bool:
     frame = json.loads(data)
     if dialect == "debug_chat":
         return bool(frame["done"])
-    return frame["type"] in (TERMINAL if dialect == "native" else {"complete", "error"})
+    return frame["type"] in (TERMINAL if dialect == "native" else {"complete", "done", "error"})
 
 
 def without_trailer(dialect: str, frames: list[Any]) -> list[Any]:
