@@ -28,6 +28,12 @@ MAX_CONTEXT_CHARS: Final = 500
 MAX_SEQUENCES: Final = 10_000
 """People whose events are looked at together: some seconds of work, and more tell no more."""
 
+MAX_TOGETHER: Final = 500_000
+"""Events of all of them: some tens of megabytes."""
+
+READ_ROWS: Final = 1000
+"""Rows read between two turns of the event loop."""
+
 RUN_ID_CHARS: Final = 32
 """A run's id has 26."""
 
@@ -94,15 +100,19 @@ async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, i
 
 
 async def sequences(records: Records) -> list[list[str]]:
-    """Return the types of each person's events in the order of their times."""
+    """Return the types of each person's events in the order of their times, within our limits."""
     people = select(PersonEvent.user_id).distinct().order_by(PersonEvent.user_id)
     theirs = (
         select(PersonEvent.user_id, PersonEvent.type)
         .where(PersonEvent.user_id.in_(people.limit(MAX_SEQUENCES)))
         .order_by(PersonEvent.user_id, PersonEvent.at, PersonEvent.number)
+        .limit(MAX_TOGETHER)
+        .execution_options(yield_per=READ_ROWS)
     )
     found: dict[str, list[str]] = {}
     async with records.session() as session:
-        for user_id, kind in await session.execute(theirs):
-            found.setdefault(user_id, []).append(kind)
+        rows = await session.stream(theirs)
+        async for part in rows.partitions():
+            for user_id, kind in part:
+                found.setdefault(user_id, []).append(kind)
     return list(found.values())
