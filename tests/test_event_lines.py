@@ -13,6 +13,7 @@ from unspool.flows._event_lines import Decoration, EventReader, NoEvent, read_li
 from unspool.flows._event_prompts import MAX_CELLS, events_prompt
 from unspool.providers import Prompt
 from unspool.providers._offline_answers import answer_to
+from unspool.providers._offline_text import go_on
 
 GOOD = "u 1|启动APP|2025-11-24 09:50:50|早间活跃"
 
@@ -132,6 +133,13 @@ def test_a_prompt_keeps_each_value_on_its_line_and_not_too_many_of_them() -> Non
 
 def said_to(prompt: str) -> list[str]:
     return answer_to(Prompt.of(prompt).messages).splitlines()
+
+
+def test_the_built_in_model_goes_on_from_another_models_lines_with_what_came_later() -> None:
+    ours = "".join(f"u|看|2025-11-24 0{n}:00:00|第{n}次\n" for n in range(4))
+    theirs = "u|逛|2025-11-23 00:00:00|别人写的\nu|逛|2025-11-24 01:30:00|别人写的\n"
+    assert go_on(theirs, ours) == ours[ours.index("u|看|2025-11-24 02") :]
+    assert go_on(theirs + "u|逛|2026-01-01 00:00:00|\n", ours) == ""
 
 
 def test_the_built_in_model_says_nothing_that_was_not_done() -> None:
