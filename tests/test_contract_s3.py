@@ -208,6 +208,21 @@ def lambda_rest(cut: int) -> list[Any]:
     return answer(*(LINES[1:] if cut >= len(LINES[0]) else LINES))
 
 
+async def test_s3_3_another_model_goes_on_from_the_last_whole_line(
+    client: httpx.AsyncClient, serve_with: Serve, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.play = [[*cut_after(LINES[0] + LINES[1][:20]), CUT]]
+    file = tmp_path / "unspool.yaml"
+    model = {"name": "m", "provider": "openai", "base_url": upstream.url, "api_key": "sk-1"}
+    route = {"name": "best", "strategy": "ordered", "models": ["m", "offline"]}
+    file.write_text(json.dumps({"models": [model], "routes": [route]}))
+    served = serve_with(config=file, retries=0)
+    lines = content(await extract(client, served, json={"model": "best"})).splitlines()
+    assert lines[0] == LINES[0].strip()
+    assert lines[1] == "user_0007|浏览商品|2025-11-24 09:51:02|云感透气运动鞋等 4 件商品"
+    assert len(await events_of(client, served)) == len(lines) > 20
+
+
 async def test_s3_3_after_a_death_in_a_line_the_next_server_goes_on_from_the_last_whole_one(
     client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
 ) -> None:
