@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from unspool import plugs
-from unspool.dialects import open_dialect
+from unspool.dialects import encoder_for, open_dialect
 from unspool.events import Event
 from unspool.runs import fold
 from unspool.sse import Decoder, Frame
@@ -31,7 +31,7 @@ def events_of(listed: list[dict[str, Any]]) -> list[Event]:
 
 def frames_in(dialect: str, listed: list[dict[str, Any]]) -> list[str]:
     plug = open_dialect(dialect)
-    encoder = plug.encoder()
+    encoder = encoder_for(dialect)
     frames = [
         frame
         for event in events_of(listed)

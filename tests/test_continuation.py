@@ -234,6 +234,14 @@ async def test_constrained_json_is_gone_on_with_by_prefill_alone(
     assert told.text == json
 
 
+async def test_an_answer_bound_to_a_form_by_its_messages_is_not_gone_on_with_in_words(
+    http: aiohttp.ClientSession,
+) -> None:
+    asked = replace(ASKED, is_bound=True)
+    told = await tell(http, [model(breaks_after('{"a"'), prefill="none")], asked, retries=0)
+    assert (told.text, told.ways) == ('{"a"', ["first"])
+
+
 async def test_where_nothing_fits_a_contract_that_can_takes_the_text_back_once(
     http: aiohttp.ClientSession,
 ) -> None:

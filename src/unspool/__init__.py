@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .cursor import follow
     from .errors import LLMClientError, UnspoolError
     from .events import Draft, Event
+    from .flows import Context
+    from .flows._functions import flow
     from .journals import Journal, Pen, open_journal
     from .providers import Limits, Model, Prompt
     from .runs import Run, RunSpec, fold
@@ -24,6 +26,7 @@ __version__ = version("unspool")
 
 __all__ = [
     "Completion",
+    "Context",
     "Core",
     "Draft",
     "Event",
@@ -38,6 +41,7 @@ __all__ = [
     "RunSpec",
     "Settings",
     "UnspoolError",
+    "flow",
     "fold",
     "follow",
     "get_llm_client",
@@ -51,6 +55,8 @@ _ROOMS = {
     "cursor": ("follow",),
     "errors": ("LLMClientError", "UnspoolError"),
     "events": ("Draft", "Event"),
+    "flows": ("Context",),
+    "flows._functions": ("flow",),
     "journals": ("Journal", "Pen", "open_journal"),
     "providers": ("Limits", "Model", "Prompt"),
     "runs": ("Run", "RunSpec", "fold"),

@@ -24,7 +24,7 @@ from . import __version__, plugs
 from .api import Resource
 from .core import Core, open_core
 from .cursor import follow
-from .dialects import Whole, open_dialect
+from .dialects import Whole, encoder_for, open_dialect
 from .errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
 from .guard import Guard, error_answer
 from .pacing import stream_of
@@ -68,7 +68,7 @@ class _Door:
             viewing.leave(viewer)
 
     async def _whole(self, run_id: str, spec: RunSpec) -> Whole:
-        encoder = open_dialect(spec.dialect).encoder()
+        encoder = encoder_for(spec.dialect)
         frames: list[bytes] = []
         patience_s = self._core.settings.heartbeat_s
         following = follow(self._core.journal, run_id, patience_s=patience_s)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from .attempts import Progress, Said
 from .catalog import Catalog
@@ -23,13 +23,14 @@ from .crashing import point
 from .dialects import open_dialect
 from .errors import SpecError
 from .events import Draft, EventType
-from .flows import Outcome
+from .flows import Form, How, Outcome, Reader
+from .flows._structured import structured
 from .generation import Means, generate
 from .journals import Pen
 from .providers import Prompt, Text, Tool
 from .runs import Run, RunSpec, Step, told
 from .settings import Settings
-from .writing import Writing
+from .writing import Reading, Writing
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,9 @@ class RunContext:
 
     @property
     def has_written(self) -> bool:
-        return any(step.parts or step.has_call for step in self._steps.values())
+        return any(
+            step.parts or step.has_call for step in self._steps.values() if not step.is_unseen
+        )
 
     async def generate(
         self,
@@ -99,17 +102,21 @@ class RunContext:
         *,
         step: str,
         system: str = "",
-        stand_in: bool = True,
-        params: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
+        read: Callable[[], Reader] | None = None,
+        **how: Unpack[How],
     ) -> str:
-        state = self._begin(step)
+        state = self._begin(step, is_unseen=how.get("is_unseen", False))
+        reading = Reading(read, state.text) if read is not None else None
         if state.finished:
+            if reading is not None:
+                reading.end()
             return state.text
-        models = self._catalog.models_for(self._spec.model, stand_in=stand_in)
-        prompt = Prompt.of(text, system=system, **(params or {}))
-        prompt = replace(prompt, tools=tuple(Tool(**tool) for tool in tools))
-        writing = Writing(self._pen, state, prompt)
+        name = how.get("model") or self._spec.model
+        models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
+        prompt = Prompt.of(text, system=system, **how.get("params", {}))
+        tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
+        prompt = replace(prompt, tools=tools, is_bound=how.get("is_bound", False))
+        writing = Writing(self._pen, state, prompt, reading)
         saying = generate(
             prompt,
             models,
@@ -123,10 +130,17 @@ class RunContext:
         except asyncio.CancelledError:
             writing.stopped()
             raise
+        if reading is not None:
+            reading.end()
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
         await self._pen.commit()
         _finished()
         return state.text
+
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        return await structured(self, form, text, step=step, **how)
 
     def _so_far(self, state: Step, prompt: Prompt) -> SoFar:
         so_far = SoFar(list(state.parts), has_call=state.has_call)
@@ -194,14 +208,19 @@ class RunContext:
         state = self._steps.get(step)
         return state.text if state else ""
 
+    def writer(self, step: str) -> str:
+        state = self._steps.get(step)
+        return (state.model or "") if state else ""
+
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
         facts = {"message": message, "current": current, "total": total}
         self._tell("progress.made", {k: v for k, v in facts.items() if v is not None})
 
-    def found(self, kind: str, item: Mapping[str, Any]) -> None:
-        self._tell("item.found", {"kind": kind, "item": item})
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        place = {"step": step} if step else {}
+        self._tell("item.found", {"kind": kind, "item": item, **place})
 
     def warn(self, message: str, **facts: Any) -> None:
         log.warning("Run %s: %s %s", self._pen.run_id, message, facts or "")
@@ -217,11 +236,11 @@ class RunContext:
         else:
             self._pen.append(Draft(kind, data))
 
-    def _begin(self, name: str) -> Step:
+    def _begin(self, name: str, *, is_unseen: bool = False) -> Step:
         state = self._steps.get(name)
         if state is None:
-            state = self._steps[name] = Step(name)
-            self._pen.append(Draft("step.started", {"step": name}))
+            state = self._steps[name] = Step(name, is_unseen=is_unseen)
+            self._pen.append(state.beginning())
         return state
 
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:

@@ -119,7 +119,7 @@ def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | 
     can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
     if can_prefill and is_open("prefill"):
         return Way("prefill", replace(rest, prefix=text), Seam(text))
-    if is_open("instruct") and not (asked.tools or _is_constrained(asked.params)):
+    if is_open("instruct") and not (asked.tools or _is_constrained(asked)):
         anchor = anchor_of(text)
         told = {"role": "user", "content": _instruction(text, anchor)}
         messages = (*asked.messages, {"role": "assistant", "content": text}, told)
@@ -143,7 +143,8 @@ def _rest_of(params: Mapping[str, Any], text: str) -> dict[str, Any]:
     }
 
 
-def _is_constrained(params: Mapping[str, Any]) -> bool:
+def _is_constrained(asked: Prompt) -> bool:
+    params = asked.params
     form = params.get("response_format")
     is_text = form is None or (isinstance(form, Mapping) and form.get("type") == "text")
-    return not is_text or any(params.get(name) for name in CONSTRAINTS)
+    return asked.is_bound or not is_text or any(params.get(name) for name in CONSTRAINTS)

@@ -15,6 +15,7 @@ from .admission import Admission
 from .catalog import Catalog
 from .children import ChildRuns
 from .errors import SetupError
+from .flowfiles import offer_flows
 from .forecast import Forecast
 from .generation import Means
 from .journals import Journal, Tuning, open_journal, sqlite_url
@@ -106,6 +107,7 @@ def owned(data_dir: Path) -> Iterator[None]:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[Core]:
     tuning = _tuning(settings)
+    offer_flows(settings.flows)
     journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), tuning)
     try:
         records = await Records.open(settings.data_dir / "records.db")
@@ -121,6 +123,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 leaving = Leaving(runner, viewing)
                 admission = Admission(runner, journal, catalog, records, settings)
                 runner.children = ChildRuns(journal, runner, admission)
+                runner.records = records
                 await runner.watch()
                 forecast = Forecast(journal)
                 runner.on_ended = forecast.note

@@ -20,6 +20,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - ProviderRefused       do not send the same request again (401, 400, unknown model)
     - ProviderUnavailable   nothing has been written: wait and try again, or try another model
     - ProviderInterrupted   the stream broke; the text so far is good, go on from there
+  + AnswerUnfit             the model's answer is whole and does not fit the form it was to have
   + LLMClientError          what `LLMClient` raises when all attempts are spent
 
 `code` is stable and public, the message is for people: what happened, why, what to do next.
@@ -183,6 +184,13 @@ class ProviderUnavailable(ProviderError):
 
 class ProviderInterrupted(ProviderError):
     code = "provider_interrupted"
+
+
+class AnswerUnfit(UnspoolError):
+    """Ask another model, or for less: this one was told what was wrong, and did it again."""
+
+    code = "answer_unfit"
+    http_status = 502
 
 
 class LLMClientError(UnspoolError):

@@ -96,6 +96,8 @@ class History:
             self._is_edited = self._is_edited or event.data["step"] in self._texts
         elif event.type in _TAKEN_OVER and not self._is_edited:
             self._order.append(Draft(event.type, event.data))
+        elif event.type == "step.rewound":
+            self._order = [e for e in self._order if not _is_of(e, event.data["step"])]
         self._run.apply(event)
 
     def drafts(self) -> list[Draft]:
@@ -120,11 +122,13 @@ class History:
     def _step(self, step: Step) -> Iterator[Draft]:
         edited = self._texts.get(step.name)
         if edited is not None:
+            unseen = step.is_unseen
             step = Step(step.name, [edited.text], finished=edited.finished, model=EDITED)
+            step.is_unseen = unseen
             step.finish_reason = "stop"
         elif step.has_call and not step.finished:
             return
-        yield Draft("step.started", {"step": step.name})
+        yield step.beginning()
         for piece in _pieces("".join(step.reasoning)):
             yield Draft("reasoning.delta", {"step": step.name, "text": piece})
         for piece in _pieces(step.text):
@@ -133,6 +137,13 @@ class History:
             yield Draft("tool.called", {"step": step.name, "index": index, **call})
         if step.finished:
             yield step.ending()
+
+
+def _is_of(entry: Draft | str, step: str) -> bool:
+    """Whether an entry was recognised in the text of a step."""
+    if not isinstance(entry, Draft) or entry.type != "item.found":
+        return False
+    return bool(entry.data.get("step") == step)
 
 
 def _pieces(text: str) -> Iterator[str]:

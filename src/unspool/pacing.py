@@ -14,7 +14,7 @@ from typing import Final
 from starlette.types import Send
 
 from .cursor import follow
-from .dialects import open_dialect
+from .dialects import encoder_for, open_dialect
 from .events import Event
 from .sse import HEARTBEAT, Frame
 from .streaming import EventStream, Place, Viewing, Write
@@ -48,12 +48,13 @@ class PacedStream(EventStream):
     ) -> None:
         super().__init__(viewing, run_id, dialect, place)
         self._plug = open_dialect(dialect)
+        self._dialect = dialect
         self._pace = pace
         self._last_ms: int | None = None
 
     async def _play(self, send: Send, write: Write) -> None:
         await self._begin(send)
-        encoder, place = self._plug.encoder(), self._place
+        encoder, place = encoder_for(self._dialect), self._place
         patience_s = self._viewing.settings.heartbeat_s
         following = follow(self._viewing.journal, self._viewer.run_id, patience_s=patience_s)
         async with aclosing(following) as batches:

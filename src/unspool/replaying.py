@@ -21,7 +21,7 @@ import msgspec
 from . import plugs
 from .catalog import Catalog
 from .context import RunContext
-from .dialects import open_dialect
+from .dialects import encoder_for, open_dialect
 from .errors import SpecError
 from .events import TERMINAL, Draft, Event, decode_event, encode_event
 from .flows import open_flow
@@ -113,7 +113,7 @@ async def replay(log: Sequence[Event]) -> Replayed:
 def frames_in(dialect: str, events: Sequence[Event]) -> list[str]:
     """Return a run's whole stream in a dialect, frame by frame."""
     plug = open_dialect(dialect)
-    encoder = plug.encoder()
+    encoder = encoder_for(dialect)
     frames = [f for event in events for f in frames_of(event.seq, encoder.encode(event))]
     trailer = [Frame(plug.trailer).encode()] if plug.trailer else []
     return [frame.decode() for frame in frames + trailer]

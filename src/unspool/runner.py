@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,10 @@ from .context import Children, RunContext
 from .crashing import point
 from .errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from .events import Draft, Event
-from .flows import open_flow
+from .flows import KeepingFlow, open_flow
 from .generation import Means
 from .journals import Claim, Journal, Pen, spec_of, started
+from .records import Records
 from .runs import Run, RunSpec, fold
 from .settings import Settings
 
@@ -87,6 +89,8 @@ class Runner:
         """Called with the id of a run when its ending is in the log."""
         self.children: Children | None = None
         """Set once, by who opens the parts: children are admitted, which is above us."""
+        self.records: Records | None = None
+        """Where flows keep things; without it they keep nothing beside their runs."""
 
     @property
     def live_count(self) -> int:
@@ -136,9 +140,9 @@ class Runner:
             # Who was about to take it over finds that it is somebody else's now.
             self._orphans.discard(run_id)
             pen = await self._journal.claim(run_id)
-            past, _ = await self._past(run_id)
+            past, spec = await self._past(run_id)
             pen.append(*taking_over(past, pen.epoch, died=past.is_carried))
-            await pen.end(ending)
+            await self._end(pen, spec, ending)
 
     async def ended(self, run_id: str, *, patience_s: float) -> None:
         """Return when a run may have ended, or after `patience_s` where nobody here has it."""
@@ -198,11 +202,13 @@ class Runner:
         _recovered()
         if spec.parent and await self._is_over(spec.parent):
             message = f"run {spec.parent}, which has started it, has ended"
-            await pen.end(Draft("run.cancelled", {"code": "cancelled", "message": message}))
+            ending = Draft("run.cancelled", {"code": "cancelled", "message": message})
+            await self._end(pen, spec, ending)
             return
         if died and past.recoveries >= MAX_RECOVERIES:
             message = f"{MAX_RECOVERIES} servers in turn died while they carried it"
-            await pen.end(_incomplete("interrupted", f"{message}; the text so far is kept"))
+            ending = _incomplete("interrupted", f"{message}; the text so far is kept")
+            await self._end(pen, spec, ending)
             return
         log.info("Run %s goes on from event %d", run_id, past.seq)
         self._begin(pen, spec, past)
@@ -246,11 +252,8 @@ class Runner:
                 pen.append(Draft("run.released", {"epoch": pen.epoch}))
                 await pen.commit()
             else:
-                _ending()
-                await pen.end(ending)
-                _ended()
+                await self._end(pen, spec, ending)
                 self.on_ended(pen.run_id)
-                log.info("Run %s: %s", pen.run_id, ending.type)
                 if self.children is not None:
                     await self.children.stop(pen.run_id)
         except StaleEpoch:
@@ -260,6 +263,33 @@ class Runner:
             self._orphans.add(pen.run_id)
         finally:
             self._live.pop(pen.run_id, None)
+
+    async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
+        """Keep what is to be kept of a run, then write its last event."""
+        if self.records is not None:
+            ending = await self._kept(pen, spec, self.records, ending)
+        _ending()
+        await pen.end(ending)
+        _ended()
+        log.info("Run %s: %s", pen.run_id, ending.type)
+
+    async def _kept(self, pen: Pen, spec: RunSpec, records: Records, ending: Draft) -> Draft:
+        """Return the ending that is left: a run whose answer could not be kept is not whole."""
+        try:
+            flow = open_flow(spec.flow)
+            if not isinstance(flow, KeepingFlow):
+                return ending
+            await pen.commit()
+            run, _ = await self._past(pen.run_id)
+            run.apply(Event(run.seq + 1, ending.type, int(time.time() * 1000), ending.data))
+            await flow.keep(pen.run_id, flow.asked.model_validate(spec.input), run, records)
+        except StaleEpoch:
+            raise
+        except Exception as error:  # noqa: BLE001 - a flow is other people's code
+            log.warning("Run %s: what became of it is not kept: %s", pen.run_id, error)
+            if ending.type == "run.completed":
+                return ending_of(error, spec.flow, wrote=True)
+        return ending
 
     async def _perform(self, live: _Live, spec: RunSpec, past: Run) -> Draft | None:
         """Run the flow and return the ending it deserves; None where it is to go on elsewhere."""

@@ -60,6 +60,8 @@ class Step:
     has_call: bool = False
     """A tool call was begun, whole or not."""
     finished: bool = False
+    is_unseen: bool = False
+    """Written for the flow alone: no part of the run's text, shown in no contract but ours."""
     finish_reason: str | None = None
     model: str | None = None
     """Who wrote the text last: a model's name, or `template` for known text."""
@@ -73,6 +75,11 @@ class Step:
         self.parts.clear()
         self.calls.clear()
         self.has_call = False
+
+    def beginning(self) -> Draft:
+        """Return the event that begins it."""
+        unseen = {"unseen": True} if self.is_unseen else {}
+        return Draft("step.started", {"step": self.name, **unseen})
 
     def ending(self) -> Draft:
         """Return the event that finishes it; the text itself is in its deltas."""
@@ -132,11 +139,14 @@ class Run:
     """Times in a row that it was taken over from a server that died, and got no further."""
     told: Counter[int] = field(default_factory=Counter)
     """What was said beside the steps, and how often; see the function `told`."""
+    told_of: dict[str, list[int]] = field(default_factory=dict)
+    """What of it was said of a step's text, by the step: it goes when the text is taken back."""
 
     @property
     def text(self) -> str:
-        """All text of all steps, in the order in which the steps began."""
-        return "".join(part for step in self.steps.values() for part in step.parts)
+        """All text of all steps that are shown, in the order in which the steps began."""
+        shown = (step for step in self.steps.values() if not step.is_unseen)
+        return "".join(part for step in shown for part in step.parts)
 
     @property
     def is_ended(self) -> bool:
@@ -168,7 +178,7 @@ class Run:
             case "text.delta":
                 self.recoveries = 0
                 step.parts.append(data["text"])
-                if self.first_token_ms is None:
+                if self.first_token_ms is None and not step.is_unseen:
                     self.first_token_ms = event.at_ms
             case "reasoning.delta":
                 step.reasoning.append(data["text"])
@@ -183,12 +193,14 @@ class Run:
                 step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
             case "step.rewound":
                 step.rewind()
+                self.items = [item for item in self.items if item.get("step") != step.name]
+                self.told.subtract(self.told_of.pop(step.name, ()))
             case "step.finished":
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
                 step.model = data.get("model")
             case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
-                pass
+                step.is_unseen = bool(data.get("unseen"))
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None where nobody was asked."""
@@ -232,7 +244,10 @@ class Run:
             self.error = dict(event.data)
 
     def _rest(self, event: Event) -> None:
-        self.told[told(event.type, event.data)] += 1
+        fact = told(event.type, event.data)
+        self.told[fact] += 1
+        if event.type == "item.found" and "step" in event.data:
+            self.told_of.setdefault(event.data["step"], []).append(fact)
         match event.type:
             case "note.taken":
                 self.notes[event.data["name"]] = event.data["value"]

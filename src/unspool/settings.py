@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     config: Path | None = None
     """File of models and routes. None: `unspool.yaml` in the working directory, if it is there."""
 
+    flows: str = ""
+    """Python files with flows of one's own, separated by commas; they are run at the start."""
+
     secret_key: SecretStr | None = None
     """
     What keys of models are sealed with in the database: 32 bytes in URL-safe base64; several,

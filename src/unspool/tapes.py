@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 from .cursor import is_at_end
-from .dialects import open_dialect
+from .dialects import encoder_for, open_dialect
 from .errors import BadCursor
 from .events import TERMINAL
 from .journals import Journal
@@ -47,7 +47,7 @@ class Tape:
         self.has_ended = False
         self.trailer = Frame(plug.trailer).encode() if plug.trailer else b""
         self._journal = journal
-        self._encoder = plug.encoder()
+        self._encoder = encoder_for(dialect)
         self._frames: list[bytes] = []
         self._size = 0
         self._max_bytes = max_bytes
@@ -140,7 +140,7 @@ class Tapes:
         Raises:
             BadCursor: The event has not so many frames in this dialect.
         """
-        encoder = open_dialect(dialect).encoder()
+        encoder = encoder_for(dialect)
         datas: Sequence[bytes] = ()
         after = 0
         while after < seq:

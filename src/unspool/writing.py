@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .attempts import (
@@ -18,6 +18,7 @@ from .attempts import (
 from .crashing import point
 from .errors import ProviderError
 from .events import Draft, EventType
+from .flows import Reader
 from .journals import Pen
 from .prices import Cost, cost_of
 from .providers import Model, Prompt, Reasoning, Skipped, Text, ToolCall, ToolFragment, Usage
@@ -26,13 +27,32 @@ from .runs import Step
 _fragment = point("writing.fragment")
 
 
+class Reading:
+    """What reads along in one step: given the text from its beginning, whatever became of it."""
+
+    def __init__(self, make: Callable[[], Reader], text: str) -> None:
+        self._make = make
+        self.again(text)
+
+    def again(self, text: str) -> None:
+        """Read anew: this is the text now."""
+        self._reader = self._make()
+        self.feed = self._reader.feed
+        self.end = self._reader.end
+        if text:
+            self.feed(text)
+
+
 class Writing:
     """Writes into one step; `state` is kept as the log will tell it."""
 
-    def __init__(self, pen: Pen, state: Step, prompt: Prompt) -> None:
+    def __init__(
+        self, pen: Pen, state: Step, prompt: Prompt, reading: Reading | None = None
+    ) -> None:
         self._pen = pen
         self.state = state
         self._prompt = prompt
+        self._reading = reading
         self.model = ""
         self.finish_reason = ""
         self._under_way: AttemptStarted | None = None
@@ -41,6 +61,8 @@ class Writing:
         """The path of every token."""
         self.state.parts.append(text)
         self._pen.append(Draft("text.delta", {"step": self.state.name, "text": text}))
+        if self._reading is not None:
+            self._reading.feed(text)
 
     def take(self, piece: Said | Attempted | Rewound) -> None:
         """Write down anything else than text."""
@@ -66,6 +88,8 @@ class Writing:
             case Rewound():
                 self.state.rewind()
                 self._append("step.rewound")
+                if self._reading is not None:
+                    self._reading.again(self.state.text)
             case _:
                 self._attempted(piece)
 

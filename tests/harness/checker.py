@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 from unspool import Event
-from unspool.dialects import open_dialect
+from unspool.dialects import encoder_for, open_dialect
 from unspool.events import TERMINAL
 
 Log = Sequence[Mapping[str, Any]]
@@ -86,7 +86,7 @@ def text_of(log: Log, step: str | None = None) -> str:
 
 def frames_of(log: Log, dialect: str) -> list[tuple[str, str]]:
     """The frames that a viewer who misses nothing gets; their ids by the rule of PROTOCOL.md."""
-    encoder, plug, frames = open_dialect(dialect).encoder(), open_dialect(dialect), []
+    encoder, plug, frames = encoder_for(dialect), open_dialect(dialect), []
     for event in log:
         seq = event["seq"]
         known = Event(seq, event["type"], event["at_ms"], event["data"])

@@ -44,6 +44,7 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
                 "tool_calls": step.calls,
                 "model": step.model,
                 "finish_reason": step.finish_reason,
+                "is_unseen": step.is_unseen,
             }
             for step in run.steps.values()
         ],

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from ..core import Core
 from ..cursor import follow, is_at_end
-from ..dialects import open_dialect
+from ..dialects import encoder_for, open_dialect
 from ..errors import BadCursor, JournalError, SpecError, UnknownRun, UnspoolError
 from ..events import Event
 from ..streaming import ABORT, Place, Viewer
@@ -111,12 +111,13 @@ class _Talk:
     async def _play(self, place: Place, dialect: str) -> None:
         journal, run_id = self._core.journal, self._run_id
         patience_s = self._core.settings.heartbeat_s
-        plug = open_dialect(dialect or (await journal.head(run_id)).dialect)
+        dialect = dialect or (await journal.head(run_id)).dialect
+        plug = open_dialect(dialect)
         has = place.seq + bool(place.frame)
         if await is_at_end(journal, run_id, after=has) and not place.frame:
             return
         # From the first event on: the encoder is a fold. What the viewer has is not sent.
-        encoder = plug.encoder()
+        encoder = encoder_for(dialect)
         following = follow(journal, run_id, patience_s=patience_s)
         async with aclosing(following) as batches:
             async for events in batches:

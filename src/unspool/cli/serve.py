@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 COPY_BODY = '{"sku": "8WZ01CM1", "style": "natural"}'
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each option is a word of the command line
+    *,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 picks a free one.")] = None,
     data_dir: DataDir = None,
+    flows: Annotated[
+        list[Path] | None,
+        typer.Option("--flows", help="A Python file with flows of your own; may be repeated."),
+    ] = None,
     allow_open: Annotated[
         bool, typer.Option("--allow-open", help="Listen to other machines too; there are no keys.")
     ] = False,
@@ -42,6 +47,7 @@ def serve(
         port=port,
         data_dir=data_dir,
         sample_data=False if no_sample_data else None,
+        flows=",".join(map(str, flows)) if flows else None,
     )
     if not allow_open:
         _refuse_open(settings.host)

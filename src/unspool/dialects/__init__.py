@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -27,6 +27,8 @@ from starlette.responses import Response
 from .. import plugs
 from ..events import Event
 from ..runs import RunSpec
+
+NATIVE: Final = "native"
 
 
 class Encoder(Protocol):
@@ -82,6 +84,29 @@ class Dialect(Protocol):
 
     def encoder(self) -> Encoder:
         """Return an encoder that has seen nothing yet."""
+
+
+class _Shown:
+    """Passes on what a contract shows: not what a flow lets be written unseen."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._unseen: set[str] = set()
+
+    def encode(self, event: Event) -> Sequence[bytes]:
+        if event.type == "step.started" and event.data.get("unseen"):
+            self._unseen.add(event.data["step"])
+        if not self._unseen or event.data.get("step") not in self._unseen:
+            return self._encoder.encode(event)
+        # What it costs, and what was wrong with it, is told all the same.
+        is_told = event.type.partition(".")[0] in {"attempt", "warning"}
+        return self._encoder.encode(event) if is_told else ()
+
+
+def encoder_for(name: str) -> Encoder:
+    """Return an encoder of a dialect that has seen nothing yet; the native one shows the log."""
+    encoder = open_dialect(name).encoder()
+    return encoder if name == NATIVE else _Shown(encoder)
 
 
 def open_dialect(name: str) -> Dialect:

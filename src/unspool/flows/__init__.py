@@ -7,14 +7,16 @@ and what each asks for. It sees a `Context` and nothing else: no provider, no
 journal, no HTTP. `tests/test_flows.py` finds it and runs it offline.
 
 A flow may be run again from its beginning by a later owner of the run, so it must
-ask for the same steps under the same names; `ctx.note` is for what would differ.
+ask for the same steps under the same names; `ctx.note` is for what would differ. What is to
+be found without reading logs is written by a `KeepingFlow` in its `keep`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -22,9 +24,14 @@ from .. import plugs
 
 if TYPE_CHECKING:
     from ..records import Records
+    from ..runs import Run
 
 Asked = TypeVar("Asked", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
+
+
+Form = TypeVar("Form", bound=BaseModel)
+"""What a structured answer is to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,43 @@ class Outcome:
     """`code` and `message`, where it did not complete."""
 
 
+class Reader(Protocol):
+    """
+    Recognises things in the text of a step while it grows, and tells them to its flow's context.
+
+    It is given the whole text from its beginning, in pieces of any size; after a crash, or when
+    text was taken back, a new one is given it again. So what it tells must depend on the text
+    alone, never on where the pieces end. What the log has already is not said twice.
+    """
+
+    def feed(self, text: str) -> None:
+        """Take in what comes next."""
+
+    def end(self) -> None:
+        """The text is whole."""
+
+
+class How(TypedDict, total=False):
+    """How a model is asked, where it is not asked the plain way."""
+
+    stand_in: bool
+    """Whether the built-in offline model may answer where no model is set up (it may); a flow
+    that has words of its own for that case says False."""
+    params: Mapping[str, Any]
+    """Of the vendor's API: `temperature`, `max_tokens` …"""
+    tools: Sequence[Mapping[str, Any]]
+    """Functions that the model may ask for: `name`, `description`, `parameters` (JSON Schema)."""
+    is_bound: bool
+    """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
+    words (it is free)."""
+    model: str
+    """Name of a model or a route; the run's own where none is named."""
+    is_unseen: bool
+    """Written for the flow alone (it is for all): to be looked at before anything is shown. In
+    the log it is like any other step; it is no part of the run's text, and only the native
+    contract shows it."""
+
+
 class Context(Protocol):
     """The one thing a flow holds: its pen."""
 
@@ -50,20 +94,32 @@ class Context(Protocol):
         *,
         step: str,
         system: str = "",
-        stand_in: bool = True,
-        params: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
+        read: Callable[[], Reader] | None = None,
+        **how: Unpack[How],
     ) -> str:
         """
         Let the model write `step`, streaming into the log, and return its whole text.
 
         A step that is finished in the log is returned from there; one that was cut goes on.
-        `stand_in`: whether the built-in offline model may answer where no model is set up;
-        a flow that has words of its own for that case says False. `tools` are functions that
-        the model may ask for (`name`, `description`, `parameters` as JSON Schema).
+        `read` makes a reader of the text, which tells what it recognises while it streams.
 
         Raises:
             ProviderError: No model could finish it. `written(step)` tells how far it got.
+        """
+
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        """
+        Let the model write `step` as JSON that fits a pydantic model, and return that.
+
+        Each field is told while it streams: `item.found`, kind `field`, with `path` and `value`;
+        lists and objects member by member. An answer that does not fit is asked for once more,
+        as the step `<step>-2`.
+
+        Raises:
+            ProviderError: No model could finish it.
+            AnswerUnfit: Nor does the second answer fit.
         """
 
     async def say(self, text: str, *, step: str, model: str = "template") -> str:
@@ -91,13 +147,20 @@ class Context(Protocol):
     def written(self, step: str) -> str:
         """Return the text that `step` has so far."""
 
+    def writer(self, step: str) -> str:
+        """Return who wrote `step`: a model's name, or what `say` was told; empty: nobody yet."""
+
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
         """Tell people how far we are."""
 
-    def found(self, kind: str, item: Mapping[str, Any]) -> None:
-        """Record something structured that was recognised in the text."""
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        """
+        Record something structured that was recognised, in the text of `step` if one is named.
+
+        It is taken back with that text.
+        """
 
     def warn(self, message: str, **facts: Any) -> None:
         """Record that something was left out, replaced or repaired."""
@@ -111,6 +174,11 @@ class Flow(Generic[Asked]):
 
     asked: type[Asked]
 
+    @property
+    def says(self) -> str:
+        """What it is for, in its author's words: the docstring of its module."""
+        return (sys.modules[type(self).__module__].__doc__ or "").strip()
+
     async def prepare(self, asked: Asked, records: Records) -> Asked:
         """
         Check and complete the input before the run exists; what is returned is kept with it.
@@ -122,6 +190,27 @@ class Flow(Generic[Asked]):
 
     async def run(self, ctx: Context, asked: Asked) -> None:
         """Do it."""
+        raise NotImplementedError
+
+
+class KeepingFlow(Flow[Asked]):
+    """
+    A flow of which something is kept beside runs, where the rest of the product can ask for it.
+
+    The log stays the truth: what is kept is made from it alone, when it is whole.
+    """
+
+    async def keep(self, run_id: str, asked: Asked, run: Run, records: Records) -> None:
+        """
+        Write down what became of a run.
+
+        Called whichever way the run ends (`run.status`), before anybody is told of the end: who
+        reads `run.completed` finds what was kept. `run` is the fold of the whole log, its ending
+        included. Called again where the server died in between, so the second time must change
+        nothing: name what is kept after the run, and write it in one transaction.
+
+        What is raised here makes a completed run incomplete.
+        """
         raise NotImplementedError
 
 

@@ -7,7 +7,6 @@ fails does not fail the batch: the result says which did, and why.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import SpecError
 from . import Context, Flow, Outcome, open_flow
+from ._together import together
 
 if TYPE_CHECKING:
     from ..records import Records
@@ -69,12 +69,7 @@ class BatchFlow(Flow[Batch]):
         # the items that were going on before it begins others, so the cap holds then too.
         waiting = iter(enumerate(asked.items, start=1))
         hands = range(min(asked.concurrency, len(asked.items)))
-        try:
-            async with asyncio.TaskGroup() as together:
-                for _ in hands:
-                    together.create_task(_work(ctx, asked, waiting, outcomes))
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None  # the first one has stopped the others
+        await together(_work(ctx, asked, waiting, outcomes) for _ in hands)
         ctx.result(_result(outcomes))
 
 

@@ -112,6 +112,8 @@ class Prompt:
     tools: tuple[Tool, ...] = ()
     handle: Handle | None = None
     """Read on in this answer instead of asking for another."""
+    is_bound: bool = False
+    """The answer is bound to a form, which the messages describe: prose has no place in it."""
 
     @classmethod
     def of(cls, text: str, *, system: str = "", **params: Any) -> Prompt:

@@ -71,10 +71,20 @@ def text_of(message: Mapping[str, Any]) -> str:
     return "".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping))
 
 
+def question_in(messages: Messages) -> str:
+    """Return the last thing that a person said."""
+    asked = [text_of(m) for m in messages if m.get("role") == "user" and text_of(m).strip()]
+    return asked[-1].strip() if asked else ""
+
+
+def subject_of(question: str) -> str:
+    """Return what a question is about, in few words."""
+    return _subject(_voice(question), question)
+
+
 def compose(messages: Messages) -> str:
     """Return the whole answer to a conversation, in the language of its last question."""
-    asked = [text_of(m) for m in messages if m.get("role") == "user" and text_of(m).strip()]
-    question = asked[-1].strip() if asked else ""
+    question = question_in(messages)
     voice = _voice(question)
     facts = {fact: found for fact, line in _FACTS.items() if (found := _fact(line, question))}
     if "name" in facts:
@@ -86,14 +96,13 @@ def compose(messages: Messages) -> str:
     return _sentences(voice, kind, words, Dice(messages), only=only)
 
 
-def go_on(prefix: str, messages: Messages) -> str:
+def go_on(prefix: str, whole: str) -> str:
     """
-    Return what comes after `prefix`.
+    Return what comes after `prefix` in our answer, of which it is the beginning.
 
-    That is the rest of our own answer if `prefix` is its beginning. It may be another
-    model's: then a sentence that ends it, begun where it broke.
+    It may be the beginning of another model's: then a sentence that ends it, begun where it
+    broke.
     """
-    whole = compose(messages)
     if whole.startswith(prefix):
         return whole[len(prefix) :]
     after_stop, after_comma, after_word = endings = _voice(prefix).endings

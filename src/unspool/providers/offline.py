@@ -3,7 +3,7 @@ The built-in model: no key, no network, the same words for the same question.
 
 It lets everything else be tried before a key is at hand, so it behaves like a model:
 it takes a moment to begin, comes in small deltas, can be cut by `max_tokens` and goes
-on from a prefix. What it says is composed in `_offline_text`.
+on from a prefix. What it says comes from the rooms `_offline_answers` lists.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ProviderRefused
 from ..progress import estimate_tokens
 from . import Finish, Model, Output, Prompt, Text, Usage
+from ._offline_answers import answer_to
 from ._offline_text import Dice, go_on, text_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Offline:
         Raises:
             ProviderRefused: `max_tokens` is not a whole number above zero.
         """
-        rest = go_on(prompt.prefix, prompt.messages)
+        rest = go_on(prompt.prefix, answer_to(prompt.messages))
         said = rest[: _room(rest, _max_tokens(prompt.params))]
         dice = Dice(prompt.messages)
         for number, piece in enumerate(_pieces(said, dice)):

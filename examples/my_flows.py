@@ -1,0 +1,27 @@
+"""Flows of one's own: `unspool serve --flows examples/my_flows.py`."""
+
+from pydantic import BaseModel, Field
+
+from unspool import Context, flow
+
+
+class Dish(BaseModel):
+    name: str = Field(examples=["麻婆豆腐"])
+    guests: int = Field(2, ge=1, le=20)
+
+
+class Recipe(BaseModel):
+    title: str
+    minutes: int = Field(ge=1, le=600)
+    ingredients: list[str]
+    steps: list[str]
+
+
+@flow
+async def recipe(ctx: Context, asked: Dish) -> Recipe:
+    """A recipe, told field by field, and a sentence to serve it with."""
+    told = await ctx.structured(
+        Recipe, f"Write a recipe for {asked.name}, for {asked.guests} guests.", step="recipe"
+    )
+    await ctx.generate(f"One sentence to serve {told.title} with.", step="toast")
+    return told

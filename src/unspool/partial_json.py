@@ -1,0 +1,208 @@
+"""
+JSON that is still being written: each value is told the moment it is whole.
+
+Models write JSON in small deltas, wrap it into prose and fences, and stop in the middle. The
+scanner looks at each character once, keeps no more raw text than that of the present member,
+and decodes each value once. It raises nothing for what it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+Path = tuple[str | int, ...]
+"""Names of members and numbers of elements (from 0), from the root on; `()` is the root."""
+
+MAX_MEMBER_CHARS: Final = 1024 * 1024
+"""Of one member's raw text; a model's longest answer is shorter. A longer one is not read."""
+
+_SIGN: Final = re.compile(r'["{}\[\],]')
+_IN_STRING: Final = re.compile(r'["\\]')
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A value that is complete."""
+
+    path: Path
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something stands where a value should, and is none; `path` is the place it is in."""
+
+    path: Path
+    raw: str
+
+
+Told = Whole | Unreadable
+
+
+@dataclass(slots=True)
+class _Open:
+    """An object or a list whose members are told."""
+
+    key: str | int | None
+    """Where it stands in the one around it; None: nobody can say."""
+    value: dict[str, Any] | list[Any]
+    has_member: bool = False
+    """Its present member is complete already: it was one whose own members were told."""
+
+    def keep(self, key: str | int | None, value: Any) -> None:
+        if isinstance(self.value, list):
+            self.value.append(value)
+        elif isinstance(key, str):
+            self.value[key] = value
+
+
+class Scanner:
+    """
+    Finds the first object or list of a text, whatever stands before it, and tells its values.
+
+    `depth`: values are told that deep below the root, inner ones first. 1 tells the members of
+    the root, 2 also the elements of those that are lists, each before the list.
+    """
+
+    def __init__(self, depth: int = 2) -> None:
+        self._depth = depth
+        self._stack: list[_Open] = []
+        self._nested = 0
+        """Levels open within the present member, which is decoded as a whole."""
+        self._raw: list[str] = []
+        self._raw_chars = 0
+        self._in_string = False
+        self._is_escaped = False
+        self.is_over = False
+        """The root has ended, or cannot be read on; what comes after it is left alone."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an object or a list has been met."""
+        return bool(self._stack) or self.is_over
+
+    def feed(self, text: str) -> list[Told]:
+        """Take in what comes next and return what it has completed."""
+        return list(self._scan(text))
+
+    def _scan(self, text: str) -> Iterator[Told]:
+        at = start = 0
+        while not self.is_over:
+            if self._in_string:
+                at = self._skip(text, at)
+                if self._in_string:
+                    break
+            found = _SIGN.search(text, at)
+            if found is None:
+                break
+            at = found.end()
+            if self._is_inner(found[0]):
+                continue
+            self._add(text[start : found.start()])
+            start = at
+            yield from self._sign(found[0])
+        if self._stack:
+            self._add(text[start:])
+
+    def _skip(self, text: str, at: int) -> int:
+        """Return the place behind the string; where it does not end here, the end."""
+        if self._is_escaped:
+            at += bool(text)
+            self._is_escaped = not text
+        while found := _IN_STRING.search(text, at):
+            if found[0] == '"':
+                self._in_string = False
+                return found.end()
+            self._is_escaped = found.end() == len(text)
+            at = found.end() + 1
+        return len(text)
+
+    def _is_inner(self, sign: str) -> bool:
+        """Whether a sign belongs to the raw text of the present member."""
+        if not self._stack:
+            return sign not in "{["  # prose before the document
+        if sign == '"':
+            self._in_string = True
+            return True
+        if sign in "{[":
+            if not self._nested and len(self._stack) < self._depth:
+                return False
+            self._nested += 1
+            return True
+        if self._nested:
+            self._nested -= sign in "}]"
+            return True
+        return False
+
+    def _add(self, raw: str) -> None:
+        self._raw_chars += len(raw)
+        if self._raw_chars <= MAX_MEMBER_CHARS:
+            self._raw.append(raw)
+        else:
+            self.is_over = True
+
+    def _take(self) -> str:
+        raw = "".join(self._raw).strip()
+        self._raw.clear()
+        self._raw_chars = 0
+        return raw
+
+    def _sign(self, sign: str) -> Iterator[Told]:
+        if sign in "{[":
+            key = self._key() if self._stack else None
+            self._take()
+            self._stack.append(_Open(key, {} if sign == "{" else []))
+            return
+        yield from self._member()
+        if sign != ",":
+            yield from self._close()
+
+    def _key(self) -> str | int | None:
+        here = self._stack[-1]
+        if isinstance(here.value, list):
+            return len(here.value)
+        try:
+            return msgspec.json.decode(self._take().removesuffix(":").rstrip(), type=str)
+        except (msgspec.MsgspecError, UnicodeError):
+            return None
+
+    def _path(self, *keys: str | int | None) -> Path:
+        """Return the place; what has a name that cannot be read counts as where it stands."""
+        parts = [*(opened.key for opened in self._stack[1:]), *keys]
+        return tuple("" if part is None else part for part in parts)
+
+    def _member(self) -> Iterator[Told]:
+        """Tell the present member of the innermost container, which ends here."""
+        here, raw = self._stack[-1], self._take()
+        if here.has_member:
+            here.has_member = False
+            return
+        if not raw:
+            return
+        is_list = isinstance(here.value, list)
+        try:
+            if is_list:
+                key: str | int = len(here.value)
+                value = msgspec.json.decode(raw)
+            else:
+                ((key, value),) = msgspec.json.decode(f"{{{raw}}}", type=dict[str, Any]).items()
+        except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError):
+            yield Unreadable(self._path(), raw)
+            return
+        here.keep(key, value)
+        yield Whole(self._path(key), value)
+
+    def _close(self) -> Iterator[Told]:
+        closed = self._stack[-1]
+        yield Whole(self._path(), closed.value)
+        self._stack.pop()
+        if not self._stack:
+            self.is_over = True
+            return
+        self._stack[-1].keep(closed.key, closed.value)
+        self._stack[-1].has_member = True

@@ -1,0 +1,107 @@
+"""
+Trying a flow of one's own: run it on a model that says what the test says, and look at its log.
+
+    from unspool.testing import play
+
+    async def test_three_headlines():
+        played = await play(headlines, {"topic": "coffee"}, says=["One", "Two", "Three"])
+        assert played.run.result == ["One", "Two", "Three"]
+
+Nothing is replaced: journal, runner and generation are those of the server, in a directory that
+is removed afterwards. Only the model is the scripted one, which waits for nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import BaseModel
+
+from . import plugs
+from .catalog import Entry
+from .core import Core, open_core
+from .cursor import follow
+from .events import Event
+from .flows import Flow
+from .providers import Model
+from .runs import Run, RunSpec, fold
+from .settings import Settings
+
+Said = str | Sequence[Mapping[str, Any]]
+"""One answer: a text, or a script as the provider `scripted` plays it (pauses, faults, tools)."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """
+    Attributes:
+        events: The whole log.
+        run: Its fold: `status`, `result`, `text`, `steps`, `items`, `warnings`, `attempts` …
+    """
+
+    events: list[Event]
+    run: Run
+
+    def of(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return the data of all events of a type, such as `item.found`."""
+        return [event.data for event in self.events if event.type == kind]
+
+
+async def play(
+    flow: Flow[Any],
+    asked: BaseModel | Mapping[str, Any],
+    *,
+    says: Sequence[Said] = (),
+    **settings: Any,
+) -> Played:
+    """
+    Run a flow to its end.
+
+    Args:
+        flow: What `@flow` made, or any `Flow`.
+        asked: Its input, checked as a request's is.
+        says: What the model answers, request after request, also where one is sent again. The
+            last one is its answer ever after; without any the built-in model answers.
+        settings: Fields of `Settings`, such as `retries=0`.
+
+    Raises:
+        SpecError: The input is not right.
+    """
+    name = f"played-{next(_numbers)}"
+    body = asked.model_dump() if isinstance(asked, BaseModel) else dict(asked)
+    plugs.offer("flows", name, flow)
+    try:
+        async with _core(says, settings) as core:
+            run_id = await core.admission.admit(RunSpec(name, body))
+            events = [event async for batch in follow(core.journal, run_id) for event in batch]
+    finally:
+        plugs.withdraw("flows", name)
+    return Played(events, fold(events))
+
+
+@asynccontextmanager
+async def _core(says: Sequence[Said], settings: Mapping[str, Any]) -> AsyncGenerator[Core]:
+    with TemporaryDirectory(prefix="unspool-") as folder:
+        quick = {"sample_data": False, "say_chars_per_s": 1e6, "flows": "", **settings}
+        async with open_core(Settings(_env_file=None, data_dir=Path(folder), **quick)) as core:
+            if says:
+                scripts = [_script(said) for said in says]
+                # Attempts are counted by the model's name as long as the process lives.
+                params = {"script": {"attempts": scripts}}
+                model = Model(f"scripted-{next(_numbers)}", "scripted", params=params)
+                core.catalog.fill([Entry(model)], [], [model.name])
+            yield core
+
+
+def _script(said: Said) -> list[Mapping[str, Any]]:
+    if isinstance(said, str):
+        return [{"text": said}, {"finish": "stop"}]
+    return list(said)
