@@ -27,6 +27,7 @@ from .registry import Registry
 from .retention import Retention
 from .runner import Runner
 from .settings import Settings
+from .sketches import Sketches
 from .streaming import Viewing
 
 try:
@@ -58,6 +59,7 @@ class Core:
     viewing: Viewing
     retention: Retention
     forecast: Forecast
+    sketches: Sketches
 
     @property
     def catalog(self) -> Catalog:
@@ -140,6 +142,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                         viewing,
                         retention,
                         forecast,
+                        Sketches(journal),
                     )
                 finally:
                     leaving.close()

@@ -23,6 +23,8 @@ export interface Step {
   reasoning: string;
   toolCalls: ToolCall[];
   isFinished: boolean;
+  /** Written for the flow alone: no part of the run's text. */
+  isUnseen: boolean;
   finishReason: string | null;
   /** Who wrote it last; `template` for known text, `m+template` where a template finished it. */
   model: string | null;
@@ -50,7 +52,7 @@ export class RunFold {
   readonly steps = new Map<string, Step>();
   readonly attempts: Attempt[] = [];
   readonly notes: Record<string, unknown> = {};
-  readonly items: RunEvent["data"][] = [];
+  items: RunEvent["data"][] = [];
   readonly warnings: string[] = [];
   result: unknown = null;
   /** `code` and `message` of an ending other than `completed`. */
@@ -74,13 +76,14 @@ export class RunFold {
     if (noun === "run") this.#run(event);
     else if (noun === "attempt") this.#attempt(event);
     else if (noun === "note") this.notes[event.data.name] = event.data.value;
-    else if (event.data.step !== undefined && noun !== "warning") this.#step(event);
+    else if (["step", "text", "reasoning", "tool"].includes(noun)) this.#step(event);
     else this.#rest(event);
   }
 
-  /** All text of all steps, in the order in which the steps began. */
+  /** All text of all steps that are shown, in the order in which the steps began. */
   get text(): string {
-    return [...this.steps.values()].map((step) => step.text).join("");
+    const shown = [...this.steps.values()].filter((step) => !step.isUnseen);
+    return shown.map((step) => step.text).join("");
   }
 
   get isEnded(): boolean {
@@ -139,7 +142,7 @@ export class RunFold {
     const step = this.#stepOf(data.step);
     if (type === "text.delta") {
       step.text += data.text;
-      this.firstTokenMs ??= at_ms;
+      if (!step.isUnseen) this.firstTokenMs ??= at_ms;
       this.#output(data.text);
     } else if (type === "reasoning.delta") {
       step.reasoning += data.text;
@@ -154,6 +157,9 @@ export class RunFold {
     } else if (type === "step.rewound") {
       step.text = "";
       step.toolCalls = [];
+      this.items = this.items.filter((item) => item.step !== step.name);
+    } else if (type === "step.started") {
+      step.isUnseen = Boolean(data.unseen);
     } else if (type === "step.finished") {
       step.isFinished = true;
       step.finishReason = data.finish_reason ?? null;
@@ -164,7 +170,7 @@ export class RunFold {
   #stepOf(name: string): Step {
     let step = this.steps.get(name);
     if (step === undefined) {
-      const open = { isFinished: false, finishReason: null, model: null };
+      const open = { isFinished: false, isUnseen: false, finishReason: null, model: null };
       step = { name, text: "", reasoning: "", toolCalls: [], ...open };
       this.steps.set(name, step);
     }

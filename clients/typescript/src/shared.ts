@@ -47,6 +47,10 @@ export class SharedRun implements AsyncIterable<RunEvent> {
       });
   }
 
+  get id(): string {
+    return this.#url.replace(/^.*\//, "");
+  }
+
   /** Leave; another tab reads on where this one has read. */
   close(): void {
     this.#stop.abort();

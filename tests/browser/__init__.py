@@ -1,0 +1,1 @@
+"""What browser tests stand on: a browser, a server with runs worth looking at."""
