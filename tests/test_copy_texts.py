@@ -17,9 +17,11 @@ from unspool.errors import (
     UnknownRecord,
 )
 from unspool.flows import open_flow
+from unspool.flows._copy_asked import Copy
+from unspool.flows._copy_prompt import ANGLES, SYSTEM, post_prompt
 from unspool.flows._copy_texts import MAX_CHARS, MIN_HAN, SUPERLATIVES, ending, template_post
 from unspool.flows._copy_words import STYLES
-from unspool.flows.copywriting import ANGLES, SYSTEM, Copy, CopyFlow, post_prompt
+from unspool.flows.copywriting import CopyFlow
 from unspool.records import Records
 from unspool.records.products import save_products
 
@@ -292,7 +294,7 @@ class Pen:
         step: str,
         system: str = "",
         stand_in: bool = True,
-        params: Mapping[str, Any] | None = None,
+        model: str = "",
     ) -> str:
         if step not in self.finished:
             assert system == SYSTEM
@@ -316,6 +318,9 @@ class Pen:
 
     def written(self, step: str) -> str:
         return self.steps.get(step, "")
+
+    def writer(self, step: str) -> str:
+        return "m" if self.written(step) else ""
 
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None

@@ -68,8 +68,9 @@ class Sketch:
     """By the number of the attempt."""
     twelfths: int = 0
     _start_ms: int = 0
-    _open: tuple[str, str] | None = None
-    """Step and writer of the last stretch."""
+    _open: dict[str, Stretch] = field(default_factory=dict)
+    """The last stretch of each writer: steps may be written at the same time."""
+    _began: dict[str, float] = field(default_factory=dict)
     _writers: dict[str, str] = field(default_factory=dict)
     _broken: dict[str, float] = field(default_factory=dict)
     _spoken: set[str] = field(default_factory=set)
@@ -90,6 +91,8 @@ class Sketch:
                 self._asks(event.data)
             case "attempt.failed" | "attempt.finished":
                 self._answers(event)
+            case "step.started":
+                self._began[event.data["step"]] = self.last_s
             case "step.rewound" | "step.finished":
                 self._broken.pop(event.data["step"], None)
                 if event.type == "step.rewound":
@@ -104,11 +107,11 @@ class Sketch:
         step, now = event.data["step"], self.last_s
         writer = self._writers.get(step, "template")
         self._mend(event, step)
-        last = self.stretches[-1] if self.stretches and self._open == (step, writer) else None
-        if last is None or now - last.t1 > PAUSE_S:
-            last = Stretch(writer, now, now)
+        last = self._open.get(writer)
+        # A step that began after the last word is another stretch; one beside it is the same.
+        if last is None or now - last.t1 > PAUSE_S or self._began.get(step, 0.0) > last.t1:
+            last = self._open[writer] = Stretch(writer, now, now)
             self.stretches.append(last)
-            self._open = step, writer
         at = int((now - last.t0) / BUCKET_S)
         last.buckets.extend([0.0] * (at + 1 - len(last.buckets)))
         size = weigh(text)
@@ -125,7 +128,7 @@ class Sketch:
             return
         if len(self.seams) < MAX_SEAMS:
             self.seams.append((since, self.last_s, event.seq))
-        self._open = None
+        self._open.pop(self._writers.get(step, "template"), None)
 
     def _asks(self, data: Mapping[str, Any]) -> None:
         step, model = data["step"], data["model"]

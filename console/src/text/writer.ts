@@ -84,6 +84,7 @@ export class TextWriter {
         this.#spans += 1;
         this.#hue = span.hue;
         if (span.seam !== null) this.#mend(span.seam, manner);
+        else if (this.#node?.data === "") this.#dye();
         continue;
       }
       const end = Math.min(span?.start ?? text.length, text.length);
@@ -112,6 +113,12 @@ export class TextWriter {
     this.#node = document.createTextNode("");
     this.#paragraph.append(make("i", `gut ${this.#hue}`), this.#node);
     this.#root.append(this.#paragraph);
+  }
+
+  /** A paragraph that was begun for the caret alone has the hue of its first word. */
+  #dye(): void {
+    const gutter = this.#paragraph?.querySelector(".gut");
+    if (gutter) gutter.className = `gut ${this.#hue}`;
   }
 
   #mend(seam: Seam, manner: Manner): void {

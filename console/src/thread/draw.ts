@@ -1,6 +1,6 @@
 /** The whole drawing, in its two sizes. What is finished is painted once and kept as a picture. */
 
-import type { ThreadShape } from "./fold";
+import type { Bracket, Stretch, ThreadShape } from "./fold";
 import type { Hue } from "./hues";
 import {
   colourOf, drawEnd, drawGhost, drawSeam, drawSlack, drawSpool, drawStretch, type Pen,
@@ -46,14 +46,34 @@ export function scaleFor(drawing: Drawing, frame: Frame): Scale {
   return scaleOf(frame.width, spanS, room.left, room.right);
 }
 
-export function lineOf(frame: Frame): { y: number; amp: number } {
+/** Where the thread hangs: below its brackets, of which as many stand over one another as went on. */
+export function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: number } {
   if (frame.isSmall) return { y: frame.height / 2, amp: ROOM.small.amp };
+  const more = Math.max(0, Math.max(0, ...lanes(steps)));
   if (frame.isPlain) {
-    const amp = Math.min(ROOM.large.amp, frame.height * 0.3);
-    return { y: frame.height - amp - 10, amp };
+    const room = frame.height - (steps.length > 0 ? 20 + more * LANE : 0);
+    const amp = Math.min(ROOM.large.amp, room * 0.38);
+    return { y: frame.height - room / 2, amp };
   }
-  const amp = frame.height < 150 ? 22 : ROOM.large.amp;
-  return { y: frame.height < 150 ? 52 : 76, amp };
+  const isLow = frame.height < 150;
+  const amp = (isLow ? 22 : ROOM.large.amp) - 3 * more;
+  return { y: (isLow ? 52 : 76) + more * (LANE - 2), amp };
+}
+
+/** Height of a bracket with its name. */
+const LANE = 13;
+/** More that go on at the same time share the last line. */
+const MAX_LANES = 3;
+
+/** For each step the line it is bracketed on: the first that is free when it begins. */
+function lanes(steps: readonly Bracket[]): number[] {
+  const busyUntil: number[] = [];
+  return steps.map((step) => {
+    let lane = busyUntil.findIndex((end) => end <= step.t0 + 0.001);
+    if (lane < 0) lane = Math.min(busyUntil.length, MAX_LANES - 1);
+    busyUntil[lane] = step.t1 ?? Number.POSITIVE_INFINITY;
+    return lane;
+  });
 }
 
 /** Painter of one canvas; it keeps the picture of what is finished. */
@@ -89,7 +109,7 @@ export class Painter {
     const most = drawing.most ?? fastest(drawing.shape);
     if (drawing.most != null || most > this.#peak || most < this.#peak * 0.6) this.#peak = most * 1.05;
     const scale = scaleFor(drawing, frame);
-    return { ctx, scale, theme: frame.theme, ...lineOf(frame), most: this.#peak, isSmall: frame.isSmall };
+    return { ctx, scale, theme: frame.theme, ...lineOf(frame, drawing.shape.steps), most: this.#peak, isSmall: frame.isSmall };
   }
 
   /** All but the last stretch stands still as long as nothing of the scale changes. */
@@ -116,14 +136,15 @@ function paintStill(pen: Pen, drawing: Drawing, frame: Frame, closed: number): v
   if (!frame.isSmall && !frame.isPlain) paintAxis(pen);
   const [first] = shape.stretches;
   if (first !== undefined && first.t0 > 1) drawSlack(pen, first.hue, 0, first.t0);
+  let before: Stretch | undefined;
   shape.stretches.forEach((stretch, at) => {
-    const before = shape.stretches[at - 1];
     if (before !== undefined && stretch.t0 > before.t1) paintGap(pen, drawing, before, stretch);
+    if (before === undefined || stretch.t1 > before.t1) before = stretch;
     if (at < closed) drawStretch(pen, stretch, false);
   });
   for (const seam of shape.seams) drawSeam(pen, seam.t0, seam.t1);
   if (!frame.isSmall && !frame.isPlain) paintSeamLabels(pen, drawing);
-  if (!frame.isSmall) paintBrackets(pen, drawing, frame.height < 150);
+  if (!frame.isSmall) paintBrackets(pen, drawing);
 }
 
 function paintGap(
@@ -174,11 +195,12 @@ function paintAxis({ ctx, scale, theme, y, amp }: Pen): void {
   ctx.textAlign = "left";
 }
 
-function paintBrackets({ ctx, scale, theme, y, amp }: Pen, { shape, etaS, nowS }: Drawing, isLow: boolean): void {
-  const top = Math.min(12, y - amp - 12);
+function paintBrackets({ ctx, scale, theme }: Pen, { shape, etaS, nowS }: Drawing): void {
+  const rows = lanes(shape.steps);
   ctx.font = `11px ${theme.log}`;
   ctx.lineWidth = 1;
-  for (const step of shape.steps) {
+  for (const [at, step] of shape.steps.entries()) {
+    const top = 10 + (rows[at] ?? 0) * LANE;
     const from = Math.round(scale.x(step.t0)) + 1.5;
     const to = scale.x(step.t1 ?? Math.max(nowS, etaS ?? 0)) - 1;
     ctx.strokeStyle = theme.colour["line-strong"];
@@ -191,7 +213,6 @@ function paintBrackets({ ctx, scale, theme, y, amp }: Pen, { shape, etaS, nowS }
     ctx.stroke();
     ctx.setLineDash([]);
     const width = ctx.measureText(step.name).width;
-    if (isLow && to - from < width + 20) continue;
     if (to - from < width + 16) continue;
     ctx.fillStyle = theme.colour.surface;
     ctx.fillRect(from + 7, top - 8, width + 12, 16);

@@ -62,7 +62,9 @@ export class ThreadFold implements ThreadShape {
 
   readonly #hues: Hues;
   #startMs = 0;
-  #open: { stretch: Stretch; step: string; writer: string } | null = null;
+  /** The last stretch of each writer: steps may be written at the same time. */
+  readonly #open = new Map<string, Stretch>();
+  readonly #began = new Map<string, number>();
   readonly #writers = new Map<string, { model: string; strategy: string; number: number }>();
   readonly #broken = new Map<string, { t: number; model: string; code: string }>();
   readonly #spoken = new Set<string>();
@@ -96,14 +98,14 @@ export class ThreadFold implements ThreadShape {
     this.#mend(event, step, now);
     if (this.lastWordS !== null) this.gaps.push(now - this.lastWordS);
     if (this.gaps.length > 100) this.gaps.shift();
-    const open = this.#open;
-    const goesOn =
-      open?.step === step && open.writer === writer && now - open.stretch.t1 <= PAUSE_S;
-    let stretch = open?.stretch;
-    if (!goesOn || stretch === undefined) {
+    let stretch = this.#open.get(writer);
+    // A step that began after the last word is another stretch; one beside it is the same.
+    const isNew =
+      stretch === undefined || now - stretch.t1 > PAUSE_S || (this.#began.get(step) ?? 0) > stretch.t1;
+    if (stretch === undefined || isNew) {
       stretch = { hue, t0: now, t1: now, bucketS: BUCKET_S, buckets: [] };
       this.stretches.push(stretch);
-      this.#open = { stretch, step, writer };
+      this.#open.set(writer, stretch);
     }
     const at = Math.floor((now - stretch.t0) / BUCKET_S);
     while (stretch.buckets.length <= at) stretch.buckets.push(0);
@@ -130,7 +132,7 @@ export class ThreadFold implements ThreadShape {
       to: this.writerOf(step),
       strategy: writer?.strategy ?? "template",
     });
-    this.#open = null;
+    this.#open.delete(this.writerOf(step));
   }
 
   #attempt({ type, data }: RunEvent): void {
@@ -157,6 +159,7 @@ export class ThreadFold implements ThreadShape {
   #step({ type, data }: RunEvent): void {
     const name: string = data.step;
     if (type === "step.started") {
+      this.#began.set(name, this.lastS);
       if (!this.steps.some((step) => step.name === name && step.t1 === null)) {
         this.steps.push({ name, t0: this.lastS, t1: null, isRewound: false });
       }

@@ -32,6 +32,10 @@ class CopyRequest(BaseModel):
     """How many posts. Ours."""
     model: str = Field("", max_length=128)
     """Which model is to write. Ours."""
+    reveal: Literal["live", "checked"] = "live"
+    """`checked`: posts are shown when they have passed the rules. Ours."""
+    rules: dict[str, Any] = Field(default_factory=dict)
+    """`min_chars`, `max_chars`, `forbidden`: of posts that are checked. Ours."""
 
 
 class Encoder:

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from ._copy_reader import CLOSINGS, Leaning
 from ._copy_words import STYLES, Style
 
 MIN_HAN: Final = 60
@@ -71,8 +72,14 @@ _SIGNS: Final = {
 }
 
 
-def template_post(product: Mapping[str, Any], style: str, number: int) -> str:
-    """Return post `number` (from 1) of a product: at least MIN_HAN, at most MAX_CHARS long."""
+def template_post(
+    product: Mapping[str, Any], style: str, number: int, leaning: Leaning = ""
+) -> str:
+    """
+    Return post `number` (from 1) of a product: at least MIN_HAN, at most MAX_CHARS long.
+
+    The first post ends as a reader of such a leaning is spoken to.
+    """
     voice, words = STYLES[style], _words(product, number)
     turn = _hash(product.get("sku"), style)
     # The first post opens with the first pattern; the others take turns.
@@ -80,7 +87,8 @@ def template_post(product: Mapping[str, Any], style: str, number: int) -> str:
     round_, place = divmod(turn % others + number - 2, others) if number > 1 else (0, -1)
     opening = voice.openings[place + 1]
     post = _pick(opening.sentences, words, turn + round_)
-    closing = voice.closings[(turn + number) % len(voice.closings)]
+    closings = (number == 1 and CLOSINGS.get(leaning)) or voice.closings
+    closing = closings[(turn + number) % len(closings)]
     for fact in opening.then:
         sentence = _pick(voice.facts[fact], words, turn + number)
         if len(post) < _ENOUGH_CHARS and len(post + sentence + closing) <= MAX_CHARS:

@@ -1,0 +1,85 @@
+"""
+Whom a post is written for: what is known of the reader decides what is said first.
+
+The model is told what the reader did and never who it was, and that none of it may stand in
+the text: nobody wants to read that he was watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+Leaning = Literal["", "bought", "deciding", "sizing", "keen", "lingering", "browsing"]
+"""How near to buying a reader is; empty: nothing is known."""
+
+LINGERS_S: Final = 60.0
+"""So long a look at one product is no accident."""
+
+MANY_VISITS: Final = 3
+"""Who comes back twice is comparing."""
+
+WISHES: Final[Mapping[Leaning, str]] = {
+    "bought": "读者已经买过这款：不要当作第一次介绍，写一个继续用好它的场景",
+    "deciding": "读者到过购买页还没有下单：写一个能让人放心的具体事实，不要催促",
+    "sizing": "读者看过尺码表：如果给出了规格、版型或脚感，就把它写在前面",
+    "keen": "读者收藏或分享过：写一个现在就用得上的场景",
+    "lingering": "读者看了很久或看过多次：写一个细节，不要泛泛介绍",
+    "browsing": "读者只看过一两眼：第一句就写最有辨识度的一点",
+}
+"""What a model is asked for, by leaning."""
+
+CLOSINGS: Final[Mapping[Leaning, tuple[str, ...]]] = {
+    "bought": ("家里那一份用着顺手的话，再看看别的颜色也好。",),
+    "deciding": ("该看的都看过了，合适就定下来吧。", "要是还差一个理由，就把上面几条再读一遍。"),
+    "sizing": ("尺码拿不准，对照尺码表量一量再选。",),
+    "keen": ("放在收藏夹里的，今天可以拿出来再看一眼。",),
+    "lingering": ("细节都在详情页里，想再比一比也不着急。",),
+    "browsing": ("有空点进来，多看一眼再说。",),
+}
+"""How the template ends the first post, by leaning."""
+
+
+def leaning_of(interest: Mapping[str, Any]) -> Leaning:
+    """Tell from a summary (`records.interests`) how near to buying the reader is."""
+    if not interest:
+        return ""
+    ranked: tuple[tuple[Leaning, bool], ...] = (
+        ("bought", interest["has_bought"]),
+        ("deciding", interest["has_opened_buy_page"]),
+        ("sizing", interest["has_seen_sizes"]),
+        ("keen", interest["has_favorited"] or interest["has_shared"]),
+        (
+            "lingering",
+            interest["longest_s"] >= LINGERS_S or interest["visits"] >= MANY_VISITS,
+        ),
+        ("browsing", interest["visits"] > 0),
+    )
+    return next((leaning for leaning, is_so in ranked if is_so), "")
+
+
+def reader_lines(interest: Mapping[str, Any]) -> list[str]:
+    """Return what a prompt says of the reader; nothing where nothing is known."""
+    leaning = leaning_of(interest)
+    if not leaning:
+        return []
+    did = [f"看过 {interest['visits']} 次"] if interest["visits"] else []
+    if interest["total_s"]:
+        did.append(
+            f"最长停留 {interest['longest_s']:g} 秒，平均 {interest['average_s']:g} 秒，"
+            f"合计 {interest['total_s']:g} 秒"
+        )
+    done = {
+        "has_favorited": "收藏过",
+        "has_shared": "分享过",
+        "has_seen_sizes": "看过尺码表",
+        "has_opened_buy_page": "到过购买页",
+        "has_bought": "买过",
+    }
+    did += [said for name, said in done.items() if interest[name]]
+    return [
+        "",
+        "读者情况（只用来决定写什么，不要写进正文）：",
+        f"{'；'.join(did)}。",
+        f"{WISHES[leaning]}。",
+    ]
