@@ -40,11 +40,25 @@ class Stretch:
     buckets: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """When the one broke, when the other's first word came, and that word's event."""
+
+    t0: float
+    t1: float
+    seq: int
+    cause: str
+    writer: str
+    to: str
+    strategy: str
+
+
 @dataclass(slots=True)
 class Asking:
     """What one attempt used."""
 
     model: str
+    strategy: str
     status: str = "running"
     usage: Mapping[str, Any] | None = None
     cost: Mapping[str, Any] | None = None
@@ -60,8 +74,7 @@ class Sketch:
     last_word_s: float | None = None
     about: dict[str, str | int | float | bool] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
-    seams: list[tuple[float, float, int]] = field(default_factory=list)
-    """When the one broke, when the other's first word came, and that word's event."""
+    seams: list[Seam] = field(default_factory=list)
     recoveries: int = 0
     error: dict[str, Any] | None = None
     asked: dict[int, Asking] = field(default_factory=dict)
@@ -71,8 +84,10 @@ class Sketch:
     _open: dict[str, Stretch] = field(default_factory=dict)
     """The last stretch of each writer: steps may be written at the same time."""
     _began: dict[str, float] = field(default_factory=dict)
-    _writers: dict[str, str] = field(default_factory=dict)
-    _broken: dict[str, float] = field(default_factory=dict)
+    _writers: dict[str, Asking] = field(default_factory=dict)
+    """Who writes a step at the moment; known text has no attempt."""
+    _broken: dict[str, tuple[float, str, str]] = field(default_factory=dict)
+    """When a step with text broke, why, and who had written."""
     _spoken: set[str] = field(default_factory=set)
 
     def apply(self, event: Event) -> None:
@@ -82,30 +97,38 @@ class Sketch:
             self._start_ms = event.at_ms
             self.about = _about(event.data.get("input") or {})
         self.last_s = max(self.last_s, (event.at_ms - self._start_ms) / 1000)
-        match event.type:
-            case "text.delta" | "reasoning.delta":
+        noun = event.type.partition(".")[0]
+        match noun:
+            case "text" | "reasoning":
                 self._word(event, event.data["text"])
-            case "tool.delta":
+            case "tool" if event.type == "tool.delta":
                 self._word(event, event.data.get("arguments") or "")
-            case "attempt.started":
-                self._asks(event.data)
-            case "attempt.failed" | "attempt.finished":
-                self._answers(event)
-            case "step.started":
-                self._began[event.data["step"]] = self.last_s
-            case "step.rewound" | "step.finished":
-                self._broken.pop(event.data["step"], None)
-                if event.type == "step.rewound":
-                    self._spoken.discard(event.data["step"])
-            case "run.recovered":
-                self.recoveries += 1
-            case _ if event.is_terminal:
-                self.end = event.type.partition(".")[2]
-                self.error = dict(event.data) or None
+            case "attempt":
+                self._attempt(event)
+            case "step":
+                self._step(event)
+            case "run":
+                self._run(event)
+
+    def _run(self, event: Event) -> None:
+        if event.type == "run.recovered":
+            self.recoveries += 1
+        elif event.is_terminal:
+            self.end = event.type.partition(".")[2]
+            self.error = dict(event.data) or None
+
+    def _step(self, event: Event) -> None:
+        step = event.data["step"]
+        if event.type == "step.started":
+            self._began[step] = self.last_s
+            return
+        self._broken.pop(step, None)
+        if event.type == "step.rewound":
+            self._spoken.discard(step)
 
     def _word(self, event: Event, text: str) -> None:
         step, now = event.data["step"], self.last_s
-        writer = self._writers.get(step, "template")
+        writer = self._writer(step)
         self._mend(event, step)
         last = self._open.get(writer)
         # A step that began after the last word is another stretch; one beside it is the same.
@@ -123,20 +146,33 @@ class Sketch:
 
     def _mend(self, event: Event, step: str) -> None:
         """The first word after a break that had left text behind: here it was mended."""
-        since = self._broken.pop(step, None)
-        if since is None or step not in self._spoken:
+        broken = self._broken.pop(step, None)
+        if broken is None or step not in self._spoken:
             return
+        since, cause, writer = broken
+        asking, to = self._writers.get(step), self._writer(step)
+        strategy = asking.strategy if asking is not None else "template"
         if len(self.seams) < MAX_SEAMS:
-            self.seams.append((since, self.last_s, event.seq))
-        self._open.pop(self._writers.get(step, "template"), None)
+            self.seams.append(Seam(since, self.last_s, event.seq, cause, writer, to, strategy))
+        self._open.pop(to, None)
+
+    def _writer(self, step: str) -> str:
+        asking = self._writers.get(step)
+        return asking.model if asking is not None else "template"
+
+    def _attempt(self, event: Event) -> None:
+        if event.type == "attempt.started":
+            self._asks(event.data)
+        elif event.type != "attempt.kept":
+            self._answers(event)
 
     def _asks(self, data: Mapping[str, Any]) -> None:
         step, model = data["step"], data["model"]
         # One that was under way when its server died broke without a word of it.
         if step in self._writers:
-            self._break(step)
-        self._writers[step] = model
-        self.asked[data["number"]] = Asking(model)
+            self._break(step, "interrupted", self._writer(step))
+        asking = Asking(model, data["strategy"])
+        self._writers[step] = self.asked[data["number"]] = asking
 
     def _answers(self, event: Event) -> None:
         data = event.data
@@ -144,13 +180,14 @@ class Sketch:
         if asking is not None:
             asking.status = event.type.partition(".")[2]
             asking.usage, asking.cost = data.get("usage"), data.get("cost")
+        writer = self._writer(data["step"])
         self._writers.pop(data["step"], None)
         if event.type == "attempt.failed":
-            self._break(data["step"])
+            self._break(data["step"], data["code"], writer)
 
-    def _break(self, step: str) -> None:
+    def _break(self, step: str, cause: str, writer: str) -> None:
         if step in self._spoken:
-            self._broken.setdefault(step, self.last_s)
+            self._broken.setdefault(step, (self.last_s, cause, writer))
 
 
 def _about(asked: Mapping[str, Any]) -> dict[str, str | int | float | bool]:

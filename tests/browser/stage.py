@@ -9,6 +9,8 @@ what happens to any model.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -124,6 +126,15 @@ class Stage:
             for _ in events.iter_lines():
                 pass
         return self.run(run_id)
+
+    def until(
+        self, run_id: str, holds: Callable[[dict[str, Any]], bool], within_s: float = 15
+    ) -> None:
+        """Wait until the run is as wanted."""
+        end = time.monotonic() + within_s
+        while not holds(self.run(run_id)):
+            assert time.monotonic() < end, f"{run_id} did not come so far"
+            time.sleep(0.03)
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
         with self._http.stream(

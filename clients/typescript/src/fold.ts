@@ -15,6 +15,8 @@ export interface ToolCall {
   /** JSON text, as far as it has come. */
   arguments: string;
   isWhole: boolean;
+  /** What came back, as the model is told it; `code` says why there is no answer. */
+  answer: { readonly content: string; readonly code: string | null } | null;
 }
 
 export interface Step {
@@ -154,6 +156,9 @@ export class RunFold {
       const call = this.#call(step, data.index, data);
       call.arguments = JSON.stringify(data.arguments);
       call.isWhole = true;
+    } else if (type === "tool.answered") {
+      const { content = "", code = null } = data;
+      this.#call(step, data.index, data).answer = { content, code };
     } else if (type === "step.rewound") {
       step.text = "";
       step.toolCalls = [];
@@ -180,7 +185,7 @@ export class RunFold {
   #call(step: Step, index: number, data: RunEvent["data"]): ToolCall {
     let call = step.toolCalls.find((each) => each.index === index);
     if (call === undefined) {
-      call = { index, id: "", name: "", arguments: "", isWhole: false };
+      call = { index, id: "", name: "", arguments: "", isWhole: false, answer: null };
       step.toolCalls.push(call);
     }
     call.id ||= data.id ?? "";

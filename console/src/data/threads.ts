@@ -5,6 +5,16 @@ import type { Bracket, Stretch, ThreadShape } from "@/thread/fold";
 import { Hues, type Hue } from "@/thread/hues";
 import { getJson } from "./http";
 
+export interface SeamJson {
+  readonly t0: number;
+  readonly t1: number;
+  readonly seq: number;
+  readonly cause: string;
+  readonly from: string;
+  readonly to: string;
+  readonly strategy: string;
+}
+
 export interface ThreadJson {
   readonly run: string;
   readonly end: ThreadShape["end"];
@@ -17,7 +27,8 @@ export interface ThreadJson {
     readonly t1: number;
     readonly per_s: readonly number[];
   }[];
-  readonly seams: ThreadShape["seams"];
+  readonly seams: readonly SeamJson[];
+  readonly attempts: readonly { readonly model: string; readonly status: string; readonly strategy: string }[];
   readonly recoveries: number;
   readonly tokens: number;
   readonly tokens_basis: "measured" | "estimated";

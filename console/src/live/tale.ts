@@ -30,6 +30,8 @@ export class Tale {
   recoveries = 0;
   input: Readonly<Record<string, unknown>> = {};
   flow = "";
+  /** Who was asked: a model or a route; empty where it was the default one. */
+  model = "";
 
   constructor(base: (model: string) => Hue) {
     this.hues = new Hues(base);
@@ -45,6 +47,7 @@ export class Tale {
     if (event.type === "run.started") {
       this.input = event.data.input ?? {};
       this.flow = event.data.flow;
+      this.model = event.data.model;
     }
     if (event.type === "run.recovered") this.recoveries += 1;
     const step = name === undefined ? undefined : this.fold.steps.get(name);

@@ -143,6 +143,7 @@ export class ThreadFold implements ThreadShape {
       const before = this.#writers.get(step);
       if (before && !this.#broken.has(step)) this.#break(step, before.model, "interrupted");
       this.#writers.set(step, { model, strategy, number });
+      this.#hues.of(model);
     } else if (type === "attempt.failed") {
       const writer = this.#writers.get(step);
       this.#writers.delete(step);

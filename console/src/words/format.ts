@@ -11,6 +11,11 @@ export function money({ amount, currency }: Money): string {
   return `${sign}${amount.toFixed(places)}`;
 }
 
+/** What a product costs: whole amounts without places. */
+export function price(amount: number, currency = "CNY"): string {
+  return `${SIGNS[currency] ?? `${currency} `}${Number.isInteger(amount) ? amount : amount.toFixed(2)}`;
+}
+
 export function seconds(value: number): string {
   return value < 9.995 ? value.toFixed(2) : value.toFixed(1);
 }

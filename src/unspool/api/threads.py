@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from ..core import Core
-from ..sketch import BUCKET_S, TWELFTHS, Sketch, Stretch
+from ..sketch import BUCKET_S, TWELFTHS, Seam, Sketch, Stretch
 from .usage import sum_of
 
 MAX_RUNS = 100
 """In one question: what a page shows at once, twice over."""
+
+MAX_ATTEMPTS = 40
+"""Told of one run: a row of ticks."""
 
 MAX_POINTS = 60
 """Of one run: a row is some 240 pixels wide."""
@@ -47,8 +52,10 @@ def thread_json(sketch: Sketch) -> dict[str, Any]:
         "about": sketch.about,
         "bucket_s": round(step * BUCKET_S, 3),
         "stretches": [_stretch_json(stretch, step) for stretch in sketch.stretches],
-        "seams": [
-            {"t0": round(t0, 3), "t1": round(t1, 3), "seq": seq} for t0, t1, seq in sketch.seams
+        "seams": [_seam_json(seam) for seam in sketch.seams],
+        "attempts": [
+            {"model": asking.model, "status": asking.status, "strategy": asking.strategy}
+            for asking in islice(sketch.asked.values(), MAX_ATTEMPTS)
         ],
         "recoveries": sketch.recoveries,
         "tokens": tokens if is_counted else -(-sketch.twelfths // TWELFTHS),
@@ -56,6 +63,12 @@ def thread_json(sketch: Sketch) -> dict[str, Any]:
         "cost": total["cost"],
         "error": sketch.error,
     }
+
+
+def _seam_json(seam: Seam) -> dict[str, Any]:
+    facts = asdict(seam)
+    facts["from"] = facts.pop("writer")
+    return {**facts, "t0": round(seam.t0, 3), "t1": round(seam.t1, 3)}
 
 
 def _stretch_json(stretch: Stretch, step: int) -> dict[str, Any]:
