@@ -4,7 +4,16 @@ import { defineConfig } from "vite";
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const SERVER = process.env.UNSPOOL_URL ?? "http://127.0.0.1:8000";
-const PATHS = ["/v1", "/api", "/ai", "/healthz", "/readyz", "/docs", "/docs-files", "/openapi.json"];
+const PATHS = [
+  "/v1",
+  "/api",
+  "/ai",
+  "/healthz",
+  "/readyz",
+  "/docs",
+  "/docs-files",
+  "/openapi.json",
+];
 
 export default defineConfig({
   plugins: [vue()],

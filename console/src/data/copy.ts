@@ -21,7 +21,7 @@ export interface CopyJson {
   readonly adopted_step: string | null;
 }
 
-export interface ArmJson {
+interface ArmJson {
   readonly name: string;
   readonly shown: number;
   readonly judged: number;
@@ -35,7 +35,11 @@ export interface ExperimentJson {
   readonly name: string;
   readonly is_active: boolean;
   readonly arms: readonly { readonly name: string; readonly writer: string }[];
-  readonly report?: { readonly arms: readonly ArmJson[]; readonly verdict: string; readonly needed: number };
+  readonly report?: {
+    readonly arms: readonly ArmJson[];
+    readonly verdict: string;
+    readonly needed: number;
+  };
 }
 
 /** What a customer has done with a product, as the run was told. */
@@ -52,12 +56,21 @@ export interface Interest {
 type Translate = (key: string, facts?: Record<string, unknown>) => string;
 
 /** The same in lines of name and words; what did not happen is not told. */
-export function interestLines(interest: Interest, t: Translate): readonly (readonly [string, string])[] {
+export function interestLines(
+  interest: Interest,
+  t: Translate,
+): readonly (readonly [string, string])[] {
   const { visits, longest_s } = interest;
   const did = (names: readonly (keyof Interest)[]) =>
-    names.filter((name) => interest[name] === true).map((name) => t(`interest.${name}`)).join(t("interest.and"));
+    names
+      .filter((name) => interest[name] === true)
+      .map((name) => t(`interest.${name}`))
+      .join(t("interest.and"));
   const lines: [string, string][] = [
-    [t("copy.visits"), visits > 0 ? t("interest.stays", { n: visits, s: Math.round(longest_s) }) : ""],
+    [
+      t("copy.visits"),
+      visits > 0 ? t("interest.stays", { n: visits, s: Math.round(longest_s) }) : "",
+    ],
     [t("copy.seen"), did(["has_seen_sizes", "has_opened_buy_page"])],
     [t("interest.did"), did(["has_favorited", "has_shared", "has_bought"])],
   ];

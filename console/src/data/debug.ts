@@ -41,7 +41,12 @@ export interface TurnJson {
   readonly text: string | null;
 }
 
-export function bodyOf(asking: Asking, model: number, prompt: string, conversation: number | null): Record<string, unknown> {
+export function bodyOf(
+  asking: Asking,
+  model: number,
+  prompt: string,
+  conversation: number | null,
+): Record<string, unknown> {
   const params = {
     ...(asking.temperature === null ? {} : { temperature: asking.temperature }),
     ...(asking.maxTokens === null ? {} : { max_tokens: asking.maxTokens }),

@@ -1,6 +1,6 @@
 /** JSON from and to the server; what it refuses is an error with its own code. */
 
-export class Refused extends Error {
+class Refused extends Error {
   override readonly name = "Refused";
 
   constructor(

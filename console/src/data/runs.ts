@@ -64,7 +64,10 @@ export function useRuns(asked: Ref<Asked>) {
     });
     if (wanted.length === 0) return;
     const read = await readThreads(wanted.map((run) => run.id));
-    threads.value = new Map([...threads.value, ...read.map((thread) => [thread.run, thread] as const)]);
+    threads.value = new Map([
+      ...threads.value,
+      ...read.map((thread) => [thread.run, thread] as const),
+    ]);
   }
 
   async function more(): Promise<void> {
@@ -87,5 +90,14 @@ export function useRuns(asked: Ref<Asked>) {
     clearTimeout(timer);
   }
 
-  return { heads, threads, isRead, failure, hasMore: computed(() => next.value !== null), look, more, stop };
+  return {
+    heads,
+    threads,
+    isRead,
+    failure,
+    hasMore: computed(() => next.value !== null),
+    look,
+    more,
+    stop,
+  };
 }

@@ -20,7 +20,7 @@ export interface Schema {
   readonly maxLength?: number;
 }
 
-export type FieldKind = "text" | "long" | "number" | "whole" | "yes" | "choice" | "list" | "json";
+type FieldKind = "text" | "long" | "number" | "whole" | "yes" | "choice" | "list" | "json";
 
 export interface Field {
   readonly name: string;
@@ -39,7 +39,13 @@ export function fieldsOf(root: Schema): Field[] {
   const required = new Set(schema.required ?? []);
   return Object.entries(schema.properties ?? {}).map(([name, said]) => {
     const { schema: plain, isNullable } = simple(said, root);
-    return { name, kind: kindOf(plain, root), schema: plain, isRequired: required.has(name), isNullable };
+    return {
+      name,
+      kind: kindOf(plain, root),
+      schema: plain,
+      isRequired: required.has(name),
+      isNullable,
+    };
   });
 }
 
@@ -49,7 +55,9 @@ function resolve(schema: Schema, root: Schema): Schema {
     return { ...resolve(found, root), ...withoutRef(schema) };
   }
   const [only] = schema.allOf ?? [];
-  return only !== undefined && schema.allOf?.length === 1 ? { ...resolve(only, root), ...schema } : schema;
+  return only !== undefined && schema.allOf?.length === 1
+    ? { ...resolve(only, root), ...schema }
+    : schema;
 }
 
 function withoutRef({ $ref: _, ...rest }: Schema): Schema {
@@ -108,16 +116,17 @@ export class BadField extends Error {
 export function inputOf(fields: readonly Field[], filled: Filled): Record<string, unknown> {
   const input: Record<string, unknown> = {};
   for (const field of fields) {
-    const value = valueOf(field, filled[field.name]);
+    const value = sentOf(field, filled[field.name]);
     if (value !== undefined) input[field.name] = value;
     else if (field.isRequired) throw new BadField(field.name, "required");
   }
   return input;
 }
 
-function valueOf({ name, kind }: Field, said: unknown): unknown {
+function sentOf({ name, kind }: Field, said: unknown): unknown {
   if (kind === "yes") return said === true;
-  if (kind === "list") return (said as string[]).filter((each) => each !== "").length > 0 ? said : undefined;
+  if (kind === "list")
+    return (said as string[]).filter((each) => each !== "").length > 0 ? said : undefined;
   if (said === null || said === undefined || said === "") return undefined;
   if (kind === "number" || kind === "whole") {
     const number = Number(said);

@@ -2,7 +2,7 @@
 
 import type { Money } from "@/live/snapshot";
 import type { Bracket, Stretch, ThreadShape } from "@/thread/fold";
-import { Hues, type Hue } from "@/thread/hues";
+import { type Hue, Hues } from "@/thread/hues";
 import { getJson } from "./http";
 
 export interface SeamJson {
@@ -28,7 +28,11 @@ export interface ThreadJson {
     readonly per_s: readonly number[];
   }[];
   readonly seams: readonly SeamJson[];
-  readonly attempts: readonly { readonly model: string; readonly status: string; readonly strategy: string }[];
+  readonly attempts: readonly {
+    readonly model: string;
+    readonly status: string;
+    readonly strategy: string;
+  }[];
   readonly recoveries: number;
   readonly tokens: number;
   readonly tokens_basis: "measured" | "estimated";
@@ -66,7 +70,11 @@ export function shapeOf(thread: ThreadJson, base: (model: string) => Hue): Threa
 /** What a run is about, from what was asked: the words a reader would know it by. */
 export function aboutOf(about: ThreadJson["about"], styleOf: (style: string) => string): string {
   if (about.sku !== undefined) {
-    return [about.sku, about.style === undefined ? "" : styleOf(String(about.style)), about.user_id ?? ""]
+    return [
+      about.sku,
+      about.style === undefined ? "" : styleOf(String(about.style)),
+      about.user_id ?? "",
+    ]
       .filter(Boolean)
       .join(" · ");
   }

@@ -59,7 +59,7 @@ export interface ModelJson {
   readonly health: Health;
 }
 
-export interface Prices {
+interface Prices {
   readonly prompt?: number;
   readonly completion?: number;
   readonly cached?: number;

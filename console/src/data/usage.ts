@@ -34,7 +34,16 @@ export interface Sum {
 
 export function add(rows: readonly Row[]): Sum {
   const costs = new Map<string, number>();
-  const sum: Sum = { runs: 0, attempts: 0, failures: 0, uncounted: 0, input: 0, output: 0, isEstimated: false, costs };
+  const sum: Sum = {
+    runs: 0,
+    attempts: 0,
+    failures: 0,
+    uncounted: 0,
+    input: 0,
+    output: 0,
+    isEstimated: false,
+    costs,
+  };
   for (const row of rows) {
     sum.runs += row.runs;
     sum.attempts += row.attempts;
@@ -43,7 +52,8 @@ export function add(rows: readonly Row[]): Sum {
     sum.input += row.prompt_tokens;
     sum.output += row.completion_tokens;
     sum.isEstimated ||= row.is_estimated;
-    for (const { currency, amount } of row.costs) costs.set(currency, (costs.get(currency) ?? 0) + amount);
+    for (const { currency, amount } of row.costs)
+      costs.set(currency, (costs.get(currency) ?? 0) + amount);
   }
   return sum;
 }

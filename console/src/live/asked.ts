@@ -1,8 +1,8 @@
 /** A run that a page has asked for: it is in the address, so a reload goes on with it. */
 
+import { openRun, type RunEvent } from "unspool-client";
 import { onBeforeUnmount, type ShallowRef, shallowRef } from "vue";
 import { useRoute, useRouter } from "vue-router";
-import { openRun, type RunEvent } from "unspool-client";
 import { useModels } from "@/data/kept";
 import { RunView, watch } from "./view";
 
@@ -33,7 +33,10 @@ export function useAskedRun(name = "run", onEvent?: (event: RunEvent) => void): 
   }
 
   function ask(url: string, body: unknown, headers?: Record<string, string>): RunView {
-    const next = new RunView((options) => openRun(url, { ...options, body, headers }), models.hueOf);
+    const next = new RunView(
+      (options) => openRun(url, { ...options, body, headers }),
+      models.hueOf,
+    );
     next.onEvent = (event) => {
       if (event.seq === 1 && view.value === next) write(next.id);
       onEvent?.(event);

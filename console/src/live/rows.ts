@@ -23,7 +23,8 @@ export class Rows {
 
   /** Take in what is new of a log that only grows. */
   extend(events: readonly RunEvent[]): void {
-    for (let at = this.single.length; at < events.length; at += 1) this.#add(events[at] as RunEvent);
+    for (let at = this.single.length; at < events.length; at += 1)
+      this.#add(events[at] as RunEvent);
   }
 
   #add(event: RunEvent): void {
@@ -66,7 +67,11 @@ const WORDS: Readonly<Record<string, (data: RunEvent["data"]) => string>> = {
   "attempt.started": (d) => join(d.model, d.step, d.strategy !== "first" && d.strategy, d.reason),
   "attempt.kept": (d) => join(d.step, d.handle),
   "attempt.finished": (d) =>
-    join(d.step, `finish_reason=${d.finish_reason}`, d.usage && `${d.usage.completion_tokens} tokens`),
+    join(
+      d.step,
+      `finish_reason=${d.finish_reason}`,
+      d.usage && `${d.usage.completion_tokens} tokens`,
+    ),
   "attempt.failed": (d) => join(d.code, d.message),
   "text.delta": (d) => d.text,
   "reasoning.delta": (d) => d.text,

@@ -1,8 +1,8 @@
 /** What a page shows of a run in numbers and words, at one moment. */
 
 import type { Attempt } from "unspool-client";
-import type { StateName } from "@/words/shapes";
 import type { Hue } from "@/thread/hues";
+import type { StateName } from "@/words/shapes";
 import type { Tale } from "./tale";
 
 export interface StepLine {

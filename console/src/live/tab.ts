@@ -1,20 +1,32 @@
 /** The tab's own words and icon: the state of what it shows, for those who look at tabs. */
 
+import { theme } from "@/thread/theme";
 import type { StateName } from "@/words/shapes";
 import { SHAPES } from "@/words/shapes";
-import { theme } from "@/thread/theme";
 
 const SIGNS: Partial<Record<StateName, string>> = {
-  streaming: "◉", stalled: "◡", completed: "●", incomplete: "⋔", failed: "✕", cancelled: "⊣",
+  streaming: "◉",
+  stalled: "◡",
+  completed: "●",
+  incomplete: "⋔",
+  failed: "✕",
+  cancelled: "⊣",
 };
 const HUES = {
-  streaming: "accent", stalled: "warn", completed: "ok", incomplete: "warn", failed: "bad", cancelled: "ink-3",
+  streaming: "accent",
+  stalled: "warn",
+  completed: "ok",
+  incomplete: "warn",
+  failed: "bad",
+  cancelled: "ink-3",
 } as const;
 
 let shown: string | null = null;
 
 export function tabSays(state: StateName | null, title: string): void {
-  document.title = [state === null ? "" : (SIGNS[state] ?? ""), title || "Unspool"].filter(Boolean).join(" ");
+  document.title = [state === null ? "" : (SIGNS[state] ?? ""), title || "Unspool"]
+    .filter(Boolean)
+    .join(" ");
   if (state === shown) return;
   shown = state;
   const link = document.querySelector<HTMLLinkElement>("link[rel=icon]");

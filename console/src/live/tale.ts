@@ -1,12 +1,12 @@
 /** A run as the pages tell it: its fold, who wrote which part of each text, its shape in time. */
 
-import { RunFold, type RunEvent, type Step } from "unspool-client";
+import { type RunEvent, RunFold, type Step } from "unspool-client";
+import type { Seam } from "@/thread/fold";
 import { ThreadFold } from "@/thread/fold";
 import { type Hue, Hues } from "@/thread/hues";
-import type { Seam } from "@/thread/fold";
 
 /** From `start` (UTF-16) on, the text of a step is of one writer. */
-export interface Span {
+interface Span {
   readonly start: number;
   readonly model: string;
   readonly hue: Hue;

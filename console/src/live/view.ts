@@ -5,9 +5,9 @@
  * oftener (the end of a text, the end of the thread) is drawn by the page's one frame.
  */
 
-import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
 import { type Contact, type OpenRun, type RunEvent, UnspoolError } from "unspool-client";
 import { type SharedRun, shareRun } from "unspool-client/shared";
+import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
 import { getJson } from "@/data/http";
 import type { RunJson } from "@/data/types";
 import type { Hue } from "@/thread/hues";
@@ -43,7 +43,10 @@ export class RunView {
   #wasAway = false;
   #isDone = false;
 
-  constructor(open: (options: ReadingOptions) => OpenRun | SharedRun, base: (model: string) => Hue) {
+  constructor(
+    open: (options: ReadingOptions) => OpenRun | SharedRun,
+    base: (model: string) => Hue,
+  ) {
     this.#base = base;
     this.tale = new Tale(base);
     this.snapshot = shallowRef(snapshotOf(this, 0));

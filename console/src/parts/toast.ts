@@ -5,7 +5,13 @@ export async function toast(words: string, kind: "ok" | "bad" = "ok"): Promise<v
     import("element-plus/es/components/message/index.mjs"),
     import("element-plus/theme-chalk/el-message.css"),
   ]);
-  ElMessage({ message: words, type: kind === "ok" ? "success" : "error", plain: true, offset: 58, duration: kind === "ok" ? 2600 : 6000 });
+  ElMessage({
+    message: words,
+    type: kind === "ok" ? "success" : "error",
+    plain: true,
+    offset: 58,
+    duration: kind === "ok" ? 2600 : 6000,
+  });
 }
 
 export async function copyText(words: string): Promise<void> {

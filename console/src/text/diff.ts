@@ -13,7 +13,12 @@ export function diff(before: string, after: string): Piece[] {
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start += 1;
   let end = 0;
-  while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
+  while (
+    end < a.length - start &&
+    end < b.length - start &&
+    a[a.length - 1 - end] === b[b.length - 1 - end]
+  )
+    end += 1;
   const middle = changes(a.slice(start, a.length - end), b.slice(start, b.length - end));
   const same = (words: string[]): Piece[] => words.map((each) => ({ kind: "same", words: each }));
   return joined([...same(a.slice(0, start)), ...middle, ...same(a.slice(a.length - end))]);
@@ -44,13 +49,18 @@ function changes(a: readonly string[], b: readonly string[]): Piece[] {
   ];
 }
 
-function backward(a: readonly string[], b: readonly string[], trace: readonly Map<number, number>[]): Piece[] {
+function backward(
+  a: readonly string[],
+  b: readonly string[],
+  trace: readonly Map<number, number>[],
+): Piece[] {
   const pieces: Piece[] = [];
   let [x, y] = [a.length, b.length];
   for (let count = trace.length - 1; count >= 0; count -= 1) {
     const furthest = trace[count] as Map<number, number>;
     const k = x - y;
-    const isDown = k === -count || (k !== count && (furthest.get(k - 1) ?? -1) < (furthest.get(k + 1) ?? -1));
+    const isDown =
+      k === -count || (k !== count && (furthest.get(k - 1) ?? -1) < (furthest.get(k + 1) ?? -1));
     const from = isDown ? k + 1 : k - 1;
     const x0 = furthest.get(from) ?? 0;
     const y0 = x0 - from;
@@ -69,7 +79,8 @@ function joined(pieces: readonly Piece[]): Piece[] {
   const all: Piece[] = [];
   for (const piece of pieces) {
     const last = all.at(-1);
-    if (last?.kind === piece.kind) all[all.length - 1] = { kind: last.kind, words: last.words + piece.words };
+    if (last?.kind === piece.kind)
+      all[all.length - 1] = { kind: last.kind, words: last.words + piece.words };
     else all.push(piece);
   }
   return all;

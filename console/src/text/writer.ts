@@ -6,9 +6,9 @@
  */
 
 import type { Passage } from "@/live/tale";
-import { STITCH } from "@/words/shapes";
 import type { Seam } from "@/thread/fold";
 import type { Hue } from "@/thread/hues";
+import { STITCH } from "@/words/shapes";
 
 export interface Manner {
   /** Whether more is expected: steady, or waiting for it. */
@@ -36,7 +36,12 @@ export class TextWriter {
   #paragraph: HTMLElement | null = null;
   #node: Text | null = null;
   #breaks = 0;
-  readonly #stitches: { stitch: HTMLElement; gutter: HTMLElement; before: HTMLElement; note: HTMLElement | null }[] = [];
+  readonly #stitches: {
+    stitch: HTMLElement;
+    gutter: HTMLElement;
+    before: HTMLElement;
+    note: HTMLElement | null;
+  }[] = [];
 
   constructor(root: HTMLElement, margin: HTMLElement | null) {
     this.#root = root;
@@ -48,7 +53,11 @@ export class TextWriter {
 
   write(passage: Passage, manner: Manner): void {
     const { text } = passage.step;
-    if (passage !== this.#passage || passage.revision !== this.#revision || text.length < this.#shown) {
+    if (
+      passage !== this.#passage ||
+      passage.revision !== this.#revision ||
+      text.length < this.#shown
+    ) {
       this.#begin(passage);
     }
     if (text.length > this.#shown) this.#append(passage, text, manner);
@@ -178,7 +187,13 @@ function drawing(path: string, width: number, height: number, stroke: number): S
     for (const [name, value] of Object.entries(facts)) element.setAttribute(name, String(value));
   };
   set(svg, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  set(line, { d: path, fill: "none", stroke: "currentColor", "stroke-width": stroke, "stroke-linecap": "round" });
+  set(line, {
+    d: path,
+    fill: "none",
+    stroke: "currentColor",
+    "stroke-width": stroke,
+    "stroke-linecap": "round",
+  });
   svg.append(line);
   return svg;
 }

@@ -3,7 +3,13 @@
 import type { Bracket, Stretch, ThreadShape } from "./fold";
 import type { Hue } from "./hues";
 import {
-  colourOf, drawEnd, drawGhost, drawSeam, drawSlack, drawSpool, drawStretch, type Pen,
+  drawEnd,
+  drawGhost,
+  drawSeam,
+  drawSlack,
+  drawSpool,
+  drawStretch,
+  type Pen,
 } from "./ribbon";
 import { fastest, type Scale, scaleOf, spanFor, ticks } from "./scale";
 import type { Theme } from "./theme";
@@ -47,7 +53,7 @@ export function scaleFor(drawing: Drawing, frame: Frame): Scale {
 }
 
 /** Where the thread hangs: below its brackets, of which as many stand over one another as went on. */
-export function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: number } {
+function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: number } {
   if (frame.isSmall) return { y: frame.height / 2, amp: ROOM.small.amp };
   const more = Math.max(0, Math.max(0, ...lanes(steps)));
   if (frame.isPlain) {
@@ -90,7 +96,10 @@ export class Painter {
   paint(drawing: Drawing, frame: Frame): void {
     const { ratio, width, height } = frame;
     const canvas = this.#ctx.canvas;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    if (
+      canvas.width !== Math.round(width * ratio) ||
+      canvas.height !== Math.round(height * ratio)
+    ) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
@@ -107,19 +116,37 @@ export class Painter {
   #pen(drawing: Drawing, frame: Frame, ctx: CanvasRenderingContext2D): Pen {
     // Steps of a tenth upward: a thread that is written must not breathe with every word.
     const most = drawing.most ?? fastest(drawing.shape);
-    if (drawing.most != null || most > this.#peak || most < this.#peak * 0.6) this.#peak = most * 1.05;
+    if (drawing.most != null || most > this.#peak || most < this.#peak * 0.6)
+      this.#peak = most * 1.05;
     const scale = scaleFor(drawing, frame);
-    return { ctx, scale, theme: frame.theme, ...lineOf(frame, drawing.shape.steps), most: this.#peak, isSmall: frame.isSmall };
+    return {
+      ctx,
+      scale,
+      theme: frame.theme,
+      ...lineOf(frame, drawing.shape.steps),
+      most: this.#peak,
+      isSmall: frame.isSmall,
+    };
   }
 
   /** All but the last stretch stands still as long as nothing of the scale changes. */
   #keep(drawing: Drawing, frame: Frame, pen: Pen): void {
     const { shape } = drawing;
-    const closed = shape.end === null ? Math.max(0, shape.stretches.length - 1) : shape.stretches.length;
+    const closed =
+      shape.end === null ? Math.max(0, shape.stretches.length - 1) : shape.stretches.length;
     const steps = shape.steps.map((step) => `${step.t1}${step.isRewound}`).join();
     const key = [
-      frame.width, frame.height, frame.ratio, frame.theme.isDark, pen.scale.spanS, pen.most, closed,
-      shape.seams.length, steps, shape.end, shape.stretches.length,
+      frame.width,
+      frame.height,
+      frame.ratio,
+      frame.theme.isDark,
+      pen.scale.spanS,
+      pen.most,
+      closed,
+      shape.seams.length,
+      steps,
+      shape.end,
+      shape.stretches.length,
     ].join("|");
     if (key === this.#keptKey) return;
     this.#keptKey = key;
@@ -296,5 +323,3 @@ function paintViewer({ ctx, scale, theme, y, amp }: Pen, viewer: Viewer, frame: 
   const isAtEdge = x + 9 + width > frame.width;
   ctx.fillText(viewer.name, isAtEdge ? x - 9 - width : x + 9, top + 9);
 }
-
-export { colourOf };

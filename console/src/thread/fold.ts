@@ -101,7 +101,9 @@ export class ThreadFold implements ThreadShape {
     let stretch = this.#open.get(writer);
     // A step that began after the last word is another stretch; one beside it is the same.
     const isNew =
-      stretch === undefined || now - stretch.t1 > PAUSE_S || (this.#began.get(step) ?? 0) > stretch.t1;
+      stretch === undefined ||
+      now - stretch.t1 > PAUSE_S ||
+      (this.#began.get(step) ?? 0) > stretch.t1;
     if (stretch === undefined || isNew) {
       stretch = { hue, t0: now, t1: now, bucketS: BUCKET_S, buckets: [] };
       this.stretches.push(stretch);

@@ -10,7 +10,7 @@ const UNDYED = new Set(["offline", "template"]);
 export function hueByPlace(names: readonly string[], name: string): Hue {
   if (UNDYED.has(name)) return "d";
   const place = names.filter((each) => !UNDYED.has(each)).indexOf(name);
-  return DYES[(place < 0 ? 0 : place) % DYES.length] ?? "a";
+  return DYES[Math.max(place, 0) % DYES.length] ?? "a";
 }
 
 /** The hues of one run: where two models share one, the later takes the next. */

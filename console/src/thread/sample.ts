@@ -1,7 +1,7 @@
 /** Threads of no run: for the pages that explain what one sees. */
 
-import type { Hue } from "./hues";
 import type { Stretch, ThreadShape } from "./fold";
+import type { Hue } from "./hues";
 
 interface Part {
   readonly hue: Hue;

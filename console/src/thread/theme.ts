@@ -1,12 +1,30 @@
 /** The tokens of the page, for what is painted and not styled: canvases, charts, graphs. */
 
 const NAMES = [
-  "bg", "surface", "sunken", "raised", "line", "line-strong", "control", "ink", "ink-2", "ink-3",
-  "accent", "accent-soft", "thread-a", "thread-b", "thread-c", "thread-d", "seam", "seam-ink", "ok",
-  "warn", "bad",
+  "bg",
+  "surface",
+  "sunken",
+  "raised",
+  "line",
+  "line-strong",
+  "control",
+  "ink",
+  "ink-2",
+  "ink-3",
+  "accent",
+  "accent-soft",
+  "thread-a",
+  "thread-b",
+  "thread-c",
+  "thread-d",
+  "seam",
+  "seam-ink",
+  "ok",
+  "warn",
+  "bad",
 ] as const;
 
-export type TokenName = (typeof NAMES)[number];
+type TokenName = (typeof NAMES)[number];
 
 export interface Theme {
   readonly isDark: boolean;

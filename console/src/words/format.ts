@@ -2,12 +2,19 @@
 
 import type { Money } from "@/live/snapshot";
 
-const SIGNS: Readonly<Record<string, string>> = { CNY: "¥", USD: "$", EUR: "€", GBP: "£", JPY: "JP¥" };
+const SIGNS: Readonly<Record<string, string>> = {
+  CNY: "¥",
+  USD: "$",
+  EUR: "€",
+  GBP: "£",
+  JPY: "JP¥",
+};
 
 export function money({ amount, currency }: Money): string {
   const sign = SIGNS[currency] ?? `${currency} `;
   if (amount === 0) return `${sign}0`;
-  const places = amount >= 100 ? 2 : amount >= 1 ? 2 : Math.min(7, 1 - Math.floor(Math.log10(amount)));
+  const places =
+    amount >= 100 ? 2 : amount >= 1 ? 2 : Math.min(7, 1 - Math.floor(Math.log10(amount)));
   return `${sign}${amount.toFixed(places)}`;
 }
 
@@ -27,7 +34,9 @@ export function whole(value: number): string {
 export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes}:${two(seconds % 60)}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+  return minutes < 60
+    ? `${minutes}:${two(seconds % 60)}`
+    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
 
 /** Today the hour, else the day too. */
