@@ -52,9 +52,9 @@ def test_a_value_is_told_with_the_very_character_that_completes_it() -> None:
         for each in scanner.feed(character):
             ends[each.path] = text[:at]
     assert ends == {
-        ("a",): '{"a": "x",',
+        ("a",): '{"a": "x"',
         ("b", 0): '{"a": "x", "b": [1,',
-        ("b", 1): '{"a": "x", "b": [1, {"c": 2}]',
+        ("b", 1): '{"a": "x", "b": [1, {"c": 2}',
         ("b",): '{"a": "x", "b": [1, {"c": 2}]',
         (): text,
     }
@@ -92,6 +92,17 @@ BROKEN: dict[str, tuple[str, list[Told]]] = {
         [Unreadable((), '"a": yes'), Whole(("b",), 2), Whole((), {"b": 2})],
     ),
     "a comma too many": ("[1, 2,]", [Whole((0,), 1), Whole((1,), 2), Whole((), [1, 2])]),
+    "a comma too few": (
+        '[{"a": 1} {"b": 2} "c"]',
+        [
+            Whole((0, "a"), 1),
+            Whole((0,), {"a": 1}),
+            Whole((1, "b"), 2),
+            Whole((1,), {"b": 2}),
+            Whole((2,), "c"),
+            Whole((), [{"a": 1}, {"b": 2}, "c"]),
+        ],
+    ),
     "no name": ("{1, 2}", [Unreadable((), "1"), Unreadable((), "2"), Whole((), {})]),
     "a list without a name": ("{[1]}", [Whole(("", 0), 1), Whole(("",), [1]), Whole((), {})]),
     "the wrong bracket": ("[1}", [Whole((0,), 1), Whole((), [1])]),

@@ -9,6 +9,8 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - BadCursor             an event id that this run never gave out
     - BodyTooLarge          a request body above the limit
     - KeyReused             another request was sent under this Idempotency-Key
+    - NotReady              something must be there first (409)
+    - GoingOn               a run is at it already; wait for it or stop it (409)
   + TooBusy                 the same request may be right in a moment (503, Retry-After)
   + Stopping                the server stops; the run goes on at the next one (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
@@ -88,6 +90,28 @@ class KeyReused(SpecError):
             f"another request was sent under this Idempotency-Key (run {run_id}); send the same "
             "body again to get that run, or another key for another run"
         )
+
+
+class NotReady(SpecError):
+    code = "not_ready"
+    http_status = 409
+
+
+class GoingOn(SpecError):
+    """
+    Attributes:
+        run_id: The run that is at it.
+    """
+
+    code = "going_on"
+    http_status = 409
+
+    def __init__(self, what: str, run_id: str) -> None:
+        super().__init__(
+            f"{what} is being written by the run {run_id}; follow that one "
+            f"(GET /v1/runs/{run_id}/events), or stop it first"
+        )
+        self.run_id = run_id
 
 
 class TooBusy(UnspoolError):

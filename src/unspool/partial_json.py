@@ -76,6 +76,10 @@ class Scanner:
         """Levels open within the present member, which is decoded as a whole."""
         self._raw: list[str] = []
         self._raw_chars = 0
+        self._strings = 0
+        """Strings of the present member, outside of what is nested: its name, then its value."""
+        self._is_closed = False
+        """What was nested in it has just ended."""
         self._in_string = False
         self._is_escaped = False
         self.is_over = False
@@ -97,11 +101,19 @@ class Scanner:
                 at = self._skip(text, at)
                 if self._in_string:
                     break
+                if self._is_value():
+                    self._add(text[start:at])
+                    start = at
+                    yield from self._early()
             found = _SIGN.search(text, at)
             if found is None:
                 break
             at = found.end()
             if self._is_inner(found[0]):
+                if self._is_closed:
+                    self._add(text[start:at])
+                    start = at
+                    yield from self._early()
                 continue
             self._add(text[start : found.start()])
             start = at
@@ -136,8 +148,24 @@ class Scanner:
             return True
         if self._nested:
             self._nested -= sign in "}]"
+            self._is_closed = not self._nested
             return True
         return False
+
+    def _is_value(self) -> bool:
+        """Whether the string that has ended is all of a member's value, and not its name."""
+        if self._nested or not self._stack:
+            return False
+        self._strings += 1
+        return isinstance(self._stack[-1].value, list) or self._strings == 2
+
+    def _early(self) -> Iterator[Told]:
+        """Tell a member whose value says itself where it ends: a number does not."""
+        self._is_closed = False
+        here = self._stack[-1]
+        here.has_member = False  # a comma that was forgotten loses nothing
+        yield from self._member()
+        here.has_member = True
 
     def _add(self, raw: str) -> None:
         self._raw_chars += len(raw)
@@ -150,6 +178,7 @@ class Scanner:
         raw = "".join(self._raw).strip()
         self._raw.clear()
         self._raw_chars = 0
+        self._strings = 0
         return raw
 
     def _sign(self, sign: str) -> Iterator[Told]:

@@ -299,7 +299,10 @@ class Runner:
         ctx.children = self.children
         try:
             flow = open_flow(spec.flow)
-            await flow.run(ctx, flow.asked.model_validate(spec.input))
+            asked = flow.asked.model_validate(spec.input)
+            if isinstance(flow, KeepingFlow) and self.records is not None:
+                await flow.begin(live.pen.run_id, asked, self.records)
+            await flow.run(ctx, asked)
         except asyncio.CancelledError:
             if live.stop is None and not live.is_let_go:
                 return _incomplete("interrupted", "the run was interrupted")

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import UnspoolError
-from . import chat, doctor, importing, keeping, listing, models, replay, running, serve
+from . import auditing, chat, doctor, importing, keeping, listing, models, replay, running, serve
 from ._console import complain, say, use_utf8
 from ._exits import exit_code_of
 
@@ -56,6 +56,7 @@ app.command("replay")(replay.replay)
 app.command("prune")(keeping.prune)
 app.command("backup")(keeping.backup)
 app.command("import")(importing.import_file)
+app.command("audit")(auditing.audit)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 

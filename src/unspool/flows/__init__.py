@@ -200,6 +200,16 @@ class KeepingFlow(Flow[Asked]):
     The log stays the truth: what is kept is made from it alone, when it is whole.
     """
 
+    async def begin(self, run_id: str, asked: Asked, records: Records) -> None:
+        """
+        Write down that a run begins, before its flow does anything; as it is, nothing.
+
+        Called again by each later owner of the run, so it must be the same twice.
+
+        Raises:
+            SpecError: It cannot go on after all, and ends so.
+        """
+
     async def keep(self, run_id: str, asked: Asked, run: Run, records: Records) -> None:
         """
         Write down what became of a run.

@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import _offline_schema
+from . import _offline_schema, _offline_story
 from ._offline_text import Messages, compose
 
-ROOMS: Final[tuple[Callable[[Messages], str | None], ...]] = (_offline_schema.answer,)
+ROOMS: Final[tuple[Callable[[Messages], str | None], ...]] = (
+    _offline_story.answer,
+    _offline_schema.answer,
+)
 
 
 def answer_to(messages: Messages) -> str:

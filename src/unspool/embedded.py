@@ -1,0 +1,203 @@
+"""
+Unspool within a program that has no event loop to spare: a WSGI server, a script, a worker.
+
+It has a thread with a loop of its own, in which runs go on whatever the program does. Streams
+are pulled: a reader asks for the next piece, and nothing is made for one who does not. One
+process can have a data directory; others speak to it over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from starlette.types import Message
+
+from .core import Core, open_core
+from .errors import SetupError
+from .runs import RunSpec
+from .settings import Settings
+from .streaming import EventStream, Place
+
+START_S: Final = 30.0
+"""For the data directory to be opened; half a second is usual, a large journal takes longer."""
+
+STOP_S: Final = 10.0
+"""For runs to be let go at the end; the server itself gives them two seconds."""
+
+T = TypeVar("T")
+
+
+class Embedded:
+    """
+    Open one with `with Embedded(settings) as unspool`, or `open` and `close`.
+
+    All methods may be called from any thread; those that begin with an `a` are awaited, in
+    whichever loop.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._opened: Future[Core] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="unspool", daemon=True)
+
+    def open(self) -> Embedded:
+        """
+        Open the data directory; runs that an earlier process left go on.
+
+        Raises:
+            SetupError: It cannot be used, or another process has it.
+        """
+        self._thread.start()
+        self._opened.result(START_S)
+        return self
+
+    def close(self) -> None:
+        """Let all runs go, for the next process to carry on. May be called twice."""
+        if self._loop is not None and self._closing is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join(STOP_S)
+
+    def __enter__(self) -> Embedded:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def core(self) -> Core:
+        """The open parts; use them in the thread's loop only (`call`)."""
+        return self._opened.result(0)
+
+    def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Await `work()` in the thread's loop, and return what came of it."""
+        return self._submitted(work).result()
+
+    async def acall(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the same from another loop, which goes on meanwhile."""
+        return await asyncio.wrap_future(self._submitted(work))
+
+    def start(
+        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+    ) -> str:
+        """
+        Start a run and return its id.
+
+        Raises:
+            SpecError, TooBusy, JournalError: As for a request.
+        """
+        spec = RunSpec(flow, asked, model=model, dialect=dialect)
+        return self.call(lambda: self.core.admission.admit(spec))
+
+    async def astart(
+        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+    ) -> str:
+        """See `start`."""
+        spec = RunSpec(flow, asked, model=model, dialect=dialect)
+        return await self.acall(lambda: self.core.admission.admit(spec))
+
+    def frames(
+        self, run_id: str, dialect: str = "native", after: str = ""
+    ) -> Generator[bytes, None, None]:
+        """
+        Yield the stream of a run as its bytes come, from an event id on, to its end.
+
+        Close it (`contextlib.closing`) when the reader leaves.
+
+        Raises:
+            UnknownRun, BadCursor
+        """
+        pull = self.call(lambda: self._pulling(run_id, dialect, after))
+        try:
+            while data := self.call(pull.next):
+                yield data
+        finally:
+            self.call(pull.close)
+
+    async def aframes(
+        self, run_id: str, dialect: str = "native", after: str = ""
+    ) -> AsyncGenerator[bytes]:
+        """See `frames`."""
+        pull = await self.acall(lambda: self._pulling(run_id, dialect, after))
+        try:
+            while data := await self.acall(pull.next):
+                yield data
+        finally:
+            await self.acall(pull.close)
+
+    async def has_more(self, run_id: str, dialect: str, after: str) -> bool:
+        """
+        Tell whether a viewer can get more; where not, 204 is the answer. In the thread's loop.
+
+        Raises:
+            UnknownRun, BadCursor
+        """
+        place = Place.parse(after or "0")
+        await self.core.journal.head(run_id)
+        return await self.core.viewing.tapes.has_more(run_id, dialect, place.seq, place.frame)
+
+    async def _pulling(self, run_id: str, dialect: str, after: str) -> _Pull:
+        await self.core.journal.head(run_id)
+        return _Pull(EventStream(self.core.viewing, run_id, dialect, Place.parse(after or "0")))
+
+    def _submitted(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
+        async def working() -> T:
+            return await work()
+
+        if self._loop is None or not self._thread.is_alive():
+            raise SetupError("Unspool is not open here; open it first (`Embedded.open`)")
+        return asyncio.run_coroutine_threadsafe(working(), self._loop)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that asked
+            if not self._opened.done():
+                self._opened.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closing = asyncio.Event()
+        async with open_core(self.settings) as core:
+            self._opened.set_result(core)
+            await self._closing.wait()
+
+
+class _Pull:
+    """A stream whose next piece is made when it is asked for: a place for one waits."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+        self._gone = asyncio.Event()
+        playing = stream.play({"type": "http"}, self._receive, self._send)
+        self._playing = asyncio.ensure_future(playing)
+
+    async def next(self) -> bytes:
+        """Return the next bytes; empty at the end."""
+        getting = asyncio.ensure_future(self._pieces.get())
+        wanted: list[asyncio.Future[Any]] = [getting, self._playing]
+        await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
+        if getting.done():
+            return getting.result()
+        getting.cancel()
+        return b"" if self._pieces.empty() else self._pieces.get_nowait()
+
+    async def close(self) -> None:
+        """The reader has left, or has everything."""
+        self._gone.set()
+        while not self._pieces.empty():  # what waits for a place in it must get one
+            self._pieces.get_nowait()
+        await asyncio.wait([self._playing])
+
+    async def _receive(self) -> Message:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if body := message.get("body"):
+            await self._pieces.put(body)

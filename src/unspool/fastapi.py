@@ -1,0 +1,82 @@
+"""
+Unspool within a FastAPI (or Starlette) application.
+
+    unspool = Unspool()
+    app = FastAPI(lifespan=unspool.lifespan)
+    app.mount("/unspool", unspool.app)
+
+    @app.post("/write")
+    async def write(prompt: str) -> Response:
+        return await unspool.stream("chat", {"prompt": prompt})
+
+What it answers is the run's stream; a browser that loses it goes on at
+`/unspool/v1/runs/{id}/events`, whose id is in the answer's `X-Run-Id`. Who has a lifespan of
+his own enters ours in it: `async with unspool.lifespan(app): …`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.responses import Response
+
+from .app import create_app
+from .core import Core
+from .dialects import open_dialect
+from .errors import UnspoolError
+from .guard import error_answer
+from .pacing import stream_of
+from .runs import RunSpec
+from .settings import Settings
+
+
+class Unspool:
+    """
+    Attributes:
+        app: The whole of Unspool as an application, to be mounted. Its guard looks at the
+            `Host` of requests: name yours in `UNSPOOL_ALLOWED_HOSTS`.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.app = create_app(settings)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncGenerator[None]:
+        """
+        Carry runs for as long as the application lives.
+
+        Raises:
+            SetupError: The data directory cannot be used.
+        """
+        async with self.app.router.lifespan_context(self.app):
+            yield
+
+    @property
+    def core(self) -> Core:
+        """The open parts; there are none before the application has started."""
+        core: Core = self.app.state.core
+        return core
+
+    async def start(
+        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+    ) -> str:
+        """
+        Start a run and return its id.
+
+        Raises:
+            SpecError, TooBusy, JournalError: As for a request.
+        """
+        return await self.core.admission.admit(RunSpec(flow, asked, model=model, dialect=dialect))
+
+    async def stream(
+        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+    ) -> Response:
+        """Start a run and answer with its stream; what is wrong with it is an answer too."""
+        try:
+            open_dialect(dialect)
+            run_id = await self.start(flow, asked, model=model, dialect=dialect)
+        except UnspoolError as error:
+            return error_answer(error.http_status, error.code, str(error))
+        return stream_of(self.core.viewing, run_id, dialect)
