@@ -69,6 +69,12 @@ def folder_of_node() -> str | None:
     return None
 
 
+def _has_modules() -> bool:
+    """Whether what the lock file names is installed already."""
+    installed, wanted = CONSOLE / "node_modules/.package-lock.json", CONSOLE / "package-lock.json"
+    return installed.is_file() and installed.stat().st_mtime >= wanted.stat().st_mtime
+
+
 def build(*, may_install: bool = False) -> bool:
     """Build it if it is not; whether it is there then."""
     if is_built():
@@ -83,8 +89,10 @@ def build(*, may_install: bool = False) -> bool:
     path = os.pathsep.join([folder, os.environ.get("PATH", "")])
     env = {**os.environ, "PATH": path}
     npm = shutil.which("npm", path=path) or "npm"
-    for words in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
-        subprocess.run([npm, *words], cwd=CONSOLE, env=env, check=True, stdout=sys.stderr)
+    install = ["ci", "--no-audit", "--no-fund"]
+    for words in ([] if _has_modules() else install, ["run", "build"]):
+        if words:
+            subprocess.run([npm, *words], cwd=CONSOLE, env=env, check=True, stdout=sys.stderr)
     MARK.write_text(digest())
     return True
 

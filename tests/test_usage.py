@@ -39,11 +39,11 @@ async def test_attempts_are_counted_by_day_flow_and_model(
     server: Served, client: httpx.AsyncClient
 ) -> None:
     url = server.url
+    await ask(client, url, "copywriting", {"sku": "8WZ01CM1", "count": 1})
     await register(client, url, "whole", SCRIPT)
     await register(client, url, "cut", CUT)
     for model in ("whole", "whole", "cut"):
         await ask(client, url, "chat", {"prompt": "鞋"}, model)
-    await ask(client, url, "copywriting", {"sku": "8WZ01CM1", "count": 1}, "offline")
     usage = (await client.get(f"{url}/api/usage")).json()
     assert (usage["runs"], usage["is_whole"], usage["days"]) == (4, True, 30)
     rows = {(row["flow"], row["model"]): row for row in usage["rows"]}

@@ -27,6 +27,8 @@ export interface Seam {
   readonly t1: number;
   readonly seq: number;
   readonly step: string;
+  /** The attempt that went on; null where known text did. */
+  readonly attempt: number | null;
   readonly cause: string;
   readonly from: string;
   readonly to: string;
@@ -129,6 +131,7 @@ export class ThreadFold implements ThreadShape {
       t1: now,
       seq: event.seq,
       step,
+      attempt: writer?.number ?? null,
       cause: broken.code,
       from: broken.model,
       to: this.writerOf(step),
