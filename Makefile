@@ -38,10 +38,11 @@ wheel: install console  ## dist/*.whl, with the console in it
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 test: $(VENV)/.browser console style test-console  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not browser"
+	$(MAKE) test-browser
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
-	$(BIN)/pytest -n 2 --dist loadgroup -m browser -rs
+	$(BIN)/pytest -n 2 --dist loadfile -m browser -rs tests/browser
 
 test-console: console  ## format, lint, types, dead exports and tests of the pages and the client
 	$(BIN)/python console/check.py

@@ -36,8 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(60))
-            # One browser for a file: its tests stay on one worker.
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def chromium() -> str | None:

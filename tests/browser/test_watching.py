@@ -61,19 +61,22 @@ def test_two_browsers_agree_and_know_of_each_other(live: str, open_page: Open) -
     assert text_of(pages[0]) == text_of(pages[1]) == plain(LETTER)
 
 
-def test_two_tabs_of_one_browser_share_a_connection(live: str, open_page: Open) -> None:
-    first = open_page(f"/runs/{live}")
+def test_two_tabs_of_one_browser_share_a_connection(stage: Stage, open_page: Open) -> None:
+    stage.register(model("long", whole(LETTER * 3, 40, first_s=0.1)))
+    run = stage.ask("写一封长信", "long")
+    first = open_page(f"/runs/{run}")
     until_said(first, 10)
     second = first.context.new_page()
     asked: list[str] = []
     second.on("request", lambda request: asked.append(request.url))
-    second.goto(f"/runs/{live}")
+    second.goto(f"/runs/{run}")
     until_said(second, 20)
     assert not [url for url in asked if "/events" in url]
     first.close()
-    until_state(second, "completed")
-    assert text_of(second) == plain(LETTER)
-    assert [url for url in asked if "/events" in url]
+    until(second, lambda: any("/events" in url for url in asked), "the other one reads on")
+    stage.cancel(run)
+    until_state(second, "cancelled")
+    assert text_of(second) == plain(stage.run(run)["text"])
 
 
 def test_its_server_killed_and_started_again_the_page_ends_with_the_whole_text(
