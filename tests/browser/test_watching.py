@@ -11,7 +11,7 @@ import pytest
 from .conftest import Open
 from .reading import plain, state_of, text_of, until, until_said, until_state
 from .serving import Program
-from .stage import LETTER, Stage, broken, model, whole
+from .stage import LETTER, Stage, broken, model, spoken, whole
 
 numbers = itertools.count()
 
@@ -28,7 +28,7 @@ def live(stage: Stage) -> str:
 def long(stage: Stage) -> Iterator[str]:
     """A run that outlasts whatever a test does to it."""
     name = f"long-{next(numbers)}"
-    stage.register(model(name, whole(LETTER * 9, 40, first_s=0.1)))
+    stage.register(model(name, [{"repeat": 9, "steps": spoken(LETTER, 40)}, {"finish": "stop"}]))
     run = stage.ask("写一封长信", name)
     yield run
     stage.cancel(run)
