@@ -56,7 +56,9 @@ class Step:
     parts: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     calls: list[Mapping[str, Any]] = field(default_factory=list)
-    """Whole tool calls: `id`, `name`, `arguments`."""
+    """Whole tool calls: `index`, `id`, `name`, `arguments`."""
+    answers: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """What came back, by the `index` of its call: `content`, and `code` where it went wrong."""
     has_call: bool = False
     """A tool call was begun, whole or not."""
     finished: bool = False
@@ -74,6 +76,7 @@ class Step:
         """Take back what it has; the thoughts stay, they were never part of it."""
         self.parts.clear()
         self.calls.clear()
+        self.answers.clear()
         self.has_call = False
 
     def beginning(self) -> Draft:
@@ -160,8 +163,10 @@ class Run:
         self.seq = event.seq
         noun = event.type.partition(".")[0]
         match noun:
-            case "text" | "reasoning" | "tool" | "step":
+            case "text" | "reasoning" | "step":
                 self._step(event)
+            case "tool":
+                self._tool(event)
             case "attempt":
                 self._attempt(event)
             case "run":
@@ -171,9 +176,7 @@ class Run:
 
     def _step(self, event: Event) -> None:
         data = event.data
-        step = self.steps.get(data["step"]) or self.steps.setdefault(
-            data["step"], Step(data["step"])
-        )
+        step = self._step_of(data)
         match event.type:
             case "text.delta":
                 self.recoveries = 0
@@ -184,13 +187,6 @@ class Run:
                 step.reasoning.append(data["text"])
                 if (attempt := self.last_attempt(step.name)) is not None:
                     attempt.thoughts += len(data["text"])
-            case "tool.delta":
-                step.has_call = True
-                if (attempt := self.last_attempt(step.name)) is not None:
-                    attempt.fragments += 1
-            case "tool.called":
-                step.has_call = True
-                step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
             case "step.rewound":
                 step.rewind()
                 self.items = [item for item in self.items if item.get("step") != step.name]
@@ -201,6 +197,27 @@ class Run:
                 step.model = data.get("model")
             case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
                 step.is_unseen = bool(data.get("unseen"))
+
+    def _step_of(self, data: Mapping[str, Any]) -> Step:
+        name = data["step"]
+        return self.steps.get(name) or self.steps.setdefault(name, Step(name))
+
+    def _tool(self, event: Event) -> None:
+        data = event.data
+        step = self._step_of(data)
+        match event.type:
+            case "tool.delta":
+                step.has_call = True
+                if (attempt := self.last_attempt(step.name)) is not None:
+                    attempt.fragments += 1
+            case "tool.called":
+                step.has_call = True
+                named = ("index", "id", "name", "arguments")
+                step.calls.append({name: data[name] for name in named})
+            case _:
+                self.recoveries = 0
+                said = ("content", "code")
+                step.answers[data["index"]] = {name: data[name] for name in said if name in data}
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None where nobody was asked."""
