@@ -122,6 +122,8 @@ class Sketch:
         if event.type == "step.started":
             self._began[step] = self.last_s
             return
+        if event.data.get("at") is not None:  # half a line that is taken back ends nothing
+            return
         self._broken.pop(step, None)
         if event.type == "step.rewound":
             self._spoken.discard(step)

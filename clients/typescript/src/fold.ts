@@ -48,6 +48,9 @@ export interface Attempt {
 /** What "now" means for a speed: long enough for a steady number, short enough to show a stall. */
 const WINDOW_MS = 5000;
 
+/** Outputs that are kept before those are looked for that are older than the window. */
+const ENOUGH = 1024;
+
 export class RunFold {
   seq = 0;
   status: "queued" | "running" | Ending = "queued";
@@ -69,6 +72,7 @@ export class RunFold {
   #written = 0;
   #firstOutputMs: number | null = null;
   #recent: { at: number; size: number }[] = [];
+  #enough = ENOUGH;
 
   /** Take in the next event; anything but `seq + 1` is refused by the reader before. */
   apply(event: RunEvent): void {
@@ -160,9 +164,10 @@ export class RunFold {
       const { content = "", code = null } = data;
       this.#call(step, data.index, data).answer = { content, code };
     } else if (type === "step.rewound") {
-      step.text = "";
-      step.toolCalls = [];
-      this.items = this.items.filter((item) => item.step !== step.name);
+      // Characters are code points, and only what stands behind `at` is taken back.
+      step.text = !data.at ? "" : [...step.text].slice(0, data.at).join("");
+      if (!data.at) step.toolCalls = [];
+      if (!data.at) this.items = this.items.filter((item) => item.step !== step.name);
     } else if (type === "step.started") {
       step.isUnseen = Boolean(data.unseen);
     } else if (type === "step.finished") {
@@ -218,9 +223,10 @@ export class RunFold {
     }
     if (this.#lastMs <= this.#firstOutputMs) return;
     this.#recent.push({ at: this.#lastMs, size });
-    if (this.#recent.length > 4096) {
-      const edge = this.#lastMs - WINDOW_MS;
-      this.#recent = this.#recent.filter((output) => output.at > edge);
-    }
+    if (this.#recent.length < this.#enough) return;
+    // Now and then, and the more seldom the more there is: a log is folded in one sweep.
+    const edge = this.#lastMs - WINDOW_MS;
+    this.#recent = this.#recent.filter((output) => output.at > edge);
+    this.#enough = Math.max(ENOUGH, 2 * this.#recent.length);
   }
 }

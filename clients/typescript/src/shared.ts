@@ -27,6 +27,9 @@ export class SharedRun implements AsyncIterable<RunEvent> {
   readonly #channel: BroadcastChannel;
   readonly #stop = new AbortController();
   readonly #events: RunEvent[] = [];
+  readonly #unsent: RunEvent[] = [];
+  #hasOthers = false;
+  #isClosed = false;
   #run: OpenRun | null = null;
   #failure: unknown = null;
   #wake: () => void = () => {};
@@ -53,6 +56,9 @@ export class SharedRun implements AsyncIterable<RunEvent> {
 
   /** Leave; another tab reads on where this one has read. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#send();
+    this.#isClosed = true;
     this.#stop.abort();
     this.#channel.close();
     this.#wake();
@@ -92,13 +98,31 @@ export class SharedRun implements AsyncIterable<RunEvent> {
     this.#run = followRun(this.#url, { ...this.#options, signal, after: this.#events.length });
     for await (const event of this.#run) {
       this.#take([event]);
-      this.#channel.postMessage({ events: [event] } satisfies Message);
+      this.#passOn(event);
+    }
+    this.#send();
+  }
+
+  /** To those who have asked, if anybody has; what comes together is one message. */
+  #passOn(event: RunEvent): void {
+    if (!this.#hasOthers) return;
+    if (this.#unsent.length === 0) setTimeout(() => this.#send());
+    this.#unsent.push(event);
+  }
+
+  #send(): void {
+    const events = this.#unsent.splice(0);
+    if (events.length > 0 && !this.#isClosed) {
+      this.#channel.postMessage({ events } satisfies Message);
     }
   }
 
   #hear(message: Message): void {
     if ("events" in message) this.#take(message.events);
-    else if (this.isReading) this.#tell(message.want);
+    else {
+      this.#hasOthers = true;
+      if (this.isReading) this.#tell(message.want);
+    }
   }
 
   #tell(from: number): void {

@@ -39,11 +39,14 @@ export class SseDecoder {
     const frames: Frame[] = [];
     const buffer = this.#rest + text;
     let start = 0;
+    let [lf, cr] = [-1, -1];
     for (;;) {
-      const end = lineEnd(buffer, start);
-      if (end < 0) break;
+      // Each is looked for again only when it has been passed: most streams have no CR at all.
+      if (lf < start) lf = place(buffer, "\n", start);
+      if (cr < start) cr = place(buffer, "\r", start);
+      const end = Math.min(lf, cr);
       // A CR at the very end may be half of a CRLF: it waits for what comes next.
-      if (buffer[end] === "\r" && end + 1 === buffer.length) break;
+      if (end === buffer.length || (end === cr && cr + 1 === buffer.length)) break;
       this.#line(buffer.slice(start, end), frames);
       start = end + (buffer.startsWith("\r\n", end) ? 2 : 1);
     }
@@ -92,8 +95,8 @@ export class SseDecoder {
   }
 }
 
-function lineEnd(text: string, from: number): number {
-  const lf = text.indexOf("\n", from);
-  const cr = text.indexOf("\r", from);
-  return lf < 0 ? cr : cr < 0 ? lf : Math.min(lf, cr);
+/** Where it is, or the end of the text where it is not. */
+function place(text: string, letter: string, from: number): number {
+  const at = text.indexOf(letter, from);
+  return at < 0 ? text.length : at;
 }

@@ -116,7 +116,8 @@ function stallOf({ fold, thread }: Tale, nowS: number): number | null {
 }
 
 function stepsOf({ fold, thread, hues }: Tale): StepLine[] {
-  return [...fold.steps.values()].map((step) => ({
+  const shown = [...fold.steps.values()].filter((step) => !step.isUnseen);
+  return shown.map((step) => ({
     name: step.name,
     state: step.isFinished ? "completed" : fold.status === "running" ? "streaming" : fold.status,
     tokens: Math.ceil(Math.max(step.text.length / 1.5, 0)),

@@ -55,7 +55,7 @@ export class Tale {
     const passage = this.#passage(step);
     if (event.type === "text.delta") this.#span(passage, before, this.thread.seams[seams] ?? null);
     if (event.type !== "step.rewound") return;
-    passage.spans = [];
+    passage.spans = passage.spans.filter((span) => span.start < step.text.length);
     passage.revision += 1;
   }
 

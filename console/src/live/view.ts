@@ -20,6 +20,11 @@ const TELL_MS = 250;
 /** What earlier runs and other viewers say is asked so often. */
 const ASK_MS = 2000;
 
+/** More events than these in so short a time are no words of a model any more: a log pours in. */
+const POURING = 100;
+const WINDOW_MS = 100;
+const POUR_MS = 150;
+
 export class RunView {
   readonly tale: Tale;
   readonly events: RunEvent[] = [];
@@ -40,6 +45,9 @@ export class RunView {
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #run: OpenRun | SharedRun;
   #lastAt = performance.now();
+  #windowAt = 0;
+  #inWindow = 0;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #wasAway = false;
   #isDone = false;
 
@@ -112,6 +120,23 @@ export class RunView {
     this.#lastAt = performance.now();
     if (this.#wasAway) this.#resume(event.seq - 1);
     this.onEvent?.(event);
+    this.#draw();
+  }
+
+  /** With the next frame; while a log that is there already pours in, a few times a second. */
+  #draw(): void {
+    const now = performance.now();
+    if (now - this.#windowAt > WINDOW_MS) {
+      this.#windowAt = now;
+      this.#inWindow = 0;
+    }
+    this.#inWindow += 1;
+    if (this.#inWindow <= POURING) wantFrame();
+    else this.#later ??= setTimeout(() => this.#drawNow(), POUR_MS);
+  }
+
+  #drawNow(): void {
+    this.#later = undefined;
     wantFrame();
   }
 

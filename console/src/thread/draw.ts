@@ -9,6 +9,7 @@ import {
   drawSlack,
   drawSpool,
   drawStretch,
+  seamStart,
   type Pen,
 } from "./ribbon";
 import { fastest, type Scale, scaleOf, spanFor, ticks } from "./scale";
@@ -181,7 +182,10 @@ function paintGap(
   after: { t0: number; hue: Hue },
 ): void {
   const seam = shape.seams.find(({ t1 }) => t1 <= after.t0 + 0.001 && t1 > before.t1);
-  const end = seam === undefined ? after.t0 : Math.max(before.t1, seam.t0);
+  const end =
+    seam === undefined
+      ? after.t0
+      : Math.max(before.t1, pen.scale.seconds(seamStart(pen, seam.t0, seam.t1)));
   if (end > before.t1) drawSlack(pen, before.hue, before.t1, end);
 }
 
@@ -248,10 +252,11 @@ function paintBrackets({ ctx, scale, theme }: Pen, { shape, etaS, nowS }: Drawin
   }
 }
 
-function paintSeamLabels({ ctx, scale, theme, y, amp }: Pen, { shape, seamLabel }: Drawing): void {
+function paintSeamLabels(pen: Pen, { shape, seamLabel }: Drawing): void {
+  const { ctx, scale, theme, y, amp } = pen;
   let taken = Number.NEGATIVE_INFINITY;
   for (const seam of shape.seams) {
-    const x = (Math.min(scale.x(seam.t0), scale.x(seam.t1) - 14) + scale.x(seam.t1)) / 2 + 2;
+    const x = (seamStart(pen, seam.t0, seam.t1) + scale.x(seam.t1)) / 2 + 2;
     ctx.strokeStyle = theme.colour.seam;
     ctx.lineWidth = 1;
     ctx.beginPath();

@@ -171,6 +171,8 @@ export class ThreadFold implements ThreadShape {
       }
       return;
     }
+    // Half a line that is taken back is no end of anything.
+    if (type === "step.rewound" && data.at !== undefined) return;
     const open = this.steps.findLast((step) => step.name === name);
     if (open !== undefined) open.t1 = this.lastS;
     this.#broken.delete(name);

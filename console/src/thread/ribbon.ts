@@ -127,10 +127,16 @@ export function drawSlack(pen: Pen, hue: Hue, t0: number, t1: number): void {
   ctx.stroke();
 }
 
+/** Stitches are close together, however long the mending took; before them the thread hangs. */
+export function seamStart({ scale, isSmall }: Pen, t0: number, t1: number): number {
+  const to = scale.x(t1);
+  return isSmall ? Math.min(scale.x(t0), to) : Math.min(Math.max(scale.x(t0), to - 52), to - 14);
+}
+
 export function drawSeam(pen: Pen, t0: number, t1: number): void {
   const { ctx, scale, theme, y, isSmall } = pen;
   const to = scale.x(t1);
-  const from = Math.min(scale.x(t0), to - (isSmall ? 0 : 14));
+  const from = seamStart(pen, t0, t1);
   ctx.strokeStyle = theme.colour.seam;
   ctx.lineWidth = 2;
   ctx.lineCap = "round";

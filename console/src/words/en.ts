@@ -475,6 +475,7 @@ export const en: Words = {
     raw: "JSON",
   },
   extraction: {
+    counts: "{b} behaviours · {e} events",
     users: "{n} users",
     user: "User",
     behaviors: "Behaviours",
@@ -515,6 +516,7 @@ export const en: Words = {
     fit: "Fit",
   },
   story: {
+    useThis: "Use this",
     projects: "Projects",
     create: "New project",
     name: "Name",

@@ -463,6 +463,7 @@ export const zh = {
     raw: "JSON",
   },
   extraction: {
+    counts: "{b} 条行为 · {e} 个事件",
     users: "{n} 位用户",
     user: "用户",
     behaviors: "行为",
@@ -503,6 +504,7 @@ export const zh = {
     fit: "适应",
   },
   story: {
+    useThis: "用这一稿",
     projects: "项目",
     create: "新建项目",
     name: "名称",
