@@ -119,7 +119,7 @@ def is_end(dialect: str, data: str) -> bool:
     frame = json.loads(data)
     if dialect.startswith("debug_"):
         return bool(frame["done"]) and "model_id" not in frame
-    return frame["type"] in (TERMINAL if dialect == "native" else {"complete", "error"})
+    return frame["type"] in (TERMINAL if dialect == "native" else {"complete", "done", "error"})
 
 
 def without_trailer(dialect: str, frames: list[Any]) -> list[Any]:

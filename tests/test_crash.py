@@ -32,6 +32,8 @@ PLANS = {
     "runner.interrupted": Plan(cancels=True, most=3, pause_s=0.01),
     "runner.letting_go": Plan(is_stopped=True, most=1),
     "generation.broken": Plan(breaks=True),
+    "runner.keeping": Plan(kind="extract", most=2),
+    "runner.kept": Plan(kind="extract", most=2),
     "context.saying": Plan(is_refusing=True),
     "writing.fragment": Plan(kind="tools"),
     "context.answered": Plan(kind="calls"),
@@ -132,6 +134,26 @@ async def test_a_server_killed_at_random_moments_loses_nothing(
         assert await ordeal.finish() == []
         assert program.kills == KILLS_PER_TEST
         tell("random", ordeal)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+async def test_a_server_killed_while_lines_are_written_goes_on_from_the_last_whole_one(
+    tmp_path: Path, filled_records: Path
+) -> None:
+    plan = Plan(kind="extract", breaks=True)
+    async with ordeal_in(tmp_path, filled_records, "lines", plan) as ordeal:
+        program = ordeal.program
+        for _ in range(KILLS_PER_TEST if IS_LONG else 2):
+            assert await program.start()
+            ordeal.begin(1)
+            await ordeal.begun()
+            await asyncio.sleep(ordeal.dice.uniform(0.02, 0.3))
+            program.kill()
+            program.kills += 1
+        assert await program.start()
+        assert await ordeal.finish() == []
+        tell("lines", ordeal)
 
 
 def test_every_named_point_is_passed_by_one_room_and_no_other_is() -> None:

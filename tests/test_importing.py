@@ -145,7 +145,7 @@ async def test_a_file_of_one_column_too_few_says_so(records: Records, file: Path
 
 async def test_a_kind_nobody_knows_is_refused(records: Records, file: Path) -> None:
     write(file, SHOES)
-    assert "have: products, behaviors" in await refusal(records, file, kind="people")
+    assert "have: people, products, behaviors" in await refusal(records, file, kind="shops")
 
 
 # Lines and wrong rows

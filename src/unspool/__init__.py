@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from .events import Draft, Event
     from .flows import Context
     from .flows._functions import flow
+    from .insight import (
+        abstract_events_batch,
+        abstract_events_batch_stream,
+        answer_question_with_graph,
+        generate_from_patterns,
+    )
     from .journals import Journal, Pen, open_journal
     from .providers import Limits, Model, Prompt
     from .runs import Run, RunSpec, fold
@@ -42,10 +48,14 @@ __all__ = [
     "RunSpec",
     "Settings",
     "UnspoolError",
+    "abstract_events_batch",
+    "abstract_events_batch_stream",
+    "answer_question_with_graph",
     "call_model",
     "flow",
     "fold",
     "follow",
+    "generate_from_patterns",
     "get_llm_client",
     "open_core",
     "open_journal",
@@ -60,6 +70,12 @@ _ROOMS = {
     "events": ("Draft", "Event"),
     "flows": ("Context",),
     "flows._functions": ("flow",),
+    "insight": (
+        "abstract_events_batch",
+        "abstract_events_batch_stream",
+        "answer_question_with_graph",
+        "generate_from_patterns",
+    ),
     "journals": ("Journal", "Pen", "open_journal"),
     "providers": ("Limits", "Model", "Prompt"),
     "runs": ("Run", "RunSpec", "fold"),

@@ -82,7 +82,10 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """What was said so far is taken back; the text begins again."""
+    """What was said is taken back from a place on."""
+
+    at: int = 0
+    """Characters that stay; 0: the text begins again."""
 
 
 Attempted = AttemptStarted | AttemptKept | AttemptFailed | AttemptFinished

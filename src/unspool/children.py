@@ -9,6 +9,7 @@ whoever finds one whose parent has ended ends it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from .admission import Admission
@@ -16,13 +17,16 @@ from .errors import TooBusy
 from .flows import Outcome
 from .journals import Journal
 from .runner import Runner
-from .runs import Run, RunSpec
+from .runs import Run, RunSpec, is_child
+
+PIECES: Final = 50
+"""Of a child's text between two words about it: one a second at the pace of a good model."""
 
 ROOM_S: Final = 0.1
 """Between two looks for room: a child waits for a run to end, which takes seconds."""
 
-RELOOK_S: Final = 0.2
-"""Between two looks at a child that nobody here has, just after a start: it is taken over soon."""
+RELOOK_S: Final = 0.4
+"""Between two looks at how far a child is: people see no difference from at once."""
 
 READ_EVENTS: Final = 500
 """Events folded between two turns of the event loop."""
@@ -76,15 +80,19 @@ class ChildRuns:
                 starting.exception()
             raise
 
-    async def outcome(self, run_id: str) -> Outcome:
-        while (await self._journal.head(run_id)).ended_ms is None:
+    async def outcome(self, run_id: str, on_progress: Callable[[int], object]) -> Outcome:
+        run, pieces = Run(), 0
+        while not run.is_ended:
             await self._runner.ended(run_id, patience_s=RELOOK_S)
-        run = Run()
-        while events := await self._journal.read(run_id, after=run.seq, limit=READ_EVENTS):
-            for event in events:
-                run.apply(event)
-            await asyncio.sleep(0)
-        return Outcome(run_id, run.status, run.text, run.result, run.error)
+            while events := await self._journal.read(run_id, after=run.seq, limit=READ_EVENTS):
+                for event in events:
+                    run.apply(event)
+                    pieces += event.type == "text.delta"
+                    if event.type == "text.delta" and pieces % PIECES == 0:
+                        on_progress(pieces)
+                await asyncio.sleep(0)
+        items = sum(not is_child(item) for item in run.items)
+        return Outcome(run_id, run.status, run.text, run.result, run.error, items)
 
     async def stop(self, parent: str) -> None:
         heads = await self._journal.heads(parent=parent, status="running", limit=MAX_STOPPED)

@@ -135,12 +135,14 @@ class LLMClient:
         system: str = SYSTEM,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        is_bound: bool = False,
         **params: Any,
     ) -> AsyncGenerator[str]:
         """
         Yield the answer piece by piece as text.
 
-        `params` are further parameters of the OpenAI API and passed through.
+        `params` are further parameters of the OpenAI API and passed through. `is_bound`: the
+        answer is bound to a form, such as JSON, and not gone on with in words where it breaks.
 
         Raises:
             LLMClientError: After 1 attempt and 3 retries, or at once where a retry cannot
@@ -148,7 +150,8 @@ class LLMClient:
         """
         asked = {"temperature": temperature, "max_tokens": max_tokens, **params}
         call = _Call()
-        async with aclosing(self._deltas(prompt, system, asked, call)) as deltas:
+        whole = replace(Prompt.of(prompt, system=system, **asked), is_bound=is_bound)
+        async with aclosing(self._deltas(whole, call)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Text):
                     yield delta.text
@@ -157,14 +160,16 @@ class LLMClient:
         self, prompt: str, system: str = SYSTEM, **params: Any
     ) -> AsyncGenerator[Delta]:
         """Yield `Text`, `Reasoning` and `ToolFragment` deltas; otherwise as `stream_chat`."""
-        async with aclosing(self._deltas(prompt, system, params, _Call())) as deltas:
+        asked = Prompt.of(prompt, system=system, **params)
+        async with aclosing(self._deltas(asked, _Call())) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def complete(self, prompt: str, system: str = SYSTEM, **params: Any) -> Completion:
         """Return the whole answer. The model streams all the same: this is a fold of it."""
         call = _Call()
-        async with aclosing(self._deltas(prompt, system, params, call)) as deltas:
+        asked = Prompt.of(prompt, system=system, **params)
+        async with aclosing(self._deltas(asked, call)) as deltas:
             async for _ in deltas:
                 pass
         assert call.finished is not None
@@ -179,14 +184,13 @@ class LLMClient:
             total_ms=call.elapsed_ms(),
         )
 
-    async def _deltas(
-        self, prompt: str, system: str, params: dict[str, Any], call: _Call
-    ) -> AsyncGenerator[Delta]:
+    async def _deltas(self, asked: Prompt, call: _Call) -> AsyncGenerator[Delta]:
         http = self._http or open_http(allow_private=self._allow_private)
         means = Means(http, retries=self._retries, health=self._health)
-        log.info("LLM stream started: model %s, %d characters", self.model.name, len(prompt))
+        chars = len(str(asked.messages[-1]["content"]))
+        log.info("LLM stream started: model %s, %d characters", self.model.name, chars)
         try:
-            saying = generate(Prompt.of(prompt, system=system, **params), [self.model], means)
+            saying = generate(asked, [self.model], means)
             async with aclosing(saying) as pieces:
                 async for piece in pieces:
                     match piece:

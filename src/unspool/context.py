@@ -53,8 +53,12 @@ class Children(Protocol):
             SpecError: It cannot be met.
         """
 
-    async def outcome(self, run_id: str) -> Outcome:
-        """Wait for its end and return what became of it."""
+    async def outcome(self, run_id: str, on_progress: Callable[[int], object]) -> Outcome:
+        """
+        Wait for its end and return what became of it.
+
+        `on_progress` is told the number of pieces of its text, at the same ones whoever asks.
+        """
 
     async def stop(self, parent: str) -> None:
         """Cancel those that go on."""
@@ -132,7 +136,8 @@ class RunContext:
         **how: Unpack[How],
     ) -> str:
         state = self._begin(step, is_unseen=how.get("is_unseen", False))
-        reading = Reading(read, state.text) if read is not None else None
+        by_lines = how.get("by_lines", False)
+        reading = Reading(read, state.text, by_lines=by_lines) if read is not None else None
         if state.finished:
             if reading is not None:
                 reading.end()
@@ -145,9 +150,9 @@ class RunContext:
             prompt,
             models,
             self._means,
-            so_far=self._so_far(state, prompt),
+            so_far=self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False),
             numbers=self._numbers,
-            can_rewind=self._can_rewind,
+            can_rewind=self._can_rewind is True,
         )
         try:
             await self._write(saying, writing)
@@ -166,8 +171,8 @@ class RunContext:
     ) -> Form:
         return await structured(self, form, text, step=step, **how)
 
-    def _so_far(self, state: Step, prompt: Prompt) -> SoFar:
-        so_far = SoFar(list(state.parts), has_call=state.has_call)
+    def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> SoFar:
+        so_far = SoFar(list(state.parts), has_call=state.has_call, by_lines=by_lines)
         last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
             came = state.text[last.at :], last.thoughts, last.fragments
@@ -221,11 +226,20 @@ class RunContext:
                 spec = RunSpec(flow, asked, model=model, parent=parent)
                 run_id = await self.children.start(spec, number)
             except SpecError as error:
-                self.found("child_ended", {"number": number, "run": None, "status": "failed"})
-                return Outcome(None, "failed", error={"code": error.code, "message": str(error)})
-        self.found("child", {"number": number, "run": run_id})
-        outcome = await self.children.outcome(run_id)
-        self.found("child_ended", {"number": number, "run": run_id, "status": outcome.status})
+                reason = {"code": error.code, "message": str(error)}
+                return self._child_ended(number, Outcome(None, "failed", error=reason))
+        about = {"number": number, "run": run_id}
+        self.found("child", about)
+
+        def on_progress(pieces: int) -> None:
+            self.found("child_progress", {**about, "pieces": pieces})
+
+        return self._child_ended(number, await self.children.outcome(run_id, on_progress))
+
+    def _child_ended(self, number: int, outcome: Outcome) -> Outcome:
+        facts = {"number": number, "run": outcome.run, "status": outcome.status}
+        error = {"error": outcome.error} if outcome.error else {}
+        self.found("child_ended", {**facts, "items": outcome.items, **error})
         return outcome
 
     def calls(self, step: str) -> Sequence[Call]:

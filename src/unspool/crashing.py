@@ -28,6 +28,8 @@ POINTS: Final[dict[str, str]] = {
     "runner.created": "the run is in the log, nobody carries it yet",
     "runner.claimed": "a later owner has claimed the run and said nothing",
     "runner.recovered": "the takeover is accepted, not committed",
+    "runner.keeping": "the flow is done, what is to be kept of it is not",
+    "runner.kept": "what is to be kept is, the ending is not written",
     "runner.ending": "the flow is done, the ending is not written",
     "runner.ended": "the ending is committed, not sent",
     "runner.cancelling": "a cancel has come, nothing was done about it",

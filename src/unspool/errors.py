@@ -8,6 +8,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - UnknownRecord         no product, model ... of that name
     - BadCursor             an event id that this run never gave out
     - BodyTooLarge          a request body above the limit
+    - NothingToDo           there is nothing in our records to work on; bring some
     - KeyReused             another request was sent under this Idempotency-Key
     - NotReady              something must be there first (409)
     - GoingOn               a run is at it already; wait for it or stop it (409)
@@ -67,6 +68,12 @@ class UnknownRun(SpecError):
 class UnknownRecord(SpecError):
     code = "unknown_record"
     http_status = 404
+
+
+class NothingToDo(SpecError):
+    """The request is right, and there is nothing to work on; a run of it fails with this."""
+
+    code = "nothing_to_do"
 
 
 class BadCursor(SpecError):

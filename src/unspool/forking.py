@@ -96,7 +96,7 @@ class History:
             self._is_edited = self._is_edited or event.data["step"] in self._texts
         elif event.type in _TAKEN_OVER and not self._is_edited:
             self._order.append(Draft(event.type, event.data))
-        elif event.type == "step.rewound":
+        elif event.type == "step.rewound" and not event.data.get("at"):
             self._order = [e for e in self._order if not _is_of(e, event.data["step"])]
         self._run.apply(event)
 

@@ -146,7 +146,7 @@ class _Text:
             if not (self._can_rewind and self._means.retries and self._so_far.has_written):
                 raise self._error
             self._can_rewind = False
-            self._so_far, self._first = SoFar(), "restart"
+            self._so_far, self._first = SoFar(by_lines=self._so_far.by_lines), "restart"
             yield Rewound()
 
     def _way(self, model: Model, place: int) -> Way | None:
@@ -161,9 +161,10 @@ class _Text:
 
     async def _ask(self, model: Model, way: Way) -> AsyncGenerator[Said | Progress]:
         """Make one request. The last piece is how it ended."""
+        if way.strategy != "reattach" and self._so_far.take_back_half():
+            yield Rewound(len(self._so_far.text))
         self._number = number = next(self._numbers)
         self._asked += 1
-        length = len(self._so_far.parts)
         at = len(self._so_far.text)
         yield AttemptStarted(number, model, way.strategy, at, self._reason)
         (_asking if number == 1 else _asking_again)()
@@ -187,7 +188,7 @@ class _Text:
         except ProviderError as error:
             _broken()
             if not attempt.is_end_after_all(error):
-                if len(self._so_far.parts) > length:
+                if len(self._so_far.base) > at:
                     self._retry = 0  # what brought the text further was no failed try
                 self._learn(attempt, error)
                 yield self._failed(attempt, error, self._wait_s(error))

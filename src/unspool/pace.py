@@ -54,12 +54,21 @@ class Span:
     """Output in twelfths of a token."""
     opening: int = 0
     """Of it, the first piece: how long that took to write is unknown."""
+    chars: int = 0
 
-    def write(self, size: int, at_s: float) -> None:
+    def write(self, text: str, at_s: float) -> None:
+        size = weigh(text)
         if self.first_s is None:
             self.first_s, self.opening = at_s, size
         self.written += size
+        self.chars += len(text)
         self.last_s = at_s
+
+    def rewind(self, at: int) -> None:
+        """Keep the share of what was written that `at` characters are of it."""
+        if at < self.chars:
+            self.written = self.written * at // self.chars
+            self.chars = at
 
     @property
     def pace_s(self) -> float | None:
@@ -99,7 +108,7 @@ class Shape:
             case "step.finished":
                 self._span(event).end_s = self.last_s
             case "step.rewound":
-                self._span(event).written = 0
+                self._span(event).rewind(event.data.get("at", 0))
             case "attempt.started":
                 self.model = event.data["model"]
             case "run.recovered":
@@ -123,7 +132,7 @@ class Shape:
         return self.spans.setdefault(event.data["step"], Span(self.last_s))
 
     def _write(self, event: Event, text: str) -> None:
-        self._span(event).write(weigh(text), self.last_s)
+        self._span(event).write(text, self.last_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Playback:
 
     def _left_out(self, step: str, attempt: Recorded) -> str:
         """Make up what a seam has left out."""
-        text = self._texts.get(step, "")[: attempt.started.get("at") or None]
+        text = self._texts.get(step, "")[: attempt.started.get("at", 0)]
         self._texts[step] = text
         if attempt.ending is None:
             # Nobody wrote down how it joined on: as it was told to.
@@ -211,7 +211,7 @@ def _texts(events: Sequence[Event]) -> dict[str, str]:
         if event.type == "text.delta":
             texts[step] = texts.get(step, "") + event.data["text"]
         elif event.type == "step.rewound":
-            texts[step] = ""
+            texts[step] = texts.get(step, "")[: event.data.get("at", 0)]
     return texts
 
 

@@ -84,7 +84,9 @@ class Progress:
             case "tool.delta":
                 self._output(event.data.get("arguments") or "")
             case "step.rewound":
-                self.chars -= self._step_chars.pop(event.data["step"], 0)
+                step, at = event.data["step"], event.data.get("at", 0)
+                self.chars -= self._step_chars.get(step, 0) - at
+                self._step_chars[step] = at
             case "progress.made":
                 self._told(event)
             case _:

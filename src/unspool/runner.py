@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 _created = point("runner.created")
 _claimed = point("runner.claimed")
 _recovered = point("runner.recovered")
+_keeping = point("runner.keeping")
+_kept = point("runner.kept")
 _ending = point("runner.ending")
 _ended = point("runner.ended")
 _cancelling = point("runner.cancelling")
@@ -147,10 +149,10 @@ class Runner:
             await self._end(pen, spec, ending)
 
     async def ended(self, run_id: str, *, patience_s: float) -> None:
-        """Return when a run may have ended, or after `patience_s` where nobody here has it."""
+        """Return when a run may have ended, or after `patience_s`."""
         live = self._live.get(run_id)
         if live is not None and live.task is not None:
-            await asyncio.wait([live.task])
+            await asyncio.wait([live.task], timeout=patience_s)
         else:
             await asyncio.sleep(patience_s)
 
@@ -282,9 +284,11 @@ class Runner:
             if not isinstance(flow, KeepingFlow):
                 return ending
             await pen.commit()
+            _keeping()
             run, _ = await self._past(pen.run_id)
             run.apply(Event(run.seq + 1, ending.type, int(time.time() * 1000), ending.data))
             await flow.keep(pen.run_id, flow.asked.model_validate(spec.input), run, records)
+            _kept()
         except StaleEpoch:
             raise
         except Exception as error:  # noqa: BLE001 - a flow is other people's code

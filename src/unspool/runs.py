@@ -72,12 +72,13 @@ class Step:
     def text(self) -> str:
         return "".join(self.parts)
 
-    def rewind(self) -> None:
-        """Take back what it has; the thoughts stay, they were never part of it."""
-        self.parts.clear()
-        self.calls.clear()
-        self.answers.clear()
-        self.has_call = False
+    def rewind(self, at: int = 0) -> None:
+        """Take back its text from character `at` on; thoughts stay, they were never part of it."""
+        cut(self.parts, at)
+        if not at:
+            self.calls.clear()
+            self.answers.clear()
+            self.has_call = False
 
     def beginning(self) -> Draft:
         """Return the event that begins it."""
@@ -188,9 +189,7 @@ class Run:
                 if (attempt := self.last_attempt(step.name)) is not None:
                     attempt.thoughts += len(data["text"])
             case "step.rewound":
-                step.rewind()
-                self.items = [item for item in self.items if item.get("step") != step.name]
-                self.told.subtract(self.told_of.pop(step.name, ()))
+                self._rewind(step, data.get("at", 0))
             case "step.finished":
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
@@ -218,6 +217,12 @@ class Run:
                 self.recoveries = 0
                 said = ("content", "code")
                 step.answers[data["index"]] = {name: data[name] for name in said if name in data}
+
+    def _rewind(self, step: Step, at: int) -> None:
+        step.rewind(at)
+        if not at:  # what was recognised in whole lines stays with them
+            self.items = [item for item in self.items if item.get("step") != step.name]
+            self.told.subtract(self.told_of.pop(step.name, ()))
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None where nobody was asked."""
@@ -282,9 +287,22 @@ class Run:
                 pass
 
 
+def cut(parts: list[str], at: int) -> None:
+    """Take back a text in parts from character `at` on."""
+    stays = "".join(parts)[:at]
+    parts[:] = [stays] if stays else []
+
+
+def taken_back(at: int) -> str:
+    """Say so, for contracts that have no form for it."""
+    if not at:
+        return "the text so far is taken back; it begins again"
+    return f"the text is taken back from character {at} on"
+
+
 def is_child(found: Mapping[str, Any]) -> bool:
     """Tell whether an item is about a run of this run, and not some flow's own `child`."""
-    is_kind = found["kind"] in {"child", "child_ended"}
+    is_kind = found["kind"] in {"child", "child_progress", "child_ended"}
     return is_kind and {"number", "run"} <= found["item"].keys()
 
 

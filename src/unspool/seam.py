@@ -10,6 +10,11 @@ What counts, in this order:
 * an overlap: the text's end said again, the longest one; all of it said again is the longest
   of all (an echo). Short or periodic ones (哈哈, "very, very") may be meant and are kept;
 * a beginning that is the text's own and then takes another turn: started anew.
+
+Of a text that consists of lines, and stops at the end of one, it is whole lines that count:
+they begin alike, and one said again is the same line. So the end of the text said again is left
+out however short, from its last words on, and the first line said again without the others is
+a new beginning.
 """
 
 from __future__ import annotations
@@ -82,10 +87,14 @@ class Seam:
     Between `written` and what a model says next.
 
     `is_told` where the model was only told in words to go on, so that it may as well have
-    answered anew in other words; then `anchor` is what it was asked to begin with.
+    answered anew in other words; then `anchor` is what it was asked to begin with. `by_lines`
+    where both are lines; then `written` ends with one.
     """
 
-    def __init__(self, written: str, *, anchor: str = "", is_told: bool = False) -> None:
+    def __init__(
+        self, written: str, *, anchor: str = "", is_told: bool = False, by_lines: bool = False
+    ) -> None:
+        self._by_lines = by_lines
         self._written = written
         self._anchor = anchor
         self._is_told = is_told
@@ -181,6 +190,9 @@ class Seam:
     def _counts(self, place: int) -> bool:
         """Whether the end of the text was said again, and not merely begun alike."""
         overlap, rest = self._written[place:], self._came[len(self._written) - place :]
+        if self._by_lines:
+            begins_line = place == 0 or self._written[place - 1] == "\n"
+            return begins_line or weight(overlap) >= ENOUGH or not overlap.strip()
         # All of a text too short for an anchor: who is told to go on from "今天" begins again.
         if place == 0 and (weight(overlap) >= ENOUGH or self._is_told):
             return True
@@ -197,6 +209,10 @@ class Seam:
         if self._places:  # the end came while it was being said again
             place = self._places[0]
             said = len(self._came)
+        if self._by_lines:
+            if place == 0 and said > self._written.index("\n"):
+                raise StartedAnew("the model began with the first line again instead of going on")
+            return
         passage = self._came[:said]
         limit = PASSAGE
         if place == 0:

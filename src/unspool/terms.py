@@ -56,6 +56,11 @@ def present() -> Terms:
     return _present.get()
 
 
+def renew() -> None:
+    """Let the request that is being answered make a new run, for later readers too."""
+    _present.set(replace(_present.get(), cache="refresh"))
+
+
 def agree(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """
     Read the terms of a request, for whatever is done to answer it.

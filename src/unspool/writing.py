@@ -28,19 +28,46 @@ _fragment = point("writing.fragment")
 
 
 class Reading:
-    """What reads along in one step: given the text from its beginning, whatever became of it."""
+    """
+    What reads along in one step: given the text from its beginning, whatever became of it.
 
-    def __init__(self, make: Callable[[], Reader], text: str) -> None:
+    Of a text by lines it is given whole ones: half of one may yet be taken back.
+    """
+
+    def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
         self._make = make
+        self._by_lines = by_lines
+        self._half: list[str] = []
         self.again(text)
 
     def again(self, text: str) -> None:
         """Read anew: this is the text now."""
+        self._half.clear()
         self._reader = self._make()
-        self.feed = self._reader.feed
-        self.end = self._reader.end
+        self.feed = self._whole_lines if self._by_lines else self._reader.feed
         if text:
             self.feed(text)
+
+    def _whole_lines(self, text: str) -> None:
+        lines, end, half = text.rpartition("\n")
+        if end:
+            whole = "".join((*self._half, lines, end))
+            self._half.clear()
+            self._reader.feed(whole)
+        self._half.append(half)
+
+    def rewind(self, at: int) -> None:
+        """The text was taken back from `at` on: all of it, or half a line."""
+        if at:
+            self._half.clear()
+        else:
+            self.again("")
+
+    def end(self) -> None:
+        """Read the rest: the text is whole."""
+        if half := "".join(self._half):
+            self._reader.feed(half)
+        self._reader.end()
 
 
 class Writing:
@@ -85,11 +112,11 @@ class Writing:
                 self._pen.append(
                     Draft("warning.raised", {"message": message, "step": self.state.name})
                 )
-            case Rewound():
-                self.state.rewind()
-                self._append("step.rewound")
+            case Rewound(at):
+                self.state.rewind(at)
+                self._append("step.rewound", **({"at": at} if at else {}))
                 if self._reading is not None:
-                    self._reading.again(self.state.text)
+                    self._reading.rewind(at)
             case _:
                 self._attempted(piece)
 

@@ -80,7 +80,8 @@ def text_of(log: Log, step: str | None = None) -> str:
         if event["type"] == "text.delta":
             parts.setdefault(event["data"]["step"], []).append(event["data"]["text"])
         elif event["type"] == "step.rewound":
-            parts[event["data"]["step"]] = []
+            said = "".join(parts.get(event["data"]["step"], []))
+            parts[event["data"]["step"]] = [said[: event["data"].get("at", 0)]]
     return "".join("".join(said) for name, said in parts.items() if step in {None, name})
 
 

@@ -29,6 +29,9 @@ from upstream import CUT, END, Asked, Script, Step, Upstream, chunk, frame, refu
 SKUS = ("8WZ01CM1", "8AC01GR1", "8BG01GY1", "8BK01BK1", "8BM01WH1", "8CS01GR1", "8HC01BK1")
 """Products of the sample data, one for each visit: so a request tells whose it is."""
 
+USERS = tuple(f"user_{number:04d}" for number in range(1, 8))
+"""The same, where events are extracted."""
+
 POSTS = 2
 WORDS = 30
 
@@ -40,6 +43,11 @@ def words_of(number: int) -> list[str]:
     """What the model says in post `number` (0: in a chat), in pieces; no two are alike."""
     start = 0x4E00 + number * 4 * WORDS
     return [chr(start + 2 * n) + chr(start + 2 * n + 1) for n in range(WORDS)]
+
+
+def lines_of(user_id: str) -> str:
+    """What the model says of a person."""
+    return "".join(f"{user_id}|浏览|2025-11-24 10:{n:02d}:00|第 {n} 次\n" for n in range(12))
 
 
 EXPECTED = {f"post-{number}": "".join(words_of(number)) for number in range(1, POSTS + 1)}
@@ -70,6 +78,8 @@ class Provider:
         has_called = any(message["role"] == "tool" for message in messages)
         if (tools := asked.body.get("tools")) and not has_called:
             return self._call(tools[0]["function"]["name"])
+        if user := re.search("【用户】(\\w+)", messages[1]["content"]):
+            return self._lines(user[1], messages)
         number = re.search("只写第 (\\d+) 条", json.dumps(messages, ensure_ascii=False))
         pieces = words_of(int(number[1]) if number else 0)
         if [message["role"] for message in messages[-2:]] == ["assistant", "user"]:
@@ -81,6 +91,16 @@ class Provider:
         question = str(messages[:2])
         self._asked[question] += 1
         if self.breaks and self._asked[question] == 1:
+            return [*self._paced(pieces[: len(pieces) // 2]), CUT]
+        return [*self._paced(pieces), *END]
+
+    def _lines(self, user_id: str, messages: list[Any]) -> Script:
+        """As a good model does: told to go on with the next line, it does."""
+        written = messages[-2]["content"] if messages[-2]["role"] == "assistant" else ""
+        rest = lines_of(user_id)[len(written) :]
+        pieces = [rest[n : n + 7] for n in range(0, len(rest), 7)]
+        self._asked[user_id] += 1
+        if self.breaks and self._asked[user_id] == 1:
             return [*self._paced(pieces[: len(pieces) // 2]), CUT]
         return [*self._paced(pieces), *END]
 
@@ -118,7 +138,7 @@ class Ordeal:
     web: aiohttp.ClientSession
     dice: random.Random
     kind: str = "copy"
-    """`copy`, `tools` (told), `calls` (carried out), or `equal` (the same is asked for twice)."""
+    """`copy`, `tools` (told), `calls` (carried out), `extract`, or `equal` (asked twice)."""
     cancels: bool = False
     is_refused: bool = False
     """The provider refuses all requests: templates speak."""
@@ -146,10 +166,12 @@ class Ordeal:
     def begin(self, count: int) -> None:
         """Let so many visits begin."""
         for _ in range(count):
-            sku = SKUS[len(self.visits)]
+            sku = (USERS if self.kind == "extract" else SKUS)[len(self.visits)]
             names = ("asker", "copywriting"), ("early", "native"), ("late", "native")
             if self.is_chat:
                 names = ("asker", "native"), *names[1:]
+            if self.kind == "extract":
+                names = ("asker", "extraction"), *names[1:]
             if self.kind == "equal":
                 names = *names, ("equal", "copywriting")
             seen = [Seen(f"{name} of {sku}", dialect) for name, dialect in names]
@@ -218,6 +240,8 @@ class Ordeal:
             tools = {"tools": [tool]} if self.kind == "tools" else {"tool_ids": [1]}
             asked = {"flow": "chat", "input": {"prompt": sku, **tools}}
             await asker.ask("/v1/runs", asked, **headers)
+        elif self.kind == "extract":
+            await asker.ask(f"/api/v1/events/extract/{sku}/llm-stream", {}, **headers)
         else:
             body = {"sku": sku, "style": "natural", "count": POSTS}
             await asker.ask("/ai/generate/copy", body, **headers)
@@ -263,7 +287,9 @@ class Ordeal:
         await reader.watch(visit.run_id)
         visit.log = [json.loads(data) for _, data in reader.seen.frames]
         history = visit.history
-        if not self.is_chat:
+        if self.kind == "extract":
+            history.expected = {"events": lines_of(visit.sku)}
+        elif not self.is_chat:
             product = visit.log[0]["data"]["input"]["product"]
             history.expected = templates(product) if self.is_refused else self.expected
         history.run = await self._call("GET", f"/v1/runs/{visit.run_id}") or {}
@@ -274,7 +300,17 @@ class Ordeal:
             history.requests = sum(visit.sku in body for body in asked)
         # The reader comes after all others: what it gets twice must be one log.
         history.earlier.append([json.loads(data) for _, data in history.viewers[1].frames])
-        return check(history, visit.log)
+        return check(history, visit.log) + await self._unkept(visit)
+
+    async def _unkept(self, visit: Visit) -> list[str]:
+        """What a run has recognised is what is kept beside it."""
+        if self.kind != "extract":
+            return []
+        kept = await self._call("GET", f"/api/people/{visit.sku}/events?limit=1000") or {}
+        told = [e["data"]["item"] for e in visit.log if e["type"] == "item.found"]
+        facts = [{name: item[name] for name in ("type", "at", "context")} for item in told]
+        is_kept = kept["events"] == facts and kept["run"] == visit.run_id
+        return [] if is_kept else [f"{len(facts)} events were told, {len(kept['events'])} are kept"]
 
     async def _at_rest(self) -> list[str]:
         runs = await self._call("GET", "/v1/runs?limit=500")

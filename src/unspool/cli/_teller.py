@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..events import Event
+from ..runs import cut
 
 _NUMBERED: Final = re.compile(r"-\d+$")
 """`post-1` has brothers; `answer` has not, and needs no heading."""
@@ -36,7 +37,7 @@ class Teller:
             case "step.finished":
                 self._finish(event.data["step"])
             case "step.rewound":
-                self._rewind(event.data["step"])
+                self._rewind(event.data["step"], event.data.get("at", 0))
             case "attempt.failed":
                 self._has_failed |= event.data.get("step") == self._current
             case _ if event.is_terminal:
@@ -66,11 +67,12 @@ class Teller:
             if self._waiting:
                 self._begin(next(iter(self._waiting)))
 
-    def _rewind(self, step: str) -> None:
+    def _rewind(self, step: str, at: int) -> None:
         if step == self._current:
-            self._heading(f"{step}: what stands above is taken back; it begins anew")
-        else:
-            self._waiting.pop(step, None)
+            what = "the last, half line" if at else "what stands above"
+            self._heading(f"{step}: {what} is taken back; it begins anew")
+        elif step in self._waiting:
+            cut(self._waiting[step], at)
 
     def _rest(self) -> None:
         while self._waiting:

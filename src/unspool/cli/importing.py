@@ -1,4 +1,4 @@
-"""`import`: products and behaviours from a CSV file, straight into the database."""
+"""`import`: products, behaviours and people from a CSV file, straight into the database."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ MAX_ERRORS_SHOWN = 10
 class Kind(StrEnum):
     PRODUCTS = "products"
     BEHAVIORS = "behaviors"
+    PEOPLE = "people"
 
 
 def import_file(

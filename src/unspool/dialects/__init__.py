@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -78,8 +78,13 @@ class Door(Protocol):
 class Dialect(Protocol):
     trailer: bytes
     """Data of a frame sent once after the last event; empty for none. It has no id."""
-    can_rewind: bool
-    """Whether the contract can take back text that was sent (`step.rewound`)."""
+    can_rewind: bool | Literal["line"]
+    """
+    Whether the contract can take back text that was sent (`step.rewound`).
+
+    `line`: only half a line (`at` is where it began), because it sends whole lines only and holds
+    the half one back. Where the flow writes lines, a break then costs no more than that half.
+    """
 
     def routes(self, door: Door) -> APIRouter:
         """Return the paths of the contract."""

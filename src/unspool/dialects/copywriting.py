@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ..events import Event
-from ..runs import RunSpec
+from ..runs import RunSpec, cut, taken_back
 from . import Door
 
 _json = msgspec.json.Encoder().encode
@@ -93,9 +93,9 @@ class Encoder:
             self._parts, self._position = [], 0
             return [_json({"type": "post_end", "index": number, "content": content})]
         if event.type == "step.rewound":  # only in a run that was asked in another dialect
-            self._parts, self._position = [], 0
-            message = "the text so far is taken back; it begins again"
-            return [_json({"type": "error", "code": "rewound", "message": message})]
+            cut(self._parts, at := event.data.get("at", 0))
+            self._position = at
+            return [_json({"type": "error", "code": "rewound", "message": taken_back(at)})]
         if self._parts:  # begun again by a later owner of the run: the post is open already
             return []
         return [_json({"type": "post_start", "index": number, "total": self._total})]

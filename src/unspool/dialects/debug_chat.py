@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from ..events import Event
-from ..runs import RunSpec
+from ..runs import RunSpec, cut
 from . import Door
 from ._metrics import Metrics
 
@@ -80,13 +80,20 @@ class Encoder:
             case "step.finished":
                 self._whole.add(step)
             case "step.rewound":  # only in a run that was asked in another dialect
-                self._parts = [part for part in self._parts if part[0] != step]
-                self._calls.pop(step, None)
-                self._indexes = {at: it for at, it in self._indexes.items() if at[0] != step}
-                return {"rewound": True, "done": False}
+                self._take_back(step, at := event.data.get("at", 0))
+                return {"rewound": True, **({"at": at} if at else {}), "done": False}
             case _:
                 pass
         return None
+
+    def _take_back(self, step: str, at: int) -> None:
+        of_it = [text for name, text in self._parts if name == step]
+        cut(of_it, at)
+        self._parts = [part for part in self._parts if part[0] != step]
+        self._parts += [(step, text) for text in of_it]
+        if not at:
+            self._calls.pop(step, None)
+            self._indexes = {place: it for place, it in self._indexes.items() if place[0] != step}
 
     def _tool(self, event: Event) -> dict[str, Any] | None:
         data = event.data

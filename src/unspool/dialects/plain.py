@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from ..errors import SpecError
 from ..events import Event
-from ..runs import RunSpec
+from ..runs import RunSpec, taken_back
 from . import Door
 
 MAX_PROMPT_CHARS = 200_000
@@ -35,7 +35,7 @@ class Encoder:
             case "text.delta":
                 return (event.data["text"].encode(),)
             case "step.rewound":  # only in a run that was asked in another dialect
-                return (b"[ERROR] rewound: the text so far is taken back; it begins again",)
+                return (f"[ERROR] rewound: {taken_back(event.data.get('at', 0))}".encode(),)
             case "run.failed" | "run.cancelled" | "run.incomplete":
                 code = event.data.get("code", event.type.partition(".")[2])
                 return (f"[ERROR] {code}: {event.data.get('message', '')}".encode(),)

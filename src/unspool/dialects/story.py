@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from ..events import Event
-from ..runs import RunSpec
+from ..runs import RunSpec, cut
 from . import Door
 
 _json = msgspec.json.Encoder().encode
@@ -106,8 +106,9 @@ class Encoder:
                 if self._stages and self._now != self._stages[-1]:
                     frame = self._ended("stage_done")
             case "step.rewound":  # only in a run that was asked in another dialect
-                self._parts = []
-                self._items.pop(data["step"], None)
+                cut(self._parts, at := data.get("at", 0))
+                if not at:
+                    self._items.pop(data["step"], None)
                 frame = {"type": "rewound", "stage": self._stage("running")}
             case "run.completed":
                 frame = self._ended("done")

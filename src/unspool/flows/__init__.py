@@ -46,6 +46,8 @@ class Outcome:
     result: Any = None
     error: Mapping[str, Any] | None = None
     """`code` and `message`, where it did not complete."""
+    items: int = 0
+    """Things that it has recognised and told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ class How(TypedDict, total=False):
     is_bound: bool
     """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
     words (it is free)."""
+    by_lines: bool
+    """The answer consists of lines (it does not): a reader is given whole ones, and where it
+    breaks in the middle of one it goes on from the last whole line, if half a line can be taken
+    back in the contract that the run was asked in."""
     model: str
     """Name of a model or a route; the run's own where none is named."""
     earlier: Sequence[Mapping[str, Any]]
@@ -109,7 +115,21 @@ class How(TypedDict, total=False):
     contract shows it."""
 
 
-class Context(Protocol):
+class Telling(Protocol):
+    """To whom a reader tells what it recognises."""
+
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        """
+        Record something structured that was recognised, in the text of `step` if one is named.
+
+        It is taken back with that text.
+        """
+
+    def warn(self, message: str, **facts: Any) -> None:
+        """Record that something was left out, replaced or repaired."""
+
+
+class Context(Telling, Protocol):
     """The one thing a flow holds: its pen."""
 
     async def generate(
@@ -194,16 +214,6 @@ class Context(Protocol):
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
         """Tell people how far we are."""
-
-    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
-        """
-        Record something structured that was recognised, in the text of `step` if one is named.
-
-        It is taken back with that text.
-        """
-
-    def warn(self, message: str, **facts: Any) -> None:
-        """Record that something was left out, replaced or repaired."""
 
     def result(self, value: Any) -> None:
         """Set the flow's answer (JSON)."""

@@ -35,6 +35,9 @@ _FACTS: Final = {
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 _SEAM: Final = re.compile(r"[0-9A-Za-z][\u3400-\u9fff]|[\u3400-\u9fff][0-9A-Za-z]")
 
+_LINE_OF_DATA: Final = re.compile(r"[^|\n]+\|[^|\n]+\|\d{4}-[^|\n]+\|.*\n")
+"""Of an event: user, type, time, context."""
+
 _MAX_FACT_CHARS: Final = 60
 """Of a fact that is worked into a sentence; longer ones no longer read as one."""
 
@@ -105,6 +108,10 @@ def go_on(prefix: str, whole: str) -> str:
     """
     if whole.startswith(prefix):
         return whole[len(prefix) :]
+    if _LINE_OF_DATA.fullmatch(last := prefix[prefix.rfind("\n", 0, -1) + 1 :]):
+        # Another model's lines, in the order of their times: ours that come after them.
+        lines = whole.splitlines(keepends=True)
+        return "".join(line for line in lines if line.split("|")[2:3] > last.split("|")[2:3])
     after_stop, after_comma, after_word = endings = _voice(prefix).endings
     # We may have been cut in the very ending that we gave to another's text.
     for ending in endings:

@@ -2,7 +2,8 @@
 Behaviours: what people did, and when.
 
 A behaviour may name a product that we do not have, and a user of whom nothing else is
-known: shops export these files in any order. Rows come in through `save_behaviors` alone.
+known, who is somebody from then on: shops export these files in any order. Rows come in
+through `save_behaviors` alone.
 """
 
 from __future__ import annotations
@@ -30,10 +31,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from . import Base, Records, insert_into
+from .people import MAX_USER_CHARS, meet
 from .products import MAX_SKU_CHARS
-
-MAX_USER_CHARS = 128
-"""Longest user id; a UUID has 36 characters, hashed ones 64."""
 
 MAX_ACTION_CHARS = 64
 """Longest name of an action; it is a word or two."""
@@ -105,6 +104,17 @@ async def count_behaviors(records: Records, user_id: str | None = None) -> int:
         return await session.scalar(counted) or 0
 
 
+async def behavior_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many behaviours each of these users has; who has none is left out."""
+    counted = (
+        select(Behavior.user_id, func.count().label("behaviors"))
+        .where(Behavior.user_id.in_(user_ids))
+        .group_by(Behavior.user_id)
+    )
+    async with records.session() as session:
+        return {row.user_id: row.behaviors for row in await session.execute(counted)}
+
+
 async def count_users(records: Records) -> int:
     """Return how many different users did something."""
     async with records.session() as session:
@@ -127,6 +137,7 @@ async def save_behaviors(
     values = [_complete(row) for row in rows]
     if not values:
         return 0, 0
+    await meet(session, (value["user_id"] for value in values))
     adding = insert_into(session, Behavior).on_conflict_do_nothing(index_elements=["digest"])
     result = await session.execute(adding, values)
     return cast("CursorResult[Any]", result).rowcount, 0

@@ -9,35 +9,17 @@ A row that is wrong is skipped and reported with its line; it never stops the ot
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from ..errors import SpecError
 from . import Records
-from .behaviors import (
-    MAX_ACTION_CHARS,
-    MAX_STAY_S,
-    MAX_USER_CHARS,
-    read_moment,
-    save_behaviors,
-)
+from .columns import OF_PEOPLE, TABLES, Column, plain
 from .csvfile import MAX_FIELD_CHARS, Row, encoding_of, opened, rows_of
-from .products import (
-    MAX_SKU_CHARS,
-    read_currency,
-    read_list,
-    read_number,
-    read_price,
-    save_products,
-)
 
 BATCH_ROWS = 500
 """Rows of one transaction: others who write wait a few milliseconds at most."""
@@ -48,7 +30,7 @@ MAX_ERRORS_KEPT = 100
 MAX_HEADERS_SHOWN = 30
 """Headers told when one was not found: a screenful."""
 
-Kind = Literal["products", "behaviors"]
+Kind = Literal["products", "behaviors", "people"]
 
 
 @dataclass(slots=True)
@@ -100,9 +82,9 @@ async def import_csv(
     """
     Take in a CSV file, packed with gzip or not, reading it as a stream.
 
-    Products are added or changed by their SKU; behaviours that are there already are left
-    alone. So a file may be imported again, also after an import that was cut off: what was
-    committed stays, `BATCH_ROWS` rows at a time.
+    Products are added or changed by their SKU, people by their id; behaviours that are there
+    already are left alone. So a file may be imported again, also after an import that was cut
+    off: what was committed stays, `BATCH_ROWS` rows at a time.
 
     `mapping` is our column -> their header. The rest is found by name; what is none of our
     columns goes into `properties`. `on_progress` is called after each commit with the
@@ -112,8 +94,8 @@ async def import_csv(
         SpecError: The file or the mapping cannot be used; nothing was imported.
         SetupError: The database cannot be written.
     """
-    if kind not in _TABLES:
-        raise SpecError(f"no kind {kind[:64]!r} of file; have: {', '.join(_TABLES)}")
+    if kind not in TABLES:
+        raise SpecError(f"no kind {kind[:64]!r} of file; have: {', '.join(TABLES)}")
     path = Path(path)
     report = ImportReport(encoding=await asyncio.to_thread(encoding_of, path))
     with (
@@ -127,7 +109,7 @@ async def import_csv(
         # In threads: a running server goes on streaming while a file is read.
         while batch := await asyncio.to_thread(_next_batch, rows, plan, report):
             async with records.session() as session:
-                added, changed = await _TABLES[kind].save(session, batch)
+                added, changed = await TABLES[kind].save(session, batch)
                 await session.commit()
             report.added += added
             report.changed += changed
@@ -155,112 +137,6 @@ def _next_batch(rows: Iterator[Row], plan: _Plan, report: ImportReport) -> list[
     return batch
 
 
-# Columns
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """
-    Attributes:
-        read: Turns a cell into a value; its `ValueError` goes on after "price '?' …".
-        names: What else this column is called, as `_plain` leaves it, between spaces.
-    """
-
-    read: Callable[[str], Any] = str
-    names: str = ""
-    required: bool = False
-    max_chars: int = MAX_FIELD_CHARS
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    columns: Mapping[str, _Column]
-    save: Callable[[AsyncSession, Sequence[Mapping[str, Any]]], Awaitable[tuple[int, int]]]
-
-
-def _read_stay(cell: str) -> float | None:
-    stay_s = read_number(cell.removesuffix("秒"))
-    if stay_s is not None and not 0 <= stay_s <= MAX_STAY_S:
-        raise ValueError("is not a number of seconds")
-    return None if stay_s is None else float(stay_s)
-
-
-def _read_object(cell: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = msgspec.json.decode(cell or "{}", type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise ValueError("is not a JSON object") from error
-    return found
-
-
-_SKU = (
-    "商品id 商品编码 商品编号 商品代码 产品id 产品编码 产品编号 货号 款号 "
-    "skuid skucode itemid itemcode productid productcode productno"
-)
-
-_TABLES = {
-    "products": _Table(
-        {
-            "sku": _Column(names=_SKU, required=True, max_chars=MAX_SKU_CHARS),
-            "name": _Column(
-                names="商品名称 商品名 商品标题 产品名称 产品名 名称 品名 标题 "
-                "productname itemname title",
-                required=True,
-                max_chars=500,
-            ),
-            "category": _Column(
-                names="商品类别 商品分类 商品类目 产品类别 类别 分类 类目 品类 categoryname",
-                max_chars=200,
-            ),
-            "brand": _Column(names="品牌 品牌名称 商品品牌 brandname", max_chars=200),
-            "color": _Column(names="颜色 商品颜色 颜色分类 配色 colour", max_chars=200),
-            "price": _Column(
-                read_price,
-                names="售价 价格 单价 销售价 销售价格 商品价格 saleprice unitprice",
-            ),
-            "currency": _Column(read_currency, names="币种 货币 currencycode"),
-            "material": _Column(names="材质 材料 面料 商品材质", max_chars=500),
-            "season": _Column(names="季节 适用季节", max_chars=200),
-            "selling_points": _Column(
-                read_list, names="卖点 商品卖点 产品卖点 sellingpoint features highlights"
-            ),
-            "scenes": _Column(read_list, names="场景 适用场景 使用场景 scene scenarios"),
-            "properties": _Column(_read_object),
-        },
-        save_products,
-    ),
-    "behaviors": _Table(
-        {
-            "user_id": _Column(
-                names="用户id 用户编号 会员id 会员编号 用户 uid user customerid memberid visitorid",
-                required=True,
-                max_chars=MAX_USER_CHARS,
-            ),
-            "sku": _Column(names=_SKU, max_chars=MAX_SKU_CHARS),
-            "action": _Column(
-                names="行为类型 用户行为 行为名称 行为 动作 事件类型 事件 "
-                "behaviortype behaviourtype behavior behaviour actiontype eventtype event",
-                required=True,
-                max_chars=MAX_ACTION_CHARS,
-            ),
-            "at": _Column(
-                read_moment,
-                names="时间戳 时间 行为时间 发生时间 访问时间 操作时间 日期时间 "
-                "timestamp time ts datetime eventtime",
-                required=True,
-            ),
-            "stay_s": _Column(
-                _read_stay,
-                names="停留时长 停留时间 停留秒数 停留时长秒 停留时间秒 浏览时长 浏览时长秒 "
-                "stayseconds dwelltime dwellseconds durations durationseconds",
-            ),
-            "properties": _Column(_read_object),
-        },
-        save_behaviors,
-    ),
-}
-
-
 class _Plan:
     """
     Which cell of a row goes where.
@@ -277,8 +153,8 @@ class _Plan:
         if first is None or isinstance(first[1], str):
             raise SpecError("the file has no header that can be read; its first row names columns")
         self._headers = _headers(first[1])
-        self._plain = [_plain(header) for header in self._headers]
-        table = _TABLES[kind].columns
+        self.plain = [plain(header) for header in self._headers]
+        table = TABLES[kind].columns
         self._places: dict[str, int] = {}
         for ours, theirs in mapping.items():
             if ours not in table:
@@ -294,26 +170,26 @@ class _Plan:
         self._reading = [(at, ours, table[ours]) for ours, at in self._places.items()]
         rest = sorted(set(range(len(self._headers))) - set(self._places.values()))
         # A list of sales can be read as products; its buyers must not end up in copy.
-        foreign = _PEOPLE if kind == "products" else frozenset()
-        self._rest = [(at, self._headers[at]) for at in rest if self._plain[at] not in foreign]
-        self.left_out = [self._headers[at] for at in rest if self._plain[at] in foreign]
+        foreign = OF_PEOPLE if kind == "products" else frozenset()
+        self._rest = [(at, self._headers[at]) for at in rest if self.plain[at] not in foreign]
+        self.left_out = [self._headers[at] for at in rest if self.plain[at] in foreign]
 
     def _place_of(self, theirs: str) -> int:
         for headers, wanted in (
             (self._headers, theirs.strip()),
-            (self._plain, _plain(theirs)),
+            (self.plain, plain(theirs)),
         ):
             if wanted and wanted in headers:
                 return headers.index(wanted)
         raise SpecError(f"the file has no column {theirs[:64]!r}; {self._listed()}")
 
-    def _look_for(self, ours: str, column: _Column) -> None:
+    def _look_for(self, ours: str, column: Column) -> None:
         places: list[int] = []
         # Our own name wins over another one that may mean the same.
-        for names in ([_plain(ours)], column.names.split()):
+        for names in ([plain(ours)], column.names.split()):
             places = places or [
                 at
-                for at, header in enumerate(self._plain)
+                for at, header in enumerate(self.plain)
                 if header in names and at not in self._places.values()
             ]
         if len(places) == 1:
@@ -351,7 +227,7 @@ class _Plan:
         return values
 
 
-def _value(ours: str, column: _Column, cell: str) -> Any:
+def _value(ours: str, column: Column, cell: str) -> Any:
     text = cell.strip()
     if column.required and not text:
         raise ValueError(f"{ours} is empty")
@@ -362,18 +238,6 @@ def _value(ours: str, column: _Column, cell: str) -> Any:
     except ValueError as error:
         shown = text if len(text) <= 40 else f"{text[:39]}…"
         raise ValueError(f"{ours} {shown!r} {error}") from error
-
-
-def _plain(header: str) -> str:
-    """`User ID`, `user_id` and `ＵｓｅｒＩＤ` are the same header."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", header).casefold()))
-
-
-_PEOPLE = frozenset(
-    name
-    for ours in ("user_id", "action", "at", "stay_s")
-    for name in [_plain(ours), *_TABLES["behaviors"].columns[ours].names.split()]
-)
 
 
 def _headers(cells: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -85,6 +85,13 @@ async def find_product(records: Records, sku: str) -> Product:
             f"no product with SKU {shown!r}; check the number, or import the product first"
         )
     return product
+
+
+async def names_of(records: Records, skus: Collection[str]) -> dict[str, str]:
+    """Return the names of those of these products that there are, by SKU."""
+    wanted = select(Product.sku, Product.name).where(Product.sku.in_(skus))
+    async with records.session() as session:
+        return {row.sku: row.name for row in await session.execute(wanted)}
 
 
 async def list_products(

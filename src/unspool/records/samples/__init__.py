@@ -1,6 +1,6 @@
 """
-Something to begin with: products and behaviours of an invented shop for shoes and sports; tools
-that a model may call, and prompts.
+Something to begin with: products, people and behaviours of an invented shop for shoes and
+sports; tools that a model may call, and prompts.
 
 Brands, people and numbers are made up. The tables are read like anybody's, so they are also
 examples of what an import takes.
@@ -28,6 +28,7 @@ async def seed_samples(records: Records) -> bool:
         return False
     await import_csv(records, "products", HERE / "products.csv")
     await import_csv(records, "behaviors", HERE / "behaviors.csv")
+    await import_csv(records, "people", HERE / "people.csv")
     for preset in _listed("presets"):
         await save_preset(records, preset)
     for tool in _listed("tools"):

@@ -1,0 +1,136 @@
+"""
+What people often do one after the other: frequent sequences of event types.
+
+The algorithm is PrefixSpan (Pei et al., "PrefixSpan: Mining Sequential Patterns Efficiently by
+Prefix-Projected Pattern Growth", ICDE 2001), the most frequent prefix first. A longer pattern is
+never more frequent than its beginning, so what comes out first is the most frequent there is,
+and the work can be stopped anywhere.
+
+Pure, and it may take seconds: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import ceil
+from typing import Final
+
+MAX_LENGTH: Final = 8
+"""Of a pattern; longer ones repeat what shorter ones say."""
+
+MAX_PATTERNS: Final = 500
+"""In one answer; people and models read the first dozens."""
+
+MAX_SEQUENCE: Final = 1000
+"""Newest events of one user that are looked at; a chain of causes is days long, not years."""
+
+MAX_LOOKS: Final = 4_000_000
+"""At where a type stands next in somebody's events: some seconds."""
+
+_Places = list[tuple[int, int]]
+"""Whose events a pattern is in, and from where on what comes after it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One after the other, with anything between them."""
+
+    events: tuple[str, ...]
+    users: int
+    """Who did so."""
+    support: float
+    """Share of all users, 0 to 1."""
+    confidence: float
+    """Share of those who did all but the last, who then did the last as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """
+    Attributes:
+        users: Whose events were looked at.
+        is_whole: False where the work was stopped at `MAX_LOOKS`.
+    """
+
+    patterns: list[Pattern]
+    users: int
+    is_whole: bool = True
+
+
+def frequent_patterns(
+    sequences: Sequence[Sequence[str]],
+    *,
+    min_support: float = 0.2,
+    max_length: int = 4,
+    most: int = 50,
+) -> Mined:
+    """
+    Find the patterns of two and more events that at least `min_support` of the users share.
+
+    The most frequent one comes first, of equally frequent ones the shorter. A type that follows
+    itself counts once: who looks at ten products has looked at products. `max_length` and
+    `most` are cut to our limits.
+    """
+    users = len(sequences)
+    growth = _Growth(
+        [_stands([kind for kind, _ in groupby(one)][-MAX_SEQUENCE:]) for one in sequences],
+        max(1, ceil(min_support * users - 1e-9)),
+        min(max_length, MAX_LENGTH),
+    )
+    patterns: list[Pattern] = []
+    for events, count, before in growth.patterns():
+        if len(patterns) == min(most, MAX_PATTERNS):
+            break
+        patterns.append(Pattern(events, count, count / users, count / before))
+    return Mined(patterns, users, growth.looks < MAX_LOOKS)
+
+
+def _stands(sequence: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each type stands."""
+    places: dict[str, list[int]] = {}
+    for at, kind in enumerate(sequence):
+        places.setdefault(kind, []).append(at)
+    return places
+
+
+@dataclass(slots=True)
+class _Growth:
+    stands: Sequence[dict[str, list[int]]]
+    least: int
+    longest: int
+    looks: int = 0
+    _waiting: list[tuple[int, int, tuple[str, ...], int, _Places]] = field(default_factory=list)
+    """Users (negative), length, pattern, and of its beginning the users and the places."""
+
+    def patterns(self) -> Iterator[tuple[tuple[str, ...], int, int]]:
+        """Yield each pattern with its users and those of its beginning, by falling users."""
+        self._grow((), [(number, 0) for number in range(len(self.stands))])
+        while self._waiting and self.looks < MAX_LOOKS:
+            users, length, events, before, places = heapq.heappop(self._waiting)
+            if length > 1:
+                yield events, -users, before
+            if length < self.longest:
+                # Only now: most patterns that are waiting are never grown.
+                self._grow(events, list(self._behind(events[-1], places)))
+
+    def _behind(self, kind: str, places: _Places) -> Iterator[tuple[int, int]]:
+        for number, start in places:
+            at = self.stands[number].get(kind, ())
+            if at and at[-1] >= start:
+                yield number, at[bisect_left(at, start)] + 1
+
+    def _grow(self, events: tuple[str, ...], places: _Places) -> None:
+        users: Counter[str] = Counter()
+        for number, start in places:
+            stands = self.stands[number]
+            self.looks += len(stands)
+            users.update([kind for kind, at in stands.items() if at[-1] >= start])
+        for kind, count in users.items():
+            if count >= self.least:
+                longer = (*events, kind)
+                heapq.heappush(self._waiting, (-count, len(longer), longer, len(places), places))
