@@ -25,6 +25,9 @@ PAGES = (
     "/copy",
     "/flows?flow=copywriting",
     "/models?model=whole",
+    "/extraction",
+    "/graph",
+    "/story",
     "/usage",
     "/states",
 )

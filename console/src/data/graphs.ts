@@ -48,11 +48,22 @@ export interface AnswerPart {
   readonly node: NodeJson | null;
 }
 
-/** An answer with its `[id]`s as what they name. */
+/** An answer with its `[id]`s as what they name; the name right before one is not told twice. */
 export function answerParts(text: string, nodes: readonly NodeJson[]): AnswerPart[] {
   const byId = new Map(nodes.map((node) => [node.id, node]));
-  return text.split(/\[([^[\]\n]{1,64})\]/).map((words, at) => {
-    const node = at % 2 === 1 ? (byId.get(words.trim()) ?? null) : null;
-    return { words: at % 2 === 1 && node === null ? `[${words}]` : (node?.name ?? words), node };
-  });
+  const parts: AnswerPart[] = [];
+  for (const [at, piece] of text.split(/\[([^[\]\n]{1,64})\]/).entries()) {
+    const node = at % 2 === 1 ? (byId.get(piece.trim()) ?? null) : null;
+    if (node === null) {
+      parts.push({ words: at % 2 === 1 ? `[${piece}]` : piece, node });
+      continue;
+    }
+    const before = parts.pop();
+    const said = before?.words.trimEnd() ?? "";
+    const words = said.endsWith(node.name)
+      ? said.slice(0, -node.name.length)
+      : (before?.words ?? "");
+    parts.push({ words, node: null }, { words: node.name, node });
+  }
+  return parts;
 }

@@ -6,7 +6,7 @@
 import { endingOf, type RunEvent } from "unspool-client";
 
 export interface LogLine {
-  readonly kind: "mark" | "progress" | "line" | "error";
+  readonly kind: "rule" | "progress" | "line" | "error";
   readonly words: string;
   /** Whether a line became an event; null until that is known. */
   isEvent: boolean | null;
@@ -24,7 +24,7 @@ export class ExtractionLog {
   apply(event: RunEvent): void {
     const { type, data } = event;
     if (type === "run.started") {
-      this.#push("mark", "--- LLM实时响应 ---");
+      this.#push("rule", "--- LLM实时响应 ---");
       this.#push("progress", `[进度] 开始为用户 ${data.input?.user_id ?? ""} 抽象事件...`);
     } else if (type === "progress.made") this.#push("progress", `[进度] ${data.message}`);
     else if (type === "text.delta") this.#text(data.text);
@@ -82,6 +82,6 @@ export class ExtractionLog {
     this.#flush();
     if (ending === "completed") this.#push("progress", `[进度] 成功保存 ${this.stored} 个事件`);
     else this.#push("error", String(event.data.message ?? ending));
-    this.#push("mark", "--- 响应结束 ---");
+    this.#push("rule", "--- 响应结束 ---");
   }
 }

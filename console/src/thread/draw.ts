@@ -9,8 +9,8 @@ import {
   drawSlack,
   drawSpool,
   drawStretch,
-  seamStart,
   type Pen,
+  seamStart,
 } from "./ribbon";
 import { fastest, type Scale, scaleOf, spanFor, ticks } from "./scale";
 import type { Theme } from "./theme";
