@@ -263,6 +263,53 @@ def asking(upstream: Upstream) -> LLMClient:
     return LLMClient(upstream.model(first_event_s=5), retries=0)
 
 
+@dataclass(slots=True)
+class Desk:
+    """A place at a server that others use too: with a model of one's own, the upstream."""
+
+    served: Served
+    model_id: int = 0
+    model: str = ""
+
+    @property
+    def url(self) -> str:
+        return self.served.url
+
+    @property
+    def core(self) -> Core:
+        return self.served.core
+
+
+@pytest.fixture(scope="module")
+def plain_server(
+    tmp_path_factory: pytest.TempPathFactory, filled_records: Path
+) -> Iterator[Served]:
+    """One server for a module, which asks each model once; see `desk`."""
+    settings = tuned(tmp_path_factory.mktemp("plain"), filled_records, retries=0)
+    with quick_words(), serving(settings) as served:
+        yield served
+
+
+@pytest.fixture
+async def desk(
+    plain_server: Served, client: httpx.AsyncClient, upstream: Upstream
+) -> AsyncIterator[Desk]:
+    """What a test registers there, models and tools, goes with it."""
+    at = Desk(plain_server)
+    before = {kind: await _numbers(client, at, kind) for kind in ("models", "tools")}
+    said = {"name": "tested", "base_url": upstream.url, "api_key": KEY}
+    facts = (await client.post(f"{at.url}/api/models", json=said)).json()
+    at.model_id, at.model = facts["id"], facts["name"]
+    yield at
+    for kind, known in before.items():
+        for number in await _numbers(client, at, kind) - known:
+            await client.delete(f"{at.url}/api/{kind}/{number}")
+
+
+async def _numbers(client: httpx.AsyncClient, at: Desk, kind: str) -> set[int]:
+    return {it["id"] for it in (await client.get(f"{at.url}/api/{kind}")).json()[kind]}
+
+
 ServeModel = Callable[..., Served]
 
 

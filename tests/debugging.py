@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from conftest import Served
+from conftest import Desk, Served
 from upstream import DONE, Asked, Script, chunk, counted
 
 CHAT = "/api/debug/chat"
@@ -21,12 +21,12 @@ CITY: dict[str, Any] = {
 
 
 async def frames(
-    client: httpx.AsyncClient, served: Served, path: str = CHAT, **body: Any
+    client: httpx.AsyncClient, served: Served | Desk, path: str = CHAT, **body: Any
 ) -> list[dict[str, Any]]:
     """Every frame, read as the printed client does; the last line is `[DONE]`."""
     asked = {"prompt": "北京的天气？", "stream": True, **body}
     if path == CHAT:
-        asked.setdefault("model_id", 1)
+        asked.setdefault("model_id", served.model_id if isinstance(served, Desk) else 1)
     async with client.stream("POST", served.url + path, json=asked) as response:
         assert response.status_code == 200, await response.aread()
         lines = [line async for line in response.aiter_lines()]
@@ -36,7 +36,7 @@ async def frames(
 
 
 async def made(
-    client: httpx.AsyncClient, served: Served, resource: str, said: dict[str, Any]
+    client: httpx.AsyncClient, served: Served | Desk, resource: str, said: dict[str, Any]
 ) -> dict[str, Any]:
     response = await client.post(f"{served.url}/api/{resource}", json=said)
     assert response.status_code == 201, response.text
@@ -46,7 +46,7 @@ async def made(
 
 
 async def mock(
-    client: httpx.AsyncClient, served: Served, value: Any = "晴", **more: Any
+    client: httpx.AsyncClient, served: Served | Desk, value: Any = "晴", **more: Any
 ) -> dict[str, Any]:
     """A tool `weather` that always answers the same."""
     answer = {"kind": "mock", "value": value}
@@ -73,7 +73,7 @@ def results(asked: Asked) -> list[tuple[str, str]]:
 
 
 async def tried(
-    client: httpx.AsyncClient, served: Served, tool: dict[str, Any], **arguments: Any
+    client: httpx.AsyncClient, served: Served | Desk, tool: dict[str, Any], **arguments: Any
 ) -> dict[str, Any]:
     url = f"{served.url}/api/tools/{tool['id']}/test"
     response = await client.post(url, json={"arguments": arguments})

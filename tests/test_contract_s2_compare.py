@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Served, ServeModel
+from conftest import Desk, Served
 from debugging import frames, made
 from readers import look
 from registering import KEY, refused
@@ -17,7 +17,7 @@ from upstream import CUT, SILENCE, Script, Upstream, answer, chunk, refusal
 COMPARE = "/api/debug/compare"
 
 
-async def second(client: httpx.AsyncClient, served: Served, upstream: Upstream) -> int:
+async def second(client: httpx.AsyncClient, served: Desk, upstream: Upstream) -> int:
     said = {"name": "second", "base_url": upstream.url, "api_key": KEY}
     return int((await made(client, served, "models", said))["id"])
 
@@ -30,14 +30,18 @@ def columns(told: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
 
 
 async def test_both_stream_in_their_columns_and_the_last_frame_has_all(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [answer("人工", "智能")]
-    served = serve_model()
+    served = desk
     async with Upstream() as other:
         other.play = [[chunk("想", reasoning_content=None), *answer("别的")]]
         number = await second(client, served, other)
-        asked = {"model_ids": [1, number], "system_prompt": "简短", "params": {"temperature": 0}}
+        asked = {
+            "model_ids": [desk.model_id, number],
+            "system_prompt": "简短",
+            "params": {"temperature": 0},
+        }
         told = await frames(client, served, COMPARE, **asked)
         assert other.asked[0].body["temperature"] == 0
         assert other.asked[0].body["messages"][0]["content"] == "简短"
@@ -46,7 +50,7 @@ async def test_both_stream_in_their_columns_and_the_last_frame_has_all(
         model: "".join(frame.get("content", "") for frame in said)
         for model, said in by_model.items()
     }
-    assert texts == {1: "人工智能", number: "想别的"}
+    assert texts == {desk.model_id: "人工智能", number: "想别的"}
     for model, said in by_model.items():
         assert [frame["done"] for frame in said] == [False] * (len(said) - 1) + [True]
         assert said[-1]["final_response"]["output"] == texts[model]
@@ -57,7 +61,7 @@ async def test_both_stream_in_their_columns_and_the_last_frame_has_all(
     whole = last["final_response"]
     assert whole["status"] == "success"
     assert [(it["model_id"], it["model"], it["output"]) for it in whole["columns"]] == [
-        (1, "tested", "人工智能"),
+        (desk.model_id, "tested", "人工智能"),
         (number, "second", "想别的"),
     ]
 
@@ -67,18 +71,18 @@ async def test_both_stream_in_their_columns_and_the_last_frame_has_all(
 )
 async def test_one_models_failure_is_its_columns_failure_alone(
     client: httpx.AsyncClient,
-    serve_model: ServeModel,
+    desk: Desk,
     upstream: Upstream,
     script: Script,
     output: str,
 ) -> None:
     upstream.play = [answer("好")]
-    served = serve_model()
+    served = desk
     async with Upstream() as other:
         other.play = [script]
         number = await second(client, served, other)
-        told = await frames(client, served, COMPARE, model_ids=[number, 1])
-        asked = {"model_ids": [number, 1], "prompt": "北京的天气？"}
+        told = await frames(client, served, COMPARE, model_ids=[number, desk.model_id])
+        asked = {"model_ids": [number, desk.model_id], "prompt": "北京的天气？"}
         answered = await client.post(served.url + COMPARE, json=asked)
     bad, good = told[-1]["final_response"]["columns"]
     assert (bad["status"], bad["output"]) == ("error", output)
@@ -94,13 +98,13 @@ async def test_one_models_failure_is_its_columns_failure_alone(
 
 
 async def test_where_no_model_answers_the_comparison_has_not_completed(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [refusal(401, "wrong key")]
-    served = serve_model()
-    told = await frames(client, served, COMPARE, model_ids=[1])
+    served = desk
+    told = await frames(client, served, COMPARE, model_ids=[desk.model_id])
     assert (told[-1]["status"], told[-1]["final_response"]["status"]) == ("error", "error")
-    asked = {"model_ids": [1], "prompt": "?"}
+    asked = {"model_ids": [desk.model_id], "prompt": "?"}
     whole = await client.post(served.url + COMPARE, json=asked)
     assert "wrong key" in whole.json()["error"]
     run = (await client.get(f"{served.url}/v1/runs/{whole.headers['x-run-id']}")).json()
@@ -108,16 +112,16 @@ async def test_where_no_model_answers_the_comparison_has_not_completed(
 
 
 async def test_a_comparison_that_is_stopped_ends_every_column(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("一半"), SILENCE]]
-    served = serve_model()
-    body = {"model_ids": [1], "prompt": "?", "stream": True}
+    served = desk
+    body = {"model_ids": [desk.model_id], "prompt": "?", "stream": True}
     view = await look(client, served.url + COMPARE, method="POST", json=body, frames=1)
     await client.post(f"{served.url}/v1/runs/{view.run_id}/cancel")
     rest = await look(client, f"{served.url}/v1/runs/{view.run_id}/events", after="4")
     *_, column, last = [doc for doc in rest.seen.data if doc != "[DONE]"]
-    assert '"model_id": 1, "done": true' in column
+    assert '"done": true' in column
     assert '"status": "error"' in last
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 import messages_wire as wire
-from conftest import Serve, Served
+from conftest import Desk
 from debugging import CITY, frames, made, mock
 from unspool import Model, Prompt, plugs
 from unspool.providers import Finish, Output, Text, ToolCall, ToolFragment
@@ -62,11 +62,11 @@ def of_chunks() -> list[Script]:
     ],
 )
 async def test_s2_15_a_model_of_another_vendor_calls_and_answers_in_the_same_frames(
-    client: httpx.AsyncClient, serve_with: Serve, upstream: Upstream, vendor: Any
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream, vendor: Any
 ) -> None:
     provider, path, scripts = vendor
     upstream.play = scripts
-    served = serve_with(retries=0)
+    served = desk
     base_url = upstream.url.removesuffix("/v1") + path
     said = {**MODEL, "provider": provider, "base_url": base_url}
     model = await made(client, served, "models", said)
@@ -75,7 +75,7 @@ async def test_s2_15_a_model_of_another_vendor_calls_and_answers_in_the_same_fra
     assert second.index("北京的天气？") < second.index('"city": "北京"') < second.rindex("晴")
 
 
-async def check(client: httpx.AsyncClient, served: Served, model: int) -> None:
+async def check(client: httpx.AsyncClient, served: Desk, model: int) -> None:
     tool = await mock(client, served, parameters=CITY)
     told = await frames(client, served, model_id=model, tool_ids=[tool["id"]])
     kinds = [next(iter(frame)) for frame in told]
@@ -107,9 +107,9 @@ def custom() -> Iterator[str]:
 
 
 async def test_s2_15_a_provider_of_ones_own_does_too(
-    client: httpx.AsyncClient, serve_with: Serve, custom: str
+    client: httpx.AsyncClient, desk: Desk, custom: str
 ) -> None:
-    served = serve_with()
+    served = desk
     said = {**MODEL, "provider": custom}
     model = await made(client, served, "models", said)
     await check(client, served, model["id"])

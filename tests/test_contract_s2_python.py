@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Served, ServeModel
+from conftest import Desk, Served
 from debugging import CHAT, CITY, called, frames
 from readers import until
 from registering import refused
@@ -112,20 +112,20 @@ LINES = (
 
 async def test_s2_13_the_log_says_what_the_seed_prints(
     client: httpx.AsyncClient,
-    serve_model: ServeModel,
+    desk: Desk,
     upstream: Upstream,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
     upstream.play = [answer("人工", "智能")]
-    served = serve_model()
+    served = desk
     await frames(client, served)
     await until(lambda: len(said(caplog)) == len(LINES))
     for line, wanted in zip(said(caplog), LINES, strict=True):
         assert re.fullmatch(wanted, line)
     caplog.clear()
-    await client.post(f"{served.url}/ai/stream", json={"prompt": "你好"})
-    await client.post(f"{served.url}{CHAT}", json={"model_id": 1, "prompt": "你好"})
+    await client.post(f"{served.url}/ai/stream", json={"prompt": "你好", "model": desk.model})
+    await client.post(f"{served.url}{CHAT}", json={"model_id": desk.model_id, "prompt": "你好"})
     await until(lambda: len(said(caplog)) == len(LINES) - 1)
     assert "流式模式: False" in said(caplog)
     assert "🔄 开始流式输出" not in said(caplog)
@@ -133,28 +133,28 @@ async def test_s2_13_the_log_says_what_the_seed_prints(
 
 async def test_s2_13_the_log_says_that_and_why_it_failed(
     client: httpx.AsyncClient,
-    serve_model: ServeModel,
+    desk: Desk,
     upstream: Upstream,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
     upstream.play = [refusal(401, "wrong key")]
-    await frames(client, serve_model())
+    await frames(client, desk)
     await until(lambda: len(said(caplog)) == len(LINES))
     assert "wrong key" in next(line for line in said(caplog) if line.startswith("❌"))
     assert "📊 Tokens: ? + ? = ?" in said(caplog)
 
 
 async def test_s2_13_a_run_that_is_gone_when_it_is_to_be_told_of_is_a_warning(
-    serve_model: ServeModel, caplog: pytest.LogCaptureFixture
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served = serve_model()
+    served = desk
 
     async def note() -> None:
         served.core.runner.on_ended("01gone")
         await asyncio.sleep(0)
 
-    await served.call(note)
+    await served.served.call(note)
     await until(lambda: "cannot be told of" in caplog.text)
 
 
@@ -166,14 +166,14 @@ async def test_s2_13_a_run_that_is_gone_when_it_is_to_be_told_of_is_a_warning(
 )
 async def test_s2_10_a_test_of_a_model_streams_when_asked(
     client: httpx.AsyncClient,
-    serve_model: ServeModel,
+    desk: Desk,
     upstream: Upstream,
     query: str,
     headers: dict[str, str],
 ) -> None:
     upstream.play = [answer("Hello", "!")]
-    served = serve_model()
-    url = f"{served.url}/api/models/1/test{query}"
+    served = desk
+    url = f"{served.url}/api/models/{desk.model_id}/test{query}"
     async with client.stream("POST", url, headers=headers) as response:
         lines = [line async for line in response.aiter_lines()]
     told = [line[6:] for line in lines if line.startswith("data: ")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from conftest import ServeModel
+from conftest import Desk, ServeModel
 from debugging import called, frames, mock
 from unspool.flows.chat import MAX_AGAIN, MAX_ROUNDS
 from upstream import CUT, Asked, Script, Upstream, answer, chunk
@@ -19,10 +19,10 @@ def always_calling(asked: Asked) -> Script:
 
 
 async def test_s2_15_after_the_last_round_the_model_has_to_answer(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = always_calling
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]], params={"tool_choice": "required"})
     assert told[-1]["final_response"]["output"] == "到此为止"
@@ -33,10 +33,10 @@ async def test_s2_15_after_the_last_round_the_model_has_to_answer(
 
 
 async def test_s2_15_a_model_that_calls_all_the_same_is_no_success(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [called(("a", "weather", BEIJING))]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert (told[-1]["status"], len(upstream.asked)) == ("error", MAX_ROUNDS + 1)
@@ -44,11 +44,11 @@ async def test_s2_15_a_model_that_calls_all_the_same_is_no_success(
 
 
 async def test_s2_15_a_round_whose_call_breaks_off_is_asked_for_again(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     begun = chunk(tool_calls=[{"index": 0, "id": "x", "function": {"name": "weather"}}])
     upstream.play = [[begun, CUT], called(("a", "weather", BEIJING)), answer("晴")]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     final = told[-1]["final_response"]
@@ -57,11 +57,11 @@ async def test_s2_15_a_round_whose_call_breaks_off_is_asked_for_again(
 
 
 async def test_s2_15_a_call_that_breaks_off_again_and_again_ends_the_run(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     begun = chunk(tool_calls=[{"index": 0, "id": "x", "function": {"name": "weather"}}])
     upstream.play = [[begun, CUT]]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert (told[-1]["status"], len(upstream.asked)) == ("error", MAX_AGAIN + 1)
@@ -87,11 +87,11 @@ async def test_s2_15_a_text_that_breaks_off_is_gone_on_with_in_words(
 
 
 async def test_s2_15_text_before_a_call_that_breaks_off_is_never_said_twice(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     begun = chunk(tool_calls=[{"index": 0, "id": "x", "function": {"name": "weather"}}])
     upstream.play = [[chunk("我查一下。"), begun, CUT]]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert (told[-1]["status"], len(upstream.asked)) == ("error", 1)
@@ -99,11 +99,11 @@ async def test_s2_15_text_before_a_call_that_breaks_off_is_never_said_twice(
 
 
 async def test_s2_15_calls_that_cannot_be_read_are_asked_for_again(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     broken = called(("a", "weather", '{"city": "北'))
     upstream.play = [broken, called(("b", "weather", BEIJING)), answer("晴"), broken]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert told[-1]["final_response"]["output"] == "晴"

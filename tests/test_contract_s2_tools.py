@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Serve, Served, ServeModel
+from conftest import Desk, Serve, Served
 from debugging import called, frames, made, mock, results
 from readers import look
 from unspool import plugs
@@ -30,7 +30,7 @@ def offered() -> Iterator[list[str]]:
 
 
 async def python(
-    client: httpx.AsyncClient, served: Served, names: list[str], function: Any, **more: Any
+    client: httpx.AsyncClient, served: Served | Desk, names: list[str], function: Any, **more: Any
 ) -> dict[str, Any]:
     plugs.offer("tools", function.__name__, function)
     names.append(function.__name__)
@@ -40,14 +40,14 @@ async def python(
 
 
 async def test_s2_15_calls_are_carried_out_and_the_model_answers_with_what_came_back(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [
         called(("a", "weather", BEIJING), ("b", "weather", {"city": "上海"}), text="我查一下。"),
         called(("a", "weather", {"city": "广州"})),
         answer("都是", "晴天"),
     ]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served, {"sky": "晴"})
     told = await frames(client, served, tool_ids=[tool["id"]], system_prompt="简短")
     assert "".join(frame.get("content", "") for frame in told) == "我查一下。都是晴天"
@@ -71,14 +71,14 @@ async def test_s2_15_calls_are_carried_out_and_the_model_answers_with_what_came_
 
 
 async def test_s2_5_indexes_are_unique_over_rounds_and_every_call_is_whole_in_the_end(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [
         called(("a", "weather", BEIJING), ("b", "weather", BEIJING)),
         called(("a", "weather", {"city": "广州"})),
         answer("晴"),
     ]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     pieces: dict[int, str] = {}
@@ -113,7 +113,7 @@ async def test_s2_5_a_viewer_cut_after_any_frame_of_the_rounds_gets_exactly_the_
 
 async def test_s2_15_calls_side_by_side_go_on_at_the_same_time(
     client: httpx.AsyncClient,
-    serve_model: ServeModel,
+    desk: Desk,
     upstream: Upstream,
     offered: list[str],
 ) -> None:
@@ -124,7 +124,7 @@ async def test_s2_15_calls_side_by_side_go_on_at_the_same_time(
         return "met"
 
     upstream.play = [called(("a", "meet", {}), ("b", "meet", {})), answer("好")]
-    served = serve_model()
+    served = desk
     tool = await python(client, served, offered, meet, limit_s=5)
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert results(upstream.asked[1]) == [("a", "met"), ("b", "met")]
@@ -160,14 +160,14 @@ def long() -> str:
 )
 async def test_s2_15_a_tool_that_goes_wrong_is_an_answer_and_not_the_end(
     client: httpx.AsyncClient,
-    serve_model: ServeModel,
+    desk: Desk,
     upstream: Upstream,
     offered: list[str],
     case: tuple[Any, tuple[str, str, Any], str, str],
 ) -> None:
     function, call, code, word = case
     upstream.play = [called(call), answer("那就不查了")]
-    served = serve_model()
+    served = desk
     tool = await python(client, served, offered, function, limit_s=0.05)
     told = await frames(client, served, tool_ids=[tool["id"]])
     (result,) = (frame["tool_result"] for frame in told if "tool_result" in frame)
@@ -181,14 +181,14 @@ async def test_s2_15_a_tool_that_goes_wrong_is_an_answer_and_not_the_end(
 
 @pytest.mark.parametrize("arguments", [{}, {"city": 3}, {"city": "北京", "country": "中国"}])
 async def test_s2_15_arguments_that_do_not_fit_are_told_to_the_model(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream, arguments: Any
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream, arguments: Any
 ) -> None:
     upstream.play = [
         called(("a", "weather", arguments)),
         called(("a", "weather", BEIJING)),
         answer("晴"),
     ]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
     first, second = (frame["tool_result"] for frame in told if "tool_result" in frame)
@@ -197,10 +197,10 @@ async def test_s2_15_arguments_that_do_not_fit_are_told_to_the_model(
 
 
 async def test_s2_15_an_answer_is_cut_where_it_is_too_long_and_says_so(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream, offered: list[str]
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream, offered: list[str]
 ) -> None:
     upstream.play = [called(("a", "long", {})), answer("好")]
-    served = serve_model()
+    served = desk
     tool = await python(client, served, offered, long)
     await frames(client, served, tool_ids=[tool["id"]])
     ((_, content),) = results(upstream.asked[1])
@@ -209,12 +209,12 @@ async def test_s2_15_an_answer_is_cut_where_it_is_too_long_and_says_so(
 
 
 async def test_s2_15_without_stream_the_whole_loop_is_one_answer(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [called(("a", "weather", BEIJING)), answer("晴")]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
-    asked = {"model_id": 1, "prompt": "天气？", "tool_ids": [tool["id"], tool["id"]]}
+    asked = {"model_id": desk.model_id, "prompt": "天气？", "tool_ids": [tool["id"], tool["id"]]}
     whole = (await client.post(f"{served.url}/api/debug/chat", json=asked)).json()
     assert (whole["output"], whole["status"]) == ("晴", "success")
     (call,) = whole["tool_calls"]
@@ -222,16 +222,16 @@ async def test_s2_15_without_stream_the_whole_loop_is_one_answer(
 
 
 async def test_s2_15_calls_of_tools_that_only_the_request_names_are_told_and_not_run(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [called(("a", "weather", BEIJING), ("b", "theirs", {}))]
-    served = serve_model()
+    served = desk
     tool = await mock(client, served)
     asked = {"prompt": "?", "tools": [{"name": "theirs"}], "tool_ids": [tool["id"]]}
     headers = {"Accept": "text/event-stream"}
     url = f"{served.url}/v1/runs"
     view = await look(
-        client, url, method="POST", json={"flow": "chat", "input": asked}, headers=headers
+        client, url, method="POST", json={"input": asked, "model": desk.model}, headers=headers
     )
     run = (await client.get(f"{url}/{view.run_id}")).json()
     assert (run["status"], len(upstream.asked)) == ("completed", 1)
@@ -279,7 +279,7 @@ async def test_s2_15_a_question_that_no_tool_fits_is_answered_in_words(
 
 
 async def test_s2_15_a_cancelled_run_lets_its_tools_go(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream, offered: list[str]
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream, offered: list[str]
 ) -> None:
     state: list[str] = []
 
@@ -292,10 +292,10 @@ async def test_s2_15_a_cancelled_run_lets_its_tools_go(
         raise AssertionError
 
     upstream.play = [called(("a", "wait", {}))]
-    served = serve_model()
+    served = desk
     tool = await python(client, served, offered, wait)
-    asked = {"prompt": "?", "tool_ids": [tool["id"]]}
-    run_id = (await client.post(f"{served.url}/v1/runs", json={"input": asked})).json()["id"]
+    started = {"input": {"prompt": "?", "tool_ids": [tool["id"]]}, "model": desk.model}
+    run_id = (await client.post(f"{served.url}/v1/runs", json=started)).json()["id"]
     async with asyncio.timeout(5):
         while not state:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.005)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Serve, Served, ServeModel
+from conftest import Desk, Serve, Served, ServeModel
 from debugging import CHAT, frames, made
 from registering import refused
 from unspool import RunSpec, open_journal
@@ -18,19 +18,20 @@ from unspool.records.conversations import save_turn
 from upstream import CUT, SILENCE, Upstream, answer, chunk, refusal
 
 
-async def begun(client: httpx.AsyncClient, served: Served, name: str = "") -> int:
+async def begun(client: httpx.AsyncClient, served: Served | Desk, name: str = "") -> int:
     return int((await made(client, served, "conversations", {"name": name}))["id"])
 
 
 async def ask(
-    client: httpx.AsyncClient, served: Served, number: int, prompt: str, **more: Any
+    client: httpx.AsyncClient, served: Served | Desk, number: int, prompt: str, **more: Any
 ) -> httpx.Response:
     headers = more.pop("headers", {})
-    body = {"model_id": 1, "prompt": prompt, "conversation_id": number, **more}
+    model = served.model_id if isinstance(served, Desk) else 1
+    body = {"model_id": model, "prompt": prompt, "conversation_id": number, **more}
     return await client.post(f"{served.url}{CHAT}", json=body, headers=headers)
 
 
-async def read(client: httpx.AsyncClient, served: Served, number: int, **query: Any) -> Any:
+async def read(client: httpx.AsyncClient, served: Served | Desk, number: int, **query: Any) -> Any:
     url = f"{served.url}/api/conversations/{number}"
     return (await client.get(url, params=query)).json()
 
@@ -40,10 +41,10 @@ def talk(upstream: Upstream, place: int = -1) -> list[tuple[str, str]]:
 
 
 async def test_s2_1_earlier_turns_are_told_to_the_model_and_each_turn_is_a_run(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [answer("我是", "小助手"), answer("刚说过")]
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     await ask(client, served, number, "你是谁？", system_prompt="简短")
     told = await frames(
@@ -69,10 +70,10 @@ async def test_s2_1_earlier_turns_are_told_to_the_model_and_each_turn_is_a_run(
 
 
 async def test_s2_1_a_turn_that_broke_stays_with_what_was_written(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("从前有"), CUT], refusal(401), answer("好")]
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     for prompt in ("讲故事", "再讲"):
         assert (await ask(client, served, number, prompt)).json()["status"] == "error"
@@ -86,10 +87,10 @@ async def test_s2_1_a_turn_that_broke_stays_with_what_was_written(
 
 
 async def test_s2_1_while_a_going_on_another_is_409_and_a_cancel_makes_room(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("从前有"), SILENCE], answer("好")]
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     first = asyncio.create_task(ask(client, served, number, "讲故事"))
     await upstream.until(lambda: upstream.open == 1)
@@ -103,10 +104,10 @@ async def test_s2_1_while_a_going_on_another_is_409_and_a_cancel_makes_room(
 
 
 async def test_s2_1_of_two_posts_at_once_one_is_a_turn(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("好"), SILENCE]]
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     both = [asyncio.create_task(ask(client, served, number, word)) for word in ("一", "二")]
     done, (waiting,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -117,9 +118,9 @@ async def test_s2_1_of_two_posts_at_once_one_is_a_turn(
 
 
 async def test_s2_1_the_same_request_under_the_same_key_is_the_same_turn(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     key = {"Idempotency-Key": "k-1", "Unspool-Cache": "read"}
     runs = [
@@ -158,9 +159,9 @@ async def test_s2_1_a_turn_whose_place_was_not_written_down_is_found_by_the_next
 
 
 async def test_s2_1_of_a_long_talk_the_model_is_told_the_end_and_the_log_says_so(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
-    served = serve_model()
+    served = desk
     number = await begun(client, served, "长谈")
 
     async def fill() -> None:
@@ -169,7 +170,7 @@ async def test_s2_1_of_a_long_talk_the_model_is_told_the_end_and_the_log_says_so
             await served.core.runner.ended(run_id, patience_s=5)
             await save_turn(served.core.records, number, place, (run_id, str(place)))
 
-    await served.call(fill)
+    await desk.served.call(fill)
     response = await ask(client, served, number, "现在呢")
     assert len(talk(upstream)) == 2 * MAX_TOLD_TURNS + 1
     assert talk(upstream)[0] == ("user", "问3")
@@ -180,10 +181,10 @@ async def test_s2_1_of_a_long_talk_the_model_is_told_the_end_and_the_log_says_so
 
 
 async def test_s2_1_a_turn_too_long_to_be_told_and_all_before_it_are_left_out(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [answer("短"), answer("长" * MAX_TOLD_CHARS), answer("短")]
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     for prompt in ("一", "二", "三"):
         await ask(client, served, number, prompt)
@@ -193,9 +194,9 @@ async def test_s2_1_a_turn_too_long_to_be_told_and_all_before_it_are_left_out(
 
 
 async def test_s2_1_a_turn_whose_run_was_pruned_keeps_its_place(
-    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
-    served = serve_model()
+    served = desk
     number = await begun(client, served)
     await ask(client, served, number, "一")
     await ask(client, served, number, "二")
@@ -209,17 +210,15 @@ async def test_s2_1_a_turn_whose_run_was_pruned_keeps_its_place(
     assert len(run["warnings"]) == 1
 
 
-async def test_s2_1_a_conversation_is_full_some_time(
-    client: httpx.AsyncClient, serve_with: Serve
-) -> None:
-    served = serve_with()
+async def test_s2_1_a_conversation_is_full_some_time(client: httpx.AsyncClient, desk: Desk) -> None:
+    served = desk
     number = await begun(client, served)
 
     async def fill() -> None:
         for place in range(1, MAX_TURNS + 1):
             await save_turn(served.core.records, number, place, ("gone", str(place)))
 
-    await served.call(fill)
+    await desk.served.call(fill)
     await refused(await ask(client, served, number, "还有"), "begin another")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Serve, Served, serving, tuned
+from conftest import Desk, Serve, Served, serving, tuned
 from debugging import CITY, made, mock, tried
 from readers import until
 from registering import KEY, deep, refused
@@ -32,9 +32,11 @@ def offered() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def served(serve_with: Serve, upstream: Upstream) -> Served:
-    """A server whose tools may send to the upstream."""
-    return serve_with(tool_hosts=f"{place(upstream)}, api.example.com")
+def served(desk: Desk, upstream: Upstream) -> Desk:
+    """A place at a server whose tools may send to the upstream."""
+    toolbox = desk.core.toolbox  # which reads the setting once: the upstream is another each time
+    toolbox._hosts = frozenset({place(upstream), "api.example.com"})
+    return desk
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def said(body: str, status: int = 200, *headers: str) -> list[Any]:
 
 
 async def test_a_tool_is_kept_changed_and_forgotten(
-    client: httpx.AsyncClient, served: Served
+    client: httpx.AsyncClient, served: Desk
 ) -> None:
     tool = await mock(client, served, {"sky": "晴"}, description="天气")
     url = f"{served.url}/api/tools/{tool['id']}"
@@ -144,7 +146,7 @@ async def test_a_header_is_one_line_that_is_the_tools_to_say(
     await refused(await client.post(f"{refusing.url}/api/tools", json=body), word)
 
 
-async def test_a_name_is_given_once(client: httpx.AsyncClient, served: Served) -> None:
+async def test_a_name_is_given_once(client: httpx.AsyncClient, served: Desk) -> None:
     await mock(client, served)
     body = {"name": "weather", "answer": MOCK}
     await refused(await client.post(f"{served.url}/api/tools", json=body), "weather is kept")
@@ -154,7 +156,7 @@ async def test_a_name_is_given_once(client: httpx.AsyncClient, served: Served) -
 
 
 async def test_a_request_carries_the_arguments_and_the_headers(
-    client: httpx.AsyncClient, served: Served, upstream: Upstream
+    client: httpx.AsyncClient, served: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [said('{"found": 3}')]
     body = over_http(upstream, headers={"Authorization": f"Bearer {KEY}"})
@@ -171,7 +173,7 @@ async def test_a_request_carries_the_arguments_and_the_headers(
 
 
 async def test_arguments_may_stand_in_the_address(
-    client: httpx.AsyncClient, served: Served, upstream: Upstream
+    client: httpx.AsyncClient, served: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [said("好")]
     body = over_http(upstream, method="GET", arguments_in="query")
@@ -187,7 +189,7 @@ async def test_arguments_may_stand_in_the_address(
 
 
 async def test_a_service_that_repeats_what_it_was_sent_tells_no_secret(
-    client: httpx.AsyncClient, served: Served, upstream: Upstream
+    client: httpx.AsyncClient, served: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [said(f"you sent Bearer {KEY} and {KEY}")]
     body = over_http(upstream, headers={"Authorization": f"Bearer {KEY}"})
@@ -208,7 +210,7 @@ async def test_a_service_that_repeats_what_it_was_sent_tells_no_secret(
     ],
 )
 async def test_a_service_that_fails_is_an_answer(
-    client: httpx.AsyncClient, served: Served, upstream: Upstream, script: Any, word: str
+    client: httpx.AsyncClient, served: Desk, upstream: Upstream, script: Any, word: str
 ) -> None:
     upstream.play = [script]
     tool = await made(client, served, "tools", {**over_http(upstream), "limit_s": 0.2})
@@ -221,7 +223,7 @@ async def test_a_service_that_fails_is_an_answer(
 
 
 async def test_a_service_may_send_its_callers_on_within_its_origin(
-    client: httpx.AsyncClient, served: Served, upstream: Upstream
+    client: httpx.AsyncClient, served: Desk, upstream: Upstream
 ) -> None:
     upstream.play = [
         said("", 307, "Location: /there"),
@@ -242,7 +244,7 @@ async def test_a_service_may_send_its_callers_on_within_its_origin(
 
 
 async def test_headers_stay_while_the_host_does(
-    client: httpx.AsyncClient, served: Served, upstream: Upstream
+    client: httpx.AsyncClient, served: Desk, upstream: Upstream
 ) -> None:
     body = over_http(upstream, headers={"X-Key": KEY})
     tool = await made(client, served, "tools", body)
@@ -294,7 +296,7 @@ async def tools(client: httpx.AsyncClient, served: Served) -> list[dict[str, Any
 
 
 async def test_functions_that_hang_take_no_more_than_their_threads(
-    client: httpx.AsyncClient, served: Served, offered: list[str]
+    client: httpx.AsyncClient, served: Desk, offered: list[str]
 ) -> None:
     go = threading.Event()
 
@@ -319,7 +321,7 @@ async def test_functions_that_hang_take_no_more_than_their_threads(
 
 
 async def test_a_test_holds_the_arguments_against_the_schema(
-    client: httpx.AsyncClient, served: Served
+    client: httpx.AsyncClient, served: Desk
 ) -> None:
     tool = await mock(client, served)
     came = await tried(client, served, tool, town="北京")
