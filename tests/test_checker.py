@@ -88,8 +88,19 @@ BROKEN: dict[str, tuple[str, Breaking]] = {
         lambda h, _: h.run.update(usage={"prompt_tokens": 2, "completion_tokens": 2}),
     ),
     "usage from nowhere": ("I9", lambda _, log: log[8]["data"].update(usage=None)),
+    "an answer that nobody called for": ("I11", lambda _, log: answer_in(log)),
+    "a call that is answered twice": ("I11", lambda _, log: (call_in(log), answer_in(log, 2))),
     "something left over": ("I10", lambda h, _: setattr(h, "left_over", {"tasks": 1})),
 }
+
+
+def call_in(log: list[dict[str, Any]]) -> None:
+    log.insert(2, event("tool.called", step="post-1", index=0))
+
+
+def answer_in(log: list[dict[str, Any]], times: int = 1) -> None:
+    for _ in range(times):
+        log.insert(3, event("tool.answered", step="post-1", index=0))
 
 
 def end_told(history: History) -> None:

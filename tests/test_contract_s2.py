@@ -155,7 +155,8 @@ async def test_s2_10_a_requests_params_reach_the_model(
     ("body", "status"),
     [
         ({**ASKED, "model_id": 999}, 404),
-        ({**ASKED, "tool_ids": [3]}, 404),
+        ({**ASKED, "tool_ids": [999]}, 404),
+        ({**ASKED, "conversation_id": 999}, 404),
         ({"prompt": "x"}, 422),
         ({**ASKED, "model_id": 0}, 422),
         ({**ASKED, "prompt": ""}, 422),

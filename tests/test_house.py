@@ -25,7 +25,7 @@ MAX_FUNCTION_LINES = 60
 WORN_NAMES = ("Manager", "Service", "Handler", "Helper", "Utils", "Processor")
 """Each already means three other things here."""
 
-KINDS: tuple[plugs.Kind, ...] = ("journals", "providers", "flows", "dialects", "api")
+KINDS: tuple[plugs.Kind, ...] = ("journals", "providers", "flows", "dialects", "tools", "api")
 
 
 def named(path: Path) -> str:

@@ -196,7 +196,8 @@ async def test_the_example_is_listed_runs_streams_resumes_and_is_batched(
 
 async def test_one_flow_is_read_by_its_name(serve_with: Serve, client: httpx.AsyncClient) -> None:
     url = serve_with().url
-    assert (await client.get(f"{url}/v1/flows/chat")).json()["says"] == "One prompt, one answer."
+    says = (await client.get(f"{url}/v1/flows/chat")).json()["says"]
+    assert says.startswith("One prompt, one answer, and the tools")
     assert (await client.get(f"{url}/v1/flows/nothing")).status_code == 404
 
 

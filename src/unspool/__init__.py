@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .client import Completion, LLMClient, get_llm_client
     from .core import Core, open_core
     from .cursor import follow
+    from .debug_call import call_model
     from .errors import LLMClientError, UnspoolError
     from .events import Draft, Event
     from .flows import Context
@@ -50,6 +51,7 @@ __all__ = [
     "abstract_events_batch",
     "abstract_events_batch_stream",
     "answer_question_with_graph",
+    "call_model",
     "flow",
     "fold",
     "follow",
@@ -63,6 +65,7 @@ _ROOMS = {
     "client": ("Completion", "LLMClient", "get_llm_client"),
     "core": ("Core", "open_core"),
     "cursor": ("follow",),
+    "debug_call": ("call_model",),
     "errors": ("LLMClientError", "UnspoolError"),
     "events": ("Draft", "Event"),
     "flows": ("Context",),

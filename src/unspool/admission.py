@@ -56,9 +56,12 @@ class Admission:
         self._records = records
         self._settings = settings
 
-    async def admit(self, spec: RunSpec) -> str:
+    async def admit(self, spec: RunSpec, claim: Claim | None = None) -> str:
         """
         Start a run for a request, or find the one that it means, and return its id.
+
+        With a `claim` it is started under that, and is no answer to an equal request: it is
+        the claim, then, that the request's `Idempotency-Key` has to do with.
 
         Raises:
             SpecError: The request cannot be met; nothing was started.
@@ -66,10 +69,12 @@ class Admission:
             JournalError: It could not be written down; nothing was started.
         """
         terms = present()
-        claim = Claim(terms.key, _asked(spec)) if terms.key else None
+        is_shared = claim is None and (terms.cache or self._settings.cache) == "read"
+        if claim is None and terms.key:
+            claim = Claim(terms.key, asked_of(spec))
         self._check_room()
         spec = replace(await self._checked(spec), cancel_after_s=terms.cancel_after_s)
-        if (terms.cache or self._settings.cache) == "read":
+        if is_shared:
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
                 if self._will_do(head):
                     _reused()
@@ -173,7 +178,7 @@ class Admission:
         return time.time() * 1000 - head.ended_ms <= self._settings.cache_ttl_s * 1000
 
 
-def _asked(spec: RunSpec) -> str:
+def asked_of(spec: RunSpec) -> str:
     """Tell this request from any other, before the flow has put anything into it."""
     said = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
     try:

@@ -47,12 +47,17 @@ class _Door:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def stream(self, spec: RunSpec) -> Response:
-        run_id = await self._core.admission.admit(spec)
+    async def stream(self, spec: RunSpec, *, conversation: int | None = None) -> Response:
+        run_id = await self._begin(spec, conversation)
         return stream_of(self._core.viewing, run_id, spec.dialect)
 
-    async def whole(self, spec: RunSpec) -> Whole:
-        run_id = await self._core.admission.admit(spec)
+    async def _begin(self, spec: RunSpec, conversation: int | None) -> str:
+        if conversation is None:
+            return await self._core.admission.admit(spec)
+        return await self._core.conversations.begin_turn(conversation, spec)
+
+    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> Whole:
+        run_id = await self._begin(spec, conversation)
         viewing, waiting = self._core.viewing, asyncio.current_task()
         assert waiting is not None
         viewer = Viewer(run_id, stop=waiting.cancel)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Unpack
 
 from .attempts import Progress, Said
@@ -23,7 +23,7 @@ from .crashing import point
 from .dialects import open_dialect
 from .errors import SpecError
 from .events import Draft, EventType
-from .flows import Form, How, Outcome, Reader
+from .flows import Answer, Call, Form, How, Outcome, Reader
 from .flows._structured import structured
 from .generation import Means, generate
 from .journals import Pen
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _finished = point("context.finished")
 _saying = point("context.saying")
+_answered = point("context.answered")
 
 SAY_CHARS = 4
 """Known text is said in pieces of so many characters, as a model would."""
@@ -63,6 +64,29 @@ class Children(Protocol):
         """Cancel those that go on."""
 
 
+class Tools(Protocol):
+    """What carries out calls of tools; see `calls.py`."""
+
+    async def answer(
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+    ) -> Answer:
+        """Carry out a call; whatever goes wrong is an answer too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in which run a call stands: the same again after a crash."""
+
+    run_id: str
+    step: str
+    index: int
+
+    @property
+    def key(self) -> str:
+        """What a service is told that must not do one thing twice."""
+        return f"{self.run_id}-{self.step}-{self.index}"
+
+
 class RunContext:
     """
     See `flows.Context`. `past` is the run as the log has it when this owner begins.
@@ -73,6 +97,8 @@ class RunContext:
 
     children: Children | None = None
     """Set by whoever carries the run, where runs may have children."""
+    tools: Tools | None = None
+    """Set likewise, where calls of tools can be carried out."""
 
     def __init__(
         self,
@@ -118,9 +144,7 @@ class RunContext:
             return state.text
         name = how.get("model") or self._spec.model
         models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
-        prompt = Prompt.of(text, system=system, **how.get("params", {}))
-        tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
-        prompt = replace(prompt, tools=tools, is_bound=how.get("is_bound", False))
+        prompt = _prompt(text, system, how)
         writing = Writing(self._pen, state, prompt, reading)
         saying = generate(
             prompt,
@@ -218,6 +242,27 @@ class RunContext:
         self.found("child_ended", {**facts, "items": outcome.items, **error})
         return outcome
 
+    def calls(self, step: str) -> Sequence[Call]:
+        return [Call(**call) for call in self._steps[step].calls]
+
+    def has_called(self, step: str) -> bool:
+        state = self._steps.get(step)
+        return state is not None and state.has_call
+
+    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
+        state = self._steps[step]
+        if call.index not in state.answers:
+            assert self.tools is not None, "nobody here can carry out calls"
+            place = Place(self._pen.run_id, step, call.index)
+            answer = await self.tools.answer(call, tools, place)
+            said = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
+            named = {"step": step, "index": call.index, "id": call.id, "name": call.name}
+            _answered()
+            self._pen.append(Draft("tool.answered", {**named, **said}))
+            state.answers[call.index] = said
+            await self._pen.commit()
+        return Answer(**state.answers[call.index])
+
     def written(self, step: str) -> str:
         state = self._steps.get(step)
         return state.text if state else ""
@@ -260,3 +305,12 @@ class RunContext:
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:
         state.finished, state.model, state.finish_reason = True, model, finish_reason
         self._pen.append(state.ending())
+
+
+def _prompt(text: str, system: str, how: How) -> Prompt:
+    """Return what is asked: the system's message, what was said before, the question, and since."""
+    prompt = Prompt.of(text, system=system, **how.get("params", {}))
+    *head, question = prompt.messages
+    talk = (*head, *how.get("earlier", ()), question, *how.get("since", ()))
+    tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
+    return replace(prompt, messages=talk, tools=tools, is_bound=how.get("is_bound", False))

@@ -150,7 +150,7 @@ def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | 
     can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
     if can_prefill and is_open("prefill"):
         return Way("prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines))
-    if is_open("instruct") and not (asked.tools or _is_constrained(asked)):
+    if is_open("instruct") and not (_may_call(asked) or _is_constrained(asked)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
         told = {"role": "user", "content": words}
@@ -180,6 +180,10 @@ def _rest_of(params: Mapping[str, Any], text: str) -> dict[str, Any]:
         name: max(1, value - written) if name in LIMITS and isinstance(value, int) else value
         for name, value in params.items()
     }
+
+
+def _may_call(asked: Prompt) -> bool:
+    return bool(asked.tools) and asked.params.get("tool_choice") != "none"
 
 
 def _is_constrained(asked: Prompt) -> bool:

@@ -6,14 +6,17 @@ This is what the HTTP application stands on, and what another application embeds
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .admission import Admission
+from .calls import Calls
 from .catalog import Catalog
 from .children import ChildRuns
+from .conversations import Conversations
+from .diary import Diary
 from .errors import SetupError
 from .flowfiles import offer_flows
 from .forecast import Forecast
@@ -28,6 +31,7 @@ from .retention import Retention
 from .runner import Runner
 from .settings import Settings
 from .streaming import Viewing
+from .toolbox import Toolbox
 
 try:
     import fcntl
@@ -53,8 +57,10 @@ class Core:
     journal: Journal
     records: Records
     registry: Registry
+    calls: Calls
     runner: Runner
     admission: Admission
+    conversations: Conversations
     viewing: Viewing
     retention: Retention
     forecast: Forecast
@@ -62,6 +68,10 @@ class Core:
     @property
     def catalog(self) -> Catalog:
         return self.registry.catalog
+
+    @property
+    def toolbox(self) -> Toolbox:
+        return self.calls.toolbox
 
 
 @asynccontextmanager
@@ -123,10 +133,14 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                 leaving = Leaving(runner, viewing)
                 admission = Admission(runner, journal, catalog, records, settings)
                 runner.children = ChildRuns(journal, runner, admission)
+                runner.tools = calls = Calls(
+                    Toolbox(records, registry.secrets, settings), records, http
+                )
                 runner.records = records
                 await runner.watch()
                 forecast = Forecast(journal)
-                runner.on_ended = forecast.note
+                diary = Diary(journal)
+                runner.on_ended = _both(forecast.note, diary.note)
                 retention = Retention(journal, viewing, settings)
                 retention.watch()
                 try:
@@ -135,8 +149,10 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                         journal,
                         records,
                         registry,
+                        calls,
                         runner,
                         admission,
+                        Conversations(journal, records, admission),
                         viewing,
                         retention,
                         forecast,
@@ -145,8 +161,17 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                     leaving.close()
                     await retention.close()
                     await runner.close()
+                    await diary.close()
                     viewing.close()
         finally:
             await records.aclose()
     finally:
         await journal.aclose()
+
+
+def _both(one: Callable[[str], object], other: Callable[[str], object]) -> Callable[[str], object]:
+    def tell(run_id: str) -> None:
+        one(run_id)
+        other(run_id)
+
+    return tell

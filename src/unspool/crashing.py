@@ -42,6 +42,7 @@ POINTS: Final[dict[str, str]] = {
     "attempts.counted": "the usage has come, it is not written down",
     "writing.fragment": "a part of a tool call has come, it is not accepted",
     "context.finished": "a step is finished and committed, the next not begun",
+    "context.answered": "a tool has answered, its answer is not accepted",
     "context.saying": "a piece of known text is accepted, not committed",
     "journal.committing": "lines are accepted, the commit has not begun",
     "journal.appended": "in a transaction: lines are written, runs and pages are not",

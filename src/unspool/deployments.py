@@ -8,7 +8,6 @@ Everything has a bound, and what is wrong is told without repeating it: it may b
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -31,6 +30,7 @@ from .errors import ProviderRefused, SpecError
 from .providers import Limits, Model, Prices
 from .providers._addresses import check_url
 from .providers._vendors import PREFILLS, QUIRKS, VENDORS
+from .schemas import plain_json
 
 MAX_URL_CHARS: Final = 2048
 MAX_KEY_CHARS: Final = 4096
@@ -132,24 +132,8 @@ def _known_quirk(quirk: str) -> str:
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
     """Refuse what JSON cannot say, and too much of what it can."""
-    try:
-        if not _is_shallow(params, MAX_DEPTH):
-            raise ValueError(f"has more than {MAX_DEPTH} levels; say it with fewer")
-        said = json.dumps(params, allow_nan=False, ensure_ascii=False)
-        said.encode()
-    except (TypeError, UnicodeEncodeError):
-        raise ValueError("holds what is no JSON; give text, numbers, lists and objects") from None
-    if len(said) > MAX_PARAMS_CHARS:
-        raise ValueError(f"has more than {MAX_PARAMS_CHARS} characters; say less")
+    plain_json(params, levels=MAX_DEPTH, chars=MAX_PARAMS_CHARS)
     return params
-
-
-def _is_shallow(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return True
-    return levels > 0 and all(_is_shallow(item, levels - 1) for item in value)
 
 
 def _address(url: str) -> str:

@@ -97,6 +97,7 @@ class KeyReused(SpecError):
             f"another request was sent under this Idempotency-Key (run {run_id}); send the same "
             "body again to get that run, or another key for another run"
         )
+        self.run_id = run_id
 
 
 class NotReady(SpecError):

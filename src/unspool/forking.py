@@ -133,10 +133,14 @@ class History:
             yield Draft("reasoning.delta", {"step": step.name, "text": piece})
         for piece in _pieces(step.text):
             yield Draft("text.delta", {"step": step.name, "text": piece})
-        for index, call in enumerate(step.calls):
-            yield Draft("tool.called", {"step": step.name, "index": index, **call})
+        for call in step.calls:
+            yield Draft("tool.called", {"step": step.name, **call})
         if step.finished:
             yield step.ending()
+        for call in step.calls:
+            if (answer := step.answers.get(call["index"])) is not None:
+                named = {name: call[name] for name in ("index", "id", "name")}
+                yield Draft("tool.answered", {"step": step.name, **named, **answer})
 
 
 def _is_of(entry: Draft | str, step: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from .errors import UnknownPlug
 
-Kind = Literal["journals", "providers", "flows", "dialects", "api"]
+Kind = Literal["journals", "providers", "flows", "dialects", "tools", "api"]
 
 
 _offered: dict[tuple[Kind, str], Any] = {}

@@ -68,7 +68,7 @@ class Registry:
         self._settings = settings
         self._records = records
         self._http = http
-        self._secrets = Secrets(settings.data_dir, _secret(settings))
+        self.secrets = Secrets(settings.data_dir, _secret(settings))
         self._outside = Outside(settings)
         self._writing = asyncio.Lock()
 
@@ -109,7 +109,7 @@ class Registry:
             problem = f"there is no provider {row.provider} here; install it, or change it"
         if row.sealed_key:
             try:
-                key = self._secrets.unseal(row.sealed_key)
+                key = self.secrets.unseal(row.sealed_key)
             except Unsealable as error:
                 is_lost = True
                 problem = f"its key cannot be read ({error}); set its `api_key` again"
@@ -137,7 +137,7 @@ class Registry:
                 raise SpecError(f"there are {MAX_MODELS} models already; remove one first")
             key = said.api_key.get_secret_value() if said.api_key else ""
             self._check_place(said, has_key=bool(key))
-            sealed = self._secrets.seal(key) if key else ""
+            sealed = self.secrets.seal(key) if key else ""
             if await save_model(self._records, {**_columns(said), "sealed_key": sealed}) is None:
                 raise SpecError(
                     f"a model named {said.name} is registered already; change that one, or "
@@ -165,7 +165,7 @@ class Registry:
             changes = _columns(said)
             if "api_key" in values:
                 key = said.api_key.get_secret_value() if said.api_key else ""
-                changes["sealed_key"] = self._secrets.seal(key) if key else ""
+                changes["sealed_key"] = self.secrets.seal(key) if key else ""
             elif row.sealed_key and not _is_same_place(before, said):
                 # Else who may not read the key could have it sent to himself.
                 raise SpecError(

@@ -20,11 +20,11 @@ import msgspec
 
 from . import plugs
 from .catalog import Catalog
-from .context import RunContext
+from .context import Place, RunContext
 from .dialects import encoder_for, open_dialect
 from .errors import SpecError
 from .events import TERMINAL, Draft, Event, decode_event, encode_event
-from .flows import open_flow
+from .flows import Answer, Call, open_flow
 from .generation import Means
 from .journals import Pen, spec_of, started
 from .playback import STEP, Playback
@@ -174,6 +174,26 @@ class _Context(RunContext):
         return await super().note(name, remembered)
 
 
+class _Tools:
+    """Answers calls as they were answered, and in that order: those side by side came in some."""
+
+    def __init__(self, log: Sequence[Event]) -> None:
+        self._answers = [event.data for event in log if event.type == "tool.answered"]
+        self._turn = 0
+
+    async def answer(
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+    ) -> Answer:
+        while self._turn < len(self._answers):
+            data = self._answers[self._turn]
+            if (data["step"], data["index"]) == (place.step, place.index):
+                self._turn += 1
+                return Answer(data["content"], data.get("code", ""))
+            await asyncio.sleep(0)
+        await asyncio.Event().wait()  # for the end of this life
+        raise AssertionError
+
+
 class _Life:
     """A run from one owner to the next, or to its end."""
 
@@ -224,6 +244,7 @@ class _Life:
         catalog = cast("Catalog", playback)
         ctx = _Context(cast("Pen", pen), self._spec, past, catalog, means, settings)
         ctx.recorded = fold([*self._past, *self._life]).notes
+        ctx.tools = _Tools(self._life[self._begun :])
         flow = open_flow(self._spec.flow)
         working = asyncio.ensure_future(flow.run(ctx, flow.asked.model_validate(self._spec.input)))
         await self._until_over(working, pen)

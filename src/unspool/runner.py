@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .catalog import Catalog
-from .context import Children, RunContext
+from .context import Children, RunContext, Tools
 from .crashing import point
 from .errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from .events import Draft, Event
@@ -91,6 +91,8 @@ class Runner:
         """Called with the id of a run when its ending is in the log."""
         self.children: Children | None = None
         """Set once, by who opens the parts: children are admitted, which is above us."""
+        self.tools: Tools | None = None
+        """Set likewise."""
         self.records: Records | None = None
         """Where flows keep things; without it they keep nothing beside their runs."""
 
@@ -300,7 +302,7 @@ class Runner:
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._means, self._settings)
-        ctx.children = self.children
+        ctx.children, ctx.tools = self.children, self.tools
         try:
             flow = open_flow(spec.flow)
             asked = flow.asked.model_validate(spec.input)

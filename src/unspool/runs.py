@@ -56,7 +56,9 @@ class Step:
     parts: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     calls: list[Mapping[str, Any]] = field(default_factory=list)
-    """Whole tool calls: `id`, `name`, `arguments`."""
+    """Whole tool calls: `index`, `id`, `name`, `arguments`."""
+    answers: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """What came back, by the `index` of its call: `content`, and `code` where it went wrong."""
     has_call: bool = False
     """A tool call was begun, whole or not."""
     finished: bool = False
@@ -75,6 +77,7 @@ class Step:
         cut(self.parts, at)
         if not at:
             self.calls.clear()
+            self.answers.clear()
             self.has_call = False
 
     def beginning(self) -> Draft:
@@ -161,8 +164,10 @@ class Run:
         self.seq = event.seq
         noun = event.type.partition(".")[0]
         match noun:
-            case "text" | "reasoning" | "tool" | "step":
+            case "text" | "reasoning" | "step":
                 self._step(event)
+            case "tool":
+                self._tool(event)
             case "attempt":
                 self._attempt(event)
             case "run":
@@ -172,9 +177,7 @@ class Run:
 
     def _step(self, event: Event) -> None:
         data = event.data
-        step = self.steps.get(data["step"]) or self.steps.setdefault(
-            data["step"], Step(data["step"])
-        )
+        step = self._step_of(data)
         match event.type:
             case "text.delta":
                 self.recoveries = 0
@@ -185,13 +188,6 @@ class Run:
                 step.reasoning.append(data["text"])
                 if (attempt := self.last_attempt(step.name)) is not None:
                     attempt.thoughts += len(data["text"])
-            case "tool.delta":
-                step.has_call = True
-                if (attempt := self.last_attempt(step.name)) is not None:
-                    attempt.fragments += 1
-            case "tool.called":
-                step.has_call = True
-                step.calls.append({name: data[name] for name in ("id", "name", "arguments")})
             case "step.rewound":
                 self._rewind(step, data.get("at", 0))
             case "step.finished":
@@ -206,6 +202,27 @@ class Run:
         if not at:  # what was recognised in whole lines stays with them
             self.items = [item for item in self.items if item.get("step") != step.name]
             self.told.subtract(self.told_of.pop(step.name, ()))
+
+    def _step_of(self, data: Mapping[str, Any]) -> Step:
+        name = data["step"]
+        return self.steps.get(name) or self.steps.setdefault(name, Step(name))
+
+    def _tool(self, event: Event) -> None:
+        data = event.data
+        step = self._step_of(data)
+        match event.type:
+            case "tool.delta":
+                step.has_call = True
+                if (attempt := self.last_attempt(step.name)) is not None:
+                    attempt.fragments += 1
+            case "tool.called":
+                step.has_call = True
+                named = ("index", "id", "name", "arguments")
+                step.calls.append({name: data[name] for name in named})
+            case _:
+                self.recoveries = 0
+                said = ("content", "code")
+                step.answers[data["index"]] = {name: data[name] for name in said if name in data}
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None where nobody was asked."""

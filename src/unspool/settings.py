@@ -64,8 +64,15 @@ class Settings(BaseSettings):
     count there.
     """
 
+    tool_hosts: str = ""
+    """
+    Hosts, separated by commas, that tools may send requests to; `host:port` where the port is not
+    the usual one of `http` or `https`. Empty: none, because whoever may register a tool would
+    choose where this server sends what a model has said.
+    """
+
     sample_data: bool = True
-    """Put sample products and behaviours into an empty database at the first start."""
+    """Put sample products, behaviours, tools and presets into an empty database at first."""
 
     # The model from the environment: the names that existing installations use
 

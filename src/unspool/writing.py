@@ -106,7 +106,7 @@ class Writing:
                 self._append("tool.delta", **set_facts, arguments=piece.arguments)
             case ToolCall():
                 call = {"id": piece.id, "name": piece.name, "arguments": piece.arguments}
-                self.state.calls.append(call)
+                self.state.calls.append({"index": piece.index, **call})
                 self._append("tool.called", index=piece.index, **call)
             case Skipped(message):
                 self._pen.append(

@@ -272,6 +272,19 @@ def _at_rest(history: History, log: Log) -> Iterator[str]:
             yield f"{count} {thing} left over"
 
 
+def _answered_once(history: History, log: Log) -> Iterator[str]:
+    called: set[tuple[str, int]] = set()
+    answered: set[tuple[str, int]] = set()
+    for event in log:
+        call = event["data"].get("step", ""), event["data"].get("index", 0)
+        if event["type"] == "tool.called":
+            called.add(call)
+        elif event["type"] == "tool.answered":
+            if call not in called or call in answered:
+                yield f"call {call} was not made, or was answered before"
+            answered.add(call)
+
+
 CHECKS: dict[str, Callable[[History, Log], Iterator[str]]] = {
     "I1 the log has no gap and only grows": _gapless,
     "I2 nothing lost, doubled or out of order": _whole,
@@ -283,6 +296,7 @@ CHECKS: dict[str, Callable[[History, Log], Iterator[str]]] = {
     "I8 requests are attempts": _attempts,
     "I9 usage is the sum": _usage,
     "I10 nothing is left over": _at_rest,
+    "I11 a call is answered once": _answered_once,
 }
 
 

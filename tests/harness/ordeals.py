@@ -75,13 +75,14 @@ class Provider:
         if self.is_refusing:
             return refusal(401)
         messages = asked.body["messages"]
-        if asked.body.get("tools"):
-            return self._call()
+        has_called = any(message["role"] == "tool" for message in messages)
+        if (tools := asked.body.get("tools")) and not has_called:
+            return self._call(tools[0]["function"]["name"])
         if user := re.search("【用户】(\\w+)", messages[1]["content"]):
             return self._lines(user[1], messages)
         number = re.search("只写第 (\\d+) 条", json.dumps(messages, ensure_ascii=False))
         pieces = words_of(int(number[1]) if number else 0)
-        if messages[-2]["role"] == "assistant":
+        if [message["role"] for message in messages[-2:]] == ["assistant", "user"]:
             # As a good model does: it begins with the words it was told to say again, if any.
             told = re.search("“(.+)”", messages[-1]["content"])
             said = len(messages[-2]["content"]) - (len(told[1]) if told else 0)
@@ -106,9 +107,10 @@ class Provider:
     def _paced(self, pieces: list[str]) -> list[Step]:
         return [step for piece in pieces for step in (chunk(piece), self.pause_s)]
 
-    def _call(self) -> Script:
-        begun = {"index": 0, "id": "c1", "function": {"name": "find", "arguments": ""}}
-        parts = [{"index": 0, "function": {"arguments": part}} for part in ('{"q":', '"鞋', '"}')]
+    def _call(self, name: str) -> Script:
+        begun = {"index": 0, "id": "c1", "function": {"name": name, "arguments": ""}}
+        words = '{"city":', '"北', '京"}'
+        parts = [{"index": 0, "function": {"arguments": part}} for part in words]
         said = [chunk(tool_calls=[call]) for call in (begun, *parts)]
         steps: list[Step] = [step for piece in said for step in (piece, self.pause_s)]
         done = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
@@ -136,7 +138,10 @@ class Ordeal:
     web: aiohttp.ClientSession
     dice: random.Random
     kind: str = "copy"
-    """`copy`, `tools`, `extract`, or `equal` (the same is asked for twice)."""
+    """
+    `copy`, `tools` (told), `calls` (carried out), `extract`, or `equal` (the same is asked for
+    twice).
+    """
     cancels: bool = False
     is_refused: bool = False
     """The provider refuses all requests: templates speak."""
@@ -157,12 +162,16 @@ class Ordeal:
         self.program.env = {**self.program.env, "LLM_BASE_URL": url}
         self.expected = dict.fromkeys(EXPECTED, text)
 
+    @property
+    def is_chat(self) -> bool:
+        return self.kind in {"tools", "calls"}
+
     def begin(self, count: int) -> None:
         """Let so many visits begin."""
         for _ in range(count):
             sku = (USERS if self.kind == "extract" else SKUS)[len(self.visits)]
             names = ("asker", "copywriting"), ("early", "native"), ("late", "native")
-            if self.kind == "tools":
+            if self.is_chat:
                 names = ("asker", "native"), *names[1:]
             if self.kind == "extract":
                 names = ("asker", "extraction"), *names[1:]
@@ -229,9 +238,10 @@ class Ordeal:
 
     async def _ask(self, asker: Visitor, sku: str, **headers: str) -> None:
         headers = headers or {"Idempotency-Key": f"key of {sku}"}
-        if self.kind == "tools":
+        if self.is_chat:
             tool = {"name": "find", "description": "", "parameters": {"type": "object"}}
-            asked = {"flow": "chat", "input": {"prompt": sku, "tools": [tool]}}
+            tools = {"tools": [tool]} if self.kind == "tools" else {"tool_ids": [1]}
+            asked = {"flow": "chat", "input": {"prompt": sku, **tools}}
             await asker.ask("/v1/runs", asked, **headers)
         elif self.kind == "extract":
             await asker.ask(f"/api/v1/events/extract/{sku}/llm-stream", {}, **headers)
@@ -282,7 +292,7 @@ class Ordeal:
         history = visit.history
         if self.kind == "extract":
             history.expected = {"events": lines_of(visit.sku)}
-        elif self.kind != "tools":
+        elif not self.is_chat:
             product = visit.log[0]["data"]["input"]["product"]
             history.expected = templates(product) if self.is_refused else self.expected
         history.run = await self._call("GET", f"/v1/runs/{visit.run_id}") or {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ..journals import Head
-from ..runs import Attempt, Run
+from ..runs import Attempt, Run, Step
 
 
 def head_json(head: Head) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
                 "name": step.name,
                 "status": "finished" if step.finished else "open",
                 "text": step.text,
-                "tool_calls": step.calls,
+                "tool_calls": [_call_json(call, step) for call in step.calls],
                 "model": step.model,
                 "finish_reason": step.finish_reason,
                 "is_unseen": step.is_unseen,
@@ -57,6 +57,11 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
         "forked_from": run.forked_from,
     }
     return head_json(head) | facts
+
+
+def _call_json(call: Mapping[str, Any], step: Step) -> dict[str, Any]:
+    named = {name: call[name] for name in ("id", "name", "arguments")}
+    return {**named, "answer": step.answers.get(call["index"])}
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:

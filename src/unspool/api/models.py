@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Header, Path, Query
 from starlette.responses import JSONResponse, Response
 
 from ..core import Core
 from ..deployments import Registration
+from ..errors import SpecError
+from ..pacing import stream_of
+from ..probe import MAX_TOKENS, QUESTION
+from ..runs import RunSpec
 from ._model_json import entry_json, models_json, tested_json
 
 MAX_NUMBER = 2**63 - 1
@@ -49,13 +53,26 @@ def plug(core: Core) -> APIRouter:
         await registry.remove(number)
         return Response(status_code=204)
 
-    @router.post("/{id}/test")
-    async def try_model(number: Number, probe: Annotated[bool, Query()] = False) -> dict[str, Any]:
+    @router.post("/{id}/test", response_model=None)
+    async def try_model(
+        number: Number,
+        probe: Annotated[bool, Query()] = False,
+        stream: Annotated[bool, Query()] = False,
+        accept: Annotated[str, Header()] = "",
+    ) -> dict[str, Any] | Response:
         """
         Ask it one small question. With `probe`, also find out how it goes on from a text.
 
-        200 also where the model fails: `error` says how.
+        200 also where the model fails: `error` says how. With `stream`, or where `Accept` is
+        `text/event-stream`, it is a run in the frames of `/api/debug/chat`.
         """
-        return tested_json(await registry.test(number, probe=probe))
+        if not stream and "text/event-stream" not in accept:
+            return tested_json(await registry.test(number, probe=probe))
+        if probe:
+            raise SpecError("a probe asks several times and is not streamed; ask without `stream`")
+        asked = {"prompt": QUESTION, "system": "", "params": {"max_tokens": MAX_TOKENS}}
+        name = registry.catalog.model(number).name
+        spec = RunSpec("chat", asked, model=name, dialect="debug_chat")
+        return stream_of(core.viewing, await core.admission.admit(spec), spec.dialect)
 
     return router

@@ -48,15 +48,17 @@ class Whole:
 class Door(Protocol):
     """What a dialect's routes may do with a request they have understood."""
 
-    async def stream(self, spec: RunSpec) -> Response:
+    async def stream(self, spec: RunSpec, *, conversation: int | None = None) -> Response:
         """
         Start a run and answer with its stream in the spec's dialect.
+
+        With a `conversation` (its number) the run, a `chat`, is its next turn.
 
         Raises:
             SpecError: Before anything is streamed; it becomes a 4xx answer.
         """
 
-    async def whole(self, spec: RunSpec) -> Whole:
+    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> Whole:
         """
         Start a run, wait for its end, and return what its stream would have said.
 

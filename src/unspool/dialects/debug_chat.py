@@ -1,13 +1,14 @@
 """
 S2: `POST /api/debug/chat`, one question to one model, streamed or whole, with metrics.
 
-`content* (tool_call | content)* done`, then `[DONE]`, whatever happened. What is not
+`(content | tool_call | tool_result)* done`, then `[DONE]`, whatever happened. What is not
 streamed is the last frame of what would have been.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from ..errors import UnknownRecord
 from ..events import Event
 from ..runs import RunSpec, cut
 from . import Door
+from ._metrics import Metrics
 
-PLACES = 3
-"""Of seconds and rates: the log's clock has milliseconds."""
+log = logging.getLogger(__name__)
 
 
 class DebugChatRequest(BaseModel):
@@ -31,57 +31,99 @@ class DebugChatRequest(BaseModel):
     params: dict[str, Any] | None = None
     """Of the vendor's API; they go before the model's own."""
     tool_ids: list[int] | None = Field(None, max_length=128)
-    """Numbers of tools that are kept. There are none to keep yet, so any number is unknown."""
+    """Numbers of tools that are kept; the model's calls of these are carried out."""
+    conversation_id: int | None = Field(None, ge=1, lt=2**63)
+    """The answer is the next turn of it, and the model is told of the turns before. Ours."""
     stream: bool = False
 
 
 class Encoder:
     def __init__(self) -> None:
         self._parts: list[tuple[str, str]] = []  # step and text, as they came
-        self._calls: list[dict[str, Any]] = []
+        self._calls: dict[str, list[dict[str, Any]]] = {}  # whole ones, by step
+        self._whole: set[str] = set()
+        self._indexes: dict[tuple[str, int], int] = {}
+        self._taken = 0
         self._names: dict[int, tuple[str | None, str | None]] = {}
-        self._metrics = _Metrics()
+        self._metrics = Metrics()
 
     def encode(self, event: Event) -> Sequence[bytes]:
-        self._metrics.see(event)
-        frame = self._frame(event)
+        frame = self.frame(event)
         return () if frame is None else (json.dumps(frame, ensure_ascii=False).encode(),)
+
+    def frame(self, event: Event) -> dict[str, Any] | None:
+        """Return the frame that `event` makes, if it makes one."""
+        self._metrics.see(event)
+        return self._frame(event)
 
     def _frame(self, event: Event) -> dict[str, Any] | None:
         data = event.data
-        frame: dict[str, Any] | None = None
         match event.type:
             case "text.delta":
                 self._parts.append((data["step"], data["text"]))
-                frame = {"content": data["text"], "done": False}
+                return {"content": data["text"], "done": False}
             case "reasoning.delta":
-                frame = {"reasoning_content": data["text"], "done": False}
-            case "tool.delta":
-                frame = {"tool_call": self._fragment(data), "done": False}
-            case "tool.called":
-                arguments = json.dumps(data["arguments"], ensure_ascii=False)
-                call = {"index": data["index"], "id": data["id"], "name": data["name"]}
-                self._calls.append({**call, "arguments": arguments})
-            case "step.rewound":  # only in a run that was asked in another dialect
-                self._take_back(data["step"], at := data.get("at", 0))
-                frame = {"rewound": True, **({"at": at} if at else {}), "done": False}
+                return {"reasoning_content": data["text"], "done": False}
+            case "tool.delta" | "tool.called" | "tool.answered":
+                return self._tool(event)
             case _ if event.is_terminal:
-                frame = self._final(event)
-        return frame
+                return self._final(event)
+            case _:
+                return self._step(event)
 
-    def _take_back(self, step: str, at: int) -> None:
+    def _step(self, event: Event) -> dict[str, Any] | None:
+        step = event.data.get("step", "")
+        match event.type:
+            case "step.started":
+                # What broke off in a call is asked for again in another step.
+                self._calls = {name: it for name, it in self._calls.items() if name in self._whole}
+            case "step.finished":
+                self._whole.add(step)
+            case "step.rewound":  # only in a run that was asked in another dialect
+                return self._rewound(step, event.data.get("at", 0))
+            case _:
+                pass
+        return None
+
+    def _rewound(self, step: str, at: int) -> dict[str, Any]:
         of_it = [text for name, text in self._parts if name == step]
         cut(of_it, at)
         self._parts = [part for part in self._parts if part[0] != step]
         self._parts += [(step, text) for text in of_it]
-        if not at:
-            self._calls = []
+        if at:  # half a line, and nothing else
+            return {"rewound": True, "at": at, "done": False}
+        self._calls.pop(step, None)
+        self._indexes = {place: it for place, it in self._indexes.items() if place[0] != step}
+        return {"rewound": True, "done": False}
 
-    def _fragment(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Name the call in every fragment; the log names it in the first one."""
-        index = data["index"]
-        name = self._names.setdefault(index, (data.get("id"), data.get("name")))
-        return {"index": index, "id": name[0], "name": name[1], "arguments": data["arguments"]}
+    def _tool(self, event: Event) -> dict[str, Any] | None:
+        data = event.data
+        step, index = data["step"], self._index(data)
+        if event.type == "tool.delta":
+            # The log names a call in its first fragment; here every fragment does.
+            id_, name = self._names.setdefault(index, (data.get("id"), data.get("name")))
+            call = {"index": index, "id": id_, "name": name, "arguments": data["arguments"]}
+            return {"tool_call": call, "done": False}
+        named = {"index": index, "id": data["id"], "name": data["name"]}
+        if event.type == "tool.called":
+            arguments = json.dumps(data["arguments"], ensure_ascii=False)
+            self._calls.setdefault(step, []).append({**named, "arguments": arguments})
+            return None
+        code = {"code": data["code"]} if "code" in data else {}
+        for call in self._calls.get(step, ()):
+            if call["index"] == index:
+                call["result"] = data["content"]
+        status = "error" if code else "success"
+        result = {**named, "content": data["content"], "status": status, **code}
+        return {"tool_result": result, "done": False}
+
+    def _index(self, data: Mapping[str, Any]) -> int:
+        """Return an index that no other call of the run has: each step counts from 0."""
+        call = data["step"], data["index"]
+        if call not in self._indexes:
+            self._indexes[call] = self._taken
+            self._taken += 1
+        return self._indexes[call]
 
     def _final(self, event: Event) -> dict[str, Any]:
         output = "".join(text for _, text in self._parts)
@@ -89,8 +131,8 @@ class Encoder:
         is_whole = event.type == "run.completed"
         status = "success" if is_whole else "error"
         answer: dict[str, Any] = {"output": output, "metrics": metrics, "status": status}
-        if self._calls:
-            answer["tool_calls"] = self._calls
+        if calls := [call for calls in self._calls.values() for call in calls]:
+            answer["tool_calls"] = calls
         frame = {"done": True, "final_response": answer, "metrics": metrics}
         if is_whole:
             return frame
@@ -98,64 +140,33 @@ class Encoder:
         return {**frame, "error": reason, "status": status}
 
 
-class _Metrics:
-    """S2.9, from the log's own times and accounts; what is not known is null."""
-
-    def __init__(self) -> None:
-        self._began_ms = 0
-        self._first_ms: int | None = None
-        self._usage: list[Mapping[str, Any]] = []
-        self._costs: list[Mapping[str, Any] | None] = []
-
-    def see(self, event: Event) -> None:
-        match event.type:
-            case "text.delta" | "tool.delta" if self._first_ms is None:
-                self._first_ms = event.at_ms
-            case "attempt.finished" | "attempt.failed" if event.data.get("usage"):
-                self._usage.append(event.data["usage"])
-                self._costs.append(event.data.get("cost"))
-            case "run.started":
-                self._began_ms = event.at_ms
-            case _:
-                pass
-
-    def at_end(self, event: Event, length: int) -> dict[str, Any]:
-        response_s = (event.at_ms - self._began_ms) / 1000
-        first_s = None if self._first_ms is None else (self._first_ms - self._began_ms) / 1000
-        prompt, completion = self._sum("prompt_tokens"), self._sum("completion_tokens")
-        is_known = prompt is not None and completion is not None
-        return {
-            "response_time": round(response_s, PLACES),
-            "first_token_time": None if first_s is None else round(first_s, PLACES),
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": (prompt or 0) + (completion or 0) if is_known else None,
-            "tokens_per_second": _rate(completion, response_s - (first_s or 0.0)),
-            "estimated_cost": self._cost(),
-            "output_length": length,
-            "usage_basis": self._basis(),
-        }
-
-    def _sum(self, name: str) -> int | None:
-        counts = [usage[name] for usage in self._usage]
-        return None if not counts or None in counts else sum(counts)
-
-    def _basis(self) -> str | None:
-        if not self._usage:
-            return None
-        is_measured = all(usage["basis"] == "measured" for usage in self._usage)
-        return "measured" if is_measured else "estimated"
-
-    def _cost(self) -> dict[str, Any] | None:
-        known = [cost for cost in self._costs if cost]
-        currencies = {cost["currency"] for cost in known}
-        if len(known) < len(self._costs) or len(currencies) != 1:
-            return None
-        return {"amount": sum(cost["amount"] for cost in known), "currency": currencies.pop()}
+def answer_of(final: dict[str, Any]) -> dict[str, Any]:
+    """Return what is answered where nothing is streamed, from the last frame."""
+    answer: dict[str, Any] = final["final_response"]
+    return {**answer, "error": final["error"]} if "error" in final else answer
 
 
-def _rate(tokens: int | None, seconds: float) -> float | None:
-    return None if tokens is None or seconds <= 0 else round(tokens / seconds, PLACES)
+def log_begin(model: str, *, is_streamed: bool) -> None:
+    """Say that a model is asked, in the words of the seed (S2.13)."""
+    log.info("🚀 开始调用大模型")
+    log.info("模型配置: %s", model)
+    log.info("流式模式: %s", is_streamed)
+    if is_streamed:
+        log.info("🔄 开始流式输出")
+
+
+def log_end(final: Mapping[str, Any]) -> None:
+    """Say how it ended, from the last frame; every model call streams, whoever asked."""
+    metrics = final["metrics"]
+    if "error" in final:
+        log.error("❌ 流式输出失败: %s", final["error"])
+    else:
+        log.info("✅ 流式输出完成")
+    log.info(f"📊 响应时间: {metrics['response_time']:.2f}s")
+    counts = [metrics[f"{name}_tokens"] for name in ("prompt", "completion", "total")]
+    prompt, completion, total = ("?" if count is None else count for count in counts)
+    log.info(f"📊 Tokens: {prompt} + {completion} = {total}")
+    log.info(f"📝 完整输出长度: {metrics['output_length']} 字符")
 
 
 class DebugChat:
@@ -168,20 +179,18 @@ class DebugChat:
         @router.post("/api/debug/chat")
         async def debug_chat(asked: DebugChatRequest) -> Response:
             """Ask a model; `stream` chooses frames or one JSON answer. Unknown model: 404."""
-            if asked.tool_ids:
-                raise UnknownRecord(f"no tool with the number {asked.tool_ids[0]}")
             body: dict[str, Any] = {"prompt": asked.prompt, "system": asked.system_prompt or ""}
             if asked.params:
                 body["params"] = asked.params
+            if asked.tool_ids:
+                body["tool_ids"] = asked.tool_ids
             name = door.model_name(asked.model_id)
             spec = RunSpec("chat", body, model=name, dialect="debug_chat")
+            log_begin(name, is_streamed=asked.stream)
             if asked.stream:
-                return await door.stream(spec)
-            whole = await door.whole(spec)
-            final = json.loads(whole.frames[-1])
-            answer = final["final_response"]
-            if "error" in final:
-                answer["error"] = final["error"]
+                return await door.stream(spec, conversation=asked.conversation_id)
+            whole = await door.whole(spec, conversation=asked.conversation_id)
+            answer = answer_of(json.loads(whole.frames[-1]))
             return JSONResponse(answer, headers={"X-Run-Id": whole.run_id})
 
         return router

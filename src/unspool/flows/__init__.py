@@ -50,6 +50,26 @@ class Outcome:
     """Things that it has recognised and told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A whole tool call that a model has made."""
+
+    index: int
+    """Its place in the answer, which no other call of the step has."""
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from a tool, or why nothing did: what the model is told either way."""
+
+    content: str
+    code: str = ""
+    """Why there is no answer; empty: there is one."""
+
+
 class Reader(Protocol):
     """
     Recognises things in the text of a step while it grows, and tells them to its flow's context.
@@ -85,6 +105,10 @@ class How(TypedDict, total=False):
     back in the contract that the run was asked in."""
     model: str
     """Name of a model or a route; the run's own where none is named."""
+    earlier: Sequence[Mapping[str, Any]]
+    """Messages before the question, as `providers.Prompt.messages` has them."""
+    since: Sequence[Mapping[str, Any]]
+    """Messages after it: calls of tools, and what came back."""
     is_unseen: bool
     """Written for the flow alone (it is for all): to be looked at before anything is shown. In
     the log it is like any other step; it is no part of the run's text, and only the native
@@ -162,6 +186,22 @@ class Context(Telling, Protocol):
         itself. It is cancelled with its parent; that it fails, or is cancelled or refused, is
         an outcome and no error. Where the server has no room it waits for some. `model` is
         this run's own where none is named. Several may be awaited at once.
+        """
+
+    def calls(self, step: str) -> Sequence[Call]:
+        """Return the whole tool calls of `step`, in order."""
+
+    def has_called(self, step: str) -> bool:
+        """Whether a tool call was begun in `step`, whole or not."""
+
+    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
+        """
+        Carry out a call of `step` and tell of it; what the log has as its answer is returned.
+
+        `tools` are those that the model was offered and that are carried out here: facts with
+        the number of a kept tool as `id`, its `name` and its `parameters`. Whatever goes wrong
+        is an answer too. At least once: one that was carried out when the server died, before
+        its answer was in the log, is carried out again. Several may be awaited at once.
         """
 
     def written(self, step: str) -> str:

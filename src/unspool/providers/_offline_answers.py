@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import _offline_events, _offline_schema, _offline_story
+from . import _offline_events, _offline_schema, _offline_story, _offline_tools
 from ._offline_text import Messages, compose
 
 ROOMS: Final[tuple[Callable[[Messages], str | None], ...]] = (
+    _offline_tools.answer,
     _offline_events.answer,
     _offline_story.answer,
     _offline_schema.answer,

@@ -3,24 +3,27 @@ The built-in model: no key, no network, the same words for the same question.
 
 It lets everything else be tried before a key is at hand, so it behaves like a model:
 it takes a moment to begin, comes in small deltas, can be cut by `max_tokens` and goes
-on from a prefix. What it says comes from the rooms `_offline_answers` lists.
+on from a prefix. What it says comes from the rooms that `_offline_answers` lists, which tools
+it calls from `_offline_tools`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderRefused
 from ..progress import estimate_tokens
-from . import Finish, Model, Output, Prompt, Text, Usage
+from . import Finish, Model, Output, Prompt, Text, ToolCall, ToolFragment, Usage
 from ._offline_answers import answer_to
 from ._offline_text import Dice, go_on, text_of
+from ._offline_tools import calls_for
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,13 +53,21 @@ class Offline:
         Raises:
             ProviderRefused: `max_tokens` is not a whole number above zero.
         """
+        most, dice = _max_tokens(prompt.params), Dice(prompt.messages)
+        asked = "".join(text_of(message) for message in prompt.messages)
+        if calls := calls_for(prompt):
+            for number, output in enumerate(_told(calls, dice)):
+                await self._wait(number, dice)
+                yield output
+            written = "".join(_written(call) for call in calls)
+            yield Usage(estimate_tokens(asked), estimate_tokens(written), measured=False)
+            yield Finish("tool_calls")
+            return
         rest = go_on(prompt.prefix, answer_to(prompt.messages))
-        said = rest[: _room(rest, _max_tokens(prompt.params))]
-        dice = Dice(prompt.messages)
+        said = rest[: _room(rest, most)]
         for number, piece in enumerate(_pieces(said, dice)):
             await self._wait(number, dice)
             yield Text(piece)
-        asked = "".join(text_of(message) for message in prompt.messages)
         yield Usage(estimate_tokens(asked), estimate_tokens(said), measured=False)
         yield Finish("stop" if len(said) == len(rest) else "length")
 
@@ -69,6 +80,19 @@ class Offline:
         # sleep(0) would still give way to others; without a pace there is none.
         if wait_s > 0:
             await asyncio.sleep(wait_s)
+
+
+def _written(call: ToolCall) -> str:
+    return json.dumps(call.arguments, ensure_ascii=False)
+
+
+def _told(calls: Sequence[ToolCall], dice: Dice) -> Iterator[Output]:
+    """Return calls as they stream: the name of each, its arguments in pieces; whole, in the end."""
+    for call in calls:
+        yield ToolFragment(call.index, call.id, call.name)
+        for piece in _pieces(_written(call), dice):
+            yield ToolFragment(call.index, arguments=piece)
+    yield from calls
 
 
 def _max_tokens(params: Mapping[str, Any]) -> float:

@@ -12,6 +12,7 @@ Columns of JSON are replaced, never changed in place: SQLAlchemy does not look i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -99,6 +100,11 @@ class Records:
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""
         await self._engine.dispose()
+
+
+def now_ms() -> int:
+    """Return the time as Unix milliseconds, as every table has it."""
+    return int(time.time() * 1000)
 
 
 def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert:

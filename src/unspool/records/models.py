@@ -7,24 +7,19 @@ is where it came from. Keys stand here sealed (`secrets`) or not at all.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from sqlalchemy import JSON, BigInteger, ColumnElement, String, Text, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from . import Base, Records, insert_into
+from . import Base, Records, insert_into, now_ms
 
 MAX_NAME_CHARS = 128
 """Longest name of a model or a route; the longest of vendors have about 80."""
 
 Source = Literal["built_in", "environment", "file", "database"]
 """Where a model or a route is from; the later one goes before the earlier one of its name."""
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 class ModelRow(Base):
@@ -45,8 +40,8 @@ class ModelRow(Base):
     quirks: Mapped[list[str]] = mapped_column(default=list)
     prices: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     is_active: Mapped[bool] = mapped_column(default=True)
-    created_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms)
-    updated_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms, onupdate=_now_ms)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
 
 
 class RouteRow(Base):
@@ -56,8 +51,8 @@ class RouteRow(Base):
     strategy: Mapped[str] = mapped_column(String(16))
     members: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     """`{"model": name, "weight": number}` each."""
-    created_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms)
-    updated_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms, onupdate=_now_ms)
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
 
 
 _NOTHING: dict[str, Any] = {
@@ -108,7 +103,7 @@ async def save_model(records: Records, values: Mapping[str, Any]) -> int | None:
     row = {**_NOTHING, **values, "source": "database"}
     async with records.session() as session:
         adding = insert_into(session, ModelRow)
-        set_ = {**{name: adding.excluded[name] for name in row}, "updated_ms": _now_ms()}
+        set_ = {**{name: adding.excluded[name] for name in row}, "updated_ms": now_ms()}
         taking = adding.values(**row).on_conflict_do_update(
             index_elements=["name"], set_=set_, where=ModelRow.source != "database"
         )

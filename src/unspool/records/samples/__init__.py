@@ -1,18 +1,23 @@
 """
-Products, behaviours and people to begin with: an invented shop for shoes and sports.
+Something to begin with: products, behaviours and people of an invented shop for shoes and
+sports; tools that a model may call, and prompts.
 
-Brands, people and numbers are made up. The files are read like anybody's, so they are also
+Brands, people and numbers are made up. The tables are read like anybody's, so they are also
 examples of what an import takes.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from .. import Records
 from ..behaviors import count_behaviors
 from ..importing import import_csv
+from ..presets import save_preset
 from ..products import count_products
+from ..tools import save_tool
 
 HERE = Path(__file__).parent
 
@@ -24,4 +29,13 @@ async def seed_samples(records: Records) -> bool:
     await import_csv(records, "products", HERE / "products.csv")
     await import_csv(records, "behaviors", HERE / "behaviors.csv")
     await import_csv(records, "people", HERE / "people.csv")
+    for preset in _listed("presets"):
+        await save_preset(records, preset)
+    for tool in _listed("tools"):
+        await save_tool(records, {"sealed_headers": "", "limit_s": 30.0, **tool})
     return True
+
+
+def _listed(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,138 @@
+"""
+Conversations: a name, and which runs are its turns.
+
+What was asked and answered stands in the logs of those runs and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, ForeignKey, String, delete, func, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..errors import UnknownRecord
+from . import Base, Records, insert_into, now_ms
+
+MAX_NAME_CHARS = 200
+
+
+class ConversationRow(Base):
+    __tablename__ = "conversations"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's name
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(MAX_NAME_CHARS), default="")
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
+    """When it was renamed or its last turn began."""
+
+
+class TurnRow(Base):
+    __tablename__ = "turns"
+
+    conversation_id: Mapped[int] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """From 1, in the order in which they were asked."""
+    run_id: Mapped[str] = mapped_column(String(32))
+    asked: Mapped[str] = mapped_column(String(96))
+    """Tells its request from any other; see `Claim.asked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A conversation, and how many turns it has."""
+
+    row: ConversationRow
+    turns: int
+
+
+async def add_conversation(records: Records, name: str) -> int:
+    """Begin a conversation and return its number."""
+    async with records.session() as session:
+        row = ConversationRow(name=name)
+        session.add(row)
+        await session.commit()
+        return row.id
+
+
+async def list_conversations(records: Records, *, before: int, limit: int) -> list[Counted]:
+    """Return conversations with a number below `before`, the newest first."""
+    async with records.session() as session:
+        turns = select(func.count()).where(TurnRow.conversation_id == ConversationRow.id)
+        wanted = select(ConversationRow, turns.scalar_subquery())
+        wanted = wanted.where(ConversationRow.id < before).order_by(ConversationRow.id.desc())
+        return [Counted(row, count) for row, count in await session.execute(wanted.limit(limit))]
+
+
+async def find_conversation(records: Records, number: int) -> Counted:
+    """
+    Raises:
+        UnknownRecord: There is none with this number.
+    """
+    found = await list_conversations(records, before=number + 1, limit=1)
+    if not found or found[0].row.id != number:
+        raise _unknown(number)
+    return found[0]
+
+
+async def rename_conversation(records: Records, number: int, name: str) -> None:
+    """
+    Raises:
+        UnknownRecord: There is none with this number.
+    """
+    async with records.session() as session:
+        renaming = update(ConversationRow).where(ConversationRow.id == number).values(name=name)
+        renamed = await session.scalar(renaming.returning(ConversationRow.id))
+        await session.commit()
+    if renamed is None:
+        raise _unknown(number)
+
+
+async def remove_conversation(records: Records, number: int) -> None:
+    """
+    Forget a conversation; its runs stay, as long as runs are kept.
+
+    Raises:
+        UnknownRecord: There is none with this number.
+    """
+    async with records.session() as session:
+        removing = delete(ConversationRow).where(ConversationRow.id == number)
+        removed = await session.scalar(removing.returning(ConversationRow.id))
+        await session.commit()
+    if removed is None:
+        raise _unknown(number)
+
+
+async def turns_of(records: Records, number: int) -> list[TurnRow]:
+    """Return the turns of a conversation, in order; none where there is no such conversation."""
+    async with records.session() as session:
+        wanted = select(TurnRow).where(TurnRow.conversation_id == number)
+        return list(await session.scalars(wanted.order_by(TurnRow.number)))
+
+
+async def save_turn(records: Records, conversation: int, number: int, run: tuple[str, str]) -> None:
+    """
+    Write down which run (its id, and what was asked) is a turn; the same may be said again.
+
+    A conversation that was removed meanwhile has no turns: then nothing is written.
+    """
+    run_id, asked = run
+    values = {"conversation_id": conversation, "number": number, "run_id": run_id, "asked": asked}
+    async with records.session() as session:
+        touching = update(ConversationRow).where(ConversationRow.id == conversation)
+        found = await session.scalar(
+            touching.values(updated_ms=now_ms()).returning(ConversationRow.id)
+        )
+        if found is not None:
+            adding = insert_into(session, TurnRow).values(**values).on_conflict_do_nothing()
+            await session.execute(adding)
+        await session.commit()
+
+
+def _unknown(number: int) -> UnknownRecord:
+    return UnknownRecord(
+        f"no conversation with the number {number}; `GET /api/conversations` lists them"
+    )

@@ -1,0 +1,96 @@
+"""Presets: prompts that are used again, with what they are asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, String, Text, delete, func, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..errors import UnknownRecord
+from . import Base, Records, insert_into, now_ms
+
+MAX_NAME_CHARS = 100
+
+
+class PresetRow(Base):
+    __tablename__ = "presets"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's name
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(MAX_NAME_CHARS), unique=True)
+    system_prompt: Mapped[str] = mapped_column(Text, default="")
+    prompt: Mapped[str] = mapped_column(Text, default="")
+    """A template: `{{topic}}` is to be filled in by who uses it."""
+    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Passed to the model: `temperature`, `max_tokens` …"""
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
+
+
+async def list_presets(records: Records) -> list[PresetRow]:
+    """Return every preset, by number."""
+    async with records.session() as session:
+        return list(await session.scalars(select(PresetRow).order_by(PresetRow.id)))
+
+
+async def count_presets(records: Records) -> int:
+    async with records.session() as session:
+        return await session.scalar(select(func.count()).select_from(PresetRow)) or 0
+
+
+async def find_preset(records: Records, number: int) -> PresetRow:
+    """
+    Raises:
+        UnknownRecord: There is none with this number.
+    """
+    async with records.session() as session:
+        row = await session.get(PresetRow, number)
+    if row is None:
+        raise _unknown(number)
+    return row
+
+
+async def save_preset(records: Records, values: Mapping[str, Any]) -> int | None:
+    """Keep a preset; return its number, or None where there is one of that name."""
+    async with records.session() as session:
+        adding = insert_into(session, PresetRow).values(**values).on_conflict_do_nothing()
+        number: int | None = await session.scalar(adding.returning(PresetRow.id))
+        await session.commit()
+    return number
+
+
+async def change_preset(records: Records, number: int, values: Mapping[str, Any]) -> None:
+    """
+    Change these columns.
+
+    Raises:
+        UnknownRecord: There is none with this number.
+        IntegrityError: Another preset has that name.
+    """
+    async with records.session() as session:
+        changing = update(PresetRow).where(PresetRow.id == number).values(**values)
+        changed = await session.scalar(changing.returning(PresetRow.id))
+        await session.commit()
+    if changed is None:
+        raise _unknown(number)
+
+
+async def remove_preset(records: Records, number: int) -> None:
+    """
+    Forget a preset. Its number is given to no other.
+
+    Raises:
+        UnknownRecord: There is none with this number.
+    """
+    async with records.session() as session:
+        removing = delete(PresetRow).where(PresetRow.id == number).returning(PresetRow.id)
+        removed = await session.scalar(removing)
+        await session.commit()
+    if removed is None:
+        raise _unknown(number)
+
+
+def _unknown(number: int) -> UnknownRecord:
+    return UnknownRecord(f"no preset with the number {number}; `GET /api/presets` lists them")
