@@ -33,6 +33,7 @@ from unspool.runs import RunSpec
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "unspool"
 README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
+EXTENDING = ROOT / "docs" / "extending.md"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -252,7 +253,7 @@ def test_every_python_block_compiles() -> None:
 
 @pytest.mark.slow
 def test_the_program_in_the_readme_prints_an_answer(tmp_path: Path) -> None:
-    (program,) = (b for b in blocks(README, "python") if not EXAMPLE.match(b))
+    (program,) = (b for b in blocks(README, "python") if "# my_flows.py" not in b)
     # In a process of its own: it has an event loop of its own, and no model.
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -270,12 +271,12 @@ def test_the_program_in_the_readme_prints_an_answer(tmp_path: Path) -> None:
 @pytest.fixture
 def additions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """
-    The three files of "Add your own", each alone in a folder that its package looks into too.
+    The three files of docs/extending.md, each alone in a folder that its package looks into too.
 
     Nothing else is done to make them known: one new file is one new plug.
     """
     written = {}
-    for block in blocks(README, "python"):
+    for block in blocks(EXTENDING, "python"):
         if found := EXAMPLE.match(block):
             kind, name = found.groups()
             file = tmp_path / kind / f"{name}.py"
@@ -301,7 +302,7 @@ def forget(written: dict[str, str]) -> None:
     plugs.load.cache_clear()
 
 
-def test_the_readme_adds_a_provider_a_flow_and_a_dialect(additions: SimpleNamespace) -> None:
+def test_a_provider_a_flow_and_a_dialect_are_one_file_each(additions: SimpleNamespace) -> None:
     assert sorted(vars(additions)) == ["dialects", "flows", "providers"]
     for kind, name in vars(additions).items():
         assert name in plugs.names(kind)
@@ -336,6 +337,28 @@ async def test_a_flow_needs_one_new_file(additions: SimpleNamespace, serve_with:
     assert all(step["text"] for step in run["steps"])
 
 
+async def test_the_flow_of_the_readme_is_a_file_of_thirty_lines_and_runs(
+    tmp_path: Path, serve_with: Serve
+) -> None:
+    (example,) = (b for b in blocks(README, "python") if "# my_flows.py" in b)
+    assert len(example.splitlines()) <= 30
+    file = tmp_path / "my_flows.py"
+    file.write_text(example, encoding="utf-8")
+    server = await asyncio.to_thread(serve_with, flows=str(file))
+    try:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            body = {"flow": "recipe", "input": {"name": "麻婆豆腐"}}
+            run_id = (await http.post("/v1/runs", json=body)).json()["id"]
+            await http.get(f"/v1/runs/{run_id}/events")  # ends when the run does
+            run = (await http.get(f"/v1/runs/{run_id}")).json()
+        assert (run["status"], set(run["result"])) == (
+            "completed",
+            {"title", "minutes", "ingredients"},
+        )
+    finally:
+        plugs.withdraw("flows", "recipe")
+
+
 async def test_a_dialect_needs_one_new_file_and_can_be_resumed(
     additions: SimpleNamespace, serve_with: Serve
 ) -> None:
@@ -358,7 +381,7 @@ async def test_a_dialect_needs_one_new_file_and_can_be_resumed(
 
 
 def test_the_names_of_the_examples_are_free_and_nothing_of_them_stays() -> None:
-    for block in blocks(README, "python"):
+    for block in blocks(EXTENDING, "python"):
         if found := EXAMPLE.match(block):
             kind, name = found.groups()
             assert name not in plugs.names(kind)

@@ -197,12 +197,6 @@ class Run:
             case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
                 step.is_unseen = bool(data.get("unseen"))
 
-    def _rewind(self, step: Step, at: int) -> None:
-        step.rewind(at)
-        if not at:  # what was recognised in whole lines stays with them
-            self.items = [item for item in self.items if item.get("step") != step.name]
-            self.told.subtract(self.told_of.pop(step.name, ()))
-
     def _step_of(self, data: Mapping[str, Any]) -> Step:
         name = data["step"]
         return self.steps.get(name) or self.steps.setdefault(name, Step(name))
@@ -223,6 +217,12 @@ class Run:
                 self.recoveries = 0
                 said = ("content", "code")
                 step.answers[data["index"]] = {name: data[name] for name in said if name in data}
+
+    def _rewind(self, step: Step, at: int) -> None:
+        step.rewind(at)
+        if not at:  # what was recognised in whole lines stays with them
+            self.items = [item for item in self.items if item.get("step") != step.name]
+            self.told.subtract(self.told_of.pop(step.name, ()))
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None where nobody was asked."""

@@ -138,10 +138,7 @@ class Ordeal:
     web: aiohttp.ClientSession
     dice: random.Random
     kind: str = "copy"
-    """
-    `copy`, `tools` (told), `calls` (carried out), `extract`, or `equal` (the same is asked for
-    twice).
-    """
+    """`copy`, `tools` (told), `calls` (carried out), `extract`, or `equal` (asked twice)."""
     cancels: bool = False
     is_refused: bool = False
     """The provider refuses all requests: templates speak."""

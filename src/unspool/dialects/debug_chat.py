@@ -80,21 +80,20 @@ class Encoder:
             case "step.finished":
                 self._whole.add(step)
             case "step.rewound":  # only in a run that was asked in another dialect
-                return self._rewound(step, event.data.get("at", 0))
+                self._take_back(step, at := event.data.get("at", 0))
+                return {"rewound": True, **({"at": at} if at else {}), "done": False}
             case _:
                 pass
         return None
 
-    def _rewound(self, step: str, at: int) -> dict[str, Any]:
+    def _take_back(self, step: str, at: int) -> None:
         of_it = [text for name, text in self._parts if name == step]
         cut(of_it, at)
         self._parts = [part for part in self._parts if part[0] != step]
         self._parts += [(step, text) for text in of_it]
-        if at:  # half a line, and nothing else
-            return {"rewound": True, "at": at, "done": False}
-        self._calls.pop(step, None)
-        self._indexes = {place: it for place, it in self._indexes.items() if place[0] != step}
-        return {"rewound": True, "done": False}
+        if not at:
+            self._calls.pop(step, None)
+            self._indexes = {place: it for place, it in self._indexes.items() if place[0] != step}
 
     def _tool(self, event: Event) -> dict[str, Any] | None:
         data = event.data

@@ -1,5 +1,5 @@
 """
-Something to begin with: products, behaviours and people of an invented shop for shoes and
+Something to begin with: products, people and behaviours of an invented shop for shoes and
 sports; tools that a model may call, and prompts.
 
 Brands, people and numbers are made up. The tables are read like anybody's, so they are also
