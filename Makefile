@@ -6,9 +6,10 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test test-engine test-crash check bench format clean
+.PHONY: run install console test test-engine test-crash test-browser test-console check bench bench-browser \
+	screenshots wheel format clean
 
-run: install  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
+run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	$(BIN)/unspool serve --port $(PORT) --data-dir $(DATA_DIR)
 
 install: $(VENV)/.installed  ## the environment alone
@@ -22,12 +23,35 @@ $(VENV)/.test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt -e .[test]
 	touch $@
 
+$(VENV)/.browser: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt -e .[browser]
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt -e .[bench]
 	touch $@
 
-test: $(VENV)/.test style  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup
+console: install  ## the pages, into src/unspool/_console; only where their sources have changed
+	$(BIN)/python console/build.py --node
+
+wheel: install console  ## dist/*.whl, with the console in it
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+test: $(VENV)/.browser console style test-console  ## all tests
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not browser"
+	$(MAKE) test-browser
+
+test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
+	$(BIN)/pytest -n 2 --dist loadfile -m browser -rs tests/browser
+
+test-console: console  ## format, lint, types, dead exports and tests of the pages and the client
+	$(BIN)/python console/check.py
+
+bench-browser: $(VENV)/.browser console  ## how quick the pages are, in figures
+	cd tests && ../$(BIN)/python -m browser.figures
+
+screenshots: $(VENV)/.browser console  ## every page, both languages, into docs/screenshots
+	cd tests && ../$(BIN)/python -m browser.screens
 
 test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m engine
@@ -39,7 +63,7 @@ test-crash: $(VENV)/.test  ## kills, faults and crowds in their long form (`test
 	$(BIN)/python tests/harness/figures.py $(VENV)/crash-figures
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not engine"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not engine and not browser"
 
 .PHONY: style
 style: $(VENV)/.test
@@ -56,4 +80,5 @@ bench: $(VENV)/.bench  ## the benchmark: a table and a plot in bench/results
 	$(BIN)/python -m bench all
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/unspool/_console \
+		console/node_modules clients/typescript/node_modules clients/typescript/dist

@@ -184,3 +184,19 @@ async def test_a_viewer_who_takes_nothing_is_let_go_and_the_run_goes_on(
         await until(lambda: served.core.viewing.count(run_id) == 0, pause_s=0.01)
     whole = await look(client, f"{served.url}/v1/runs/{run_id}/events?dialect=plain")
     assert sum(map(len, whole.seen.data)) == 2_000_000
+
+
+async def test_a_long_log_that_is_there_is_told_without_waiting_for_any_of_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pen = await journal.create(RunSpec("chat"))
+    words = [Draft("text.delta", {"step": "answer", "text": "字"})] * 1700
+    pen.append(Draft("step.started", {"step": "answer"}), *words)
+    await pen.end(Draft("run.completed", {}))
+    tape = Tape(journal, pen.run_id, "native", max_bytes=None)
+    winds = 0
+    while tape.is_behind:
+        await tape.wind()
+        winds += 1
+    assert (winds, tape.has_ended, tape.head) == (4, True, 1703)
+    assert not tape.is_behind

@@ -16,12 +16,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from . import __version__, plugs
 from .api import Resource
+from .console import add_console
 from .core import Core, open_core
 from .cursor import follow
 from .dialects import Whole, encoder_for, open_dialect
@@ -125,7 +126,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _add_pages(app: FastAPI) -> None:
-    """`/docs` from files of this machine: FastAPI's own page fetches them from a CDN."""
+    """The console, and `/docs` from files of this machine: FastAPI's own uses a CDN."""
     app.mount("/docs-files", StaticFiles(packages=[("fastapi_offline", "static")]))
 
     @app.get("/docs", include_in_schema=False)
@@ -138,9 +139,7 @@ def _add_pages(app: FastAPI) -> None:
             swagger_favicon_url="/docs-files/favicon.png",
         )
 
-    @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    add_console(app)
 
 
 async def _on_unspool_error(request: Request, error: Exception) -> Response:

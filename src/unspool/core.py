@@ -30,6 +30,7 @@ from .registry import Registry
 from .retention import Retention
 from .runner import Runner
 from .settings import Settings
+from .sketches import Sketches
 from .streaming import Viewing
 from .toolbox import Toolbox
 
@@ -64,6 +65,7 @@ class Core:
     viewing: Viewing
     retention: Retention
     forecast: Forecast
+    sketches: Sketches
 
     @property
     def catalog(self) -> Catalog:
@@ -156,6 +158,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
                         viewing,
                         retention,
                         forecast,
+                        Sketches(journal),
                     )
                 finally:
                     leaving.close()

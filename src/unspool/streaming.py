@@ -235,7 +235,8 @@ class EventStream(Response):
                 break
             else:
                 head = tape.head
-                await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
+                if not tape.is_behind:  # a long log that is there already is not waited for
+                    await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
                 await tape.wind()
                 # The head moves by our doing or another viewer's of this tape.
                 if tape.head == head and self._is_quiet():

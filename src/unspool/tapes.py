@@ -45,6 +45,8 @@ class Tape:
         self.base = 1
         self.head = 0
         self.has_ended = False
+        self.is_behind = True
+        """The log has more for sure, or may have: the last reading got all that it may."""
         self.trailer = Frame(plug.trailer).encode() if plug.trailer else b""
         self._journal = journal
         self._encoder = encoder_for(dialect)
@@ -56,6 +58,7 @@ class Tape:
         """Encode what the log has that the tape has not."""
         head = self.head
         events = await self._journal.read(self.run_id, after=head, limit=READ_EVENTS)
+        self.is_behind = len(events) == READ_EVENTS
         if not events or self.head != head:  # nothing new, or another viewer was quicker
             return
         assert events[0].seq == head + 1, (head, events[0])

@@ -1,0 +1,230 @@
+/**
+ * One reader's place in a run, whatever becomes of its connections.
+ *
+ * The first request is a POST that starts the run, or none; every later one is
+ * `GET /v1/runs/{id}/events` with the last id. It comes back after a break, an end without the
+ * last frame and a silence, until the server says that nothing is left (204).
+ */
+
+import { refusal, UnspoolError } from "./errors.ts";
+import { type Frame, SseDecoder } from "./sse.ts";
+
+export type Contact = "connecting" | "open" | "waiting" | "away";
+
+export interface Options {
+  readonly signal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Told when the state of the connection changes; the run's own state is in its events. */
+  readonly onContact?: ((contact: Contact) => void) | undefined;
+  /** Tries in a row that bring nothing before it gives up: at 10 s each, three quarters of an hour. */
+  readonly maxTries?: number | undefined;
+  readonly fetch?: typeof fetch | undefined;
+  readonly random?: (() => number) | undefined;
+}
+
+/** Where to begin: by starting a run, or in one that is there. */
+export interface Place {
+  readonly post?: { readonly url: string; readonly body: unknown };
+  readonly runUrl?: string;
+  readonly after?: string;
+}
+
+/** Three heartbeats of the server (15 s each) may be lost; then nobody is there. */
+const SILENCE_MS = 45_000;
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 10_000;
+const MAX_TRIES = 270;
+
+export class Connection {
+  /** `…/v1/runs/{id}`, once it is known. */
+  runUrl: string | null;
+  lastId: string;
+
+  readonly #options: Options;
+  readonly #dialect: string | undefined;
+  #first: (() => Promise<Response>) | null;
+  #cut: AbortController | null = null;
+  #isHandingOver = false;
+  #leaveOld: (() => void) | null = null;
+  #away: Promise<void> | null = null;
+  #comeBack: (() => void) | null = null;
+  #retryMs = 0;
+
+  constructor(place: Place, options: Options, dialect?: string) {
+    this.runUrl = place.runUrl ?? null;
+    this.lastId = place.after ?? "";
+    this.#options = options;
+    this.#dialect = dialect;
+    const { post } = place;
+    // The same key with every try: a run whose answer was lost is found again, not started twice.
+    const key = post ? crypto.randomUUID() : "";
+    this.#first = post ? () => this.#post(post.url, post.body, key) : null;
+  }
+
+  /** Stay away from the server until `reconnect`; the reader keeps its place. */
+  disconnect(): void {
+    this.#away ??= new Promise((resolve) => {
+      this.#comeBack = resolve;
+    });
+    this.#cut?.abort();
+  }
+
+  reconnect(): void {
+    this.#comeBack?.();
+    this.#away = this.#comeBack = null;
+  }
+
+  /**
+   * Read the run again from its beginning, by the next request. The old connection is kept until
+   * then: a run that is cancelled when its last viewer leaves must not be without one.
+   */
+  startOver(): void {
+    this.#isHandingOver = true;
+    this.lastId = "";
+  }
+
+  async *frames(): AsyncGenerator<Frame> {
+    let tries = 0;
+    for (;;) {
+      const response = await this.#open(tries);
+      if (response?.status === 204) return;
+      if (response !== null) {
+        for await (const frame of this.#read(response)) {
+          tries = 0;
+          // A frame without an id of its own (a trailer) has the one before it.
+          if (frame.id !== null) this.lastId = frame.id;
+          yield frame;
+        }
+      }
+      this.#options.signal?.throwIfAborted();
+      tries += 1;
+      if (tries > (this.#options.maxTries ?? MAX_TRIES)) {
+        throw new UnspoolError("unreachable", `the server did not answer ${tries - 1} times`);
+      }
+    }
+  }
+
+  /** Return an answer, or null where there was none and it is worth coming back. */
+  async #open(tries: number): Promise<Response | null> {
+    const { signal, onContact } = this.#options;
+    if (this.#away !== null) {
+      onContact?.("away");
+      await Promise.race([this.#away, aborted(signal)]);
+    } else if (tries > 0) {
+      onContact?.("waiting");
+      await pause(this.#wait(tries), signal);
+    }
+    signal?.throwIfAborted();
+    onContact?.("connecting");
+    this.#cut = new AbortController();
+    let response: Response;
+    try {
+      response = await (this.#first ? this.#first() : this.#get());
+    } catch {
+      signal?.throwIfAborted();
+      return null;
+    }
+    this.#leaveOld?.();
+    this.#leaveOld = null;
+    return this.#judge(response);
+  }
+
+  async #judge(response: Response): Promise<Response | null> {
+    const status = response.status;
+    if (response.ok) {
+      const id = response.headers.get("x-run-id");
+      if (id !== null && this.runUrl === null)
+        this.runUrl = `${rootOf(response.url)}/v1/runs/${id}`;
+      if (this.runUrl !== null) this.#first = null;
+      if (status !== 204) this.#options.onContact?.("open");
+      return response;
+    }
+    // Too busy, stopping, a proxy without a server behind it: come back. The rest is an answer.
+    if (![429, 502, 503, 504].includes(status)) throw await refusal(response);
+    this.#retryMs = 1000 * Number(response.headers.get("retry-after") ?? 0) || 0;
+    response.body?.cancel().catch(() => {});
+    return null;
+  }
+
+  async *#read(response: Response): AsyncGenerator<Frame> {
+    if (response.body === null) return;
+    const reader = response.body.getReader();
+    const letters = new TextDecoder();
+    const decoder = new SseDecoder();
+    const cut = this.#cut;
+    try {
+      for (;;) {
+        const timer = setTimeout(() => cut?.abort(), SILENCE_MS);
+        const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+        yield* done ? decoder.flush() : decoder.feed(letters.decode(value, { stream: true }));
+        this.#retryMs = decoder.retryMs ?? this.#retryMs;
+        if (done) return;
+      }
+    } catch (error) {
+      // What breaks while it is read is a break; what we were told of it is not.
+      if (error instanceof Error && error.name === "FrameTooLong") throw error;
+    } finally {
+      const leave = () => void reader.cancel().catch(() => {});
+      if (this.#isHandingOver) this.#leaveOld = leave;
+      else leave();
+      this.#isHandingOver = false;
+    }
+  }
+
+  #post(url: string, body: unknown, key: string): Promise<Response> {
+    return this.#fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": key },
+      body: JSON.stringify(body ?? {}),
+    });
+  }
+
+  #get(): Promise<Response> {
+    const dialect = this.#dialect ? `?dialect=${this.#dialect}` : "";
+    const headers: Record<string, string> = this.lastId ? { "last-event-id": this.lastId } : {};
+    return this.#fetch(`${this.runUrl}/events${dialect}`, { headers });
+  }
+
+  #fetch(url: string, init: RequestInit): Promise<Response> {
+    const { signal, headers } = this.#options;
+    const cut = this.#cut?.signal as AbortSignal;
+    return (this.#options.fetch ?? fetch)(url, {
+      cache: "no-store",
+      ...init,
+      headers: { accept: "text/event-stream", ...init.headers, ...headers },
+      signal: signal ? AbortSignal.any([signal, cut]) : cut,
+    });
+  }
+
+  /** Twice as long each time, and any length up to that: those who were cut together come back apart. */
+  #wait(tries: number): number {
+    const most = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (tries - 1));
+    return this.#retryMs + most * (this.#options.random ?? Math.random)();
+  }
+}
+
+/** What stands before the server's own paths, where a proxy has put it below another. */
+export function rootOf(url: string): string {
+  return url.replace(/\/(v1|ai|api)\/.*$/, "");
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) =>
+    signal?.addEventListener("abort", () => resolve(), { once: true }),
+  );
+}
+
+/** Wait so long, or until the machine says that it is connected again. */
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const heard = new AbortController();
+    const wake = () => {
+      clearTimeout(timer);
+      heard.abort();
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    signal?.addEventListener("abort", wake, heard);
+    globalThis.addEventListener?.("online", wake, heard);
+  });
+}

@@ -1,0 +1,69 @@
+/** Graphs of causes: their parts, from a run's events or as they are kept. */
+
+import type { RunFold } from "unspool-client";
+
+export interface NodeJson {
+  readonly id: string;
+  readonly type: "event" | "feature" | "result";
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface EdgeJson {
+  readonly from: string;
+  readonly to: string;
+  readonly relation_type: "sequential" | "causal" | "conditional";
+  readonly relation_desc: string;
+}
+
+export interface GraphJson {
+  readonly id: string;
+  readonly title: string;
+  readonly is_whole: boolean;
+  readonly created_at: string;
+  readonly node_count: number;
+  readonly edge_count: number;
+}
+
+export interface GraphParts {
+  readonly nodes: readonly NodeJson[];
+  readonly edges: readonly EdgeJson[];
+  readonly insights: readonly string[];
+}
+
+/** What a run has drawn so far. */
+export function partsOf(fold: RunFold): GraphParts {
+  const of = (kind: string) =>
+    fold.items.filter((item) => item.kind === kind).map((item) => item.item);
+  return {
+    nodes: of("node"),
+    edges: of("edge"),
+    insights: of("insight").map((item) => String(item.text ?? item)),
+  };
+}
+
+export interface AnswerPart {
+  readonly words: string;
+  /** The node that is named here. */
+  readonly node: NodeJson | null;
+}
+
+/** An answer with its `[id]`s as what they name; the name right before one is not told twice. */
+export function answerParts(text: string, nodes: readonly NodeJson[]): AnswerPart[] {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const parts: AnswerPart[] = [];
+  for (const [at, piece] of text.split(/\[([^[\]\n]{1,64})\]/).entries()) {
+    const node = at % 2 === 1 ? (byId.get(piece.trim()) ?? null) : null;
+    if (node === null) {
+      parts.push({ words: at % 2 === 1 ? `[${piece}]` : piece, node });
+      continue;
+    }
+    const before = parts.pop();
+    const said = before?.words.trimEnd() ?? "";
+    const words = said.endsWith(node.name)
+      ? said.slice(0, -node.name.length)
+      : (before?.words ?? "");
+    parts.push({ words, node: null }, { words: node.name, node });
+  }
+  return parts;
+}

@@ -1,0 +1,47 @@
+/** JSON from and to the server; what it refuses is an error with its own code. */
+
+class Refused extends Error {
+  override readonly name = "Refused";
+
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await ask(path, { signal })).json();
+}
+
+export async function sendJson<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const headers = { "content-type": "application/json" };
+  const response = await ask(path, { method, headers, body: JSON.stringify(body ?? {}) });
+  return response.status === 204 ? (undefined as T) : response.json();
+}
+
+/** The resource, or null where this server has none of that name. */
+export async function maybeJson<T>(path: string, signal?: AbortSignal): Promise<T | null> {
+  try {
+    return await getJson<T>(path, signal);
+  } catch (error) {
+    if (error instanceof Refused && (error.status === 404 || error.status === 405)) return null;
+    throw error;
+  }
+}
+
+async function ask(path: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { cache: "no-store", ...init });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new Refused("offline", "", 0);
+  }
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({}));
+  const { code = `http_${response.status}`, message = response.statusText } = said.error ?? {};
+  throw new Refused(code, message, response.status);
+}

@@ -1,0 +1,103 @@
+/** The list of runs: pages of heads, kept up to date while somebody looks. */
+
+import { computed, type Ref, ref, shallowRef, watch } from "vue";
+import { getJson } from "./http";
+import { readThreads, type ThreadJson } from "./threads";
+import type { RunHead } from "./types";
+
+const PAGE = 100;
+/** Between two looks: quick enough to see a run begin, slow enough to be nothing. */
+const LOOK_MS = 1500;
+
+export interface Asked {
+  readonly status: string;
+  readonly flow: string;
+}
+
+export function useRuns(asked: Ref<Asked>) {
+  const heads = shallowRef<readonly RunHead[]>([]);
+  const threads = shallowRef<ReadonlyMap<string, ThreadJson>>(new Map());
+  const next = ref<string | null>(null);
+  const isRead = ref(false);
+  const failure = ref<Error | null>(null);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let turn = 0;
+
+  function path(before = ""): string {
+    const query = new URLSearchParams({ limit: String(PAGE) });
+    for (const [name, value] of Object.entries({ ...asked.value, before })) {
+      if (value) query.set(name, value);
+    }
+    return `/v1/runs?${query}`;
+  }
+
+  async function look(): Promise<void> {
+    clearTimeout(timer);
+    const mine = ++turn;
+    try {
+      if (!document.hidden) await refresh(mine);
+      failure.value = null;
+    } catch (error) {
+      failure.value = error as Error;
+    }
+    if (mine === turn) timer = setTimeout(() => void look(), LOOK_MS);
+  }
+
+  async function refresh(mine: number): Promise<void> {
+    const page = await getJson<{ runs: RunHead[]; next: string | null }>(path());
+    if (mine !== turn) return;
+    const newest = new Set(page.runs.map((run) => run.id));
+    const last = page.runs.at(-1)?.id ?? "";
+    // What was read below stays; ids sort by age, so the pages meet without a seam.
+    const older = heads.value.filter((run) => !newest.has(run.id) && run.id < last);
+    heads.value = [...page.runs, ...older];
+    if (older.length === 0) next.value = page.next;
+    isRead.value = true;
+    await sketch(page.runs);
+  }
+
+  /** Threads of what goes on, and once of what has ended. */
+  async function sketch(runs: readonly RunHead[]): Promise<void> {
+    const wanted = runs.filter((run) => {
+      const known = threads.value.get(run.id);
+      return run.status === "running" || known === undefined || known.end === null;
+    });
+    if (wanted.length === 0) return;
+    const read = await readThreads(wanted.map((run) => run.id));
+    threads.value = new Map([
+      ...threads.value,
+      ...read.map((thread) => [thread.run, thread] as const),
+    ]);
+  }
+
+  async function more(): Promise<void> {
+    if (next.value === null) return;
+    const page = await getJson<{ runs: RunHead[]; next: string | null }>(path(next.value));
+    const known = new Set(heads.value.map((run) => run.id));
+    heads.value = [...heads.value, ...page.runs.filter((run) => !known.has(run.id))];
+    next.value = page.next;
+    await sketch(page.runs);
+  }
+
+  watch(asked, () => {
+    heads.value = [];
+    isRead.value = false;
+    void look();
+  });
+
+  function stop(): void {
+    turn = -1;
+    clearTimeout(timer);
+  }
+
+  return {
+    heads,
+    threads,
+    isRead,
+    failure,
+    hasMore: computed(() => next.value !== null),
+    look,
+    more,
+    stop,
+  };
+}

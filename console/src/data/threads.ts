@@ -1,0 +1,84 @@
+/** Threads of many runs at once, as the server has folded them. */
+
+import type { Money } from "@/live/snapshot";
+import type { Bracket, Stretch, ThreadShape } from "@/thread/fold";
+import { type Hue, Hues } from "@/thread/hues";
+import { getJson } from "./http";
+
+export interface SeamJson {
+  readonly t0: number;
+  readonly t1: number;
+  readonly seq: number;
+  readonly cause: string;
+  readonly from: string;
+  readonly to: string;
+  readonly strategy: string;
+}
+
+export interface ThreadJson {
+  readonly run: string;
+  readonly end: ThreadShape["end"];
+  readonly last_s: number;
+  readonly about: Readonly<Record<string, string | number | boolean>>;
+  readonly bucket_s: number;
+  readonly stretches: readonly {
+    readonly model: string;
+    readonly t0: number;
+    readonly t1: number;
+    readonly per_s: readonly number[];
+  }[];
+  readonly seams: readonly SeamJson[];
+  readonly attempts: readonly {
+    readonly model: string;
+    readonly status: string;
+    readonly strategy: string;
+  }[];
+  readonly recoveries: number;
+  readonly tokens: number;
+  readonly tokens_basis: "measured" | "estimated";
+  readonly cost: Money | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly viewers: number;
+}
+
+/** Most runs in one question; the server's own limit is twice that. */
+const AT_ONCE = 50;
+
+export async function readThreads(ids: readonly string[]): Promise<ThreadJson[]> {
+  const found: ThreadJson[] = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const asked = ids.slice(at, at + AT_ONCE).map((id) => `run=${encodeURIComponent(id)}`);
+    const { threads } = await getJson<{ threads: ThreadJson[] }>(`/api/threads?${asked.join("&")}`);
+    found.push(...threads);
+  }
+  return found;
+}
+
+export function shapeOf(thread: ThreadJson, base: (model: string) => Hue): ThreadShape {
+  const hues = new Hues(base);
+  const stretches: Stretch[] = thread.stretches.map(({ model, t0, t1, per_s }) => ({
+    hue: hues.of(model),
+    t0,
+    t1,
+    bucketS: thread.bucket_s,
+    buckets: per_s.map((rate) => rate * thread.bucket_s),
+  }));
+  const steps: Bracket[] = [];
+  return { stretches, seams: thread.seams, steps, end: thread.end, lastS: thread.last_s };
+}
+
+/** What a run is about, from what was asked: the words a reader would know it by. */
+export function aboutOf(about: ThreadJson["about"], styleOf: (style: string) => string): string {
+  if (about.sku !== undefined) {
+    return [
+      about.sku,
+      about.style === undefined ? "" : styleOf(String(about.style)),
+      about.user_id ?? "",
+    ]
+      .filter(Boolean)
+      .join(" · ");
+  }
+  const { prompt, question, topic, user_id, flow, ...rest } = about;
+  const first = prompt ?? question ?? topic ?? user_id ?? flow ?? Object.values(rest)[0];
+  return first === undefined ? "" : String(first).replace(/\s+/g, " ");
+}

@@ -1,0 +1,80 @@
+/** What the server's resources look like, as far as the pages read them; see PROTOCOL.md. */
+
+import type { Ending } from "unspool-client";
+import type { Money } from "@/live/snapshot";
+
+export interface RunHead {
+  readonly id: string;
+  readonly flow: string;
+  readonly model: string;
+  readonly dialect: string;
+  readonly status: "running" | Ending;
+  readonly last_seq: number;
+  readonly created_at: string;
+  readonly ended_at: string | null;
+  readonly total_ms: number | null;
+}
+
+export interface RunJson extends RunHead {
+  readonly text: string;
+  readonly usage: { readonly completion_tokens: number | null; readonly basis: string } | null;
+  readonly cost: Money | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly parent: string | null;
+  readonly forked_from: { readonly run: string; readonly seq: number } | null;
+  readonly forks?: readonly string[];
+  readonly viewers?: number;
+  readonly progress: { readonly left_s: number | null; readonly percent: number | null } | null;
+}
+
+export interface Health {
+  readonly is_resting: boolean;
+  readonly rests_s: number;
+  readonly in_flight: number;
+  readonly attempts: number;
+  readonly failures: number;
+  readonly failures_in_row: number;
+  readonly stalls: number;
+  readonly false_ends: number;
+  readonly first_token_s: number | null;
+  readonly last_error: string | null;
+}
+
+export interface ModelJson {
+  readonly id: number;
+  readonly name: string;
+  readonly provider: string;
+  readonly upstream_name: string;
+  readonly base_url: string;
+  readonly source: "built_in" | "environment" | "file" | "database";
+  readonly has_key: boolean;
+  readonly key_end: string | null;
+  readonly goes_on: string | null;
+  readonly is_active: boolean;
+  readonly is_default: boolean;
+  readonly problem: string | null;
+  readonly params: Readonly<Record<string, unknown>> | null;
+  readonly prefill: string | null;
+  readonly prices: Prices | null;
+  readonly health: Health;
+}
+
+interface Prices {
+  readonly prompt?: number;
+  readonly completion?: number;
+  readonly cached?: number;
+  readonly currency?: string;
+}
+
+export interface RouteJson {
+  readonly name: string;
+  readonly strategy: string;
+  readonly source: string;
+  readonly is_default: boolean;
+  readonly models: readonly {
+    readonly model: string;
+    readonly weight: number | null;
+    readonly can_be_asked: boolean;
+    readonly health: Health | null;
+  }[];
+}

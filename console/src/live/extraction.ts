@@ -1,0 +1,87 @@
+/**
+ * The log panel of an extraction, as the contract prints it: progress, the model's lines as they
+ * come, and whether each was recognised. A fold of the run's events.
+ */
+
+import { endingOf, type RunEvent } from "unspool-client";
+
+export interface LogLine {
+  readonly kind: "rule" | "progress" | "line" | "error";
+  readonly words: string;
+  /** Whether a line became an event; null until that is known. */
+  isEvent: boolean | null;
+}
+
+export class ExtractionLog {
+  readonly lines: LogLine[] = [];
+  /** The line that is still being written. */
+  open = "";
+  stored = 0;
+  unread = 0;
+  /** Lines before it have been told of. */
+  #judged = 0;
+
+  apply(event: RunEvent): void {
+    const { type, data } = event;
+    if (type === "run.started") {
+      this.#push("rule", "--- LLM实时响应 ---");
+      this.#push("progress", `[进度] 开始为用户 ${data.input?.user_id ?? ""} 抽象事件...`);
+    } else if (type === "progress.made") this.#push("progress", `[进度] ${data.message}`);
+    else if (type === "text.delta") this.#text(data.text);
+    else if (type === "step.finished") this.#flush();
+    else if (type === "step.rewound") this.open = "";
+    else if (type === "item.found" && data.kind === "event") this.#event(data.item);
+    else if (type === "warning.raised" && data.code === "unread_line") this.unread += 1;
+    else this.#end(event);
+  }
+
+  #push(kind: LogLine["kind"], words: string): void {
+    this.lines.push({ kind, words, isEvent: null });
+  }
+
+  #text(text: string): void {
+    const [first = "", ...others] = text.split("\n");
+    this.open += first;
+    for (const line of others) {
+      this.#push("line", this.open);
+      this.open = line;
+    }
+  }
+
+  #flush(): void {
+    if (this.open !== "") this.#push("line", this.open);
+    this.open = "";
+    this.#judge(this.lines.length);
+  }
+
+  /** It was told right behind the line that it is of: lines before that one were none. */
+  #event(item: { readonly type?: string; readonly context?: string }): void {
+    this.stored += 1;
+    const at = this.lines.findIndex(
+      (line, place) =>
+        place >= this.#judged && line.kind === "line" && line.words.includes(item.type ?? ""),
+    );
+    const line = this.lines[at];
+    if (line === undefined) return;
+    this.#judge(at);
+    line.isEvent = true;
+    this.#judged = at + 1;
+  }
+
+  #judge(end: number): void {
+    for (let at = this.#judged; at < end; at += 1) {
+      const line = this.lines[at];
+      if (line?.kind === "line" && line.words.trim() !== "") line.isEvent ??= false;
+    }
+    this.#judged = Math.max(this.#judged, end);
+  }
+
+  #end(event: RunEvent): void {
+    const ending = endingOf(event);
+    if (ending === null) return;
+    this.#flush();
+    if (ending === "completed") this.#push("progress", `[进度] 成功保存 ${this.stored} 个事件`);
+    else this.#push("error", String(event.data.message ?? ending));
+    this.#push("rule", "--- 响应结束 ---");
+  }
+}

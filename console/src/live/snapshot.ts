@@ -1,0 +1,161 @@
+/** What a page shows of a run in numbers and words, at one moment. */
+
+import type { Attempt } from "unspool-client";
+import type { Hue } from "@/thread/hues";
+import type { StateName } from "@/words/shapes";
+import type { Tale } from "./tale";
+
+export interface StepLine {
+  readonly name: string;
+  readonly state: StateName;
+  readonly tokens: number;
+  readonly chars: number;
+  readonly hue: Hue;
+}
+
+export interface AttemptLine {
+  readonly number: number;
+  readonly model: string;
+  readonly hue: Hue;
+  readonly step: string;
+  readonly strategy: string;
+  readonly state: StateName;
+  readonly code: string | null;
+  readonly message: string | null;
+  readonly tokens: number | null;
+  readonly basis: string | null;
+  readonly cost: Money | null;
+}
+
+export interface Money {
+  readonly amount: number;
+  readonly currency: string;
+  readonly basis?: string;
+}
+
+export interface Snapshot {
+  readonly state: StateName;
+  readonly seq: number;
+  readonly nowS: number;
+  readonly firstS: number | null;
+  readonly rate: number;
+  readonly tokens: number;
+  /** Whether a provider has counted them. */
+  readonly tokensBasis: "measured" | "estimated";
+  readonly leftS: number | null;
+  readonly cost: Money | null;
+  readonly stalledS: number | null;
+  readonly seams: number;
+  readonly recoveries: number;
+  readonly steps: readonly StepLine[];
+  readonly attempts: readonly AttemptLine[];
+  readonly legend: readonly { readonly model: string; readonly hue: Hue }[];
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly warnings: number;
+  readonly viewers: number;
+}
+
+interface Watched {
+  readonly tale: Tale;
+  readonly told?: { readonly value: ToldOf | null };
+}
+
+interface ToldOf {
+  readonly viewers?: number;
+  readonly progress: { readonly left_s: number | null } | null;
+}
+
+/** Silence that is a stall: eight times what is usual in this run, and at least five seconds. */
+const STALL_S = 5;
+const STALL_TIMES = 8;
+
+export function snapshotOf(view: Watched, nowS: number): Snapshot {
+  const { fold, thread, hues, recoveries } = view.tale;
+  const stalledS = stallOf(view.tale, nowS);
+  const attempts = fold.attempts.map((attempt) => lineOf(attempt, view.tale));
+  const counted = attempts.filter((attempt) => attempt.tokens !== null);
+  const isMeasured = counted.length > 0 && counted.every((each) => each.basis === "measured");
+  const sum = counted.reduce((total, each) => total + (each.tokens ?? 0), 0);
+  return {
+    state: fold.status === "running" ? (stalledS === null ? "streaming" : "stalled") : fold.status,
+    seq: fold.seq,
+    nowS,
+    firstS: sinceStart(view.tale, fold.firstTokenMs),
+    rate: fold.isEnded ? meanRate(view.tale) : fold.tokensPerS((fold.startedMs ?? 0) + nowS * 1000),
+    tokens: fold.isEnded && counted.length > 0 ? sum : fold.tokens,
+    tokensBasis: fold.isEnded && isMeasured ? "measured" : "estimated",
+    leftS: fold.isEnded ? null : (view.told?.value?.progress?.left_s ?? fold.leftS),
+    cost: costOf(attempts),
+    stalledS,
+    seams: thread.seams.length,
+    recoveries,
+    steps: stepsOf(view.tale),
+    attempts,
+    legend: hues.legend,
+    error: fold.error as Snapshot["error"],
+    warnings: fold.warnings.length,
+    viewers: view.told?.value?.viewers ?? 0,
+  };
+}
+
+function sinceStart({ fold }: Tale, ms: number | null): number | null {
+  return ms === null || fold.startedMs === null ? null : (ms - fold.startedMs) / 1000;
+}
+
+function meanRate({ fold, thread }: Tale): number {
+  const spans = thread.stretches.reduce((sum, { t0, t1 }) => sum + t1 - t0, 0);
+  return spans > 0 ? fold.tokens / spans : 0;
+}
+
+function stallOf({ fold, thread }: Tale, nowS: number): number | null {
+  if (fold.status !== "running" || thread.lastWordS === null) return null;
+  const usual = [...thread.gaps].sort((a, b) => a - b)[thread.gaps.length >> 1] ?? 0;
+  // A silence that is filled by other events (a retry, the next step) is none of the model's.
+  const silence = nowS - Math.max(thread.lastWordS, thread.lastS);
+  return silence >= Math.max(STALL_S, STALL_TIMES * usual) ? silence : null;
+}
+
+function stepsOf({ fold, thread, hues }: Tale): StepLine[] {
+  const shown = [...fold.steps.values()].filter((step) => !step.isUnseen);
+  return shown.map((step) => ({
+    name: step.name,
+    state: step.isFinished ? "completed" : fold.status === "running" ? "streaming" : fold.status,
+    tokens: Math.ceil(Math.max(step.text.length / 1.5, 0)),
+    chars: step.text.length,
+    hue: hues.of(step.isFinished ? writerOf(step.model) : thread.writerOf(step.name)),
+  }));
+}
+
+function writerOf(model: string | null): string {
+  return model?.endsWith("+template") ? "template" : (model ?? "template");
+}
+
+function lineOf(attempt: Attempt, { hues }: Tale): AttemptLine {
+  const usage = attempt.facts.usage ?? null;
+  const goesOn = ["reattach", "prefill", "instruct", "restart"].includes(attempt.strategy);
+  const states = { running: "streaming", failed: "failed", finished: "completed" } as const;
+  const code: string | null = attempt.status === "failed" ? attempt.facts.code : null;
+  const state = code === "cancelled" ? "cancelled" : states[attempt.status];
+  return {
+    number: attempt.number,
+    model: attempt.model,
+    hue: hues.of(attempt.model),
+    step: attempt.step,
+    strategy: attempt.strategy,
+    state: goesOn && attempt.status === "finished" ? "continued" : state,
+    code,
+    message: attempt.facts.message ?? null,
+    tokens: usage?.completion_tokens ?? null,
+    basis: usage?.basis ?? null,
+    cost: attempt.facts.cost ?? null,
+  };
+}
+
+function costOf(attempts: readonly AttemptLine[]): Money | null {
+  const known = attempts.flatMap(({ cost }) => (cost === null ? [] : [cost]));
+  const [first] = known;
+  if (first === undefined || known.some(({ currency }) => currency !== first.currency)) return null;
+  const isMeasured = known.every(({ basis }) => basis === "measured");
+  const amount = known.reduce((sum, cost) => sum + cost.amount, 0);
+  return { amount, currency: first.currency, basis: isMeasured ? "measured" : "estimated" };
+}

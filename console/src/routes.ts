@@ -1,0 +1,38 @@
+/** Addresses of the pages. `src/unspool/console.py` serves these and no others. */
+
+import { createRouter, createWebHistory } from "vue-router";
+
+export const router = createRouter({
+  history: createWebHistory(),
+  routes: [
+    { path: "/", redirect: "/runs" },
+    { path: "/runs", name: "runs", component: () => import("@/pages/RunsPage.vue") },
+    { path: "/runs/:id", name: "run", component: () => import("@/pages/RunPage.vue"), props: true },
+    {
+      path: "/view/:id",
+      name: "view",
+      component: () => import("@/pages/RunPage.vue"),
+      props: (route) => ({ id: route.params.id, readOnly: true }),
+    },
+    { path: "/pages/debug.html", name: "debug", component: () => import("@/pages/DebugPage.vue") },
+    { path: "/copy", name: "copy", component: () => import("@/pages/CopyPage.vue") },
+    {
+      path: "/extraction",
+      name: "extraction",
+      component: () => import("@/pages/ExtractionPage.vue"),
+    },
+    { path: "/graph", name: "graph", component: () => import("@/pages/GraphPage.vue") },
+    { path: "/story", name: "stories", component: () => import("@/pages/StoriesPage.vue") },
+    {
+      path: "/story/:id",
+      name: "story",
+      component: () => import("@/pages/StoryPage.vue"),
+      props: true,
+    },
+    { path: "/models", name: "models", component: () => import("@/pages/ModelsPage.vue") },
+    { path: "/usage", name: "usage", component: () => import("@/pages/UsagePage.vue") },
+    { path: "/flows", name: "flows", component: () => import("@/pages/FlowsPage.vue") },
+    { path: "/states", name: "states", component: () => import("@/pages/StatesPage.vue") },
+    { path: "/:rest(.*)*", redirect: "/runs" },
+  ],
+});

@@ -1,0 +1,199 @@
+/**
+ * A model's words on the page: as text and never as anything else.
+ *
+ * Each open paragraph is one text node that is appended to; closed ones are not touched again.
+ * What the model writes is put into `data` of text nodes alone, so no tag in it is ever one.
+ */
+
+import type { Passage } from "@/live/tale";
+import type { Seam } from "@/thread/fold";
+import type { Hue } from "@/thread/hues";
+import { STITCH } from "@/words/shapes";
+
+export interface Manner {
+  /** Whether more is expected: steady, or waiting for it. */
+  readonly caret: "steady" | "wait" | "none";
+  readonly isFrayed: boolean;
+  readonly sayStitch: (seam: Seam) => string;
+  /** What stands in the margin beside a stitch; none where there is no margin. */
+  readonly note?: (seam: Seam) => { readonly title: string; readonly lines: readonly string[] };
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const FRAY = "M0 7h6M6 7c3 0 4-3.4 7-4M6 7h7M6 7c3 0 4 3.4 7 4";
+const BREAKS = /((?:\r?\n)+)/;
+
+export class TextWriter {
+  readonly #root: HTMLElement;
+  readonly #margin: HTMLElement | null;
+  readonly #caret = make("i", "caret");
+  readonly #fray: HTMLElement;
+  #passage: Passage | null = null;
+  #revision = 0;
+  #shown = 0;
+  #spans = 0;
+  #hue: Hue = "d";
+  #paragraph: HTMLElement | null = null;
+  #node: Text | null = null;
+  #breaks = 0;
+  readonly #stitches: {
+    stitch: HTMLElement;
+    gutter: HTMLElement;
+    before: HTMLElement;
+    note: HTMLElement | null;
+  }[] = [];
+
+  constructor(root: HTMLElement, margin: HTMLElement | null) {
+    this.#root = root;
+    this.#margin = margin;
+    this.#fray = make("span", "fray");
+    this.#fray.append(drawing(FRAY, 14, 14, 1.5));
+    this.#caret.setAttribute("aria-hidden", "true");
+  }
+
+  write(passage: Passage, manner: Manner): void {
+    const { text } = passage.step;
+    if (
+      passage !== this.#passage ||
+      passage.revision !== this.#revision ||
+      text.length < this.#shown
+    ) {
+      this.#begin(passage);
+    }
+    if (text.length > this.#shown) this.#append(passage, text, manner);
+    this.#end(manner);
+  }
+
+  /** Where the hue of the gutter changes, and where notes stand: after the lines are broken. */
+  layout(): void {
+    for (const { stitch, gutter, before, note } of this.#stitches) {
+      const y = stitch.offsetTop + stitch.offsetHeight / 2;
+      before.style.bottom = `calc(100% - ${y - 10}px)`;
+      gutter.style.top = `${y}px`;
+      if (note === null || this.#margin === null) continue;
+      const paragraph = stitch.parentElement as HTMLElement;
+      note.style.top = `${paragraph.offsetTop + stitch.offsetTop - 4}px`;
+    }
+  }
+
+  #begin(passage: Passage): void {
+    this.#passage = passage;
+    this.#revision = passage.revision;
+    this.#root.replaceChildren();
+    this.#margin?.replaceChildren();
+    this.#stitches.length = 0;
+    this.#paragraph = this.#node = null;
+    this.#shown = this.#spans = this.#breaks = 0;
+  }
+
+  #append(passage: Passage, text: string, manner: Manner): void {
+    while (this.#shown < text.length) {
+      const span = passage.spans[this.#spans];
+      if (span !== undefined && span.start <= this.#shown) {
+        this.#spans += 1;
+        this.#hue = span.hue;
+        if (span.seam !== null) this.#mend(span.seam, manner);
+        else if (this.#node?.data === "") this.#dye();
+        continue;
+      }
+      const end = Math.min(span?.start ?? text.length, text.length);
+      this.#words(text.slice(this.#shown, end));
+      this.#shown = end;
+    }
+  }
+
+  #words(piece: string): void {
+    for (const part of piece.split(BREAKS)) {
+      if (part === "") continue;
+      // Line ends wait for what comes after them: only then is known what they were.
+      if (part.includes("\n") && part.trim() === "") {
+        this.#breaks += part.split("\n").length - 1;
+        continue;
+      }
+      if (this.#breaks >= 2 || this.#paragraph === null) this.#newParagraph();
+      else if (this.#breaks === 1) this.#node?.appendData("\n");
+      this.#breaks = 0;
+      this.#node?.appendData(part);
+    }
+  }
+
+  #newParagraph(): void {
+    this.#paragraph = make("p");
+    this.#node = document.createTextNode("");
+    this.#paragraph.append(make("i", `gut ${this.#hue}`), this.#node);
+    this.#root.append(this.#paragraph);
+  }
+
+  /** A paragraph that was begun for the caret alone has the hue of its first word. */
+  #dye(): void {
+    const gutter = this.#paragraph?.querySelector(".gut");
+    if (gutter) gutter.className = `gut ${this.#hue}`;
+  }
+
+  #mend(seam: Seam, manner: Manner): void {
+    if (this.#breaks >= 2 || this.#paragraph === null) this.#newParagraph();
+    else if (this.#breaks === 1) this.#node?.appendData("\n");
+    this.#breaks = 0;
+    const paragraph = this.#paragraph as HTMLElement;
+    const before = [...paragraph.querySelectorAll<HTMLElement>(".gut")].at(-1) as HTMLElement;
+    const gutter = make("i", `gut ${this.#hue}`);
+    const stitch = make("span", "stitch");
+    stitch.setAttribute("role", "note");
+    stitch.setAttribute("aria-label", manner.sayStitch(seam));
+    stitch.append(drawing(STITCH, 17, 15, 2));
+    this.#node = document.createTextNode("");
+    paragraph.append(gutter, stitch, this.#node);
+    this.#stitches.push({ stitch, gutter, before, note: this.#noteFor(seam, manner) });
+    this.layout();
+  }
+
+  #noteFor(seam: Seam, manner: Manner): HTMLElement | null {
+    if (this.#margin === null || manner.note === undefined) return null;
+    const { title, lines } = manner.note(seam);
+    const note = make("aside", "note");
+    const heading = make("b");
+    heading.textContent = title;
+    note.append(heading);
+    for (const line of lines) {
+      const said = make("span");
+      said.textContent = line;
+      note.append(said);
+    }
+    this.#margin.append(note);
+    return note;
+  }
+
+  #end(manner: Manner): void {
+    if (this.#paragraph === null && manner.caret !== "none") this.#newParagraph();
+    const tail = manner.isFrayed ? this.#fray : manner.caret === "none" ? null : this.#caret;
+    if (tail !== this.#caret) this.#caret.remove();
+    if (tail !== this.#fray) this.#fray.remove();
+    if (tail === null || this.#paragraph === null) return;
+    if (this.#paragraph.lastChild !== tail) this.#paragraph.append(tail);
+    this.#caret.className = `caret ${manner.caret === "wait" ? "wait" : this.#hue}`;
+  }
+}
+
+function make(tag: string, className = ""): HTMLElement {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  return element;
+}
+
+function drawing(path: string, width: number, height: number, stroke: number): SVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  const line = document.createElementNS(SVG, "path");
+  const set = (element: Element, facts: Record<string, string | number>) => {
+    for (const [name, value] of Object.entries(facts)) element.setAttribute(name, String(value));
+  };
+  set(svg, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  set(line, {
+    d: path,
+    fill: "none",
+    stroke: "currentColor",
+    "stroke-width": stroke,
+    "stroke-linecap": "round",
+  });
+  svg.append(line);
+  return svg;
+}

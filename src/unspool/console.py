@@ -1,0 +1,97 @@
+"""
+The console: pages that were built from `console/`, as files of this package.
+
+Its own addresses answer with the one page there is; everything else stays what it was. The
+policy allows the page's own files and nothing else: what a model writes can be no script, no
+style and no request, even if a fault of the page should take it for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+BUILT: Final = Path(__file__).parent / "_console"
+
+PAGES: Final = (
+    "/",
+    "/runs",
+    "/runs/{run_id}",
+    "/view/{run_id}",
+    "/pages/debug.html",
+    "/copy",
+    "/extraction",
+    "/graph",
+    "/story",
+    "/story/{project_id}",
+    "/flows",
+    "/models",
+    "/usage",
+    "/states",
+)
+"""Addresses of `console/src/routes.ts`."""
+
+POLICY: Final = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",  # the icon of the tab tells the state of the run
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+FOR_GOOD: Final = "public, max-age=31536000, immutable"
+"""Files whose names tell their contents."""
+
+METHODS: Final = ["GET", "HEAD"]
+
+NOT_BUILT: Final = (
+    "The console is not built: run `make console` in the checkout, or install a wheel. "
+    "The server itself is all there; /docs lists what it answers."
+)
+
+
+class _Assets(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        answer.headers.update({**HEADERS, "Cache-Control": FOR_GOOD})
+        return answer
+
+
+def add_console(app: FastAPI, built: Path = BUILT) -> None:
+    """Serve the console at `/`; where it is not built, say in a sentence what to run."""
+    for path in PAGES:
+        app.add_api_route(
+            path, _file(built / "index.html"), methods=METHODS, include_in_schema=False
+        )
+    app.mount("/assets", _Assets(directory=built / "assets", check_dir=False))
+    for name in ("theme.js", "icon.svg"):
+        app.add_api_route(f"/{name}", _file(built / name), methods=METHODS, include_in_schema=False)
+
+
+def _file(path: Path) -> Callable[[], Response]:
+    def answer() -> Response:
+        # Looked at each time: a server that is running shows what was built since.
+        if not path.is_file():
+            return PlainTextResponse(NOT_BUILT, 404)
+        return FileResponse(path, headers={**HEADERS, "Cache-Control": "no-cache"})
+
+    return answer

@@ -1,0 +1,202 @@
+"""
+A run in a row of a list: its shape in time, what it cost and what it was about. A fold.
+
+The same fold as in `console/src/thread/fold.ts`; `conformance/threads.json` holds both to it.
+Pure: time is the log's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .events import Event
+from .progress import weigh
+
+BUCKET_S: Final = 0.2
+"""Within it words are counted together: finer than this no eye sees a speed change."""
+
+PAUSE_S: Final = 1.0
+"""A silence that is drawn as one."""
+
+MAX_SEAMS: Final = 50
+"""Of one run: more could not be told from one another in a row."""
+
+MAX_FACTS: Final = 6
+MAX_FACT_CHARS: Final = 80
+"""What a row says of the input: as much as fits beside the rest."""
+
+TWELFTHS: Final = 12
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Words of one writer, without a pause; tokens in each bucket since `t0` (seconds)."""
+
+    model: str
+    t0: float
+    t1: float
+    buckets: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """When the one broke, when the other's first word came, and that word's event."""
+
+    t0: float
+    t1: float
+    seq: int
+    cause: str
+    writer: str
+    to: str
+    strategy: str
+
+
+@dataclass(slots=True)
+class Asking:
+    """What one attempt used."""
+
+    model: str
+    strategy: str
+    status: str = "running"
+    usage: Mapping[str, Any] | None = None
+    cost: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Sketch:
+    """A run after some prefix of its events, in few bytes."""
+
+    seq: int = 0
+    end: str | None = None
+    last_s: float = 0.0
+    last_word_s: float | None = None
+    about: dict[str, str | int | float | bool] = field(default_factory=dict)
+    stretches: list[Stretch] = field(default_factory=list)
+    seams: list[Seam] = field(default_factory=list)
+    recoveries: int = 0
+    error: dict[str, Any] | None = None
+    asked: dict[int, Asking] = field(default_factory=dict)
+    """By the number of the attempt."""
+    twelfths: int = 0
+    _start_ms: int = 0
+    _open: dict[str, Stretch] = field(default_factory=dict)
+    """The last stretch of each writer: steps may be written at the same time."""
+    _began: dict[str, float] = field(default_factory=dict)
+    _writers: dict[str, Asking] = field(default_factory=dict)
+    """Who writes a step at the moment; known text has no attempt."""
+    _broken: dict[str, tuple[float, str, str]] = field(default_factory=dict)
+    """When a step with text broke, why, and who had written."""
+    _spoken: set[str] = field(default_factory=set)
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event."""
+        self.seq = event.seq
+        if event.type == "run.started":
+            self._start_ms = event.at_ms
+            self.about = _about(event.data.get("input") or {})
+        self.last_s = max(self.last_s, (event.at_ms - self._start_ms) / 1000)
+        noun = event.type.partition(".")[0]
+        match noun:
+            case "text" | "reasoning":
+                self._word(event, event.data["text"])
+            case "tool" if event.type == "tool.delta":
+                self._word(event, event.data.get("arguments") or "")
+            case "attempt":
+                self._attempt(event)
+            case "step":
+                self._step(event)
+            case "run":
+                self._run(event)
+
+    def _run(self, event: Event) -> None:
+        if event.type == "run.recovered":
+            self.recoveries += 1
+        elif event.is_terminal:
+            self.end = event.type.partition(".")[2]
+            self.error = dict(event.data) or None
+
+    def _step(self, event: Event) -> None:
+        step = event.data["step"]
+        if event.type == "step.started":
+            self._began[step] = self.last_s
+            return
+        if event.data.get("at") is not None:  # half a line that is taken back ends nothing
+            return
+        self._broken.pop(step, None)
+        if event.type == "step.rewound":
+            self._spoken.discard(step)
+
+    def _word(self, event: Event, text: str) -> None:
+        step, now = event.data["step"], self.last_s
+        writer = self._writer(step)
+        self._mend(event, step)
+        last = self._open.get(writer)
+        # A step that began after the last word is another stretch; one beside it is the same.
+        if last is None or now - last.t1 > PAUSE_S or self._began.get(step, 0.0) > last.t1:
+            last = self._open[writer] = Stretch(writer, now, now)
+            self.stretches.append(last)
+        at = int((now - last.t0) / BUCKET_S)
+        last.buckets.extend([0.0] * (at + 1 - len(last.buckets)))
+        size = weigh(text)
+        last.buckets[at] += size / TWELFTHS
+        last.t1 = self.last_word_s = now
+        self.twelfths += size
+        if event.type == "text.delta":
+            self._spoken.add(step)
+
+    def _mend(self, event: Event, step: str) -> None:
+        """The first word after a break that had left text behind: here it was mended."""
+        broken = self._broken.pop(step, None)
+        if broken is None or step not in self._spoken:
+            return
+        since, cause, writer = broken
+        asking, to = self._writers.get(step), self._writer(step)
+        strategy = asking.strategy if asking is not None else "template"
+        if len(self.seams) < MAX_SEAMS:
+            self.seams.append(Seam(since, self.last_s, event.seq, cause, writer, to, strategy))
+        self._open.pop(to, None)
+
+    def _writer(self, step: str) -> str:
+        asking = self._writers.get(step)
+        return asking.model if asking is not None else "template"
+
+    def _attempt(self, event: Event) -> None:
+        if event.type == "attempt.started":
+            self._asks(event.data)
+        elif event.type != "attempt.kept":
+            self._answers(event)
+
+    def _asks(self, data: Mapping[str, Any]) -> None:
+        step, model = data["step"], data["model"]
+        # One that was under way when its server died broke without a word of it.
+        if step in self._writers:
+            self._break(step, "interrupted", self._writer(step))
+        asking = Asking(model, data["strategy"])
+        self._writers[step] = self.asked[data["number"]] = asking
+
+    def _answers(self, event: Event) -> None:
+        data = event.data
+        asking = self.asked.get(data["number"])
+        if asking is not None:
+            asking.status = event.type.partition(".")[2]
+            asking.usage, asking.cost = data.get("usage"), data.get("cost")
+        writer = self._writer(data["step"])
+        self._writers.pop(data["step"], None)
+        if event.type == "attempt.failed":
+            self._break(data["step"], data["code"], writer)
+
+    def _break(self, step: str, cause: str, writer: str) -> None:
+        if step in self._spoken:
+            self._broken.setdefault(step, (self.last_s, cause, writer))
+
+
+def _about(asked: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """What the input says in single values, cut to what a row shows."""
+    facts = {
+        str(name): value[:MAX_FACT_CHARS] if isinstance(value, str) else value
+        for name, value in asked.items()
+        if isinstance(value, str | int | float | bool) and value != ""
+    }
+    return dict(list(facts.items())[:MAX_FACTS])

@@ -1,0 +1,140 @@
+"""Whatever a model writes is text: eighty payloads, whole and while half a tag is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import Open
+from .payloads import EVIL, HIT, PAYLOADS
+from .reading import plain, text_of, until_state
+from .stage import Stage, Steps, model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ALL = "\n\n".join(payload.replace("\x00", "") for payload in PAYLOADS)
+
+
+def hostile(*, pause_s: float) -> Steps:
+    """Every payload as thought, as arguments of a call, and as text, cut in the middle of tags."""
+    steps: Steps = []
+    for at, payload in enumerate(PAYLOADS):
+        said = payload.replace("\x00", "")
+        half = len(said) // 2
+        steps += [{"text": said[:half]}, {"pause_s": pause_s}, {"text": said[half:] + "\n\n"}]
+        if at % 4 == 0:
+            steps.insert(0, {"reasoning": said + "\n"})
+    call = {"index": 0, "id": "c1", "name": "<img src=x onerror=window.hit=1>"}
+    return [*steps, {"tool": {**call, "arguments": '{"a": "<svg onload=window.hit=1>"}'}}]
+
+
+class Watch:
+    """What a page did that it must not do."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.foreign: list[str] = []
+        self.dialogs: list[str] = []
+        self._page = page
+        page.on("request", lambda request: self._see(request.url, url))
+        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', (event) => {"
+            " (window.refused ??= []).push(event.violatedDirective + ' ' + event.blockedURI); })"
+        )
+
+    def _see(self, asked: str, ours: str) -> None:
+        if not asked.startswith((ours, "data:image/")):
+            self.foreign.append(asked)
+
+    def check(self) -> None:
+        facts: Any = self._page.evaluate("() => [window.hit ?? null, window.refused ?? []]")
+        assert facts == [None, []]
+        assert (self.foreign, self.dialogs) == ([], [])
+        inside = ".said script, .said img, .said svg:not([aria-hidden]), .said iframe, .said a"
+        assert self._page.locator(inside).count() == 0
+
+
+def test_there_are_eighty_and_each_would_do_something() -> None:
+    assert len(PAYLOADS) == len(set(PAYLOADS)) == 80
+    assert all(HIT in payload or EVIL in payload or "evil" in payload for payload in PAYLOADS)
+
+
+@pytest.fixture(scope="module")
+def hostile_run(stage: Stage) -> str:
+    usage = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    stage.register(model("hostile", [*hostile(pause_s=0), usage, {"finish": "stop"}]))
+    return str(stage.wait(stage.ask(PAYLOADS[7], "hostile", system=ALL[:5000]))["id"])
+
+
+def test_the_page_of_a_run_shows_all_of_it_as_text(
+    stage: Stage, hostile_run: str, open_page: Open
+) -> None:
+    page = open_page("/states")
+    watch = Watch(page, stage.url)
+    page.goto(f"/runs/{hostile_run}")
+    until_state(page, "completed")
+    assert text_of(page) == plain(ALL)
+    page.locator(".think summary").click()
+    page.get_by_role("button", name="逐条").click()
+    page.get_by_role("button", name="对比").click()
+    page.get_by_role("dialog").wait_for()
+    watch.check()
+
+
+def test_nothing_runs_while_half_a_tag_is_there(stage: Stage, open_page: Open) -> None:
+    stage.register(model("hostile-slow", [*hostile(pause_s=0.015), {"finish": "stop"}]))
+    page = open_page("/states")
+    watch = Watch(page, stage.url)
+    page.goto(f"/runs/{stage.ask('x', 'hostile-slow')}")
+    while page.locator("[data-state].completed").count() == 0:
+        watch.check()
+        page.wait_for_timeout(60)
+    assert text_of(page) == plain(ALL)
+    watch.check()
+
+
+def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
+    stage: Stage, hostile_run: str, open_page: Open
+) -> None:
+    refusal = {"fail": "refused", "code": "odd", "message": PAYLOADS[7] + PAYLOADS[15]}
+    stage.register(model("refuses", [refusal]))
+    refused = stage.wait(stage.ask(PAYLOADS[0], "refuses"))["id"]
+    page = open_page("/states")
+    watch = Watch(page, stage.url)
+    for path in (
+        "/runs",
+        f"/runs/{refused}",
+        f"/view/{hostile_run}",
+        f"/pages/debug.html?run={hostile_run}",
+        f"/flows?flow=chat&run={hostile_run}",
+        "/models?model=refuses",
+        "/usage",
+        "/runs?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E&flow=%3Csvg+onload%3Dwindow.hit%3D1%3E",
+    ):
+        page.goto(path)
+        page.wait_for_timeout(350)
+        watch.check()
+
+
+def test_the_policy_itself_stops_what_a_fault_of_the_page_would_let_through(
+    stage: Stage, open_page: Open
+) -> None:
+    page = open_page("/states")
+    Watch(page, stage.url)
+    answers: list[str] = []
+    page.on("response", lambda response: answers.append(response.url))
+    page.goto("/states")
+    page.evaluate(
+        """(payloads) => {
+            const box = document.createElement('div');
+            document.body.append(box);
+            for (const payload of payloads) box.innerHTML += payload;
+        }""",
+        [payload for payload in PAYLOADS if "refresh" not in payload],
+    )
+    page.wait_for_timeout(400)
+    assert page.evaluate("() => window.hit ?? null") is None
+    assert page.evaluate("() => window.refused.length") > 20
+    assert not [url for url in answers if not url.startswith((stage.url, "data:"))]

@@ -1,0 +1,162 @@
+"""The pages of the seeds' systems: events of people, graphs of causes, stories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from .conftest import Open
+from .reading import text_of, until, until_state
+from .stage import Stage, model, whole
+
+
+@pytest.fixture
+def http(stage: Stage) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stage.url, trust_env=False, timeout=60) as opened:
+        yield opened
+
+
+def test_s3_10_a_person_is_extracted_with_the_log_before_ones_eyes(
+    http: httpx.Client, open_page: Open
+) -> None:
+    page = open_page("/extraction")
+    page.locator("[data-model-pick]").select_option("offline")
+    row = page.locator("[data-user='user_0005']")
+    row.get_by_role("button", name="重新生成").click()
+    row.get_by_text("生成中…").wait_for()
+    panel = page.locator(".log-panel")
+    panel.get_by_text("事件抽象 - user_0005").wait_for()
+    page.get_by_text("用户 [user_0005] 事件抽象完成").wait_for()
+    lines = panel.locator(".ln").all_inner_texts()
+    said = [line.strip() for line in lines if line.strip()]
+    events = http.get("/api/people/user_0005/events").json()["events"]
+    assert said[0] == "--- LLM实时响应 ---"
+    assert said[1] == "[进度] 开始为用户 user_0005 抽象事件..."
+    assert said[2].startswith("[进度] 正在调用LLM分析")
+    assert said[-2:] == [f"[进度] 成功保存 {len(events)} 个事件", "--- 响应结束 ---"]
+    assert panel.locator(".ln.ok").count() == len(events)
+    until(page, lambda: str(len(events)) in row.inner_text(), "the table with the new number")
+    row.get_by_role("button", name="重新生成").wait_for()
+
+
+def test_s3_10_a_reload_goes_on_and_a_cancel_ends_it(http: httpx.Client, open_page: Open) -> None:
+    page = open_page("/extraction")
+    page.locator("[data-model-pick]").select_option("offline")
+    page.locator("[data-user='user_0003']").get_by_role("button", name="重新生成").click()
+    panel = page.locator(".log-panel")
+    until(page, lambda: panel.locator(".ln.ok").count() >= 1, "a line")
+    before = panel.locator(".ln.ok").first.inner_text()
+    page.reload()
+    until(page, lambda: panel.locator(".ln.ok").count() >= 1, "the line again")
+    assert panel.locator(".ln.ok").first.inner_text() == before
+    panel.get_by_role("button", name="取消").click()
+    page.get_by_text("用户 [user_0003] 事件抽象失败").wait_for()
+    page.locator("[data-user='user_0003']").get_by_text("已取消").wait_for()
+
+
+def test_all_people_are_extracted_together_and_that_is_stopped(
+    http: httpx.Client, open_page: Open
+) -> None:
+    page = open_page("/extraction")
+    page.locator("[data-model-pick]").select_option("offline")
+    page.locator("[data-batch]").click()
+    page.get_by_role("progressbar").wait_for()
+    until(page, lambda: page.get_by_text("生成中…").count() >= 2, "several people at once")
+    page.get_by_role("button", name="取消批量").click()
+    until(page, lambda: page.get_by_text("生成中…").count() == 0, "none goes on")
+    assert page.locator(".batch").get_by_text("已取消").count() == 1
+
+
+NODES = [
+    {"id": "n1", "type": "event", "name": "浏览商品", "description": "看"},
+    {"id": "n2", "type": "event", "name": "收藏商品", "description": "存"},
+    {"id": "n3", "type": "feature", "name": "价格犹豫", "description": "想"},
+    {"id": "n4", "type": "result", "name": "下单购买", "description": "买"},
+    {"id": "n5", "type": "result", "name": "流失", "description": "走"},
+]
+EDGES = [
+    {"from": "n1", "to": "n2", "relation_type": "causal", "relation_desc": "喜欢"},
+    {"from": "n2", "to": "n3", "relation_type": "sequential", "relation_desc": "看购买页"},
+    {"from": "n3", "to": "n5", "relation_type": "conditional", "relation_desc": "停留"},
+    {"from": "n2", "to": "n4", "relation_type": "causal", "relation_desc": "成交"},
+]
+GRAPH = {"nodes": NODES, "edges": EDGES, "insights": ["100% 的人先浏览", "价格犹豫的人会走"]}
+
+
+def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    stage.register(
+        model("painter", whole(json.dumps(GRAPH, ensure_ascii=False, indent=1), 300, first_s=0.1)),
+        model("teller", whole("收藏商品 [n2] 之后是价格犹豫 [n3]。", 60, first_s=0.1)),
+    )
+    for number in (5, 19):
+        path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
+        http.post(path, json={"model": "offline"})
+    page = open_page("/graph")
+    page.locator("[data-model-pick]").select_option("painter")
+    page.get_by_role("button", name="生成因果图").click()
+    nodes = page.locator(".graph-strip")
+    until(page, lambda: "0 个节点" not in nodes.inner_text(), "a node")
+    until_state(page, "completed")
+    graph = http.get("/api/v1/graphs?limit=1").json()["graphs"][0]
+    assert f"{graph['node_count']} 个节点" in nodes.inner_text()
+    page.get_by_role("button", name="列表").click()
+    rows = page.locator(".graph-list table").first.locator("tbody tr")
+    assert rows.count() == graph["node_count"]
+    page.locator("[data-model-pick]").select_option("teller")
+    box = page.get_by_placeholder("再问一句")
+    box.fill("为什么有人收藏了却没有下单？")
+    box.press("Enter")
+    until(page, lambda: page.locator(".qa .cited").count() == 2, "both nodes")
+    assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "价格犹豫"]
+
+
+def test_s4_11_a_stage_is_written_behind_its_tab(http: httpx.Client, open_page: Open) -> None:
+    page = open_page("/story")
+    page.get_by_label("名称").fill("灯塔来信")
+    page.get_by_label("主题").fill("守塔人与最后一封信")
+    page.get_by_role("button", name="新建项目").click()
+    page.wait_for_url("**/story/*")
+    tabs = page.get_by_role("tab").all_inner_texts()
+    assert [tab.split("\n")[0] for tab in tabs] == ["文案改写", "分镜", "运镜"]
+    page.locator("[data-model-pick]").select_option("offline")
+    make = page.locator("[data-make]")
+    assert make.inner_text() == "AI生成"
+    make.click()
+    until(page, lambda: make.inner_text() == "执行中...", "busy")
+    assert make.is_disabled()
+    until(page, lambda: len(text_of(page)) > 8, "words")
+    until(page, lambda: make.inner_text() == "AI生成", "the end")
+    number = page.url.split("/story/")[1].split("?")[0]
+    stages = http.get(f"/api/v1/projects/{number}/").json()["stages"]
+    assert stages[0]["status"] == "completed"
+    page.get_by_text("第 1 稿").wait_for()
+    page.get_by_role("tab").nth(1).click()
+    make.click()
+    until(page, lambda: page.locator(".scenes li").count() >= 1, "a scene")
+    until(page, lambda: make.inner_text() == "AI生成", "all scenes")
+
+
+def test_s4_11_who_leaves_is_disconnected_and_the_stage_is_written_all_the_same(
+    http: httpx.Client, open_page: Open
+) -> None:
+    asked = {"name": "离开", "original_topic": "写一个关于离开的短篇"}
+    number = http.post("/api/v1/projects/", json=asked).json()["id"]
+    page = open_page(f"/story/{number}")
+    page.locator("[data-model-pick]").select_option("offline")
+    page.locator("[data-make]").click()
+    until(page, lambda: len(text_of(page)) > 4, "words")
+    run = http.get(f"/api/v1/projects/{number}/").json()["stages"][0]["run"]
+    page.get_by_role("link", name="模型").click()
+    page.locator(".models").wait_for()
+
+    def viewers() -> int:
+        return int(http.get(f"/v1/runs/{run}").json()["viewers"])
+
+    until(page, lambda: viewers() == 0, "nobody watches")
+    page.go_back()
+    until(page, lambda: len(text_of(page)) > 8, "the words again")
