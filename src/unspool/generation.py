@@ -144,10 +144,16 @@ class _Text:
                     if piece.error.code not in OF_THE_RUNG:
                         self._retry += 1
             if not (self._can_rewind and self._means.retries and self._so_far.has_written):
-                raise self._error
+                raise self._ended()
             self._can_rewind = False
             self._so_far, self._first = SoFar(by_lines=self._so_far.by_lines), "restart"
             yield Rewound()
+
+    def _ended(self) -> ProviderError:
+        if self._models and not self._asked:  # of what an earlier owner of the run has left
+            message = "it broke off where no model can go on"
+            return ProviderInterrupted(message, code="interrupted")
+        return self._error
 
     def _way(self, model: Model, place: int) -> Way | None:
         if self._asked >= MAX_ATTEMPTS:
