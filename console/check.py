@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 
-from build import CLIENT, CONSOLE, folder_of_node
+from build import CLIENT, CONSOLE, folder_of_node, npm_of
 
 
 def main() -> int:
@@ -15,9 +13,7 @@ def main() -> int:
     if folder is None:
         print("There is no Node; `make console` brings one.", file=sys.stderr)
         return 1
-    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
-    env = {**os.environ, "PATH": path}
-    npm = shutil.which("npm", path=path) or "npm"
+    npm, env = npm_of(folder)
     for package in (CLIENT, CONSOLE):
         if not (package / "node_modules").is_dir():
             subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=package, env=env, check=True)

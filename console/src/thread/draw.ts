@@ -62,10 +62,13 @@ function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: numb
     const amp = Math.min(ROOM.large.amp, room * 0.38);
     return { y: frame.height - room / 2, amp };
   }
-  const isLow = frame.height < 150;
+  const isLow = frame.height < LOW;
   const amp = (isLow ? 22 : ROOM.large.amp) - 3 * more;
   return { y: (isLow ? 52 : 76) + more * (LANE - 2), amp };
 }
+
+/** Below this height a drawing is that of a narrow screen. */
+const LOW = 150;
 
 /** Height of a bracket with its name. */
 const LANE = 13;
@@ -172,7 +175,9 @@ function paintStill(pen: Pen, drawing: Drawing, frame: Frame, closed: number): v
   });
   for (const seam of shape.seams) drawSeam(pen, seam.t0, seam.t1);
   if (!frame.isSmall && !frame.isPlain) paintSeamLabels(pen, drawing);
-  if (!frame.isSmall) paintBrackets(pen, drawing);
+  // A low drawing has room for one line of words above it: who went on is worth more.
+  const isLow = !frame.isPlain && frame.height < LOW && shape.seams.length > 0;
+  if (!frame.isSmall && !isLow) paintBrackets(pen, drawing);
 }
 
 function paintGap(
@@ -192,8 +197,13 @@ function paintGap(
 function paintEnd(pen: Pen, drawing: Drawing): void {
   const { shape, nowS, etaS } = drawing;
   const last = shape.stretches.at(-1);
-  const hue = last?.hue ?? "d";
-  const endS = last?.t1 ?? 0;
+  // Of several that were written at the same time the one that ended last has the thread's end.
+  const latest = shape.stretches.reduce(
+    (found, each) => (found !== undefined && found.t1 > each.t1 ? found : each),
+    last,
+  );
+  const hue = latest?.hue ?? "d";
+  const endS = latest?.t1 ?? 0;
   if (shape.end !== null) {
     // An end long after the last word is drawn where it was: the thread hung until then.
     const isLate = shape.lastS - endS > 1;

@@ -124,7 +124,7 @@ def _tell(facts: dict[str, Any], settings: Settings) -> None:
     header = '-H "Content-Type: application/json"'
     say(f"  curl -N -X POST {url}/ai/generate/copy {header} -d {body}", to=out)
     say(f'  {_program()} chat "请介绍运动鞋的特点"', to=out)
-    say(f"or open {url}/docs", to=out)
+    say(f"or open {url}", to=out)
 
 
 def _program() -> str:

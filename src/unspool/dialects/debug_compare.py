@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from ..events import Event
-from ..runs import RunSpec
+from ..runs import RunSpec, cut
 from . import Door
 from ._metrics import Metrics
 
@@ -54,8 +54,8 @@ class _Column:
             case "reasoning.delta":
                 return self._frame(reasoning_content=event.data["text"], done=False)
             case "step.rewound":  # only in a run that was asked in another dialect
-                self._parts.clear()
-                return self._frame(rewound=True, done=False)
+                cut(self._parts, at := event.data.get("at", 0))
+                return self._frame(rewound=True, **({"at": at} if at else {}), done=False)
             case "step.finished":
                 return self.end(event)
             case _:
