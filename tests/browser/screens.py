@@ -2,7 +2,7 @@
 Take a picture of every page, in both languages: `make screenshots`.
 
 The server is one of its own, with the models and runs of `scene.py`; the pictures are made
-smaller by Pillow (an eighth of their colours is enough) and put into docs/screenshots.
+smaller by Pillow (256 colours are enough) and put into docs/screenshots.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 COLOURS = 256
+SELDOM = 64
 LANGUAGES = {"zh": "zh-CN", "en": "en-US"}
 
 Act = Callable[["Page"], None]
@@ -71,14 +72,15 @@ def story(stage: Stage) -> int:
     return number
 
 
-def extraction(stage: Stage) -> str:
-    """Events of some people, and a graph of them; the id of the graph's run."""
+def extraction(stage: Stage) -> tuple[str, str]:
+    """Events of some people, and a graph of them: the runs of one person and of the graph."""
     http = httpx.Client(base_url=stage.url, trust_env=False, timeout=120)
     for number in (1, 2, 3, 4, 7, 9):
         path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
         http.post(path, json={"model": "offline", "force": True})
+    kept = http.get("/api/people/user_0007/events").json()
     answer = http.post("/api/v1/causal-graph/generate/llm-stream", json={"model": "offline"})
-    return str(answer.headers.get("x-run-id", ""))
+    return str(kept["run"]), str(answer.headers.get("x-run-id", ""))
 
 
 def experiment(stage: Stage) -> None:
@@ -134,20 +136,15 @@ class Camera:
 
 
 def shrink(file: Path) -> None:
+    """To a palette: the colours that fill the page as they are, and some for all that is seldom."""
     with Image.open(file) as picture:
-        # Most coverage: a colour that is seldom, such as the gold of a seam, keeps its place.
         plain = picture.convert("RGB")
-        method = Image.Quantize.MAXCOVERAGE
-        small = plain.quantize(COLOURS, method=method, dither=Image.Dither.NONE)
-    small.save(file, optimize=True)
-
-
-def ask(words: str) -> Act:
-    def act(page: Page) -> None:
-        settle(page)
-        page.get_by_role("textbox").first.fill(words)
-
-    return act
+    counted = sorted(plain.getcolors(plain.width * plain.height) or [], reverse=True)
+    exact = [colour for _, colour in counted[: COLOURS - SELDOM]]
+    rest = plain.quantize(SELDOM, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in exact for part in colour] + rest[: 3 * SELDOM])
+    plain.quantize(palette=palette, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def take_all(camera: Camera, stage: Stage, runs: dict[str, str]) -> None:
@@ -188,8 +185,8 @@ def main() -> None:
             camera = Camera(browser, stage)
             take_all(camera, stage, runs)
             camera.take("story", f"/story/{story(stage)}")
-            graph = extraction(stage)
-            camera.take("extraction", "/extraction")
+            person, graph = extraction(stage)
+            camera.take("extraction", f"/extraction?run={person}")
             camera.take("graph", f"/graph?run={graph}")
             take_live(camera, stage)
         finally:

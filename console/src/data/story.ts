@@ -13,7 +13,7 @@ export interface ResultJson {
   readonly created_at: string;
 }
 
-export interface StageJson {
+interface StageJson {
   readonly stage_type: StageKind;
   readonly fed_by: StageKind | null;
   readonly status: "pending" | "queued" | "running" | "completed" | "paused" | "failed";

@@ -79,6 +79,12 @@ export function aboutOf(about: ThreadJson["about"], styleOf: (style: string) => 
       .join(" · ");
   }
   const { prompt, question, topic, user_id, flow, ...rest } = about;
-  const first = prompt ?? question ?? topic ?? user_id ?? flow ?? Object.values(rest)[0];
+  const first =
+    prompt ??
+    question ??
+    topic ??
+    user_id ??
+    flow ??
+    Object.values(rest).find((value) => typeof value === "string");
   return first === undefined ? "" : String(first).replace(/\s+/g, " ");
 }

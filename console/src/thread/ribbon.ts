@@ -22,7 +22,7 @@ const TAPER = [0.5, 0.82];
 
 type Point = readonly [x: number, half: number];
 
-export function colourOf(theme: Theme, hue: Hue): string {
+function colourOf(theme: Theme, hue: Hue): string {
   return theme.colour[`thread-${hue}`];
 }
 
