@@ -123,6 +123,13 @@ def test_s3_8_the_report_is_the_seeds_and_the_exit_code_is_for_ci(tmp_path: Path
     assert done.stdout.rstrip().endswith("❌ 4 个LLM调用未使用流式模式")
 
 
+def test_a_bundle_made_by_a_program_is_not_read(tmp_path: Path) -> None:
+    call = "client.chat.completions.create({model: 'm'});"
+    (tmp_path / "index-1a2b.js").write_text(call * 300)
+    (tmp_path / "written.js").write_text(call)
+    assert [finding.file for finding in audit(tmp_path).findings] == ["written.js"]
+
+
 def test_s3_8_our_own_tree_streams_all_of_it() -> None:
     done = CliRunner().invoke(app, ["audit", str(SRC), "--strict"])
     assert done.exit_code == 0, done.stdout

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import numpy
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -139,12 +140,18 @@ def shrink(file: Path) -> None:
     """To a palette: the colours that fill the page as they are, and some for all that is seldom."""
     with Image.open(file) as picture:
         plain = picture.convert("RGB")
-    counted = sorted(plain.getcolors(plain.width * plain.height) or [], reverse=True)
-    exact = [colour for _, colour in counted[: COLOURS - SELDOM]]
-    rest = plain.quantize(SELDOM, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in exact for part in colour] + rest[: 3 * SELDOM])
-    plain.quantize(palette=palette, dither=Image.Dither.NONE).save(file, optimize=True)
+    seldom = plain.quantize(SELDOM, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    pixels = numpy.asarray(plain).reshape(-1, 3)
+    colours, places, counts = numpy.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    often = colours[numpy.argsort(-counts)[: COLOURS - SELDOM]]
+    rest = numpy.array(seldom[: 3 * SELDOM], dtype=numpy.uint8).reshape(-1, 3)
+    palette = numpy.concatenate([often, rest]).astype(numpy.int32)
+    far = numpy.array([((palette - each) ** 2).sum(axis=1).argmin() for each in colours])
+    small = Image.fromarray(
+        far[places.reshape(-1)].astype(numpy.uint8).reshape(plain.height, plain.width), "P"
+    )
+    small.putpalette(palette.astype(numpy.uint8).tobytes())
+    small.save(file, optimize=True)
 
 
 def take_all(camera: Camera, stage: Stage, runs: dict[str, str]) -> None:

@@ -24,6 +24,9 @@ from ._sites import Finding, Site, Unread
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
 """Larger files are made by programs: bundles and data."""
 
+MAX_LINE_BYTES: Final = 10_000
+"""Scripts with longer lines are made by programs too; whoever wrote them is read elsewhere."""
+
 MAX_FILES: Final = 50_000
 """Of one tree; the largest repositories have about so many of these languages."""
 
@@ -72,6 +75,8 @@ def audit(path: Path) -> Audit:
             source = file.read_bytes()
             if len(source) > MAX_FILE_BYTES:
                 done.unread.append(Unread(shown, f"larger than {MAX_FILE_BYTES} bytes"))
+                continue
+            if file.suffix in JAVASCRIPT and max(map(len, source.split(b"\n"))) > MAX_LINE_BYTES:
                 continue
             read = sites_in_python if file.suffix == ".py" else sites_in_javascript
             sites += read(source, shown)
