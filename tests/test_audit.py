@@ -190,6 +190,11 @@ PYTHON: list[tuple[str, str, list[str]]] = [
         "session.post(URL, json=p)\nsession.post(f'{root}/v1/messages', data=json.dumps({}))",
         ["streaming", "not_streaming"],
     ),
+    (
+        "an address made of itself",
+        "path = '/v1'\npath = root + path\nurl = root + url\nhttpx.post(url, json={})",
+        [],
+    ),
     ("a post of something else", "httpx.post('/orders', json={'stream': True})", []),
     (
         "our client",

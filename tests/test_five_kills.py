@@ -32,7 +32,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"model_id": 1, "prompt": "请介绍运动鞋的特点", "stream": True},
         "debug_chat",
     ),
-    "S3": ("/api/v1/events/extract/user_0007/llm-stream", {}, "extraction"),
+    "S3": ("/api/v1/events/extract/user_0005/llm-stream", {}, "extraction"),
     "S4": ("/api/v1/projects/1/rewrite-stream/", {}, "story"),
 }
 

@@ -42,6 +42,7 @@ class _Reader(ast.NodeVisitor):
         self._scopes = [_Scope()]
         self._imports: set[str] = set()
         self._aliases: dict[str, str] = {}
+        self._following: set[str] = set()
 
     def visit_Module(self, node: ast.Module) -> None:
         for inner in ast.walk(node):
@@ -204,6 +205,19 @@ class _Reader(ast.NodeVisitor):
                 return text
         return ""
 
+    def _named(self, name: str) -> str:
+        """Return the text of a name; one that is made of itself (`x = a + x`) has none."""
+        found = self._value(name)
+        if name in self._following or not isinstance(
+            found, ast.Constant | ast.JoinedStr | ast.BinOp
+        ):
+            return ""
+        self._following.add(name)
+        try:
+            return self._text(found)
+        finally:
+            self._following.discard(name)
+
     def _text(self, node: ast.expr) -> str:
         """Return the constant parts of a text."""
         text = ""
@@ -217,9 +231,7 @@ class _Reader(ast.NodeVisitor):
             case ast.BinOp(left, ast.Add(), right):
                 text = self._text(left) + self._text(right)
             case ast.Name() | ast.Attribute():
-                found = self._value(_key_of(node))
-                is_text = isinstance(found, ast.Constant | ast.JoinedStr | ast.BinOp)
-                text = self._text(found) if found is not None and is_text else ""
+                text = self._named(_key_of(node))
             case _:
                 pass
         return text
