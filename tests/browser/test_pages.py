@@ -203,7 +203,7 @@ def test_the_list_of_runs_is_filtered_by_its_address(stage: Stage, open_page: Op
 
 
 def test_a_run_in_the_list_goes_on_before_ones_eyes(stage: Stage, open_page: Open) -> None:
-    stage.register(model("list-slow", [*spoken("字" * 60, 30), {"finish": "stop"}]))
+    stage.register(model("list-slow", [*spoken("字" * 60, 9), {"finish": "stop"}]))
     page = open_page("/runs")
     run = stage.ask("看着它写", "list-slow")
     row = page.locator(".run-row", has=page.locator(f"a[href='/runs/{run}']"))
