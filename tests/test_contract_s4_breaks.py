@@ -12,6 +12,9 @@ from test_restarts import until_ended
 from upstream import SILENCE, Upstream, answer, chunk
 
 RUBBISH = [
+    ('{"scenes": [nothing, {"description": "一"}]}', 1),
+    (scenes(*(f"镜头 {number}" for number in range(41))), 40),
+    ('{"scenes": [{"description": ""}, {"number": "x", "description": "一"}, null]}', 0),
     ("I cannot do that.", 0),
     ('{"scenes": [{"title": "no description"}, 7, {"description": "看得见的"}]}', 1),
     ('{"scenes": [{"description": "一"}, {"description": "二"', 1),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-WITHIN_S = 30.0
+WITHIN_S = 20.0
 
 
 def text_of(page: Page) -> str:

@@ -250,11 +250,23 @@ def _attempts(history: History, log: Log) -> Iterator[str]:
     asked = history.requests
     # A cancel may come before the request has gone out.
     stopped = sum(e["data"].get("code") == "cancelled" for e in log if e["type"] in ends)
-    # A server that dies has one request on its way for each step that goes on.
-    steps = {e["data"]["step"] for e in log if e["type"] == "step.started"}
-    lost = history.kills * max(1, len(steps))
+    # A server that dies has one request on its way for each step that goes on just then.
+    lost = history.kills * _at_once(log)
     if asked is not None and abs(asked - len(begun)) > lost + stopped:
         yield f"{asked} requests, {len(begun)} attempts, {history.kills} servers died"
+
+
+def _at_once(log: Log) -> int:
+    """Return how many steps went on at the same time, at most; 1 where none did."""
+    going_on: set[str] = set()
+    most = 1
+    for event in log:
+        if event["type"] == "step.started":
+            going_on.add(event["data"]["step"])
+        elif event["type"] == "step.finished":
+            going_on.discard(event["data"]["step"])
+        most = max(most, len(going_on))
+    return most
 
 
 def _usage(history: History, log: Log) -> Iterator[str]:
