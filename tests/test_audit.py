@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from unspool.audit import audit
+from unspool.apps.audit.tree import audit
 from unspool.cli import app
 from unspool.errors import SetupError
 

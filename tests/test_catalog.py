@@ -11,11 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from unspool import Model, Settings
-from unspool.catalog import OFFLINE, Catalog, Entry, Route
-from unspool.environment import model_from, models_beside, ollama_url
 from unspool.errors import ProviderUnavailable, SpecError, UnknownRecord
-from unspool.health import Health
-from unspool.outside import Outside
+from unspool.models.catalog import OFFLINE, Catalog, Entry, Route
+from unspool.models.environment import model_from, models_beside, ollama_url
+from unspool.models.health import Health
+from unspool.models.sources import Outside
 
 KEY = "sk-0123456789-0123456789-abcd"
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from conftest import clean_env
 from unspool.cli import app
 from unspool.cli._console import clean, write_json_line
-from unspool.cli._paper import LivePaper
-from unspool.cli._teller import Teller
-from unspool.events import Event
+from unspool.cli._output import LivePaper
+from unspool.cli._transcript import Teller
+from unspool.runs.events import Event
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
 

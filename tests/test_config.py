@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from unspool import Limits, Settings
-from unspool.config import MAX_FILE_BYTES, find_config, models_of, read_config, schema
 from unspool.errors import SetupError
-from unspool.outside import Outside
+from unspool.models.config_file import MAX_FILE_BYTES, find_config, models_of, read_config, schema
+from unspool.models.sources import Outside
 
 ROOT = Path(__file__).parent.parent
 KEY = "sk-0123456789-0123456789-abcd"

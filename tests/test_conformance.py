@@ -15,10 +15,10 @@ import pytest
 
 from unspool import plugs
 from unspool.dialects import encoder_for, open_dialect
-from unspool.events import Event
-from unspool.runs import fold
-from unspool.sse import Decoder, Frame
-from unspool.tapes import frames_of
+from unspool.formats.sse import Decoder, Frame
+from unspool.runs.events import Event
+from unspool.runs.run import fold
+from unspool.viewing.tapes import frames_of
 
 FOLDER = Path(__file__).parent.parent / "conformance"
 RUNS = json.loads((FOLDER / "runs.json").read_text())

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from conftest import Served
-from unspool.console import BUILT, PAGES, POLICY, add_console
+from unspool.server.console import BUILT, PAGES, POLICY, add_console
 
 ROOT = Path(__file__).parent.parent
 INDEX = '<!doctype html><script type="module" src="/assets/index-1a2b.js"></script>'
@@ -121,5 +121,5 @@ def test_a_wheel_has_the_console_in_it(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     wanted = {path.relative_to(BUILT).as_posix() for path in BUILT.rglob("*") if path.is_file()}
-    assert {f"unspool/_console/{name}" for name in wanted} <= set(names)
+    assert {f"unspool/server/_console/{name}" for name in wanted} <= set(names)
     assert not [name for name in names if "node_modules" in name]

@@ -13,11 +13,11 @@ import aiohttp
 import pytest
 
 from unspool import Model, Prompt
-from unspool.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
-from unspool.continuation import SoFar
 from unspool.errors import ProviderError, ProviderInterrupted
-from unspool.generation import MAX_ATTEMPTS, Means, generate
-from unspool.health import Health
+from unspool.generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
+from unspool.generation.continuation import SoFar
+from unspool.generation.generate import MAX_ATTEMPTS, Means, generate
+from unspool.models.health import Health
 from unspool.providers import Prices, Text, Tool, ToolCall
 from upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
 

@@ -16,8 +16,8 @@ from conftest import Serve, Served, ServeModel
 from readers import COPY, SHOE, copy_posts, look, post
 from unspool import Settings
 from unspool.dialects import open_dialect
-from unspool.environment import model_from
-from unspool.events import Event
+from unspool.models.environment import model_from
+from unspool.runs.events import Event
 from upstream import CUT, KEY, RESET, SILENCE, Asked, Script, Upstream, answer, chunk, refusal
 
 WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"

@@ -10,12 +10,12 @@ import pytest
 
 from conftest import Serve, Served, ServeModel
 from readers import COPY, SHOE, copy_posts, post
-from unspool.flows._copy_checks import Rules
-from unspool.flows._copy_reader import CLOSINGS, leaning_of, reader_lines
-from unspool.flows._copy_texts import MAX_CHARS, MIN_HAN, SUPERLATIVES, template_post
+from unspool.apps.copywriting.audience import CLOSINGS, leaning_of, reader_lines
+from unspool.apps.copywriting.checks import Rules
+from unspool.apps.copywriting.records.interests import interest_in, summary
+from unspool.apps.copywriting.templates import MAX_CHARS, MIN_HAN, SUPERLATIVES, template_post
 from unspool.records import Records
 from unspool.records.behaviors import save_behaviors
-from unspool.records.interests import interest_in, summary
 from upstream import SILENCE, Upstream, answer, chunk, refusal
 
 LONG = "这款鞋的鞋面是飞织的，走一天也不闷脚，下班顺路走两站刚刚好。"

@@ -16,7 +16,7 @@ import unspool
 from conftest import Served, ServeModel
 from readers import post, said
 from unspool import LLMClient, LLMClientError, Settings, get_llm_client
-from unspool.providers._openai_request import endpoint
+from unspool.providers.upstream.openai_request import endpoint
 from upstream import (
     CUT,
     DONE,

@@ -14,7 +14,7 @@ import pytest
 from readers import said
 from unspool import Limits, LLMClient, LLMClientError, Model, Prompt, Settings, get_llm_client
 from unspool.errors import ProviderError, ProviderInterrupted
-from unspool.generation import Means, generate
+from unspool.generation.generate import Means, generate
 from unspool.providers import Text
 from upstream import CUT, END, KEY, RESET, SILENCE, Script, Upstream, answer, chunk, refusal
 

@@ -94,7 +94,7 @@ async def test_s2_8_an_error_that_is_thrown_in_closes_the_connection(upstream: U
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    ours = "unspool.dialects.debug_chat"
+    ours = "unspool.apps.debug_chat.dialects.debug_chat"
     return [record.getMessage() for record in caplog.records if record.name == ours]
 
 

@@ -14,7 +14,7 @@ from conftest import Desk, Serve, Served
 from debugging import called, frames, made, mock, results
 from readers import look
 from unspool import plugs
-from unspool.calls import MAX_ANSWER_CHARS
+from unspool.tools.calling.calls import MAX_ANSWER_CHARS
 from upstream import Upstream, answer
 
 BEIJING = {"city": "北京"}

@@ -12,7 +12,7 @@ from conftest import Desk, Serve, Served, ServeModel
 from debugging import CHAT, frames, made
 from registering import refused
 from unspool import RunSpec, open_journal
-from unspool.conversations import MAX_TOLD_CHARS, MAX_TOLD_TURNS, MAX_TURNS
+from unspool.execution.conversations import MAX_TOLD_CHARS, MAX_TOLD_TURNS, MAX_TURNS
 from unspool.journals import Claim, sqlite_url
 from unspool.records.conversations import save_turn
 from upstream import CUT, SILENCE, Upstream, answer, chunk, refusal

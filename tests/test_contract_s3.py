@@ -116,7 +116,7 @@ async def test_s3_a_user_without_behaviours_is_told_so_in_the_stream(
     file.write_text("用户ID,姓名,income_level\nnew_1,新人,高\n")
 
     async def add() -> None:
-        from unspool.records.importing import import_csv
+        from unspool.records.csv_import.importing import import_csv
 
         await import_csv(served.core.records, "people", file)
 
@@ -341,7 +341,7 @@ async def test_s3_12_equal_input_is_answered_from_the_cache_until_something_was_
     file.write_text("user_id,action,at\nuser_0005,share,2025-12-01 10:00:00\n")
 
     async def add() -> None:
-        from unspool.records.importing import import_csv
+        from unspool.records.csv_import.importing import import_csv
 
         await import_csv(served.core.records, "behaviors", file)
 

@@ -13,7 +13,7 @@ from conftest import Serve, Served, ServeModel
 from extracting import LINES, USER, events_of, extract, kinds, url_of
 from readers import look, post
 from test_restarts import until_ended
-from unspool.children import PIECES
+from unspool.execution.children import PIECES
 from upstream import CUT, SILENCE, Asked, Script, Upstream, answer, chunk
 
 BATCH = "/api/v1/events/extract/batch/llm-stream"
@@ -77,7 +77,7 @@ async def test_s3_4_who_is_known_from_behaviours_alone_is_somebody(
     }
 
     async def add() -> list[Any]:
-        from unspool.records.importing import import_csv
+        from unspool.records.csv_import.importing import import_csv
 
         reports = []
         for kind, text in [*files.items(), ("people", files["people"])]:

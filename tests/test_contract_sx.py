@@ -15,7 +15,7 @@ from conftest import Serve, Served, ServeModel
 from readers import COPY, SHOE, by_chunks, by_eye, by_lines, copy_posts, look, post, with_cuts
 from unspool import Draft, RunSpec, plugs
 from unspool.dialects import open_dialect
-from unspool.events import TERMINAL
+from unspool.runs.events import TERMINAL
 from upstream import SILENCE, Upstream, answer, chunk, refusal
 
 DIALECTS = plugs.names("dialects")

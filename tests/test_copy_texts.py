@@ -9,6 +9,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from unspool.apps.copywriting.flow import CopyFlow
+from unspool.apps.copywriting.phrases import STYLES
+from unspool.apps.copywriting.prompts import ANGLES, SYSTEM, post_prompt
+from unspool.apps.copywriting.request import Copy
+from unspool.apps.copywriting.templates import (
+    MAX_CHARS,
+    MIN_HAN,
+    SUPERLATIVES,
+    ending,
+    template_post,
+)
 from unspool.errors import (
     ProviderError,
     ProviderInterrupted,
@@ -17,11 +28,6 @@ from unspool.errors import (
     UnknownRecord,
 )
 from unspool.flows import open_flow
-from unspool.flows._copy_asked import Copy
-from unspool.flows._copy_prompt import ANGLES, SYSTEM, post_prompt
-from unspool.flows._copy_texts import MAX_CHARS, MIN_HAN, SUPERLATIVES, ending, template_post
-from unspool.flows._copy_words import STYLES
-from unspool.flows.copywriting import CopyFlow
 from unspool.records import Records
 from unspool.records.products import save_products
 

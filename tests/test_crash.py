@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from harness.land import IS_LONG, USUAL, Plan, ordeal_in, tell
-from unspool.crashing import POINTS
+from unspool.failpoints import POINTS
 
 ROOMS = Path(__file__).parent.parent / "src" / "unspool"
 

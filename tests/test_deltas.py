@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from faults.writing import DONE, STOP, event, meet, say, stream
-from unspool.events import Event, encode_event
+from unspool.runs.events import Event, encode_event
 
 SMILE = ("\\ud83d", "\\ude00")
 

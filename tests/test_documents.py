@@ -23,12 +23,12 @@ import pytest
 import unspool
 from conftest import Serve
 from unspool import LLMClient, Model, Settings, errors, plugs
-from unspool.catalog import Catalog
-from unspool.events import EVENT_TYPES
-from unspool.generation import Means
-from unspool.providers import _errors
-from unspool.runner import Runner
-from unspool.runs import RunSpec
+from unspool.execution.runner import Runner
+from unspool.generation.generate import Means
+from unspool.models.catalog import Catalog
+from unspool.providers.upstream import vendor_errors as _errors
+from unspool.runs.events import EVENT_TYPES
+from unspool.runs.run import RunSpec
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "unspool"

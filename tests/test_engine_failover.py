@@ -14,8 +14,8 @@ import pytest
 
 from engine import engine, some_words, write_model
 from unspool import Model, Prompt
-from unspool.attempts import AttemptFinished, AttemptStarted
-from unspool.generation import Means, generate
+from unspool.generation.attempts import AttemptFinished, AttemptStarted
+from unspool.generation.generate import Means, generate
 from unspool.providers import Text
 
 pytestmark = pytest.mark.engine

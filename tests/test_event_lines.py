@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.flows import _event_lines as lines
-from unspool.flows._event_lines import Decoration, EventReader, NoEvent, read_line
-from unspool.flows._event_prompts import MAX_CELLS, events_prompt
+from unspool.apps.extraction import event_lines as lines
+from unspool.apps.extraction.event_lines import Decoration, EventReader, NoEvent, read_line
+from unspool.apps.extraction.event_prompts import MAX_CELLS, events_prompt
 from unspool.providers import Prompt
-from unspool.providers._offline_answers import answer_to
-from unspool.providers._offline_text import go_on
+from unspool.providers.offline_model.answers import answer_to
+from unspool.providers.offline_model.text import go_on
 
 GOOD = "u 1|启动APP|2025-11-24 09:50:50|早间活跃"
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import Serve, Served, ServeModel
 from readers import COPY, SHOE, post
 from test_contract_s0_people import LONG
-from unspool.flows._product_rules import analysis
+from unspool.apps.copywriting.product_analysis import analysis
 from upstream import Upstream, answer
 
 ARMS = [{"name": "model"}, {"name": "words", "writer": "template"}]

@@ -15,11 +15,11 @@ from conftest import Serve, Served, ServeModel
 from readers import look
 from test_batch import batch, children, ended, read, start
 from unspool import Draft, RunSpec, open_journal
-from unspool.events import Event
-from unspool.forking import PIECE_CHARS, EditedText, History
 from unspool.journals import sqlite_url, started
-from unspool.journals.sqlite import _schema
-from unspool.runs import fold
+from unspool.journals.sqlite_file import schema as _schema
+from unspool.runs.events import Event
+from unspool.runs.fork import PIECE_CHARS, EditedText, History
+from unspool.runs.run import fold
 from upstream import SILENCE, Upstream, answer, chunk, refusal
 
 CHAT = {"flow": "chat", "input": {"prompt": "请介绍运动鞋"}}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from unspool.flows import _graph_reading as reading
-from unspool.flows._graph_prompts import answer_prompt, graph_prompt
-from unspool.flows._graph_reading import CitationReader, GraphReader
+from unspool.apps.extraction import graph_reading as reading
+from unspool.apps.extraction.graph_prompts import answer_prompt, graph_prompt
+from unspool.apps.extraction.graph_reading import CitationReader, GraphReader
 from unspool.providers import Prompt
-from unspool.providers._offline_answers import answer_to
+from unspool.providers.offline_model.answers import answer_to
 
 
 class Told:

@@ -15,7 +15,7 @@ import pytest
 from unspool.errors import SpecError
 from unspool.records import Records
 from unspool.records.behaviors import behaviors_of, count_behaviors
-from unspool.records.importing import ImportReport, import_csv
+from unspool.records.csv_import.importing import ImportReport, import_csv
 from unspool.records.products import count_products, find_product
 
 SHOES = "商品编码,商品名称,售价\nA1,轻便跑鞋,￥299.00\nA2,高帮帆布鞋,129\n"

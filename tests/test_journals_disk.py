@@ -15,7 +15,8 @@ from journaling import DONE, SPEC, opened, text, words
 from readers import until
 from unspool import Draft, Pen
 from unspool.errors import JournalError, JournalFull, StaleEpoch
-from unspool.journals.sqlite import SQLiteJournal, _press
+from unspool.journals.sqlite import SQLiteJournal
+from unspool.journals.sqlite_file import group_commit as _press
 
 
 @contextmanager

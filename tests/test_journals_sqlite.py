@@ -15,7 +15,8 @@ from journaling import DONE, SPEC, opened, text, words
 from unspool import Draft
 from unspool.errors import JournalError, SetupError
 from unspool.journals import sqlite_url
-from unspool.journals.sqlite import _reel, _store
+from unspool.journals.sqlite_file import live_run as _reel
+from unspool.journals.sqlite_file import store as _store
 
 
 def asked(path: Path, sql: str) -> list[tuple[object, ...]]:

@@ -12,10 +12,10 @@ from conftest import Serve, Served, ServeModel
 from test_restarts import left_behind, until_ended
 from unspool import Draft, plugs
 from unspool.errors import SetupError
+from unspool.execution.runner import MAX_RECOVERIES
 from unspool.flows import Context, KeepingFlow
 from unspool.records import Records
-from unspool.runner import MAX_RECOVERIES
-from unspool.runs import Run
+from unspool.runs.run import Run
 from upstream import SILENCE, Upstream, answer, chunk
 
 

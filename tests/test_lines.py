@@ -9,17 +9,17 @@ import aiohttp
 import pytest
 
 from test_continuation import ASKED, REFUSES_PREFIX, breaks_after, model, says, tell
-from unspool.attempts import Rewound
-from unspool.cli._teller import Teller
-from unspool.continuation import Kept, SoFar
+from unspool.cli._transcript import Teller
 from unspool.errors import ProviderInterrupted
-from unspool.events import Event
-from unspool.forking import History
-from unspool.pace import Shape
-from unspool.progress import Progress
-from unspool.runs import fold
-from unspool.seam import Seam, StartedAnew
-from unspool.writing import Reading
+from unspool.execution.step_writer import Reading
+from unspool.generation.attempts import Rewound
+from unspool.generation.continuation import Kept, SoFar
+from unspool.generation.seam import Seam, StartedAnew
+from unspool.runs.durations import Shape
+from unspool.runs.events import Event
+from unspool.runs.fork import History
+from unspool.runs.progress import Progress
+from unspool.runs.run import fold
 
 LINES = [f"u|启动APP|2025-11-24 0{n}:50:50|第{n}次\n" for n in range(1, 5)]
 WHOLE = "".join(LINES)

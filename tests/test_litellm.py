@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from unspool.cli import app
-from unspool.config import read_config
+from unspool.models.config_file import read_config
 
 KEY = "sk-planted-0123456789"
 

@@ -13,12 +13,12 @@ import pytest
 from conftest import Serve, Served, Tune
 from registering import END, KEY, add, asked_of, body, client_of, deep, refused
 from unspool import open_core
-from unspool.deployments import Registration
 from unspool.errors import SpecError
-from unspool.health import Health
-from unspool.providers._http import open_http
+from unspool.models.definitions import Registration
+from unspool.models.health import Health
+from unspool.models.registry import Registry
+from unspool.providers.upstream.http import open_http
 from unspool.records import Records
-from unspool.registry import Registry
 from upstream import RESET, Upstream, answer, refusal
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from conftest import Served
 from registering import KEY
 from unspool.cli import app
-from unspool.config import schema
+from unspool.models.config_file import schema
 from upstream import Upstream, answer, chunk, refusal
 
 pytestmark = pytest.mark.usefixtures("somewhere_else", "quick_model")

@@ -9,8 +9,8 @@ import pytest
 
 from asking import WEATHER, ask
 from unspool import Model, Prompt
+from unspool.formats.json_schema import misfits
 from unspool.providers import Tool
-from unspool.schemas import misfits
 
 pytestmark = pytest.mark.usefixtures("quick_model")
 

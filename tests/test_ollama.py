@@ -10,9 +10,9 @@ import pytest
 
 from asking import TALK, WEATHER, ask, at, bytewise
 from unspool import Model, Prompt
+from unspool.formats.sse import EventTooLong
 from unspool.providers import Usage
 from unspool.providers.ollama import Lines, endpoint
-from unspool.sse import EventTooLong
 from upstream import CUT, KEY, RESET, Head, Upstream, refusal
 
 

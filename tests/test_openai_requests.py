@@ -11,7 +11,7 @@ from asking import TALK, WEATHER, ask
 from unspool import Model, Prompt
 from unspool.errors import ProviderRefused
 from unspool.providers import open_provider
-from unspool.providers._openai_request import request_for
+from unspool.providers.upstream.openai_request import request_for
 from upstream import Upstream, answer, refusal
 
 ASKED = {"role": "user", "content": "写一首诗"}

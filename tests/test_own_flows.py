@@ -14,7 +14,7 @@ from conftest import Serve
 from readers import look
 from unspool import Context, flow, plugs
 from unspool.errors import SetupError, SpecError
-from unspool.flowfiles import offer_flows
+from unspool.flows.kit.files import offer_flows
 from unspool.testing import play
 
 ROOT = Path(__file__).parent.parent

@@ -12,10 +12,10 @@ import pytest
 from conftest import Serve, ServeModel
 from readers import post
 from unspool import Draft, Journal, RunSpec, open_journal
-from unspool.events import Event
-from unspool.forecast import MOMENTS, REMEMBERED, Forecast
 from unspool.journals import Tuning, sqlite_url
-from unspool.pace import ENOUGH, Past, Shape, estimate
+from unspool.runs.durations import ENOUGH, Past, Shape, estimate
+from unspool.runs.events import Event
+from unspool.viewing.eta import MOMENTS, REMEMBERED, Forecast
 from upstream import SILENCE, Upstream, answer, chunk
 
 Told = tuple[float, str, dict[str, Any]]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.partial_json import MAX_MEMBER_CHARS, Scanner, Told, Unreadable, Whole
+from unspool.formats.partial_json import MAX_MEMBER_CHARS, Scanner, Told, Unreadable, Whole
 
 GRAPH: dict[str, Any] = {
     "title": '一句"引语"，反斜杠 \\ 和 {括号}',

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool import patterns
-from unspool.patterns import frequent_patterns
+from unspool.apps.extraction import frequent_patterns as patterns
+from unspool.apps.extraction.frequent_patterns import frequent_patterns
 
 SEQUENCES = st.lists(st.lists(st.sampled_from("abc"), max_size=6), min_size=1, max_size=6)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from unspool import Model
-from unspool.prices import cost_of
+from unspool.models.prices import cost_of
 from unspool.providers import FREE, Prices, Usage
 
 KNOWN = Model("m", "openai", "gpt-4o-mini", "https://api.openai.com/v1")

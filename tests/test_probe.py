@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from unspool.catalog import OFFLINE
-from unspool.probe import COUNTING, MAX_CHARS, ask, probe_prefill, verdict_of
-from unspool.providers._http import open_http
-from unspool.providers._vendors import PREFILLS
+from unspool.models.catalog import OFFLINE
+from unspool.models.probe import COUNTING, MAX_CHARS, ask, probe_prefill, verdict_of
+from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.vendors import PREFILLS
 from upstream import RESET, SILENCE, Asked, Script, Upstream, answer, chunk, refusal
 
 ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

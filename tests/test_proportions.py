@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unspool.proportions import needed, wilson, z_of
+from unspool.apps.copywriting.confidence import needed, wilson, z_of
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from conftest import Serve, Served, ServeModel
 from readers import look
 from test_restarts import left_behind, until_ended
 from unspool import Draft, plugs
-from unspool.events import Event
 from unspool.flows import Context, Flow, Reader
-from unspool.forking import History
-from unspool.runs import fold
+from unspool.runs.events import Event
+from unspool.runs.fork import History
+from unspool.runs.run import fold
 from upstream import RESET, Upstream, answer, chunk
 
 

@@ -22,12 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from unspool import records as package
 from unspool.errors import SetupError, UnknownRecord
 from unspool.records import Base, Records
-from unspool.records.behaviors import (
-    behaviors_of,
-    count_behaviors,
-    count_users,
-    save_behaviors,
-)
+from unspool.records.behaviors import behaviors_of, count_behaviors, count_users, save_behaviors
 from unspool.records.migrations import revisions
 from unspool.records.products import (
     Product,

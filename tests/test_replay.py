@@ -22,11 +22,11 @@ from readers import post
 from test_conformance import state_of
 from unspool import Core, RunSpec, plugs
 from unspool.cli import app
-from unspool.cursor import follow
 from unspool.errors import SpecError
-from unspool.events import Event, encode_event
+from unspool.execution.replay import frames_in, read_log, replay
 from unspool.flows import Context, Flow, chat
-from unspool.replaying import frames_in, read_log, replay
+from unspool.runs.events import Event, encode_event
+from unspool.viewing.cursor import follow
 from upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
 
 GOLDEN = Path(__file__).parent.parent / "conformance" / "golden"

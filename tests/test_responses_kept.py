@@ -14,10 +14,10 @@ import pytest
 from asking import ask, at
 from responses_wire import CREATED, TEXT, ended, numbered, response, said
 from unspool import Model, Prompt
-from unspool.attempts import AttemptStarted
-from unspool.generation import Means, generate
+from unspool.generation.attempts import AttemptStarted
+from unspool.generation.generate import Means, generate
 from unspool.providers import Handle, Reasoning, Text, Tool, ToolCall, ToolFragment, Usage
-from unspool.providers._http import open_http
+from unspool.providers.upstream.http import open_http
 from upstream import CUT, RESET, Asked, Script, Upstream, refusal
 
 

@@ -11,9 +11,9 @@ import pytest
 from conftest import Serve, Served, ServeModel
 from readers import look, post
 from unspool import Draft, RunSpec, Settings, open_core, open_journal
-from unspool.cursor import follow
+from unspool.execution.runner import MAX_RECOVERIES
 from unspool.journals import sqlite_url
-from unspool.runner import MAX_RECOVERIES
+from unspool.viewing.cursor import follow
 from upstream import SILENCE, Upstream, answer, chunk
 
 

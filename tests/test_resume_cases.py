@@ -15,7 +15,7 @@ from harness.clockwork import play
 from harness.figures import note
 from harness.land import IS_LONG
 from harness.worlds import Shape, World
-from unspool.runner import MAX_RECOVERIES
+from unspool.execution.runner import MAX_RECOVERIES
 
 pytestmark = pytest.mark.slow
 

@@ -16,12 +16,12 @@ from typer.testing import CliRunner, Result
 from conftest import Serve, Served, ServeModel
 from readers import look, post
 from unspool import Draft, Journal, RunSpec, open_journal
-from unspool.backup import back_up
 from unspool.cli import app
-from unspool.cli.keeping import parse_age, parse_size
+from unspool.cli.prune import parse_age, parse_size
+from unspool.core.backup import back_up
+from unspool.core.retention import DAY_S, Pruning, Rules
 from unspool.errors import KeyTaken, SetupError, SpecError, UnknownRun
 from unspool.journals import Claim, Tuning, sqlite_url
-from unspool.retention import DAY_S, Pruning, Rules
 from upstream import SILENCE, Upstream, answer, chunk
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")

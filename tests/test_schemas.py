@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from registering import deep
-from unspool.schemas import misfits
+from unspool.formats.json_schema import misfits
 
 
 @pytest.mark.parametrize(

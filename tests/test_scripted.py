@@ -12,12 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from unspool.errors import (
-    ProviderError,
-    ProviderInterrupted,
-    ProviderRefused,
-    ProviderUnavailable,
-)
+from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 from unspool.providers import (
     Finish,
     Model,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.seam import ANCHOR_CHARS, Seam, StartedAnew, anchor_of, weight
+from unspool.generation.seam import ANCHOR_CHARS, Seam, StartedAnew, anchor_of, weight
 
 SHOE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
 FOX = "The quick brown fox jumps over the lazy dog and runs home."

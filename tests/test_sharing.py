@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Serve, Served, ServeModel
 from readers import look, post
-from unspool import leaving
+from unspool.core import abandonment as leaving
 from upstream import SILENCE, Upstream, answer, chunk
 
 CHAT = {"flow": "chat", "input": {"prompt": "你好"}}

@@ -10,7 +10,7 @@ from harness.clockwork import play
 from harness.figures import note
 from harness.land import IS_LONG
 from harness.worlds import Shape, World
-from unspool import runner
+from unspool.execution import runner
 
 pytestmark = pytest.mark.slow
 

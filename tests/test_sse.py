@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from readers import Strict
-from unspool.sse import HEARTBEAT, Decoder, EventTooLong, Frame
+from unspool.formats.sse import HEARTBEAT, Decoder, EventTooLong, Frame
 
 EOL = re.compile(rb"\r\n|\r|\n")
 

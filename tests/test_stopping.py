@@ -18,7 +18,7 @@ import pytest
 
 from conftest import clean_env
 from readers import Strict
-from unspool.sse import RETRY
+from unspool.formats.sse import RETRY
 from upstream import KEY, SILENCE, Upstream, answer, chunk
 
 VIEWERS = 500

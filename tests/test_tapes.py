@@ -14,9 +14,9 @@ import pytest
 from conftest import Served, ServeModel
 from readers import look, post, until
 from unspool import Draft, Journal, Pen, RunSpec, plugs
-from unspool.sse import Decoder, Frame
-from unspool.streaming import Place
-from unspool.tapes import READ_EVENTS, Tape, Tapes
+from unspool.formats.sse import Decoder, Frame
+from unspool.viewing.event_stream import Place
+from unspool.viewing.tapes import READ_EVENTS, Tape, Tapes
 from upstream import Upstream, answer, chunk
 
 SPEC = RunSpec("copywriting", {"count": 1, "style": "natural"}, dialect="copywriting")

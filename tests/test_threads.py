@@ -12,11 +12,11 @@ import pytest
 
 from conftest import Served
 from unspool import Journal
-from unspool.events import Draft, Event
 from unspool.journals import Pen
-from unspool.runs import RunSpec
-from unspool.sketch import MAX_FACT_CHARS, MAX_FACTS, MAX_SEAMS, Sketch
-from unspool.sketches import Sketches
+from unspool.runs.events import Draft, Event
+from unspool.runs.run import RunSpec
+from unspool.runs.timeline import MAX_FACT_CHARS, MAX_FACTS, MAX_SEAMS, Sketch
+from unspool.viewing.timelines import Sketches
 
 FOLDER = Path(__file__).parent.parent / "conformance"
 VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "threads.json").read_text())
@@ -116,7 +116,7 @@ async def test_a_live_run_is_read_on_from_where_it_was_and_an_ended_one_once(
 async def test_one_question_reads_no_more_than_it_may_and_the_next_one_goes_on(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unspool.sketches.MAX_EVENTS", 700)
+    monkeypatch.setattr("unspool.viewing.timelines.MAX_EVENTS", 700)
     first, second = await written(journal, 600), await written(journal, 600)
     ids = [first.run_id, "unknown", second.run_id]
     sketches = Sketches(journal)
@@ -127,7 +127,7 @@ async def test_one_question_reads_no_more_than_it_may_and_the_next_one_goes_on(
 async def test_what_is_remembered_is_bounded(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unspool.sketches.REMEMBERED", 2)
+    monkeypatch.setattr("unspool.viewing.timelines.REMEMBERED", 2)
     sketches, pens = Sketches(journal), [await written(journal, 1) for _ in range(4)]
     await sketches.of([pen.run_id for pen in pens])
     assert len(sketches._known) == 2

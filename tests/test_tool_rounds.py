@@ -14,9 +14,9 @@ import pytest
 from conftest import Serve, Served, ServeModel, Tune
 from debugging import CITY, called, made, results
 from unspool import Core, Draft, Event, Run, RunSpec, fold, follow, open_core, open_journal, plugs
+from unspool.execution.replay import replay
 from unspool.journals import sqlite_url
-from unspool.replaying import replay
-from unspool.toolbox import ToolSaid
+from unspool.tools.calling.registry import ToolSaid
 from upstream import SILENCE, Head, Upstream, answer
 
 PLACES = ["北京", "上海"]

@@ -8,7 +8,7 @@ import pytest
 
 from asking import TALK, WEATHER, ask, at
 from unspool import Prompt, plugs
-from unspool.providers._vendors import OURS
+from unspool.providers.upstream.vendors import OURS
 from upstream import Upstream, refusal
 
 PROVIDERS = [name for name in plugs.names("providers") if name not in OURS]

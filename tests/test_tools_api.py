@@ -16,8 +16,8 @@ from debugging import CITY, made, mock, tried
 from readers import until
 from registering import KEY, deep, refused
 from unspool import plugs
-from unspool._tool_http import MAX_REDIRECTS
-from unspool.calls import MAX_THREADS
+from unspool.tools.calling.calls import MAX_THREADS
+from unspool.tools.calling.http import MAX_REDIRECTS
 from upstream import RESET, SILENCE, Head, Upstream
 
 MOCK = {"kind": "mock", "value": 1}

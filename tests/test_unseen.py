@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from unspool import Context, flow, plugs
 from unspool.dialects import encoder_for
-from unspool.events import Event
-from unspool.forking import History
+from unspool.runs.events import Event
+from unspool.runs.fork import History
 from unspool.testing import Played, play
 
 

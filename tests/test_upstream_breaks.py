@@ -14,9 +14,9 @@ from faults.writing import DONE, EVENTS, STOP, event, head, meet, say, sent, str
 from unspool import Limits, Model, Prompt
 from unspool.errors import ProviderInterrupted, ProviderUnavailable
 from unspool.providers import Finish, Output, Text, open_provider
-from unspool.providers._answer import MAX_SKIPPED
-from unspool.providers._http import open_http
-from unspool.providers._tools import MAX_CALLS
+from unspool.providers.upstream.answer import MAX_SKIPPED
+from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.tool_calls import MAX_CALLS
 from upstream import CUT, END, RESET, SILENCE, Break, Upstream, answer, chunk
 
 MIB = 1024 * 1024

@@ -9,8 +9,8 @@ import pytest
 
 from conftest import Serve, Served
 from unspool import Journal
-from unspool.events import Draft
-from unspool.runs import RunSpec
+from unspool.runs.events import Draft
+from unspool.runs.run import RunSpec
 
 SCRIPT = [
     {"text": "今天推荐"},
@@ -69,7 +69,7 @@ async def test_older_runs_than_asked_for_are_left_out_and_a_wrong_number_is_refu
 async def test_where_there_are_too_many_runs_the_answer_says_that_it_is_not_whole(
     serve_with: Serve, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unspool.api.usage.MAX_RUNS", 3)
+    monkeypatch.setattr("unspool.server.api.usage.MAX_RUNS", 3)
     served = serve_with()
     journal: Journal = served.core.journal
 

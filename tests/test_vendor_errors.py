@@ -9,7 +9,7 @@ import pytest
 
 from faults.writing import STOP, Steps, body, event, head, meet, say, sent, stream
 from unspool import Model
-from unspool.providers._errors import error_in, of_status, told_by, without_key
+from unspool.providers.upstream.vendor_errors import error_in, of_status, told_by, without_key
 
 MODEL = Model("m", "openai", "m", "http://x", "8WZ01CM1-no-known-shape-22")
 

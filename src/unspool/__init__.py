@@ -10,24 +10,24 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Completion, LLMClient, get_llm_client
-    from .core import Core, open_core
-    from .cursor import follow
-    from .debug_call import call_model
-    from .errors import LLMClientError, UnspoolError
-    from .events import Draft, Event
-    from .flows import Context
-    from .flows._functions import flow
-    from .insight import (
+    from .apps.debug_chat.client import call_model
+    from .apps.extraction.client import (
         abstract_events_batch,
         abstract_events_batch_stream,
         answer_question_with_graph,
         generate_from_patterns,
     )
+    from .core import Core, open_core
+    from .errors import LLMClientError, UnspoolError
+    from .flows import Context
+    from .flows.kit.functions import flow
+    from .generation.client import Completion, LLMClient, get_llm_client
     from .journals import Journal, Pen, open_journal
     from .providers import Limits, Model, Prompt
-    from .runs import Run, RunSpec, fold
+    from .runs.events import Draft, Event
+    from .runs.run import Run, RunSpec, fold
     from .settings import Settings
+    from .viewing.cursor import follow
 
 __version__ = version("unspool")
 

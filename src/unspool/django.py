@@ -38,9 +38,9 @@ from django.http import (
 
 from .embedded import Embedded
 from .errors import UnspoolError
+from .formats.sse import Decoder
 from .settings import Settings
-from .sse import Decoder
-from .streaming import HEADERS
+from .viewing.event_stream import HEADERS
 
 _HOP_BY_HOP: Final = "connection"
 """WSGI keeps it to servers: `wsgiref` refuses an application that sends it."""

@@ -18,9 +18,9 @@ from starlette.types import Message
 
 from .core import Core, open_core
 from .errors import SetupError
-from .runs import RunSpec
+from .runs.run import RunSpec
 from .settings import Settings
-from .streaming import EventStream, Place
+from .viewing.event_stream import EventStream, Place
 
 START_S: Final = 30.0
 """For the data directory to be opened; half a second is usual, a large journal takes longer."""

@@ -22,14 +22,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from .app import create_app
 from .core import Core
 from .dialects import open_dialect
 from .errors import UnspoolError
-from .guard import error_answer
-from .pacing import stream_of
-from .runs import RunSpec
+from .runs.run import RunSpec
+from .server.app import create_app
+from .server.guard import error_answer
 from .settings import Settings
+from .viewing.paced_stream import stream_of
 
 
 class Unspool:

@@ -24,14 +24,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from . import plugs
-from .catalog import Entry
 from .core import Core, open_core
-from .cursor import follow
-from .events import Event
 from .flows import Flow
+from .models.catalog import Entry
 from .providers import Model
-from .runs import Run, RunSpec, fold
+from .runs.events import Event
+from .runs.run import Run, RunSpec, fold
 from .settings import Settings
+from .viewing.cursor import follow
 
 Said = str | Sequence[Mapping[str, Any]]
 """One answer: a text, or a script as the provider `scripted` plays it (pauses, faults, tools)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unspool.console import BUILT
+from unspool.server.console import BUILT
 
 from .serving import Program
 from .stage import Stage

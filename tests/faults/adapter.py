@@ -13,21 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from unspool import Limits, Model, Prompt
-from unspool.errors import (
-    ProviderError,
-    ProviderInterrupted,
-    ProviderRefused,
-)
-from unspool.providers import (
-    Finish,
-    Reasoning,
-    Skipped,
-    Text,
-    ToolCall,
-    Usage,
-    open_provider,
-)
-from unspool.providers._http import open_http
+from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused
+from unspool.providers import Finish, Reasoning, Skipped, Text, ToolCall, Usage, open_provider
+from unspool.providers.upstream.http import open_http
 
 KEY = "sk-canary-7a1d9e2b4c6f8035"
 """Sent as the key of every request, but where the fault is one that repeats another."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from unspool import Event
 from unspool.dialects import encoder_for, open_dialect
-from unspool.events import TERMINAL
+from unspool.runs.events import TERMINAL
 
 Log = Sequence[Mapping[str, Any]]
 """Events as the native dialect has them: `seq`, `type`, `at_ms`, `data`."""

@@ -23,7 +23,7 @@ import aiohttp
 from harness.checker import History, Log, Seen, check
 from harness.programs import Program
 from harness.watching import GONE, PAUSE_S, Cuts, Visitor
-from unspool.flows._copy_texts import template_post
+from unspool.apps.copywriting.templates import template_post
 from upstream import CUT, END, Asked, Script, Step, Upstream, chunk, frame, refusal
 
 SKUS = ("8WZ01CM1", "8AC01GR1", "8BG01GY1", "8BK01BK1", "8BM01WH1", "8CS01GR1", "8HC01BK1")

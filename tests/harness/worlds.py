@@ -22,15 +22,15 @@ import msgspec
 from harness.checker import History, Log, Seen, check
 from readers import Strict
 from unspool import Journal, Model, RunSpec, Settings, fold, open_journal, plugs
-from unspool.api._run_json import run_json
-from unspool.catalog import Catalog
 from unspool.errors import JournalError, KeyTaken
-from unspool.events import encode_event
-from unspool.generation import Means
-from unspool.health import Health
+from unspool.execution.runner import Runner
+from unspool.generation.generate import Means
 from unspool.journals import Claim, Tuning, sqlite_url
-from unspool.runner import Runner
-from unspool.streaming import ABORT, EventStream, Place, Viewing
+from unspool.models.catalog import Catalog
+from unspool.models.health import Health
+from unspool.runs.events import encode_event
+from unspool.server.api.json.run import run_json
+from unspool.viewing.event_stream import ABORT, EventStream, Place, Viewing
 
 WORDS = 24
 PAUSE_S = 0.5

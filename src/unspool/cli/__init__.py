@@ -15,9 +15,14 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import UnspoolError
-from . import auditing, chat, doctor, importing, keeping, listing, models, replay, running, serve
+from . import audit as auditing
+from . import chat, doctor, models, replay, serve
+from . import import_ as importing
+from . import prune as keeping
+from . import run as running
+from . import runs as listing
 from ._console import complain, say, use_utf8
-from ._exits import exit_code_of
+from ._exit_codes import exit_code_of
 
 
 class _Commands(TyperGroup):

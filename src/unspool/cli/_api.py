@@ -14,8 +14,8 @@ import msgspec
 from yarl import URL
 
 from ..errors import SpecError
-from ..sse import Decoder, EventTooLong, Frame
-from ._exits import Refused, Unreachable
+from ..formats.sse import Decoder, EventTooLong, Frame
+from ._exit_codes import Refused, Unreachable
 
 CONNECT_S: Final = 5.0
 """To open a connection; a server that is up answers at once."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..errors import SetupError, UnspoolError
-from ._exits import Unreachable
-from ._setup import host_of
+from ._bootstrap import host_of
+from ._exit_codes import Unreachable
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -98,7 +98,10 @@ def database(path: Path, name: str) -> Finding:
 
 def model(settings: Settings) -> Finding:
     """Which model the environment describes; the key is never shown."""
-    from ..environment import model_from, models_beside  # after `--help`, like all that is heavy
+    from ..models.environment import (  # after `--help`, like all that is heavy
+        model_from,
+        models_beside,
+    )
 
     found = model_from(settings) or next(iter(models_beside(None, settings)), None)
     if found is not None:
@@ -126,7 +129,7 @@ async def server(asked: Server, *, is_named: bool) -> Finding:
 
 async def streaming(asked: Server) -> Finding:
     """Whether the pieces of a stream arrive one by one. The built-in model costs nothing."""
-    from ..sse import Decoder
+    from ..formats.sse import Decoder
 
     reads: list[float] = []
     decoder = Decoder()
@@ -154,7 +157,7 @@ def port(settings: Settings, *, is_ours: bool) -> Finding:
     where = f"{settings.host}:{settings.port}"
     if is_ours:
         return Finding("ok", "port", f"{where} is in use by the server")
-    from ..server import listen
+    from ..server.uvicorn import listen
 
     try:
         sock: socket.socket = listen(settings)

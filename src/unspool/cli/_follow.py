@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from ..events import Event, decode_event
-from ..sse import Frame
+from ..formats.sse import Frame
+from ..runs.events import Event, decode_event
 from ._api import Server
-from ._exits import Refused, Unreachable
+from ._exit_codes import Refused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0

@@ -15,10 +15,10 @@ from typing import Any, Final, TypeGuard
 import yaml
 from pydantic import ValidationError
 
-from .._yaml import read_yaml
-from ..config import MAX_FILE_BYTES, Config, FileModel
 from ..errors import SetupError, SpecError
-from ..providers._vendors import VENDORS
+from ..formats.plain_yaml import read_yaml
+from ..models.config_file import MAX_FILE_BYTES, Config, FileModel
+from ..providers.upstream.vendors import VENDORS
 
 ENV: Final = "os.environ/"
 

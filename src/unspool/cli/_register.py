@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ._exits import Unreachable
+from ._bootstrap import read_settings
+from ._exit_codes import Unreachable
 from ._options import DEFAULT_URL
-from ._setup import read_settings
 
 PROBE_S: Final = 480.0
 """For seven small questions to a slow model: a minute is the most that each may take."""
@@ -90,29 +90,29 @@ class _Here:
         self._registry = registry
 
     async def list(self) -> dict[str, Any]:
-        from ..api._model_json import models_json
+        from ..server.api.json.model import models_json
 
         return models_json(self._registry)
 
     async def add(self, said: dict[str, Any]) -> dict[str, Any]:
-        from ..api._model_json import entry_json
-        from ..deployments import Registration, validated
+        from ..models.definitions import Registration, validated
+        from ..server.api.json.model import entry_json
 
         entry = await self._registry.add(validated(Registration, said))
         return entry_json(entry, self._registry)
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
-        from ..api._model_json import tested_json
+        from ..server.api.json.model import tested_json
 
         return tested_json(await self._registry.test(number, probe=probe))
 
 
 @asynccontextmanager
 async def _here(data_dir: Path | None) -> AsyncGenerator[_Here]:
-    from ..health import Health
-    from ..providers._http import open_http
+    from ..models.health import Health
+    from ..models.registry import Registry
+    from ..providers.upstream.http import open_http
     from ..records import Records
-    from ..registry import Registry
 
     settings = read_settings(data_dir=data_dir)
     records = await Records.open(settings.data_dir / "records.db")

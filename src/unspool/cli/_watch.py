@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final
 
-from ..events import Event
-from ..progress import Progress
+from ..runs.events import Event
+from ..runs.progress import Progress
 from ._api import Server
 from ._console import complain, say, stderr, write_json_line
-from ._exits import FAILED, FINE, INTERRUPTED, Refused, Unreachable
-from ._facts import STYLES, problem, summary
+from ._exit_codes import FAILED, FINE, INTERRUPTED, Refused, Unreachable
 from ._follow import Seen, follow
+from ._formatting import STYLES, problem, summary
 from ._options import DEFAULT_URL
-from ._paper import Paper, open_paper
-from ._teller import Teller
+from ._output import Paper, open_paper
+from ._transcript import Teller
 
 AGAIN_S: Final = 1.0
 """Between two requests to cancel while the server cannot be reached."""

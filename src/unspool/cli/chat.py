@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SpecError
+from ._bootstrap import read_settings, start_logging
 from ._console import say, stderr, write, write_json
 from ._options import DataDir, Json
-from ._setup import read_settings, start_logging
 
 if TYPE_CHECKING:
-    from ._asking import Asking
+    from ._prompting import Asking
 
 
 def chat(  # noqa: PLR0913 - each option is a word of the command line
@@ -39,9 +39,9 @@ def chat(  # noqa: PLR0913 - each option is a word of the command line
     if not prompt.strip():
         raise SpecError("The prompt is empty; say what to ask.")
     # aiohttp and SQLAlchemy take half a second, which `--help` does not wait for.
-    from ..client import SYSTEM
+    from ..generation.client import SYSTEM
     from ..providers import Prompt
-    from ._asking import Asking
+    from ._prompting import Asking
 
     asked = Prompt.of(
         prompt,

@@ -13,11 +13,11 @@ import typer
 
 from ..errors import UnspoolError
 from . import _checks
+from ._bootstrap import read_settings, start_logging
 from ._checks import Finding
 from ._console import say, stdout, write_json
-from ._exits import FAILED, FINE
+from ._exit_codes import FAILED, FINE
 from ._options import DEFAULT_URL, DataDir, Json
-from ._setup import read_settings, start_logging
 from .serve import is_loopback
 
 if TYPE_CHECKING:

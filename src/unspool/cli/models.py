@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SpecError
+from ._bootstrap import read_settings, start_logging
 from ._console import clean, complain, say, stderr, stdout, write, write_json
-from ._exits import FAILED, FINE
+from ._exit_codes import FAILED, FINE
 from ._options import DataDir, Json
 from ._register import open_register
-from ._setup import read_settings, start_logging
-from .listing import PIPED_WIDTH
+from .runs import PIPED_WIDTH
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -230,7 +230,7 @@ def import_models(
 @app.command("schema")
 def write_schema() -> None:
     """Write the JSON Schema of unspool.yaml, for editors."""
-    from ..config import schema  # as above
+    from ..models.config_file import schema  # as above
 
     write(schema())
 

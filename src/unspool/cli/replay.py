@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SetupError, SpecError
+from ._bootstrap import start_logging
 from ._console import say, stderr, write_json
-from ._exits import FAILED, FINE
+from ._exit_codes import FAILED, FINE
 from ._options import DEFAULT_URL, DataDir, Json, RunId, Url
-from ._setup import start_logging
 
 if TYPE_CHECKING:
-    from ..replaying import Replayed
+    from ..execution.replay import Replayed
 
 READ_EVENTS = 500
 """Events of one reading."""
@@ -42,8 +42,8 @@ def replay(
     Its models say what they said then. From a server, or a data directory, or a file.
     """
     from .. import plugs
-    from ..replaying import frames_in, read_log
-    from ..replaying import replay as replay_log
+    from ..execution.replay import frames_in, read_log
+    from ..execution.replay import replay as replay_log
 
     if bool(run_id) == (file is not None):
         raise SpecError("Name a run, or a log with --file.")
@@ -114,8 +114,8 @@ async def _from_server(url: str, run_id: str) -> list[bytes]:
 
 
 async def _from_directory(path: Path, run_id: str) -> list[bytes]:
-    from ..events import encode_event
     from ..journals import open_journal, sqlite_url
+    from ..runs.events import encode_event
 
     if not path.exists():  # noqa: ASYNC240 - once, and nothing else goes on
         raise SetupError(f"There is no journal.db in {path.parent}; name its directory.")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SetupError
+from ._bootstrap import label_of, read_settings, start_logging
 from ._console import say, stdout, write_json
 from ._options import DataDir, Json
-from ._setup import label_of, read_settings, start_logging
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -54,9 +54,9 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     # How a database is made is a dozen lines of its inner life.
     start_logging("INFO", hidden={"alembic": logging.INFO})
     # FastAPI and SQLAlchemy take half a second, which no other command waits for.
-    from ..app import create_app
-    from ..server import listen
-    from ..server import serve as serve_app
+    from ..server.app import create_app
+    from ..server.uvicorn import listen
+    from ..server.uvicorn import serve as serve_app
 
     sock = listen(settings)
     app = create_app(settings)

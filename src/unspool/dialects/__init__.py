@@ -25,8 +25,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from .. import plugs
-from ..events import Event
-from ..runs import RunSpec
+from ..runs.events import Event
+from ..runs.run import RunSpec
 
 NATIVE: Final = "native"
 

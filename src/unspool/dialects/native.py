@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from ..events import Event, encode_event
+from ..runs.events import Event, encode_event
 from . import Door
 
 

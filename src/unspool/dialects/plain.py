@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ..errors import SpecError
-from ..events import Event
-from ..runs import RunSpec, taken_back
+from ..runs.events import Event
+from ..runs.run import RunSpec, taken_back
 from . import Door
 
 MAX_PROMPT_CHARS = 200_000

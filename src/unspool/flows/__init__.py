@@ -24,7 +24,7 @@ from .. import plugs
 
 if TYPE_CHECKING:
     from ..records import Records
-    from ..runs import Run
+    from ..runs.run import Run
 
 Asked = TypeVar("Asked", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""

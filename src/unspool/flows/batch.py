@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import SpecError
 from . import Context, Flow, Outcome, open_flow
-from ._together import together
+from .kit.gather import together
 
 if TYPE_CHECKING:
     from ..records import Records

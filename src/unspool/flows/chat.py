@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import ProviderError, SpecError
 from ..records.tools import find_tools
 from . import Answer, Call, Context, Flow
-from ._together import together
+from .kit.gather import together
 
 if TYPE_CHECKING:
     from ..records import Records

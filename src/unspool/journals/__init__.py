@@ -19,8 +19,8 @@ from typing import Protocol, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from .. import plugs
-from ..events import Draft, Event
-from ..runs import RunSpec, Status
+from ..runs.events import Draft, Event
+from ..runs.run import RunSpec, Status
 
 
 @dataclass(frozen=True, slots=True)

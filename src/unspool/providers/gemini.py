@@ -16,13 +16,21 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import msgspec
 
-from ..sse import Frame
+from ..formats.sse import Frame
 from . import Model, Output, Prompt
-from ._answer import Answer
-from ._documents import Documents, total
-from ._http import Request
-from ._prompts import LENGTHS, check_prefix, of_prefill, renamed, talk_of, text_of, translated
-from ._stream import converse
+from .upstream.answer import Answer
+from .upstream.documents import Documents, total
+from .upstream.exchange import converse
+from .upstream.http import Request
+from .upstream.prompts import (
+    LENGTHS,
+    check_prefix,
+    of_prefill,
+    renamed,
+    talk_of,
+    text_of,
+    translated,
+)
 
 NAMES: Final = {
     **dict.fromkeys(LENGTHS, "maxOutputTokens"),

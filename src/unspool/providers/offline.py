@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderRefused
-from ..progress import estimate_tokens
+from ..runs.progress import estimate_tokens
 from . import Finish, Model, Output, Prompt, Text, ToolCall, ToolFragment, Usage
-from ._offline_answers import answer_to
-from ._offline_text import Dice, go_on, text_of
-from ._offline_tools import calls_for
+from .offline_model.answers import answer_to
+from .offline_model.text import Dice, go_on, text_of
+from .offline_model.tools import calls_for
 
 if TYPE_CHECKING:
     import aiohttp

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from ..sse import EventTooLong, Frame
+from ..formats.sse import EventTooLong, Frame
 from . import Model, Output, Prompt
-from ._answer import Answer
-from ._documents import Documents
-from ._http import Request
-from ._prompts import LENGTHS, check_prefix, of_prefill, renamed, text_of, translated
-from ._stream import converse
+from .upstream.answer import Answer
+from .upstream.documents import Documents
+from .upstream.exchange import converse
+from .upstream.http import Request
+from .upstream.prompts import LENGTHS, check_prefix, of_prefill, renamed, text_of, translated
 
 NAMES: Final = {**dict.fromkeys(LENGTHS, "num_predict"), "response_format": "format"}
 

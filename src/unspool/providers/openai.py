@@ -17,15 +17,15 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from ..sse import Frame
+from ..formats.sse import Frame
 from . import Model, Output, Prompt
-from ._answer import Answer
-from ._cumulative import Cumulative
-from ._documents import Documents
-from ._errors import error_in
-from ._openai_request import request_for
-from ._prompts import of_prefill, translated
-from ._stream import converse
+from .upstream.answer import Answer
+from .upstream.cumulative import Cumulative
+from .upstream.documents import Documents
+from .upstream.exchange import converse
+from .upstream.openai_request import request_for
+from .upstream.prompts import of_prefill, translated
+from .upstream.vendor_errors import error_in
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 """Fields in which thinking aloud comes; where there are several, each says the same."""

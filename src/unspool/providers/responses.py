@@ -14,10 +14,18 @@ import aiohttp
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderUnavailable
 from . import Handle, Model, Output, Prompt
-from ._http import Request
-from ._prompts import LENGTHS, check_prefix, of_prefill, renamed, talk_of, text_of, translated
-from ._responses_events import Reading
-from ._stream import converse
+from .upstream.exchange import converse
+from .upstream.http import Request
+from .upstream.prompts import (
+    LENGTHS,
+    check_prefix,
+    of_prefill,
+    renamed,
+    talk_of,
+    text_of,
+    translated,
+)
+from .upstream.responses_events import Reading
 
 NAMES: Final = dict.fromkeys(LENGTHS, "max_output_tokens")
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from ...errors import SetupError
+from unspool.errors import SetupError
 
 BUSY_S = 5.0
 """Longest wait for another program's write. Ours take milliseconds; an import, a few each."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import Records
 from ..behaviors import count_behaviors
-from ..importing import import_csv
+from ..csv_import.importing import import_csv
 from ..presets import save_preset
 from ..products import count_products
 from ..tools import save_tool

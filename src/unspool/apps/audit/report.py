@@ -1,0 +1,90 @@
+"""What an audit has found: for people, as JSON, and as SARIF 2.1.0 for tools that show findings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .tree import Audit
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+"""Names the format; nothing is fetched from there."""
+
+_RULES: Final = {
+    "not_streaming": ("warning", "A call of a model waits for its whole answer"),
+    "cannot_tell": ("note", "Whether a call of a model streams cannot be told from the code"),
+}
+
+
+def text_of(audit: Audit) -> str:
+    """Return the report in the words of the seed document, and where what is."""
+    streaming, other = audit.count("streaming"), audit.count("not_streaming")
+    rate = "没有找到LLM调用" if audit.rate is None else f"{audit.rate * 100:.1f}%"
+    lines = [
+        "=== LLM流式调用审计报告 ===",
+        "",
+        f"流式调用 (stream=True): {streaming} 个",
+        f"非流式调用 (stream=False): {other} 个",
+        "",
+        f"流式使用率: {rate}",
+        "",
+    ]
+    for verdict, head in (("not_streaming", "非流式"), ("cannot_tell", "无法判断")):
+        found = [f for f in audit.findings if f.verdict == verdict]
+        if found:
+            lines.append(f"{head}：")
+            lines += [f"  {f.file}:{f.line}:{f.column} {f.api} ({f.why})" for f in found]
+            lines.append("")
+    if audit.unread:
+        lines.append("未能读取：")
+        lines += [f"  {unread.file} ({unread.why})" for unread in audit.unread]
+        lines.append("")
+    lines.append(_verdict(other, streaming))
+    return "\n".join(lines)
+
+
+def _verdict(other: int, streaming: int) -> str:
+    if other:
+        return f"❌ {other} 个LLM调用未使用流式模式"
+    return "✅ 所有LLM调用已使用流式模式" if streaming else "没有可以判断的LLM调用"
+
+
+def json_of(audit: Audit) -> dict[str, Any]:
+    return {
+        "streaming": audit.count("streaming"),
+        "not_streaming": audit.count("not_streaming"),
+        "cannot_tell": audit.count("cannot_tell"),
+        "rate": audit.rate,
+        "files": audit.files,
+        "findings": [asdict(finding) for finding in audit.findings],
+        "unread": [asdict(unread) for unread in audit.unread],
+    }
+
+
+def sarif_of(audit: Audit, version: str) -> dict[str, Any]:
+    """Return what is to be looked at; calls that stream are no findings there."""
+    rules = [
+        {"id": name, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
+        for name, (level, text) in _RULES.items()
+    ]
+    results = [
+        {
+            "ruleId": finding.verdict,
+            "level": _RULES[finding.verdict][0],
+            "message": {"text": f"{finding.api}: {finding.why}"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": finding.file.replace("\\", "/")},
+                        "region": {"startLine": finding.line, "startColumn": finding.column},
+                    }
+                }
+            ],
+        }
+        for finding in audit.findings
+        if finding.verdict in _RULES
+    ]
+    driver = {"name": "unspool audit", "version": version, "rules": rules}
+    run = {"tool": {"driver": driver}, "results": results}
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}

@@ -1,0 +1,182 @@
+"""
+Which calls ask a model, and which of them stream.
+
+An API is known by the end of what is called (`chat.completions.create`), some of them only in
+files that import its library. Each has what it does where nothing is said of streaming.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .sites import Finding, Site, Told, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    ends: tuple[str, ...]
+    """Of the callee."""
+    default: Verdict | None
+    """Where nothing is said; None: what it says does not count, see `always`."""
+    always: Verdict | None = None
+    needs: str = ""
+    """Beginning of a module that the file imports; empty: known by its name alone."""
+
+
+def _apis(text: str, always: Verdict | None = None, needs: str = "") -> list[_Api]:
+    default: Verdict = "not_streaming"
+    return [_Api(tuple(name.split(".")), default, always, needs) for name in text.split()]
+
+
+APIS: Final[tuple[_Api, ...]] = (
+    # OpenAI and what speaks like it, Anthropic: Python and JavaScript are alike.
+    *_apis("chat.completions.create completions.create responses.create messages.create"),
+    *_apis("chat.completions.stream responses.stream messages.stream", "streaming"),
+    *_apis("chat.completions.parse responses.parse", "not_streaming"),
+    *_apis("ChatCompletion.create ChatCompletion.acreate Completion.create", needs="openai"),
+    # LiteLLM
+    *_apis("completion acompletion text_completion atext_completion responses", needs="litellm"),
+    # DashScope
+    *_apis("Generation.call MultiModalConversation.call AioGeneration.call", needs="dashscope"),
+    # Ollama
+    *_apis("chat generate", needs="ollama"),
+    # LangChain
+    *_apis("stream astream astream_events astream_log", "streaming", needs="langchain"),
+    *_apis("invoke ainvoke predict apredict batch abatch", "not_streaming", needs="langchain"),
+    # Vercel's AI SDK
+    *_apis("streamText streamObject streamUI", "streaming", needs="ai"),
+    *_apis("generateText generateObject", "not_streaming", needs="ai"),
+    # Ours: what is not streamed is a fold of the stream.
+    *_apis("stream_chat stream complete", "streaming", needs="unspool"),
+    *_apis("openRun createStageStreamClient extractEventsForUserStream", "streaming"),
+    *_apis("ctx.generate ctx.structured", "streaming"),
+)
+
+_LANGCHAIN_MODELS: Final = re.compile(r"^(Chat[A-Z]\w*|\w*LLM|LLMChain|\w+Chain|init_chat_model)$")
+"""What makes something in LangChain that asks a model: retrievers have `invoke` too."""
+
+_LLM_NAMES: Final = re.compile(r"llm|model|chain|chat", re.IGNORECASE)
+"""Names of such things, where it cannot be followed what made them."""
+
+_OLLAMA: Final = re.compile(r"ollama|client", re.IGNORECASE)
+
+_RAW: Final = re.compile(r"/chat/completions|/v1/messages|/v1/responses|/api/(chat|generate)\b")
+"""Addresses of models, posted to without a library."""
+
+_POSTS: Final = frozenset({"post", "request", "stream", "fetch", "axios", "ofetch"})
+
+_WHY: Final[dict[Told, str]] = {
+    "yes": "stream is true",
+    "no": "stream is false",
+    "absent": "nothing is said of stream",
+    "unknown": "stream is something that cannot be followed",
+    "parameter": "stream is a parameter that is not called with here",
+}
+
+
+def judged(sites: Iterable[Site]) -> Iterator[Finding]:
+    """Return the calls of models among all calls of a tree."""
+    listed = list(sites)
+    asking = [(site, api) for site in listed if (api := _api_of(site)) is not None]
+    wrappers = _wrappers(listed, asking)
+    called = {site.callee[-1] for site in listed if site.callee[-1] in wrappers}
+    inner = _inner(listed, called)
+    for site, api in asking:
+        is_inner = any(name in called or name in inner for name in site.function)
+        if not (is_inner and site.callee[-1] not in called):
+            yield _found(site, api)
+    for site in listed:
+        name = site.callee[-1]
+        if name in called and not any(f in called or f in inner for f in site.function):
+            told = wrappers[name] if site.stream == "absent" else site.stream
+            yield _finding(site, told, "not_streaming", f"through {name}")
+
+
+def _api_of(site: Site) -> _Api | None:
+    if _is_raw(site):
+        return _Api(site.callee, "not_streaming")
+    own = (site.aliases.get(site.callee[0], site.callee[0]), *site.callee[1:])
+    for api in APIS:
+        if own[-len(api.ends) :] == api.ends and _is_met(api, site, own):
+            return api
+    return None
+
+
+def _is_raw(site: Site) -> bool:
+    is_post = site.callee[-1] in _POSTS or site.callee[-1].startswith("post")
+    return is_post and bool(_RAW.search(site.url))
+
+
+def _is_met(api: _Api, site: Site, own: tuple[str, ...]) -> bool:
+    """Whether the library is there, and what is called is of it and not only of its name."""
+    if not api.needs:
+        return True
+    if not any(
+        each == api.needs
+        or each.startswith((f"{api.needs}.", f"{api.needs}_", f"{api.needs}/", f"@{api.needs}"))
+        for each in site.imports
+    ):
+        return False
+    receiver = own[-2] if len(own) > len(api.ends) else ""
+    if api.needs == "langchain":
+        maker = site.made_by[-1] if site.made_by else ""
+        return bool(_LANGCHAIN_MODELS.match(maker) or (not maker and _LLM_NAMES.search(receiver)))
+    if api.needs in {"ollama", "unspool"}:
+        is_bare = len(own) == 1 and own[0] in site.aliases.values()
+        made = site.made_by[-1] if site.made_by else ""
+        is_client = made in {"Client", "AsyncClient", "Ollama", "LLMClient", "get_llm_client"}
+        return is_bare or is_client or (not made and bool(_OLLAMA.search(receiver)))
+    return True
+
+
+def _wrappers(listed: list[Site], asking: list[tuple[Site, _Api]]) -> dict[str, Told]:
+    """
+    Functions that hand their parameter `stream` on to a model, and its default.
+
+    Directly, or by choosing between functions of their own that ask one.
+    """
+    found: dict[str, Told] = {}
+    helpers = {site.function[0] for site, _ in asking if site.function}
+    for site, _ in asking:
+        if site.stream == "parameter" and site.function:
+            found[site.function[0]] = site.default
+    for site in listed:
+        if site.function and site.default != "absent" and site.callee[-1] in helpers:
+            found.setdefault(site.function[0], site.default)
+    return found
+
+
+def _inner(listed: list[Site], wrappers: set[str]) -> set[str]:
+    """Functions that wrappers call: what they ask is told of where the wrappers are called."""
+    return {
+        site.callee[-1]
+        for site in listed
+        if site.function and site.function[0] in wrappers and site.default != "absent"
+    }
+
+
+def _found(site: Site, api: _Api) -> Finding:
+    if api.always is not None:
+        is_made = api.needs == "langchain" and site.made_streaming
+        verdict: Verdict = "streaming" if is_made else api.always
+        why = "made with streaming" if is_made else f"{api.ends[-1]} {_ALWAYS[api.always]}"
+        return Finding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)
+    assert api.default is not None
+    return _finding(site, site.stream, api.default, "")
+
+
+_ALWAYS: Final[dict[Verdict, str]] = {
+    "streaming": "streams",
+    "not_streaming": "waits for the whole answer",
+    "cannot_tell": "may do either",
+}
+
+
+def _finding(site: Site, told: Told, default: Verdict, through: str) -> Finding:
+    verdicts: dict[Told, Verdict] = {"yes": "streaming", "no": "not_streaming", "absent": default}
+    verdict = verdicts.get(told, "cannot_tell")
+    why = f"{_WHY[told]}, {through}" if through else _WHY[told]
+    return Finding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)

@@ -1,0 +1,171 @@
+"""`/api/experiments`: which side of sales copy is adopted more often, and how sure that is."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.errors import SpecError
+from unspool.server.api.json.run import iso
+
+from ..confidence import Z_95, needed, wilson, z_of
+from ..records.copies import ArmCount, count_arms
+from ..records.experiments import (
+    Experiment,
+    begin_experiment,
+    find_experiment,
+    list_experiments,
+    remove_experiment,
+    switch_experiment,
+)
+
+LEAST_DIFFERENCE: Final = 0.10
+"""Difference of two rates that an experiment is to show: ten of a hundred posts more."""
+
+FEW: Final = 30
+"""Judged runs of an arm below which a rate is an anecdote."""
+
+JUDGED_SHARE: Final = 0.5
+"""Where fewer of the shown runs were judged, who judges may differ between the arms."""
+
+Name = Annotated[str, Path(max_length=64)]
+
+
+class ArmSaid(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[\w.-]{1,64}$")
+    weight: float = Field(1.0, gt=0, le=1000)
+    writer: Literal["model", "template"] = "model"
+    model: str = Field("", max_length=128)
+    prompt: str = Field("", max_length=4000)
+
+
+class ExperimentSaid(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[\w.-]{1,64}$", examples=["model-or-template"])
+    arms: list[ArmSaid] = Field(min_length=2, max_length=8)
+
+
+class Switch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    is_active: bool
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/experiments", tags=["experiments"])
+    records = core.records
+
+    @router.get("")
+    async def list_all() -> dict[str, Any]:
+        """Every experiment, newest first."""
+        return {"experiments": [_json(each) for each in await list_experiments(records)]}
+
+    @router.post("", status_code=201)
+    async def begin(said: ExperimentSaid) -> JSONResponse:
+        """Begin one: from now on each request for copy is on one side of it."""
+        if len({arm.name for arm in said.arms}) < len(said.arms):
+            raise SpecError("two arms have one name; give each its own")
+        for arm in said.arms:
+            if arm.model:
+                core.catalog.check(arm.model)
+        made = await begin_experiment(records, said.name, [arm.model_dump() for arm in said.arms])
+        headers = {"Location": f"/api/experiments/{made.name}"}
+        return JSONResponse(_json(made), 201, headers=headers)
+
+    @router.get("/{name}")
+    async def read(name: Name) -> dict[str, Any]:
+        """One experiment with its report."""
+        found = await find_experiment(records, name)
+        return _json(found) | _report(found, await count_arms(records, name))
+
+    @router.patch("/{name}")
+    async def switch(name: Name, said: Switch) -> dict[str, Any]:
+        """End it, or let it go on."""
+        return _json(await switch_experiment(records, name, is_active=said.is_active))
+
+    @router.delete("/{name}", status_code=204)
+    async def remove(name: Name) -> Response:
+        await remove_experiment(records, name)
+        return Response(status_code=204)
+
+    return router
+
+
+def _json(each: Experiment) -> dict[str, Any]:
+    facts = {"name": each.name, "arms": each.arms, "is_active": each.is_active}
+    return {**facts, "created_at": iso(each.created_ms)}
+
+
+def _report(experiment: Experiment, counts: Any) -> dict[str, Any]:
+    by_name = {count.arm: count for count in counts}
+    names = [arm["name"] for arm in experiment.arms]
+    arms = [by_name.get(name) or ArmCount(name, 0, 0, 0, None) for name in names]
+    judged, adopted = sum(a.judged for a in arms), sum(a.adopted for a in arms)
+    wanted = needed(adopted / judged if judged else 0.5, LEAST_DIFFERENCE)
+    differs = _differing(arms)
+    is_early = any(arm.judged < wanted for arm in arms)
+    verdict = "too_early" if is_early else "differs" if differs else "no_difference"
+    return {
+        "report": {
+            "arms": [_arm_json(arm) for arm in arms],
+            "needed": wanted,
+            "verdict": verdict,
+            "differs": differs,
+            "warnings": list(_warnings(arms, wanted, differs)),
+        }
+    }
+
+
+def _differing(arms: list[ArmCount]) -> list[list[str]]:
+    """
+    Pairs of arms whose rates differ by more than chance explains (95 %).
+
+    Stricter by the number of pairs (Bonferroni): of ten pairs that do not differ one would.
+    """
+    pairs = list(combinations(arms, 2))
+    limit = Z_95 + 0.5 * (len(pairs) > 1) + 0.3 * (len(pairs) > 3)
+    return [
+        [one.arm, other.arm]
+        for one, other in pairs
+        if z_of((one.adopted, other.adopted), (one.judged, other.judged)) > limit
+    ]
+
+
+def _arm_json(arm: ArmCount) -> dict[str, Any]:
+    interval = wilson(arm.adopted, arm.judged)
+    low, high = interval if interval else (None, None)
+    return {
+        "name": arm.arm,
+        "shown": arm.shown,
+        "judged": arm.judged,
+        "adopted": arm.adopted,
+        "rate": None if not arm.judged else round(arm.adopted / arm.judged, 4),
+        "low": None if low is None else round(low, 4),
+        "high": None if high is None else round(high, 4),
+        "total_ms": None if arm.total_ms is None else round(arm.total_ms),
+    }
+
+
+def _warnings(arms: list[ArmCount], wanted: int, differs: list[list[str]]) -> Any:
+    if any(arm.judged < FEW for arm in arms):
+        yield {"code": "few", "message": f"an arm has fewer than {FEW} judged runs"}
+    if differs and any(arm.judged < wanted for arm in arms):
+        yield {
+            "code": "stop_early",
+            "message": f"the arms differ now; who stops at the first such moment is often wrong: "
+            f"go on until each has {wanted} judged runs",
+        }
+    if any(arm.shown and arm.judged < arm.shown * JUDGED_SHARE for arm in arms):
+        yield {
+            "code": "unjudged",
+            "message": "of many runs nobody said what became of them: "
+            "POST /v1/runs/{id}/outcome says it, also where nothing was adopted",
+        }

@@ -1,0 +1,49 @@
+"""What a post must be before it is shown, where that was asked for: rules, and what breaks them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .templates import SUPERLATIVES
+
+MAX_WORDS: Final = 200
+"""Forbidden words: a shop's whole list. Each is looked for in each post."""
+
+LONGEST: Final = 2000
+"""Characters of a post that may be asked for."""
+
+
+class Rules(BaseModel):
+    """Checked in characters as people count them, not in tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_chars: int = Field(20, ge=1, le=LONGEST)
+    max_chars: int = Field(200, ge=1, le=LONGEST)
+    forbidden: list[str] = Field(default_factory=list, max_length=MAX_WORDS)
+    """Words that may not stand in a post, beside those that advertising law forbids."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Rules:
+        if self.min_chars > self.max_chars:
+            raise ValueError("min_chars is above max_chars")
+        if any(not word.strip() or len(word) > 64 for word in self.forbidden):
+            raise ValueError("a forbidden word has 1 to 64 characters")
+        return self
+
+    def problems(self, post: str) -> list[str]:
+        """Return what is wrong with a post, for its author; empty: nothing."""
+        found = []
+        length = len(post.strip())
+        if length < self.min_chars:
+            found.append(f"只有 {length} 个字，至少要 {self.min_chars} 个字")
+        if length > self.max_chars:
+            found.append(f"有 {length} 个字，最多 {self.max_chars} 个字")
+        words = [word for word in self.forbidden if word.casefold() in post.casefold()]
+        if law := SUPERLATIVES.search(post):
+            words.append(law[0])
+        if words:
+            found.append(f"出现了不能用的词：{'、'.join(dict.fromkeys(words))}")
+        return found

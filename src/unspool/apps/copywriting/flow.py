@@ -1,0 +1,133 @@
+"""
+Sales copy: some posts for one product, and a template for every post that no model can write.
+
+A reader sees posts, never the trouble behind them: a post that broke in the middle is
+finished by the template in the same sentence, and the others are the model's all the same.
+All posts are written at once; the contract tells them one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from unspool.errors import ProviderError, SpecError
+from unspool.flows import Context, KeepingFlow
+from unspool.flows.kit.gather import together
+from unspool.records.products import find_product
+from unspool.runs.run import Run
+
+from .audience import leaning_of
+from .prompts import SYSTEM, post_prompt, rewrite_prompt
+from .records.copies import Copied, keep_copy
+from .records.experiments import arm_for
+from .records.interests import interest_in
+from .request import Arm, Copy
+from .templates import ending, template_post
+
+if TYPE_CHECKING:
+    from unspool.records import Records
+
+MAX_DRAFTS: Final = 3
+"""Of a post that is checked before it is shown: a model that fails thrice fails again."""
+
+
+class CopyFlow(KeepingFlow[Copy]):
+    asked = Copy
+
+    async def prepare(self, asked: Copy, records: Records) -> Copy:
+        """
+        Put in what is known: the product's facts, the reader's interest, the experiment's arm.
+
+        Raises:
+            UnknownRecord: There is no such product.
+        """
+        product = await find_product(records, asked.sku)
+        facts = {**product.facts(), "sku": asked.sku}
+        interest = await interest_in(records, asked.user_id, asked.sku) if asked.user_id else {}
+        arm = Arm(**await arm_for(records, asked.user_id))
+        return asked.model_copy(update={"product": facts, "interest": interest, "arm": arm})
+
+    async def run(self, ctx: Context, asked: Copy) -> None:
+        write = _checked if asked.reveal == "checked" else _live
+        posts = await together(write(ctx, asked, n) for n in range(1, asked.count + 1))
+        ctx.result({"posts": posts})
+
+    async def keep(self, run_id: str, asked: Copy, run: Run, records: Records) -> None:
+        shown = {name: step for name, step in run.steps.items() if not step.is_unseen}
+        wrote = sorted({step.model for step in shown.values() if step.model})
+        began_ms = run.started_ms or 0
+        copied = Copied(
+            run_id=run_id,
+            sku=asked.sku,
+            style=asked.style,
+            user_id=asked.user_id or "",
+            experiment=asked.arm.experiment,
+            arm=asked.arm.name,
+            status=run.status,
+            models=wrote,
+            first_token_ms=None if run.first_token_ms is None else run.first_token_ms - began_ms,
+            total_ms=(run.ended_ms or began_ms) - began_ms,
+            created_ms=began_ms,
+        )
+        await keep_copy(records, copied)
+
+
+async def _live(ctx: Context, asked: Copy, number: int) -> str:
+    step = f"post-{number}"
+    if asked.arm.writer == "model":
+        try:
+            prompt, model = post_prompt(asked, number), asked.arm.model
+            return await ctx.generate(prompt, step=step, system=SYSTEM, stand_in=False, model=model)
+        except (ProviderError, SpecError) as error:
+            how = "从断开处接着写完" if ctx.written(step) else "改由模板撰写"
+            ctx.warn(f"第 {number} 条{how}，原因：{error}", step=step, code=error.code)
+    written = ctx.written(step)
+    whole = _template(asked, number)
+    if whole.startswith(written):
+        # Also where a template was at work when the server died: it goes on with its own text.
+        rest = whole[len(written) :]
+    else:
+        rest = ending(written, asked.product, asked.style, number)
+    await ctx.say(rest, step=step)
+    return ctx.written(step)
+
+
+async def _checked(ctx: Context, asked: Copy, number: int) -> str:
+    """Show a post when it has passed: the first draft that does, else the template."""
+    step = f"post-{number}"
+    post, writer = await _passing(ctx, asked, number) if asked.arm.writer == "model" else ("", "")
+    if not post:
+        post, writer = _template(asked, number), "template"
+        if problems := asked.rules.problems(post):
+            ctx.warn(
+                f"第 {number} 条的模板也没有通过：{'；'.join(problems)}", step=step, code="rules"
+            )
+    # Where the server died while it was shown, what is there is its beginning.
+    await ctx.say(post[len(ctx.written(step)) :], step=step, model=writer)
+    return ctx.written(step)
+
+
+async def _passing(ctx: Context, asked: Copy, number: int) -> tuple[str, str]:
+    """Return the first draft without problems and who wrote it; nothing where none has passed."""
+    prompt = post_prompt(asked, number)
+    for draft in range(1, MAX_DRAFTS + 1):
+        step = f"draft-{number}-{draft}"
+        how = {"stand_in": False, "model": asked.arm.model, "is_unseen": True}
+        try:
+            post = await ctx.generate(prompt, step=step, system=SYSTEM, **how)  # type: ignore[arg-type]
+        except (ProviderError, SpecError) as error:
+            ctx.warn(f"第 {number} 条改由模板撰写，原因：{error}", step=step, code=error.code)
+            break
+        problems = asked.rules.problems(post)
+        if not problems:
+            return post, ctx.writer(step)
+        ctx.warn(f"第 {number} 条重写：{'；'.join(problems)}", step=step, code="rules")
+        prompt = rewrite_prompt(asked, number, post, problems)
+    return "", ""
+
+
+def _template(asked: Copy, number: int) -> str:
+    return template_post(asked.product, asked.style, number, leaning_of(asked.interest))
+
+
+plug = CopyFlow()

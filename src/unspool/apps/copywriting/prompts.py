@@ -1,0 +1,119 @@
+"""What a model is asked for a post: the product's facts, the reader, and what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from .audience import reader_lines
+from .request import Copy, Style
+from .templates import MAX_CHARS, MIN_HAN, price_text
+
+SYSTEM: Final = "你是一名资深电商文案，擅长用平实的话写出打动人的商品推荐，只写事实，不夸大。"
+
+TONES: Final[dict[Style, str]] = {
+    "natural": "自然亲切，像朋友之间的推荐",
+    "professional": "专业克制，像懂行的选购顾问",
+    "funny": "轻松幽默，但不拿读者和别的品牌开玩笑",
+}
+
+ANGLES: Final = (
+    ("selling_points", "从一个具体的卖点写起"),
+    ("scenes", "从日常使用的一个场景写起"),
+    ("", "从购买前常有的一个疑问写起"),
+    ("color", "从颜色和搭配写起"),
+    ("material", "从材质写起"),
+    ("season", "从季节和天气写起"),
+    ("", "从一天里的某个时刻写起"),
+    ("", "从替换旧物的理由写起"),
+    ("", "从送给身边的人写起"),
+    ("price", "从价格和使用次数写起"),
+)
+"""
+One for each post, so that posts of one product do not begin alike, and the fact it needs:
+a model that is told to begin with a colour nobody gave would invent one.
+"""
+
+LABELS: Final = {
+    "sku": "货号",
+    "name": "名称",
+    "category": "品类",
+    "brand": "品牌",
+    "color": "颜色",
+    "price": "价格",
+    "material": "材质",
+    "season": "季节",
+    "selling_points": "卖点",
+    "scenes": "适用场景",
+}
+
+MAX_FACT_CHARS: Final = 500
+"""Of one fact in a prompt: a whole paragraph. Longer ones are pasted by mistake."""
+
+MAX_FACTS: Final = 40
+"""In one prompt; a model that is told everything uses nothing."""
+
+
+def post_prompt(asked: Copy, number: int) -> str:
+    """Return what a model is asked for post `number`, from 1."""
+    return "\n".join(
+        [
+            f"请为下面的商品写推荐文案。一共要写 {asked.count} 条，这次只写第 {number} 条。",
+            "",
+            "商品信息：",
+            *_fact_lines(asked.product),
+            *reader_lines(asked.interest),
+            "",
+            "要求：",
+            *(asked.arm.prompt.splitlines() or _wishes(asked, number)),
+        ]
+    )
+
+
+def rewrite_prompt(asked: Copy, number: int, post: str, problems: list[str]) -> str:
+    """Return what a model is asked whose post did not pass."""
+    return "\n".join(
+        [
+            post_prompt(asked, number),
+            "",
+            "上一稿没有通过检查：",
+            post,
+            f"问题：{'；'.join(problems)}。",
+            "请改写这一条，改掉这些问题，其余要求不变。直接写正文。",
+        ]
+    )
+
+
+def _wishes(asked: Copy, number: int) -> list[str]:
+    angles = [angle for fact, angle in ANGLES if not fact or asked.product.get(fact)]
+    low, high = MIN_HAN, MAX_CHARS
+    if asked.reveal == "checked":
+        low, high = asked.rules.min_chars, asked.rules.max_chars
+    return [
+        f"1. 语气{TONES[asked.style]}。",
+        f"2. {angles[(number - 1) % len(angles)]}，开头和结构不要与其他几条雷同。",
+        f"3. 写成一段话，{low} 到 {high} 个字，不要标题、序号和话题标签。",
+        "4. 只用上面给出的信息；没有给出的材质、功能、价格、优惠和销量，一律不要写。",
+        "5. 不用“最”“第一”“唯一”“顶级”“绝对”这类广告法禁止的词。",
+        "6. 直接写正文，不要解释，也不要加引号。",
+    ]
+
+
+def _fact_lines(product: Mapping[str, Any]) -> list[str]:
+    """One `名称：…` for each fact, ours first, then those under the shop's own names."""
+    facts = {**product, "price": price_text(product)}
+    known = {label: facts[name] for name, label in LABELS.items() if name in facts}
+    properties = product.get("properties")
+    others = properties if isinstance(properties, Mapping) else {}
+    lines = _lines({**known, **{str(k): v for k, v in others.items() if k not in known}})
+    return [line for line, _ in zip(lines, range(MAX_FACTS), strict=False)]
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    for label, value in facts.items():
+        parts = value if isinstance(value, list) else [value]
+        said = [str(part) for part in parts if isinstance(part, str | int | float)]
+        # One line each, whatever the shop wrote: a line break would pose as another fact.
+        line = " ".join(f"{label}：{'、'.join(said)}".split())
+        if any(part.strip() for part in said):
+            yield line[:MAX_FACT_CHARS]

@@ -1,0 +1,1 @@
+"""What this system keeps in the database, one table or two per file."""

@@ -1,0 +1,93 @@
+"""
+One prompt to several models at once, side by side: each column is a step of its own.
+
+What one model cannot do is its column's failure and nobody else's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from unspool.errors import ProviderError, SpecError, UnspoolError
+from unspool.flows import Context, Flow
+from unspool.flows.kit.gather import together
+
+MAX_COLUMNS: Final = 8
+"""As many as can be read side by side."""
+
+
+class Column(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=128)
+    """Name of a model or a route."""
+    model_id: int | None = None
+    """Its number, where it was asked for by that."""
+
+
+class Compare(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: str = Field(min_length=1, max_length=200_000)
+    system: str = Field("", max_length=50_000)
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Passed to every model: `temperature`, `max_tokens` …"""
+    columns: list[Column] = Field(min_length=1, max_length=MAX_COLUMNS)
+
+    @field_validator("columns")
+    @classmethod
+    def _once(cls, columns: list[Column]) -> list[Column]:
+        if len({column.model for column in columns}) < len(columns):
+            raise ValueError("a model stands in a comparison once")
+        return columns
+
+
+def step_of(number: int) -> str:
+    """Return the step of column `number`, from 1."""
+    return f"model-{number}"
+
+
+class CompareFlow(Flow[Compare]):
+    asked = Compare
+
+    async def run(self, ctx: Context, asked: Compare) -> None:
+        numbers = range(1, len(asked.columns) + 1)
+        failures = await together(_column(ctx, asked, number) for number in numbers)
+        if failures[0] is not None and all(failures):
+            raise failures[0]
+        ctx.result(
+            {
+                "columns": [
+                    {
+                        **column.model_dump(),
+                        "status": "completed" if failure is None else "failed",
+                        "text": ctx.written(step_of(number)),
+                    }
+                    for number, column, failure in zip(
+                        numbers, asked.columns, failures, strict=True
+                    )
+                ]
+            }
+        )
+
+
+async def _column(ctx: Context, asked: Compare, number: int) -> UnspoolError | None:
+    """Let one model answer; return what kept it from doing so."""
+    step = step_of(number)
+    try:
+        await ctx.generate(
+            asked.prompt,
+            step=step,
+            system=asked.system,
+            params=asked.params,
+            model=asked.columns[number - 1].model,
+        )
+    except (ProviderError, SpecError) as error:  # it fails, or it was removed meanwhile
+        ctx.found("column_failed", {"code": error.code, "message": str(error)}, step=step)
+        return error
+    return None
+
+
+plug = CompareFlow()

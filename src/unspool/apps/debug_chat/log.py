@@ -1,0 +1,58 @@
+"""
+What the server's log says when a debug chat has ended (S2.13): how it went, and what it took.
+
+Read from the run's own log, once, when its ending is there: a run may have ended under another
+viewer, or none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from unspool.errors import UnspoolError
+from unspool.journals import Journal
+
+from .dialects import debug_chat
+
+log = logging.getLogger(__name__)
+
+DIALECT = "debug_chat"
+
+READ_EVENTS = 500
+"""Events folded between two turns of the event loop."""
+
+
+class Diary:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def note(self, run_id: str) -> None:
+        """A run has ended: say so, if it is a debug chat."""
+        writing = asyncio.create_task(self._write(run_id), name=f"diary of {run_id}")
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
+    async def close(self) -> None:
+        """Leave out what is not written yet."""
+        for writing in self._writing:
+            writing.cancel()
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _write(self, run_id: str) -> None:
+        try:
+            if (await self._journal.head(run_id)).dialect != DIALECT:
+                return
+            encoder, seq = debug_chat.Encoder(), 0
+            while events := await self._journal.read(run_id, after=seq, limit=READ_EVENTS):
+                for event in events:
+                    frame = encoder.frame(event)
+                seq = events[-1].seq
+                await asyncio.sleep(0)
+        except UnspoolError as error:  # pruned, or the journal is closing
+            log.warning("Run %s cannot be told of: %s", run_id, error)
+            return
+        assert frame is not None, "the last event of a run makes the last frame"
+        debug_chat.log_end(frame)

@@ -1,0 +1,1 @@
+"""What this system offers for managing, one resource per file."""

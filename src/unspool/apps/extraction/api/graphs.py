@@ -1,0 +1,57 @@
+"""`/api/v1/graphs`: graphs of causes that runs have left behind; list, read, export, forget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from unspool.core import Core
+
+from ..records.graphs import count_graphs, find_graph, list_graphs, remove_graph
+from .graph_files import FORMS, graph_json
+
+GraphId = Annotated[str, Path(alias="id", max_length=64)]
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/graphs", tags=["causal graphs (S3)"])
+    records = core.records
+
+    @router.get("")
+    async def list_all(
+        before: Annotated[str, Query(max_length=64)] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """Graphs, newest first; `next` is the `before` of the next page."""
+        graphs = await list_graphs(records, before=before, limit=limit)
+        return {
+            "graphs": [graph_json(graph, is_short=True) for graph in graphs],
+            "total": await count_graphs(records),
+            "next": graphs[-1].id if len(graphs) == limit else None,
+        }
+
+    @router.get("/{id}")
+    async def read_graph(graph_id: GraphId) -> dict[str, Any]:
+        return graph_json(await find_graph(records, graph_id))
+
+    @router.get("/{id}/export")
+    async def export_graph(
+        graph_id: GraphId,
+        form: Annotated[Literal["json", "graphml", "mermaid"], Query(alias="format")] = "json",
+    ) -> Response:
+        """The graph as a file to open elsewhere."""
+        graph = await find_graph(records, graph_id)
+        chosen = FORMS[form]
+        name = f'attachment; filename="graph-{graph.id}.{chosen.ending}"'
+        headers = {"Content-Disposition": name}
+        return Response(chosen.write(graph), media_type=chosen.media_type, headers=headers)
+
+    @router.delete("/{id}", status_code=204)
+    async def forget_graph(graph_id: GraphId) -> Response:
+        """Forget the graph; the run that made it stays as long as runs are kept."""
+        await remove_graph(records, graph_id)
+        return Response(status_code=204)
+
+    return router

@@ -1,0 +1,140 @@
+"""
+Events, graphs of causes and answers from them without a run, for programs of one's own (S3).
+
+    events = await abstract_events_batch({"user_0007": behaviors})
+    graph = await generate_from_patterns(patterns)
+    answer = await answer_question_with_graph("为什么收藏后没有购买？", graph)
+
+The same prompts and the same reading as in the flows `extraction`, `causal_graph` and
+`graph_question`; nothing is written down. All of them stream: what is not streamed to the
+caller is a fold of the stream. Each raises `LLMClientError` where no model could finish.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from unspool.flows import Reader, Telling
+from unspool.generation.client import LLMClient, get_llm_client
+
+from .event_lines import EventReader
+from .event_prompts import SYSTEM, events_prompt
+from .graph_prompts import ANSWER_SYSTEM, GRAPH_SYSTEM, answer_prompt, graph_prompt, ids_in
+from .graph_reading import CitationReader, GraphReader
+
+log = logging.getLogger(__name__)
+
+StreamCallback = Callable[[str], Awaitable[object]]
+"""Awaited with each piece of the answer as it comes."""
+
+Behaviors = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By user: what they did, oldest first. Any names; `at` and `action` come first in a prompt."""
+
+Profiles = Mapping[str, Mapping[str, Any]]
+
+
+class _Log(Telling):
+    """Where there is no run, what could not be read is told to the program's log."""
+
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        pass  # the readers keep what they have found
+
+    def warn(self, message: str, **facts: Any) -> None:
+        log.warning("%s", message)
+
+
+async def abstract_events_batch_stream(
+    user_behaviors: Behaviors,
+    user_profiles: Profiles | None = None,
+    stream_callback: StreamCallback | None = None,
+    *,
+    client: LLMClient | None = None,
+) -> AsyncGenerator[str]:
+    """Yield lines of events of these users, piece by piece as the model writes them."""
+    prompt = events_prompt(user_behaviors, user_profiles)
+    saying = (client or get_llm_client()).stream_chat(prompt, system=SYSTEM)
+    async with aclosing(saying) as chunks:
+        async for chunk in chunks:
+            if stream_callback is not None:
+                await stream_callback(chunk)
+            yield chunk
+
+
+async def abstract_events_batch(
+    user_behaviors: Behaviors,
+    user_profiles: Profiles | None = None,
+    stream_callback: StreamCallback | None = None,
+    *,
+    client: LLMClient | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """
+    Return the events of each user: `user_id`, `type`, `at` (`YYYY-MM-DD HH:MM:SS`), `context`.
+
+    Lines that are none are told to the log.
+    """
+    reader = EventReader(_Log(), user_behaviors.keys(), "events")
+    saying = abstract_events_batch_stream(
+        user_behaviors, user_profiles, stream_callback, client=client
+    )
+    await _read(saying, reader, None)
+    found: dict[str, list[dict[str, Any]]] = {user_id: [] for user_id in user_behaviors}
+    for event in reader.events:
+        found[event.user_id].append(event.facts())
+    return found
+
+
+async def generate_from_patterns(
+    patterns: Sequence[Mapping[str, Any]],
+    stream_callback: StreamCallback | None = None,
+    *,
+    client: LLMClient | None = None,
+) -> dict[str, list[Any]]:
+    """
+    Return a graph (`nodes`, `edges`, `insights`) drawn from frequent patterns.
+
+    A pattern has `events`, `support` and `confidence` (0 to 1), as those of
+    `GET /api/v1/patterns`. What could be read of a broken answer is in the graph.
+    """
+    reader = GraphReader(_Log(), "graph")
+    saying = (client or get_llm_client()).stream_chat(
+        graph_prompt(patterns), system=GRAPH_SYSTEM, is_bound=True
+    )
+    await _read(saying, reader, stream_callback)
+    return {
+        "nodes": list(reader.nodes.values()),
+        "edges": reader.edges,
+        "insights": reader.insights,
+    }
+
+
+async def answer_question_with_graph(
+    question: str,
+    graph: Mapping[str, Any],
+    stream_callback: StreamCallback | None = None,
+    *,
+    client: LLMClient | None = None,
+) -> dict[str, Any]:
+    """Return the `answer` to a question over a graph, and the `nodes` (ids) it names."""
+    reader = CitationReader(_Log(), "answer", ids_in(graph.get("nodes") or []))
+    saying = (client or get_llm_client()).stream_chat(
+        answer_prompt(question, graph), system=ANSWER_SYSTEM
+    )
+    answer = await _read(saying, reader, stream_callback)
+    return {"answer": answer, "nodes": reader.cited}
+
+
+async def _read(
+    saying: AsyncGenerator[str], reader: Reader, stream_callback: StreamCallback | None
+) -> str:
+    parts: list[str] = []
+    async with aclosing(saying) as chunks:
+        async for chunk in chunks:
+            parts.append(chunk)
+            reader.feed(chunk)
+            if stream_callback is not None:
+                await stream_callback(chunk)
+    reader.end()
+    return "".join(parts)

@@ -1,0 +1,156 @@
+"""
+S3: `POST /api/v1/events/extract/{user_id}/llm-stream`, the events of one person as lines.
+
+`start progress llm_chunk* progress progress done`, or `error` in the end. A `llm_chunk` is a
+whole line with its end: half a line is held back, so it can be taken back unseen. Lines that
+are no events are shown like all others, each with a `warning` after it, which existing clients
+skip. `event_count` is the number of events in what was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.responses import Response
+
+from unspool.dialects import Door
+from unspool.runs.events import Event
+from unspool.runs.options import renew
+from unspool.runs.run import RunSpec
+
+from ..frames import frame
+
+EVENT = "event"
+
+UserId = Annotated[str, Path(min_length=1, max_length=128)]
+
+
+class ExtractionRequest(BaseModel):
+    model: str = Field("", max_length=128)
+    """Which model is to write."""
+    limit: int = Field(200, ge=1, le=500)
+    """The latest so many behaviours are looked at."""
+    force: bool = False
+    """Write anew, whatever an equal run has written (`Unspool-Cache: refresh`)."""
+
+
+class BatchRequest(BaseModel):
+    user_ids: list[Annotated[str, StringConstraints(min_length=1, max_length=128)]] = Field(
+        min_length=1, max_length=1000
+    )
+    limit: int = Field(200, ge=1, le=500)
+    """The latest so many behaviours of each are looked at."""
+    concurrency: int = Field(4, ge=1, le=32)
+    """People at once."""
+    model: str = Field("", max_length=128)
+
+
+class Encoder:
+    def __init__(self) -> None:
+        self._halves: dict[str, list[str]] = {}  # step -> the line that has not ended
+        self._has_shown = False
+        self._count = 0
+
+    def encode(self, event: Event) -> Sequence[bytes]:
+        data = event.data
+        frames: Sequence[bytes] = ()
+        match event.type:
+            case "run.started":
+                user_id = data["input"].get("user_id", "")
+                frames = (frame("start", message=f"开始为用户 {user_id} 抽象事件..."),)
+            case "text.delta":
+                frames = self._text(data["step"], data["text"])
+            case "step.finished":
+                frames = self._rest(data["step"])
+            case "step.rewound":
+                frames = self._rewound(data)
+            case "item.found":
+                self._count += data["kind"] == EVENT
+            case "progress.made":
+                frames = (frame("progress", message=data["message"]),)
+            case "warning.raised":
+                frames = (frame("warning", message=data["message"]),)
+            case _ if event.is_terminal:
+                frames = self._ending(event)
+            case _:
+                pass
+        return frames
+
+    def _text(self, step: str, text: str) -> list[bytes]:
+        half = self._halves.setdefault(step, [])
+        frames = []
+        first, *others = text.split("\n")
+        half.append(first)
+        for line in others:
+            frames.append(frame("llm_chunk", content="".join((*half, "\n"))))
+            half[:] = [line]
+        self._has_shown |= bool(frames)
+        return frames
+
+    def _rest(self, step: str) -> list[bytes]:
+        rest = "".join(self._halves.pop(step, ()))
+        return [frame("llm_chunk", content=rest)] if rest else []
+
+    def _rewound(self, data: Mapping[str, Any]) -> list[bytes]:
+        self._halves.pop(data["step"], None)
+        if data.get("at") or not self._has_shown:
+            return []
+        self._count = 0  # only in a run that was asked in another dialect
+        return [frame("warning", message="以上内容已作废，重新生成")]
+
+    def _ending(self, event: Event) -> list[bytes]:
+        if event.type != "run.completed":
+            # What was held back cannot be taken back any more.
+            rest = [one for step in list(self._halves) for one in self._rest(step)]
+            message = event.data.get("message") or event.type.partition(".")[2]
+            return [*rest, frame("error", message=message)]
+        saved = frame("progress", message=f"成功保存 {self._count} 个事件")
+        return [saved, frame("done", message="抽象完成", event_count=self._count)]
+
+
+class ExtractionDialect:
+    trailer = b""
+    can_rewind: Literal["line"] = "line"
+
+    def routes(self, door: Door) -> APIRouter:
+        router = APIRouter(tags=["events (S3)"])
+
+        @router.post("/api/v1/events/extract/batch/llm-stream")
+        async def extract_batch(asked: BatchRequest) -> Response:
+            """The events of many people, with the progress of each; unknown ones fail alone."""
+            items = [
+                {"user_id": one, "limit": asked.limit} for one in dict.fromkeys(asked.user_ids)
+            ]
+            body = {"flow": "extraction", "items": items, "concurrency": asked.concurrency}
+            return await door.stream(RunSpec("batch", body, asked.model, "extraction_batch"))
+
+        @router.post("/api/v1/events/extract/{user_id}/llm-stream")
+        async def extract_events(
+            user_id: UserId,
+            asked: ExtractionRequest | None = None,
+            model: Annotated[str, Query(max_length=128)] = "",
+            force: Annotated[bool, Query()] = False,
+        ) -> Response:
+            """
+            The events of a person, streamed line by line; unknown person: 404.
+
+            No body is needed; `model`, `limit` and `force` may stand in one, the first and the
+            last in the query as well.
+            """
+            asked = asked or ExtractionRequest()
+            if asked.force or force:
+                renew()
+            body = {"user_id": user_id, "limit": asked.limit}
+            name = asked.model or model
+            return await door.stream(RunSpec("extraction", body, name, dialect="extraction"))
+
+        return router
+
+    def encoder(self) -> Encoder:
+        return Encoder()
+
+
+plug = ExtractionDialect()

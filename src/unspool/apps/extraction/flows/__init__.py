@@ -1,0 +1,1 @@
+"""What this system does, one flow per file."""

@@ -1,0 +1,60 @@
+"""A question over a graph of causes: an answer that names the nodes it stands on, as `[id]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from unspool.flows import Context, Flow
+
+from ..graph_prompts import ANSWER_SYSTEM, answer_prompt, ids_in
+from ..graph_reading import CitationReader
+from ..records.events import RUN_ID_CHARS
+from ..records.graphs import find_graph
+
+if TYPE_CHECKING:
+    from unspool.records import Records
+
+STEP: Final = "answer"
+
+
+class GraphQuestion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    graph_id: str = Field(min_length=1, max_length=RUN_ID_CHARS)
+    question: str = Field(min_length=1, max_length=2000)
+    graph: dict[str, Any] = Field(default_factory=dict)
+    """Filled in with the graph as it is, whatever is sent."""
+
+
+class GraphQuestionFlow(Flow[GraphQuestion]):
+    asked = GraphQuestion
+
+    async def prepare(self, asked: GraphQuestion, records: Records) -> GraphQuestion:
+        """
+        Fill in the graph.
+
+        Raises:
+            UnknownRecord: There is none of that id.
+        """
+        graph = await find_graph(records, asked.graph_id)
+        parts = {"nodes": graph.nodes, "edges": graph.edges, "insights": graph.insights}
+        return asked.model_copy(update={"graph": parts})
+
+    async def run(self, ctx: Context, asked: GraphQuestion) -> None:
+        nodes = ids_in(asked.graph["nodes"])
+        ctx.progress(f"正在根据 {len(nodes)} 个节点回答...")
+        reader = CitationReader(ctx, STEP, nodes)
+
+        def read() -> CitationReader:
+            nonlocal reader
+            reader = CitationReader(ctx, STEP, nodes)
+            return reader
+
+        prompt = answer_prompt(asked.question, asked.graph)
+        await ctx.generate(prompt, step=STEP, system=ANSWER_SYSTEM, read=read)
+        ctx.result({"nodes": reader.cited})
+
+
+plug = GraphQuestionFlow()

@@ -1,0 +1,211 @@
+"""
+A graph that is still being written: each node, edge and insight is told the moment it is whole.
+
+What cannot be read, or says nothing (an edge to nowhere, a node for the second time), is told
+as a warning and left out. Nothing here raises for what a model says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unspool.flows import Telling
+from unspool.formats.partial_json import Scanner, Told, Unreadable
+
+NODE, EDGE, INSIGHT, CITATION = "node", "edge", "insight", "citation"
+"""Kinds of the items."""
+
+NODE_TYPES: Final = ("event", "feature", "result")
+RELATION_TYPES: Final = ("sequential", "causal", "conditional")
+
+LEAST_RESULTS: Final = 2
+"""A graph of causes with one outcome explains nothing: there is nothing that it rules out."""
+
+MAX_NODES: Final = 300
+MAX_EDGES: Final = 1000
+MAX_INSIGHTS: Final = 50
+"""Of one graph; more than a person can look at."""
+
+MAX_ID_CHARS: Final = 64
+MAX_NAME_CHARS: Final = 200
+MAX_TEXT_CHARS: Final = 1000
+"""Of a description or an insight; the rest of a longer one is left out."""
+
+MAX_TOLD: Final = 20
+"""Things left out that are told one by one."""
+
+
+class GraphReader:
+    """
+    See `flows.Reader`.
+
+    Attributes:
+        nodes, edges, insights: What was told.
+    """
+
+    def __init__(self, ctx: Telling, step: str) -> None:
+        self._ctx = ctx
+        self._step = step
+        self._scanner = Scanner(depth=2)
+        self._left_out = 0
+        self._waiting: list[dict[str, str]] = []
+        """Edges whose ends are not there yet."""
+        self._known: set[tuple[str, str, str]] = set()
+        self.nodes: dict[str, dict[str, str]] = {}
+        self.edges: list[dict[str, str]] = []
+        self.insights: list[str] = []
+
+    def feed(self, text: str) -> None:
+        for told in self._scanner.feed(text):
+            self._take(told)
+
+    def end(self) -> None:
+        for edge in self._waiting:
+            missing = [edge[end] for end in ("from", "to") if edge[end] not in self.nodes]
+            self._leave_out(f"边 {edge['from']} → {edge['to']} 指向不存在的节点 {missing[0]}")
+        self._waiting = []
+        if not self._scanner.has_begun:
+            self._warn("输出里没有 JSON，没有可读的图")
+        elif not self._scanner.is_over:
+            self._warn("JSON 没有写完，只保留已完整的部分")
+        results = sum(node["type"] == "result" for node in self.nodes.values())
+        if self.nodes and results < LEAST_RESULTS:
+            self._warn(f"图里只有 {results} 个结果节点，至少应有 {LEAST_RESULTS} 个")
+        if (more := self._left_out - MAX_TOLD) > 0:
+            self._warn(f"另有 {more} 处未计入图")
+
+    def _take(self, told: Told) -> None:
+        match told.path[:1]:
+            case ("nodes",) if len(told.path) == 2 and not isinstance(told, Unreadable):
+                self._node(told.value)
+            case ("edges",) if len(told.path) == 2 and not isinstance(told, Unreadable):
+                self._edge(told.value)
+            case ("insights",) if len(told.path) == 2 and not isinstance(told, Unreadable):
+                self._insight(told.value)
+            case _ if isinstance(told, Unreadable):
+                self._leave_out(f"无法读取：{told.raw[:80]}")
+            case _:  # the lists themselves, the root, and what we did not ask for
+                pass
+
+    def _node(self, value: Any) -> None:
+        facts = value if isinstance(value, Mapping) else {}
+        node_id = _text(facts.get("id"), MAX_ID_CHARS)
+        name = _text(facts.get("name"), MAX_NAME_CHARS)
+        if not (node_id or name):
+            self._leave_out("节点没有 id 和名称")
+            return
+        node_id = node_id or name[:MAX_ID_CHARS]
+        if node_id in self.nodes or len(self.nodes) >= MAX_NODES:
+            self._leave_out(f"节点 {node_id} 重复或过多")
+            return
+        kind = _text(facts.get("type"), MAX_ID_CHARS).lower()
+        if kind not in NODE_TYPES:
+            self._warn(f"节点 {node_id} 的类型 {kind or '（空）'} 不认识，按 event 处理")
+            kind = "event"
+        node = {"id": node_id, "type": kind, "name": name or node_id}
+        node["description"] = _text(facts.get("description"), MAX_TEXT_CHARS)
+        self.nodes[node_id] = node
+        self._ctx.found(NODE, node, step=self._step)
+        waiting, self._waiting = self._waiting, []
+        for edge in waiting:
+            self._join(edge)
+
+    def _edge(self, value: Any) -> None:
+        facts = value if isinstance(value, Mapping) else {}
+        start = _text(facts.get("from") or facts.get("source"), MAX_ID_CHARS)
+        end = _text(facts.get("to") or facts.get("target"), MAX_ID_CHARS)
+        if not (start and end) or start == end or len(self.edges) >= MAX_EDGES:
+            self._leave_out(f"边 {start} → {end} 没有两个不同的端点，或边过多")
+            return
+        kind = _text(facts.get("relation_type"), MAX_ID_CHARS).lower()
+        if kind not in RELATION_TYPES:
+            self._warn(f"边 {start} → {end} 的关系 {kind or '（空）'} 不认识，按 sequential 处理")
+            kind = "sequential"
+        if (start, end, kind) in self._known:
+            self._leave_out(f"边 {start} → {end} 重复")
+            return
+        self._known.add((start, end, kind))
+        told = _text(facts.get("relation_desc"), MAX_TEXT_CHARS)
+        self._join({"from": start, "to": end, "relation_type": kind, "relation_desc": told})
+
+    def _join(self, edge: dict[str, str]) -> None:
+        """Tell an edge when both its ends are there: some models write edges first."""
+        if edge["from"] in self.nodes and edge["to"] in self.nodes:
+            self.edges.append(edge)
+            self._ctx.found(EDGE, edge, step=self._step)
+        else:
+            self._waiting.append(edge)
+
+    def _insight(self, value: Any) -> None:
+        facts = value if isinstance(value, Mapping) else {}
+        text = _text(facts.get("text") or facts.get("insight") or value, MAX_TEXT_CHARS)
+        if not text or text in self.insights or len(self.insights) >= MAX_INSIGHTS:
+            self._leave_out("结论为空、重复或过多")
+            return
+        self.insights.append(text)
+        self._ctx.found(INSIGHT, {"text": text}, step=self._step)
+
+    def _leave_out(self, message: str) -> None:
+        self._left_out += 1
+        if self._left_out <= MAX_TOLD:
+            self._warn(message)
+
+    def _warn(self, message: str) -> None:
+        self._ctx.warn(message, step=self._step, code="unread_graph")
+
+
+def _text(value: object, most: int) -> str:
+    """Return a text as we keep it; a number is one too, anything else is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return " ".join(str(value).split())[:most]
+
+
+_CITED: Final = re.compile(r"[\[【]([^\[\]【】\n]{1,200})[\]】]")
+_OPENED: Final = re.compile(r"[\[【][^\[\]【】\n]{0,200}\Z")
+_BETWEEN: Final = re.compile(r"[,，、;；\s]+")
+
+
+class CitationReader:
+    """
+    Tells each node that an answer names as `[id]`, once (`flows.Reader`).
+
+    Attributes:
+        cited: Ids of those that are in the graph, in the order in which they were named.
+    """
+
+    def __init__(self, ctx: Telling, step: str, nodes: Mapping[str, str]) -> None:
+        self._ctx = ctx
+        self._step = step
+        self._nodes = nodes
+        self._rest = ""
+        self._unknown: set[str] = set()
+        self.cited: list[str] = []
+
+    def feed(self, text: str) -> None:
+        said = self._rest + text
+        for found in _CITED.finditer(said):
+            cited = found[1].strip()
+            for one in [cited] if cited in self._nodes else _BETWEEN.split(cited):
+                self._name(one)
+        opened = _OPENED.search(said)
+        self._rest = opened[0] if opened else ""
+
+    def end(self) -> None:
+        if not self.cited:
+            self._warn("回答没有指出它依据的节点")
+
+    def _name(self, node_id: str) -> None:
+        if node_id in self._nodes:
+            if node_id not in self.cited:
+                self.cited.append(node_id)
+                item = {"id": node_id, "name": self._nodes[node_id]}
+                self._ctx.found(CITATION, item, step=self._step)
+        elif node_id and node_id not in self._unknown and len(self._unknown) < MAX_TOLD:
+            self._unknown.add(node_id)
+            self._warn(f"回答引用了图里没有的节点 {node_id[:MAX_ID_CHARS]}")
+
+    def _warn(self, message: str) -> None:
+        self._ctx.warn(message, step=self._step, code="unread_citation")

@@ -1,0 +1,118 @@
+"""
+Events: what the behaviours of a person come to, as a model has abstracted them.
+
+They are made from the log of one run (`flows.extraction`) and named after it, all in one
+transaction, and take the place of those that an earlier run has made of the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Index, String, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from unspool.records import Base, Records, insert_into
+from unspool.records.behaviors import Moment
+from unspool.records.people import MAX_USER_CHARS
+
+MAX_TYPE_CHARS: Final = 64
+"""Longest type of an event; it is a word or two."""
+
+MAX_CONTEXT_CHARS: Final = 500
+"""Longest context; it is a phrase."""
+
+MAX_SEQUENCES: Final = 10_000
+"""People whose events are looked at together: some seconds of work, and more tell no more."""
+
+MAX_TOGETHER: Final = 500_000
+"""Events of all of them: some tens of megabytes."""
+
+READ_ROWS: Final = 1000
+"""Rows read between two turns of the event loop."""
+
+RUN_ID_CHARS: Final = 32
+"""A run's id has 26."""
+
+
+class PersonEvent(Base):
+    __tablename__ = "events"
+
+    run_id: Mapped[str] = mapped_column(String(RUN_ID_CHARS), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """Its place among those of the run, from 1."""
+    user_id: Mapped[str] = mapped_column(String(MAX_USER_CHARS))
+    type: Mapped[str] = mapped_column(String(MAX_TYPE_CHARS))
+    at: Mapped[datetime] = mapped_column(Moment)
+    context: Mapped[str] = mapped_column(String(MAX_CONTEXT_CHARS))
+
+    __table_args__ = (Index(None, "user_id", "at"),)
+
+
+async def replace_events(
+    session: AsyncSession, user_id: str, run_id: str, events: Sequence[Mapping[str, Any]]
+) -> None:
+    """
+    Let these be the events of a person, and no others. The caller commits.
+
+    An event has `type`, `at` (a `datetime` with its zone) and `context`. The same again changes
+    nothing.
+    """
+    await session.execute(delete(PersonEvent).where(PersonEvent.user_id == user_id))
+    values = [
+        {"run_id": run_id, "number": number, "user_id": user_id, **event}
+        for number, event in enumerate(events, start=1)
+    ]
+    if values:
+        await session.execute(insert_into(session, PersonEvent), values)
+
+
+async def events_of(records: Records, user_id: str, *, limit: int) -> list[PersonEvent]:
+    """Return a person's events, oldest first; of more than `limit` the latest ones."""
+    latest = (
+        select(PersonEvent)
+        .where(PersonEvent.user_id == user_id)
+        .order_by(PersonEvent.at.desc(), PersonEvent.number.desc())
+        .limit(max(0, limit))
+    )
+    async with records.session() as session:
+        return list(await session.scalars(latest))[::-1]
+
+
+async def count_events(session: AsyncSession, user_id: str) -> int:
+    """Return how many events of a person there are."""
+    of_them = select(func.count()).where(PersonEvent.user_id == user_id)
+    return await session.scalar(of_them) or 0
+
+
+async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many events each of these people has; who has none is left out."""
+    counted = (
+        select(PersonEvent.user_id, func.count().label("events"))
+        .where(PersonEvent.user_id.in_(user_ids))
+        .group_by(PersonEvent.user_id)
+    )
+    async with records.session() as session:
+        return {row.user_id: row.events for row in await session.execute(counted)}
+
+
+async def sequences(records: Records) -> list[list[str]]:
+    """Return the types of each person's events in the order of their times, within our limits."""
+    people = select(PersonEvent.user_id).distinct().order_by(PersonEvent.user_id)
+    theirs = (
+        select(PersonEvent.user_id, PersonEvent.type)
+        .where(PersonEvent.user_id.in_(people.limit(MAX_SEQUENCES)))
+        .order_by(PersonEvent.user_id, PersonEvent.at, PersonEvent.number)
+        .limit(MAX_TOGETHER)
+        .execution_options(yield_per=READ_ROWS)
+    )
+    found: dict[str, list[str]] = {}
+    async with records.session() as session:
+        rows = await session.stream(theirs)
+        async for part in rows.partitions():
+            for user_id, kind in part:
+                found.setdefault(user_id, []).append(kind)
+    return list(found.values())

@@ -1,0 +1,88 @@
+"""Graphs of causes: each is made from the log of one run (`flows.causal_graph`) and has its id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, String, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from unspool.errors import UnknownRecord
+from unspool.records import Base, Records
+from unspool.records.products import MAX_PAGE_ROWS
+
+from .events import RUN_ID_CHARS
+
+MAX_TITLE_CHARS = 200
+"""Longest title; it stands in a list."""
+
+
+class Graph(Base):
+    __tablename__ = "graphs"
+
+    id: Mapped[str] = mapped_column(String(RUN_ID_CHARS), primary_key=True)
+    """The run that made it."""
+    title: Mapped[str] = mapped_column(String(MAX_TITLE_CHARS), default="")
+    is_whole: Mapped[bool]
+    """Whether its run completed; otherwise it is what could be read."""
+    patterns: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    """What it was made from."""
+    nodes: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    edges: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    insights: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+async def save_graph(records: Records, graph: Graph) -> None:
+    """Keep a graph; one of the same id is replaced."""
+    async with records.session() as session:
+        await session.merge(graph)
+        await session.commit()
+
+
+async def find_graph(records: Records, graph_id: str) -> Graph:
+    """
+    Return the graph with exactly this id.
+
+    Raises:
+        UnknownRecord: There is none.
+    """
+    async with records.session() as session:
+        graph = await session.get(Graph, graph_id)
+    if graph is None:
+        raise UnknownRecord(
+            f"no graph {graph_id[:RUN_ID_CHARS]!r}; `GET /api/v1/graphs` lists those there are"
+        )
+    return graph
+
+
+async def list_graphs(records: Records, *, before: str = "", limit: int = 50) -> list[Graph]:
+    """Return graphs, newest first; `before` is the last id of the page before."""
+    wanted = select(Graph).order_by(Graph.id.desc())
+    if before:
+        wanted = wanted.where(Graph.id < before)
+    async with records.session() as session:
+        page = await session.scalars(wanted.limit(max(0, min(limit, MAX_PAGE_ROWS))))
+        return list(page)
+
+
+async def count_graphs(records: Records) -> int:
+    """Return how many graphs there are."""
+    async with records.session() as session:
+        return await session.scalar(select(func.count()).select_from(Graph)) or 0
+
+
+async def remove_graph(records: Records, graph_id: str) -> None:
+    """
+    Forget a graph.
+
+    Raises:
+        UnknownRecord: There is none.
+    """
+    async with records.session() as session:
+        graph = await session.get(Graph, graph_id)
+        if graph is not None:
+            await session.delete(graph)
+            await session.commit()
+            return
+    await find_graph(records, graph_id)

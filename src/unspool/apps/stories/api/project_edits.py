@@ -1,0 +1,97 @@
+"""What people do to the results of a stage: write one themselves, go back to an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unspool.errors import GoingOn, NotReady, SpecError
+from unspool.records import Records
+
+from ..records import (
+    EDITED,
+    StageKind,
+    StageResult,
+    change_stage,
+    current_results,
+    find_project,
+    find_result,
+    point_at,
+    stages_of,
+)
+
+
+async def change_as_said(
+    records: Records, project_id: int, kind: StageKind, said: Mapping[str, Any]
+) -> None:
+    """
+    Change what is given: `model`, `input_text`, `result_text`, `result_id`.
+
+    Raises:
+        UnknownRecord, NotReady, GoingOn
+        SpecError: Only `rewrite` has a text of its own.
+    """
+    await find_project(records, project_id)
+    if kind != "rewrite" and {"input_text", "result_text"} & said.keys():
+        raise SpecError(f"the stage {kind} has no text of its own; edit that of rewrite")
+    values = {name: said[name] for name in ("model", "input_text") if name in said}
+    if values:
+        await change_stage(records, project_id, kind, values)
+    if "result_text" in said:
+        await edit(records, project_id, kind, said["result_text"])
+    if "result_id" in said:
+        await go_back(records, project_id, kind, said["result_id"])
+
+
+async def edit(records: Records, project_id: int, kind: StageKind, text: str) -> None:
+    """
+    Let a text that a person has written be the stage's result; what it was made of stays.
+
+    Raises:
+        NotReady: There is no result to edit.
+        GoingOn: The stage is being written.
+    """
+    await _check_idle(records, project_id, kind)
+    old = (await current_results(records, project_id)).get(kind)
+    if old is None:
+        raise NotReady(f"the stage {kind} has no result to edit yet")
+    new = StageResult(
+        project_id=project_id,
+        kind=kind,
+        run_id=None,
+        original_text=old.original_text,
+        text=text,
+        items=[],
+        model=EDITED,
+        prompt="",
+        details={"edited": old.id, "wish": old.details.get("wish", "")},
+        made_of=old.made_of,
+    )
+    async with records.session() as session:
+        session.add(new)
+        await session.flush()
+        await point_at(session, {"project_id": project_id, "kind": kind}, new.id)
+        await session.commit()
+
+
+async def go_back(records: Records, project_id: int, kind: StageKind, result_id: int) -> None:
+    """
+    Let an earlier result count again.
+
+    Raises:
+        UnknownRecord, SpecError
+        GoingOn: The stage is being written.
+    """
+    await _check_idle(records, project_id, kind)
+    result = await find_result(records, project_id, result_id)
+    if result.kind != kind:
+        raise SpecError(f"the result {result_id} is one of {result.kind}, not of {kind}")
+    async with records.session() as session:
+        await point_at(session, {"project_id": project_id, "kind": kind}, result.id)
+        await session.commit()
+
+
+async def _check_idle(records: Records, project_id: int, kind: StageKind) -> None:
+    for stage in await stages_of(records, project_id):
+        if stage.kind == kind and stage.status in {"running", "queued"}:
+            raise GoingOn(f"the stage {kind}", stage.run_id)

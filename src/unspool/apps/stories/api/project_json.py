@@ -1,0 +1,115 @@
+"""Projects, stages and results as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import re
+from typing import Any, Final
+
+from unspool.core import Core
+from unspool.errors import UnknownRun
+from unspool.server.api.json.run import iso
+
+from ..flow import FED_BY, made_of
+from ..records import Project, Stage, StageResult, current_results, stages_of
+
+MAX_DIFF_PARTS: Final = 1500
+"""Sentences of each text that are compared; beyond, a diff is no help and takes seconds."""
+
+_PART: Final = re.compile(r"[^。！？!?；;，,\n]*[。！？!?；;，,\n]+|[^。！？!?；;，,\n]+")
+"""A clause with its mark: what people change at once."""
+
+
+def project_json(project: Project) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "name": project.name,
+        "original_topic": project.original_topic,
+        "created_at": iso(project.created_ms),
+        "updated_at": iso(project.updated_ms),
+    }
+
+
+async def stage_json(core: Core, project: Project) -> list[dict[str, Any]]:
+    """Return the stages of a project as they are now."""
+    results = await current_results(core.records, project.id)
+    stages = await stages_of(core.records, project.id)
+    source: Any = stages[0].input_text or project.original_topic
+    told: list[dict[str, Any]] = []
+    is_stale = False
+    for stage in stages:
+        result = results.get(stage.kind)  # type: ignore[call-overload]
+        if result is not None:
+            wish = result.details.get("wish", "")
+            is_stale = is_stale or result.made_of != made_of(wish, stage.kind, source)  # type: ignore[arg-type]
+            source = result.text if stage.kind == "rewrite" else result.items
+        told.append(await _stage_json(core, stage, result, is_stale=is_stale and bool(result)))
+    return told
+
+
+async def _stage_json(
+    core: Core, stage: Stage, result: StageResult | None, *, is_stale: bool
+) -> dict[str, Any]:
+    return {
+        "project_id": stage.project_id,
+        "stage_type": stage.kind,
+        "fed_by": FED_BY[stage.kind],  # type: ignore[index]
+        "status": await _status(core, stage),
+        "run": stage.run_id or None,
+        "model": stage.model,
+        "input_text": stage.input_text,
+        "result": None if result is None else result_json(result),
+        "is_stale": is_stale,
+        "error": stage.error,
+        "updated_at": iso(stage.updated_ms),
+    }
+
+
+async def _status(core: Core, stage: Stage) -> str:
+    """A stage is never left running: where its run has ended, or is gone, it has failed."""
+    if stage.status not in {"running", "queued"}:
+        return stage.status
+    try:
+        has_ended = (await core.journal.head(stage.run_id)).ended_ms is not None
+    except UnknownRun:
+        has_ended = True
+    return "failed" if has_ended else stage.status
+
+
+def result_json(result: StageResult, *, whole: bool = False) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "id": result.id,
+        "stage_type": result.kind,
+        "run": result.run_id,
+        "original_text": result.original_text,
+        "text": result.text,
+        "items": result.items,
+        "model": result.model,
+        "created_at": iso(result.created_ms),
+    }
+    if result.kind == "rewrite":
+        facts["rewritten_text"] = result.text
+    if whole:
+        facts |= {"prompt": result.prompt, "metadata": result.details}
+    return facts
+
+
+async def diff_json(old: str, new: str) -> dict[str, Any]:
+    """Return the parts of two texts in order: `equal`, `delete`, `insert`."""
+    return {"parts": await asyncio.to_thread(_diff, old, new)}
+
+
+def _diff(old: str, new: str) -> list[dict[str, str]]:
+    before, after = _PART.findall(old)[:MAX_DIFF_PARTS], _PART.findall(new)[:MAX_DIFF_PARTS]
+    parts: list[dict[str, str]] = []
+    # Without the heuristic, which takes what stands often for noise: commas do.
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for _, a, b, c, d in matcher.get_opcodes():
+        gone, come = "".join(before[a:b]), "".join(after[c:d])
+        if gone == come:
+            parts.append({"op": "equal", "text": gone})
+            continue
+        parts += [{"op": "delete", "text": gone}] if gone else []
+        parts += [{"op": "insert", "text": come}] if come else []
+    return parts

@@ -1,0 +1,197 @@
+"""`/api/v1/projects/`: story projects, their stages, and what these have had as results (S4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.errors import NotReady
+from unspool.runs.fork import Changes
+from unspool.viewing.paced_stream import stream_of
+
+from ..records import (
+    MAX_NAME_CHARS,
+    MAX_TEXT_CHARS,
+    StageKind,
+    add_project,
+    change_project,
+    find_project,
+    find_result,
+    list_projects,
+    remove_project,
+    results_of,
+    stages_of,
+)
+from .project_edits import change_as_said
+from .project_json import diff_json, project_json, result_json, stage_json
+
+ProjectId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
+ResultId = Annotated[int, Path(alias="result", ge=1, lt=2**63)]
+Kind = Annotated[StageKind, Path()]
+
+
+class ProjectSaid(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["测试项目"])
+    original_topic: str = Field("", max_length=MAX_TEXT_CHARS)
+
+
+class ProjectChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=MAX_NAME_CHARS)
+    original_topic: str | None = Field(None, max_length=MAX_TEXT_CHARS)
+
+
+class StageChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, max_length=128)
+    """Model or route that writes it; empty: the default one."""
+    input_text: str | None = Field(None, max_length=MAX_TEXT_CHARS)
+    """Of `rewrite`: its own text in place of the topic."""
+    result_text: str | None = Field(None, min_length=1, max_length=MAX_TEXT_CHARS)
+    """Of `rewrite`: what a person has made of it."""
+    result_id: int | None = Field(None, ge=1, lt=2**63)
+    """An earlier result that is to count again."""
+
+
+def both(add: Callable[..., Any], path: str, **more: Any) -> Callable[[Any], Any]:
+    """Answer with and without the slash at the end: a client that posts does not follow 307."""
+
+    def adding(answer: Any) -> Any:
+        add(f"{path}/", **more)(answer)
+        add(path, include_in_schema=False, **more)(answer)
+        return answer
+
+    return adding
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/projects", tags=["story projects (S4)"])
+    _add_projects(core, router)
+    _add_stages(core, router)
+    _add_history(core, router)
+    return router
+
+
+def _add_projects(core: Core, router: APIRouter) -> None:
+    records = core.records
+
+    @both(router.get, "")
+    async def list_all(
+        before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """Projects, newest first."""
+        found = await list_projects(records, before=before, limit=limit)
+        more = found[-1].id if len(found) == limit else None
+        return {"projects": [project_json(each) for each in found], "next": more}
+
+    @both(router.post, "", status_code=201)
+    async def add(said: ProjectSaid) -> JSONResponse:
+        made = await add_project(records, said.name, said.original_topic)
+        headers = {"Location": f"/api/v1/projects/{made.id}/"}
+        return JSONResponse(await _whole(core, made.id), 201, headers=headers)
+
+    @both(router.get, "/{id}")
+    async def read(project: ProjectId) -> dict[str, Any]:
+        """A project with its stages."""
+        return await _whole(core, project)
+
+    @both(router.patch, "/{id}")
+    async def change(project: ProjectId, said: ProjectChange) -> dict[str, Any]:
+        await change_project(records, project, said.model_dump(exclude_none=True))
+        return await _whole(core, project)
+
+    @both(router.delete, "/{id}", status_code=204)
+    async def remove(project: ProjectId) -> Response:
+        await remove_project(records, project)
+        return Response(status_code=204)
+
+
+def _add_stages(core: Core, router: APIRouter) -> None:
+    records = core.records
+
+    @both(router.get, "/{id}/stages/{kind}")
+    async def read_stage(project: ProjectId, kind: Kind) -> dict[str, Any]:
+        return await _stage(core, project, kind)
+
+    @both(router.patch, "/{id}/stages/{kind}")
+    async def change(project: ProjectId, kind: Kind, said: StageChange) -> dict[str, Any]:
+        """Choose a model, give an input text, edit a result, or go back to an earlier one."""
+        if said.model:
+            core.catalog.check(said.model)
+        await change_as_said(records, project, kind, said.model_dump(exclude_none=True))
+        return await _stage(core, project, kind)
+
+    @both(router.post, "/{id}/stages/{kind}/pause")
+    async def pause(project: ProjectId, kind: Kind) -> dict[str, Any]:
+        """Stop the run that writes a stage; what it has stays, and can be gone on with."""
+        run_id = await _run_of(core, project, kind)
+        await core.runner.cancel(run_id, reason="paused by a client")
+        return await _stage(core, project, kind)
+
+    @both(router.post, "/{id}/stages/{kind}/resume")
+    async def resume(project: ProjectId, kind: Kind) -> Response:
+        """Go on with a stage that was paused or broke, from where its text is; the stream."""
+        run_id = await _run_of(core, project, kind)
+        stage = await _stage(core, project, kind)
+        if stage["status"] not in {"paused", "failed"}:
+            raise NotReady(f"the stage {kind} is {stage['status']}; only one that stopped goes on")
+        dialect = (await core.journal.head(run_id)).dialect
+        fork = await core.admission.fork(run_id, Changes())
+        return stream_of(core.viewing, fork, dialect)
+
+
+def _add_history(core: Core, router: APIRouter) -> None:
+    records = core.records
+
+    @both(router.get, "/{id}/history")
+    async def history(
+        project: ProjectId, stage: Annotated[StageKind | None, Query()] = None
+    ) -> dict[str, Any]:
+        """What stages have had as results, newest first."""
+        await find_project(records, project)
+        found = await results_of(records, project, stage)
+        return {"results": [result_json(each) for each in found]}
+
+    @both(router.get, "/{id}/history/{result}")
+    async def read(project: ProjectId, result: ResultId) -> dict[str, Any]:
+        return result_json(await find_result(records, project, result), whole=True)
+
+    @both(router.get, "/{id}/history/{result}/diff")
+    async def diff(
+        project: ProjectId,
+        result: ResultId,
+        against: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    ) -> dict[str, Any]:
+        """What changed from another result (`against`), or from the original text, to this one."""
+        new = await find_result(records, project, result)
+        old = None if against is None else await find_result(records, project, against)
+        return await diff_json(new.original_text if old is None else old.text, new.text)
+
+
+async def _run_of(core: Core, project: int, kind: StageKind) -> str:
+    await find_project(core.records, project)
+    (stage,) = [s for s in await stages_of(core.records, project) if s.kind == kind]
+    if not stage.run_id:
+        raise NotReady(f"no run has worked on the stage {kind} yet; start one ({kind}-stream)")
+    return stage.run_id
+
+
+async def _stage(core: Core, project: int, kind: StageKind) -> dict[str, Any]:
+    whole = await _whole(core, project)
+    return next(dict(stage) for stage in whole["stages"] if stage["stage_type"] == kind)
+
+
+async def _whole(core: Core, project_id: int) -> dict[str, Any]:
+    project = await find_project(core.records, project_id)
+    stages = await stage_json(core, project)
+    return project_json(project) | {"stages": stages}

@@ -1,0 +1,197 @@
+"""
+S4: `POST /api/v1/projects/{id}/rewrite-stream/` and its sisters.
+
+`stage_update info (token | scene | camera | warning)* done | error`; where a run has several
+stages each begins with a `stage_update` and all but the last end with `stage_done`. `full_text`
+is made here, for each token anew, and never kept: whoever does not need it says `?full_text=0`
+and reads the same run in the dialect `story_lean`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from unspool.dialects import Door
+from unspool.runs.events import Event
+from unspool.runs.run import RunSpec, cut
+
+_json = msgspec.json.Encoder().encode
+
+LABELS = {"rewrite": "文案改写", "storyboard": "分镜生成", "camera": "运镜生成"}
+
+MAX_TEXT_CHARS = 200_000
+
+ProjectId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
+FullText = Annotated[Literal["0", "1"], Query()]
+
+
+class InputData(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    original_text: str | None = Field(None, max_length=MAX_TEXT_CHARS)
+    wish: str = Field("", max_length=4000)
+
+
+class StageRequest(InputData):
+    """Empty, the fields themselves, or the fields within `input_data`: clients do all three."""
+
+    input_data: InputData | None = None
+    model: str = Field("", max_length=128)
+    """Which model or route is to write. Ours; so is `wish`."""
+
+    def facts(self) -> dict[str, Any]:
+        asked = self.input_data or self
+        return {"original_text": asked.original_text, "wish": asked.wish or self.wish}
+
+
+class PipelineRequest(StageRequest):
+    only_stale: bool = False
+    """Leave out stages whose result is of what there is now."""
+
+
+class Encoder:
+    def __init__(self, *, has_full_text: bool) -> None:
+        self._has_full_text = has_full_text
+        self._project = 0
+        self._stages: list[str] = []
+        self._parts: list[str] = []
+        self._texts: dict[str, str] = {}
+        self._items: dict[str, list[Any]] = {}
+        self._now = ""
+
+    def encode(self, event: Event) -> Sequence[bytes]:
+        if event.type == "step.started":
+            return [_json(frame) for frame in self._begun(event.data["step"])]
+        frame = self._frame(event)
+        return () if frame is None else (_json(frame),)
+
+    def _begun(self, step: str) -> Iterator[dict[str, Any]]:
+        """A stage is told of at once; that of the first one stands at the head of the stream."""
+        if step != self._now:
+            self._now, self._parts = step, []
+            yield {"type": "stage_update", "stage": self._stage("running")}
+        yield {"type": "info", "message": f"开始{LABELS.get(step, step)}..."}
+
+    def _frame(self, event: Event) -> dict[str, Any] | None:
+        data = event.data
+        match event.type:
+            case "text.delta":
+                return self._token(data["text"])
+            case "item.found" if "step" in data:
+                self._items.setdefault(data["step"], []).append(data["item"])
+                return {"type": data["kind"], data["kind"]: data["item"]}
+            case "warning.raised":
+                return {"type": "warning", "message": data["message"]}
+            case _:
+                return self._turn(event)
+
+    def _turn(self, event: Event) -> dict[str, Any] | None:
+        """What begins or ends: a run, a stage."""
+        data = event.data
+        frame: dict[str, Any] | None = None
+        match event.type:
+            case "run.started":
+                self._project = data["input"].get("project_id", 0)
+                self._stages = data["input"].get("stages", [])
+                self._now = self._stages[0] if self._stages else ""
+                frame = {"type": "stage_update", "stage": self._stage("running")}
+            case "step.finished":
+                self._texts[self._now] = "".join(self._parts)
+                if self._stages and self._now != self._stages[-1]:
+                    frame = self._ended("stage_done")
+            case "step.rewound":  # only in a run that was asked in another dialect
+                cut(self._parts, at := data.get("at", 0))
+                if not at:
+                    self._items.pop(data["step"], None)
+                frame = {"type": "rewound", "stage": self._stage("running")}
+            case "run.completed":
+                frame = self._ended("done")
+            case _ if event.is_terminal:
+                frame = self._error(event)
+        return frame
+
+    def _token(self, text: str) -> dict[str, Any]:
+        self._parts.append(text)
+        frame = {"type": "token", "content": text}
+        if self._has_full_text:
+            full = "".join(self._parts)
+            self._parts = [full]
+            frame["full_text"] = full
+        return frame
+
+    def _stage(self, status: str) -> dict[str, Any]:
+        return {"project_id": self._project, "stage_type": self._now, "status": status}
+
+    def _ended(self, kind: str) -> dict[str, Any]:
+        stage = self._stage("completed")
+        if items := self._items.get(self._now):
+            stage["items"] = items
+        return {"type": kind, "full_text": self._texts.get(self._now, ""), "stage": stage}
+
+    def _error(self, event: Event) -> dict[str, Any]:
+        status = event.type.partition(".")[2]
+        stage = self._stage("paused" if status == "cancelled" else "failed")
+        return {
+            "type": "error",
+            "error": event.data.get("message", status),
+            "code": event.data.get("code"),
+            "status": status,
+            "full_text": "".join(self._parts),
+            "stage": stage,
+        }
+
+
+class StoryContract:
+    trailer = b""
+    can_rewind = False
+
+    def __init__(self, *, has_full_text: bool) -> None:
+        self._has_full_text = has_full_text
+
+    def encoder(self) -> Encoder:
+        return Encoder(has_full_text=self._has_full_text)
+
+    def routes(self, door: Door) -> APIRouter:
+        router = APIRouter(prefix="/api/v1/projects", tags=["story (S4)"])
+
+        async def begin(
+            project: int, asked: StageRequest, full_text: str, **facts: Any
+        ) -> Response:
+            body = {"project_id": project, **asked.facts(), **facts}
+            dialect = "story" if full_text == "1" else "story_lean"
+            return await door.stream(RunSpec("story", body, model=asked.model, dialect=dialect))
+
+        def add(kind: str) -> None:
+            async def stage_stream(
+                project: ProjectId, asked: StageRequest | None = None, full_text: FullText = "1"
+            ) -> Response:
+                return await begin(project, asked or StageRequest(), full_text, stages=[kind])
+
+            stage_stream.__doc__ = f"Write the stage {kind}; unknown project: 404."
+            for path in (f"/{{id}}/{kind}-stream/", f"/{{id}}/{kind}-stream"):
+                shown = path.endswith("/")
+                name = f"{kind}_stream"
+                router.post(path, include_in_schema=shown, name=name)(stage_stream)
+
+        for kind in ("rewrite", "storyboard", "camera"):
+            add(kind)
+
+        async def pipeline_stream(
+            project: ProjectId, asked: PipelineRequest | None = None, full_text: FullText = "1"
+        ) -> Response:
+            """Write all stages in one stream; `only_stale`: those that are not of what there is."""
+            asked = asked or PipelineRequest()
+            return await begin(project, asked, full_text, only_stale=asked.only_stale)
+
+        router.post("/{id}/pipeline-stream/")(pipeline_stream)
+        router.post("/{id}/pipeline-stream", include_in_schema=False)(pipeline_stream)
+        return router
+
+
+plug = StoryContract(has_full_text=True)

@@ -1,0 +1,207 @@
+"""
+Story projects: a text is rewritten, broken down into scenes, and each scene gets a camera move.
+
+Each stage is fed by the one before it. One stage or several are written in one run; a result
+that counts is kept with its project when the run ends, whole stages also of a run that breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from unspool.errors import AnswerUnfit, GoingOn, NotReady, SpecError
+from unspool.flows import Context, KeepingFlow
+from unspool.runs.run import Run
+
+from .prompts import SYSTEM, stage_prompt
+from .readers import Elements, cameras, scenes
+from .records import (
+    STAGES,
+    StageKind,
+    StageResult,
+    add_result,
+    change_stage,
+    claim_stages,
+    current_results,
+    digest_of,
+    find_project,
+    point_at,
+    stages_of,
+)
+from .request import Story
+
+if TYPE_CHECKING:
+    from unspool.records import Records
+
+LABELS: Final[Mapping[StageKind, str]] = {
+    "rewrite": "文案改写",
+    "storyboard": "分镜生成",
+    "camera": "运镜生成",
+}
+
+
+class StoryFlow(KeepingFlow[Story]):
+    asked = Story
+
+    async def prepare(self, asked: Story, records: Records) -> Story:
+        """
+        Put in what the project has, and see that every stage has something to work on.
+
+        Raises:
+            UnknownRecord: There is no such project.
+            NotReady: A stage before the first one has no result, or there is no text.
+            GoingOn: One of the stages is being written.
+        """
+        project = await find_project(records, asked.project_id)
+        stages = {stage.kind: stage for stage in await stages_of(records, project.id)}
+        kinds = [kind for kind in STAGES if kind in asked.stages]
+        for kind in kinds:
+            if stages[kind].status in {"running", "queued"}:
+                raise GoingOn(f"the stage {kind}", stages[kind].run_id)
+        first = STAGES.index(kinds[0])
+        if kinds != list(STAGES[first : first + len(kinds)]):
+            raise SpecError("the stages of a run follow one another: storyboard is between")
+        text = asked.original_text
+        if text is None:
+            text = stages["rewrite"].input_text or project.original_topic
+        results = await current_results(records, project.id)
+        models = {kind: stages[kind].model for kind in STAGES if stages[kind].model}
+        whole = asked.model_copy(
+            update={"original_text": text, "topic": project.original_topic, "models": models}
+        )
+        if asked.only_stale:
+            kinds = _stale(whole, kinds, results)
+        given = _given(kinds, results)
+        if kinds[0] == "rewrite" and not text.strip():
+            raise NotReady(
+                "the project has neither a topic nor an input text; set `original_topic`, or send "
+                "`original_text`"
+            )
+        return whole.model_copy(update={"stages": kinds, "given": given})
+
+    async def begin(self, run_id: str, asked: Story, records: Records) -> None:
+        other = await claim_stages(records, asked.project_id, asked.stages, run_id)
+        if other is not None:
+            raise GoingOn(f"a stage of project {asked.project_id}", other)
+
+    async def run(self, ctx: Context, asked: Story) -> None:
+        given: dict[str, Any] = {"topic": asked.original_text, **asked.given}
+        for number, kind in enumerate(asked.stages, start=1):
+            ctx.progress(LABELS[kind], current=number - 1, total=len(asked.stages))
+            given[kind] = await _stage(ctx, asked, kind, given)
+        ctx.result({kind: given[kind] for kind in asked.stages})
+
+    async def keep(self, run_id: str, asked: Story, run: Run, records: Records) -> None:
+        given: dict[str, Any] = {"topic": asked.original_text, **asked.given}
+        results = await current_results(records, asked.project_id)
+        stages = {stage.kind: stage.run_id for stage in await stages_of(records, asked.project_id)}
+        for kind in asked.stages:
+            if stages.get(kind) != run_id:
+                continue  # another run has it: this one has not begun it
+            step = run.steps.get(kind)
+            items = [item["item"] for item in run.items if item.get("step") == kind]
+            is_whole = step is not None and step.finished and (kind == "rewrite" or bool(items))
+            if step is None or not is_whole:
+                await self._left(records, asked, kind, run, had=kind in results)
+                continue
+            source = given[FED_BY[kind]]
+            given[kind] = step.text if kind == "rewrite" else items
+            result = {
+                "project_id": asked.project_id,
+                "kind": kind,
+                "run_id": run_id,
+                "original_text": source if isinstance(source, str) else _plain(source),
+                "text": step.text,
+                "items": items,
+                "model": step.model or "",
+                "prompt": stage_prompt(asked, kind, source),
+                "details": {"wish": asked.wish, "finish_reason": step.finish_reason},
+                "made_of": made_of(asked.wish, kind, source),
+            }
+            async with records.session() as session:
+                await point_at(session, result, await add_result(session, result))
+                await session.commit()
+
+    async def _left(
+        self, records: Records, asked: Story, kind: StageKind, run: Run, *, had: bool
+    ) -> None:
+        """Write down what a stage is that the run has not finished."""
+        if kind not in run.steps:
+            values: dict[str, Any] = {"status": "completed" if had else "pending", "error": None}
+        else:
+            is_paused = run.status == "cancelled"
+            values = {"status": "paused" if is_paused else "failed", "error": run.error}
+        await change_stage(records, asked.project_id, kind, values)
+
+
+FED_BY: Final[Mapping[StageKind, str]] = {
+    "rewrite": "topic",
+    "storyboard": "rewrite",
+    "camera": "storyboard",
+}
+
+
+def made_of(wish: str, kind: StageKind, source: Any) -> str:
+    """Tell what a stage's result was made of; the same again makes the same."""
+    return digest_of(kind, wish, source)
+
+
+def _stale(
+    asked: Story, kinds: list[StageKind], results: Mapping[StageKind, StageResult]
+) -> list[StageKind]:
+    """Return the stages to write anew: from the first one on that is not of what there is now."""
+    source: Any = asked.original_text
+    for number, kind in enumerate(kinds):
+        result = results.get(kind)
+        wish = asked.wish or (result.details.get("wish", "") if result else "")
+        if result is None or result.made_of != made_of(wish, kind, source):
+            return kinds[number:]
+        source = result.text if kind == "rewrite" else result.items
+    raise SpecError("every stage is of what there is now; leave `only_stale` out to write it anew")
+
+
+def _given(kinds: list[StageKind], results: Mapping[StageKind, StageResult]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    before = STAGES[STAGES.index(kinds[0]) - 1] if kinds[0] != STAGES[0] else None
+    if before is not None:
+        if before not in results:
+            raise NotReady(f"the stage {kinds[0]} is fed by {before}, which has no result yet")
+        row = results[before]
+        given[before] = row.text if before == "rewrite" else row.items
+    return given
+
+
+async def _stage(
+    ctx: Context, asked: Story, kind: StageKind, given: Mapping[str, Any]
+) -> str | list[dict[str, Any]]:
+    source = given[FED_BY[kind]]
+    prompt, model = stage_prompt(asked, kind, source), asked.models.get(kind, "")
+    if kind == "rewrite":
+        return await ctx.generate(prompt, step=kind, system=SYSTEM[kind], model=model)
+    readers: list[Elements] = []
+
+    def read() -> Elements:
+        numbers = [scene["number"] for scene in source] if kind == "camera" else []
+        reader = cameras(ctx, kind, numbers) if kind == "camera" else scenes(ctx, kind)
+        readers.append(reader)
+        return reader
+
+    make: Callable[[], Elements] = read
+    await ctx.generate(
+        prompt, step=kind, system=SYSTEM[kind], model=model, read=make, is_bound=True
+    )
+    items = readers[-1].items
+    if not items:
+        raise AnswerUnfit(f"the model's answer has no {kind} that can be read; its text is kept")
+    if kind == "camera" and len(items) < len(source):
+        left = sorted({scene["number"] for scene in source} - {item["scene"] for item in items})
+        ctx.warn(f"scenes without a camera movement: {left}", step=kind, code="incomplete")
+    return items
+
+
+def _plain(items: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{item['number']}. {item['description']}" for item in items)
+
+
+plug = StoryFlow()

@@ -1,0 +1,275 @@
+"""
+Story projects, their stages, and every result that a stage has had.
+
+A stage has a status and points at the result that counts; results are only ever added, so going
+back is pointing at an earlier one. A result knows the digest of what it was made of: where that
+is not what there is now, it is stale, and so is what was made of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from unspool.errors import SpecError, UnknownRecord
+from unspool.records import Base, Records, insert_into
+
+StageKind = Literal["rewrite", "storyboard", "camera"]
+"""In the order in which each feeds the next."""
+
+STAGES: Final[tuple[StageKind, ...]] = get_args(StageKind)
+
+StageStatus = Literal["pending", "queued", "running", "completed", "paused", "failed"]
+
+MAX_NAME_CHARS: Final = 200
+MAX_TEXT_CHARS: Final = 200_000
+"""Of a topic, an input or an edited result: a short novel."""
+
+MAX_PAGE_ROWS: Final = 500
+
+EDITED: Final = "edited"
+"""Who wrote a result that a person has written, where models stand otherwise."""
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class Project(Base):
+    __tablename__ = "projects"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's name
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(MAX_NAME_CHARS))
+    original_topic: Mapped[str] = mapped_column(Text, default="")
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms, onupdate=_now_ms)
+
+
+class Stage(Base):
+    __tablename__ = "stages"
+
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16), default="pending")
+    run_id: Mapped[str] = mapped_column(String(64), default="")
+    """The newest run that has worked on it."""
+    model: Mapped[str] = mapped_column(String(128), default="")
+    """Model or route that writes it; empty: the default one."""
+    input_text: Mapped[str] = mapped_column(Text, default="")
+    """Of `rewrite`: its own text in place of the project's topic."""
+    result_id: Mapped[int | None] = mapped_column(default=None)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    updated_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms, onupdate=_now_ms)
+
+
+class StageResult(Base):
+    """What the seed calls a ContentRewrite, of every stage."""
+
+    __tablename__ = "stage_results"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    run_id: Mapped[str | None] = mapped_column(String(64), default=None)
+    """None: a person has written it."""
+    original_text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    """The rewritten text; of the other stages, what the model wrote."""
+    items: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    """Scenes, or camera movements."""
+    model: Mapped[str] = mapped_column(String(260), default="")
+    prompt: Mapped[str] = mapped_column(Text, default="")
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    made_of: Mapped[str] = mapped_column(String(64))
+    """Digest of what it was made of (`digest_of`)."""
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms)
+
+    __table_args__ = (
+        Index(None, "project_id", "kind"),
+        Index("uq_stage_results_run_id_kind", "run_id", "kind", unique=True),
+    )
+
+
+def digest_of(*parts: Any) -> str:
+    """Tell what something was made of from anything else."""
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+# Projects
+
+
+async def add_project(records: Records, name: str, topic: str) -> Project:
+    """Write a project down, with its stages."""
+    async with records.session() as session:
+        project = Project(name=name, original_topic=topic)
+        session.add(project)
+        await session.flush()
+        session.add_all(Stage(project_id=project.id, kind=kind) for kind in STAGES)
+        await session.commit()
+    return project
+
+
+async def list_projects(records: Records, *, before: int | None, limit: int) -> list[Project]:
+    """Return projects, newest first; `before` is the last id of the page before."""
+    newest = select(Project).order_by(Project.id.desc()).limit(min(limit, MAX_PAGE_ROWS))
+    if before is not None:
+        newest = newest.where(Project.id < before)
+    async with records.session() as session:
+        return list(await session.scalars(newest))
+
+
+async def find_project(records: Records, project_id: int) -> Project:
+    """
+    Raises:
+        UnknownRecord
+    """
+    async with records.session() as session:
+        found = await session.get(Project, project_id)
+    if found is None:
+        raise UnknownRecord(f"no project {project_id}; `GET /api/v1/projects/` lists them")
+    return found
+
+
+async def change_project(records: Records, project_id: int, values: dict[str, Any]) -> Project:
+    """
+    Raises:
+        UnknownRecord
+    """
+    await find_project(records, project_id)
+    if values:
+        async with records.session() as session:
+            await session.execute(update(Project).where(Project.id == project_id).values(**values))
+            await session.commit()
+    return await find_project(records, project_id)
+
+
+async def remove_project(records: Records, project_id: int) -> None:
+    """
+    Forget a project with its stages and results; its runs stay.
+
+    Raises:
+        UnknownRecord
+        SpecError: A stage of it is being written.
+    """
+    project = await find_project(records, project_id)
+    running = [s.kind for s in await stages_of(records, project_id) if s.status == "running"]
+    if running:
+        raise SpecError(f"the stage {running[0]} is being written; pause it first")
+    async with records.session() as session:
+        await session.delete(await session.merge(project))
+        await session.commit()
+
+
+# Stages
+
+
+async def stages_of(records: Records, project_id: int) -> list[Stage]:
+    """Return the stages of a project, in their order."""
+    async with records.session() as session:
+        rows = await session.scalars(select(Stage).where(Stage.project_id == project_id))
+        return sorted(rows, key=lambda stage: STAGES.index(stage.kind))
+
+
+async def change_stage(
+    records: Records, project_id: int, kind: StageKind, values: dict[str, Any]
+) -> None:
+    """Change columns of a stage."""
+    async with records.session() as session:
+        await session.execute(
+            update(Stage).where(Stage.project_id == project_id, Stage.kind == kind).values(**values)
+        )
+        await session.commit()
+
+
+async def claim_stages(
+    records: Records, project_id: int, kinds: Sequence[StageKind], run_id: str
+) -> str | None:
+    """
+    Let a run have stages: the first is being written, the others wait.
+
+    Idempotent. Returns the id of another run that has one of them; then nothing has changed.
+    """
+    async with records.session() as session:
+        # The first statement takes the write lock, so that of two runs one comes later.
+        mine = (Stage.project_id == project_id, Stage.kind.in_(kinds))
+        await session.execute(update(Stage).where(*mine).values(updated_ms=_now_ms()))
+        busy = select(Stage.run_id).where(
+            *mine, Stage.status.in_(("running", "queued")), Stage.run_id != run_id
+        )
+        if (other := await session.scalar(busy)) is not None:
+            return other
+        for number, kind in enumerate(kinds):
+            values = {"run_id": run_id, "status": "queued" if number else "running"}
+            taking = update(Stage).where(Stage.project_id == project_id, Stage.kind == kind)
+            await session.execute(taking.values(**values, error=None))
+        await session.commit()
+    return None
+
+
+# Results
+
+
+async def results_of(
+    records: Records, project_id: int, kind: StageKind | None = None
+) -> list[StageResult]:
+    """Return what stages have had as results, newest first."""
+    newest = select(StageResult).where(StageResult.project_id == project_id)
+    if kind is not None:
+        newest = newest.where(StageResult.kind == kind)
+    async with records.session() as session:
+        rows = await session.scalars(newest.order_by(StageResult.id.desc()).limit(MAX_PAGE_ROWS))
+        return list(rows)
+
+
+async def find_result(records: Records, project_id: int, result_id: int) -> StageResult:
+    """
+    Raises:
+        UnknownRecord
+    """
+    async with records.session() as session:
+        found = await session.get(StageResult, result_id)
+    if found is None or found.project_id != project_id:
+        raise UnknownRecord(f"no result {result_id} in project {project_id}")
+    return found
+
+
+async def current_results(records: Records, project_id: int) -> dict[StageKind, StageResult]:
+    """Return the result that counts, of each stage that has one."""
+    chosen = (
+        select(StageResult)
+        .join(Stage, Stage.result_id == StageResult.id)
+        .where(Stage.project_id == project_id)
+    )
+    async with records.session() as session:
+        return {row.kind: row for row in await session.scalars(chosen)}  # type: ignore[misc]
+
+
+async def add_result(session: AsyncSession, values: dict[str, Any]) -> int:
+    """Add a result, once for each run and stage, and return its id. The caller commits."""
+    adding = insert_into(session, StageResult).values(created_ms=_now_ms(), **values)
+    await session.execute(adding.on_conflict_do_nothing(index_elements=["run_id", "kind"]))
+    mine = select(StageResult.id).where(
+        StageResult.run_id == values["run_id"], StageResult.kind == values["kind"]
+    )
+    found: int | None = await session.scalar(mine)
+    assert found is not None
+    return found
+
+
+async def point_at(session: AsyncSession, result: StageResult | dict[str, Any], id_: int) -> None:
+    """Let a result count from now on. The caller commits."""
+    facts = result if isinstance(result, dict) else vars(result)
+    pointing = update(Stage).where(
+        Stage.project_id == facts["project_id"], Stage.kind == facts["kind"]
+    )
+    await session.execute(pointing.values(result_id=id_, status="completed", error=None))

@@ -1,0 +1,136 @@
+"""Asking the models of one name without a run: the text as it comes, and who was asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from ..errors import ProviderError
+from ..execution.step_writer import cost_facts, usage_facts
+from ..generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted
+from ..generation.generate import Means, generate
+from ..models.health import Health
+from ..models.registry import Registry
+from ..models.sources import Outside
+from ..providers import Model, Prompt, Reasoning, Text
+from ..providers.upstream.http import open_http
+from ..records import Records
+from ..settings import Settings
+from ._exit_codes import FAILED, Complaint
+
+
+class Asking:
+    """
+    One question to what `name` stands for (empty: the default).
+
+    Attributes:
+        attempts: Every request that was sent, oldest first.
+    """
+
+    def __init__(self, settings: Settings, name: str, prompt: Prompt) -> None:
+        self.attempts: list[dict[str, Any]] = []
+        self._settings = settings
+        self._name = name
+        self._prompt = prompt
+        self._parts: list[str] = []
+        self._thoughts: list[str] = []
+        self._began = time.perf_counter()
+        self._first_chunk_ms: float | None = None
+        self._total_ms = 0.0
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        """
+        Yield the answer piece by piece.
+
+        Raises:
+            SpecError: There is nothing of that name to ask.
+            Complaint: Nobody gave a whole answer.
+        """
+        settings = self._settings
+        async with open_http(allow_private=settings.allow_private_upstreams) as http:
+            means = Means(http, settings.retries, settings.retry_budget_s)
+            models = await _models(settings, self._name, means)
+            self._began = time.perf_counter()
+            try:
+                async with aclosing(generate(self._prompt, models, means)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Text):
+                            self._said(piece.text)
+                            yield piece.text
+                        else:
+                            self._take(piece)
+            except ProviderError as error:
+                raise Complaint(
+                    f"No whole answer after {len(self.attempts)} attempts: {error}", FAILED
+                ) from error
+            self._total_ms = self._elapsed_ms()
+
+    def facts(self, *, with_attempts: bool) -> dict[str, Any]:
+        """Return the whole answer as JSON, once all pieces have come."""
+        last = self.attempts[-1]
+        facts = {
+            "text": "".join(self._parts),
+            "reasoning": "".join(self._thoughts),
+            "model": last["model"],
+            "finish_reason": last["finish_reason"],
+            "usage": last["usage"],
+            "attempts": len(self.attempts),
+            "first_chunk_ms": self._first_chunk_ms,
+            "total_ms": self._total_ms,
+        }
+        return {**facts, "asked": self.attempts} if with_attempts else facts
+
+    def _elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._began) * 1000, 1)
+
+    def _said(self, text: str) -> None:
+        self._parts.append(text)
+        if self._first_chunk_ms is None:
+            self._first_chunk_ms = self._elapsed_ms()
+
+    def _take(self, piece: Any) -> None:
+        match piece:
+            case Reasoning(text):
+                self._thoughts.append(text)
+            case AttemptStarted():
+                self.attempts.append(_started(piece))
+            case AttemptFailed():
+                self.attempts[-1] |= {"code": piece.error.code, **_account(piece)}
+            case AttemptFinished():
+                self.attempts[-1] |= {"finish_reason": piece.finish_reason, **_account(piece)}
+
+
+def _started(piece: AttemptStarted) -> dict[str, Any]:
+    return {
+        "number": piece.number,
+        "model": piece.model.name,
+        "strategy": piece.strategy,
+        "seam": None,
+        "code": None,
+        "finish_reason": None,
+        "usage": None,
+        "cost": None,
+    }
+
+
+def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
+    joint = piece.joint
+    return {
+        "seam": None if joint is None else {"kind": joint.kind, "trimmed": joint.trimmed},
+        "usage": None if piece.usage is None else usage_facts(piece.usage),
+        "cost": cost_facts(piece.cost),
+    }
+
+
+async def _models(settings: Settings, name: str, means: Means) -> list[Model]:
+    path = settings.data_dir / "records.db"
+    if not path.exists():  # nor is it made by asking a question
+        return Outside(settings).catalog().models_for(name)
+    records = await Records.open(path)
+    try:
+        registry = await Registry.open(settings, records, means.http, Health())
+        return registry.catalog.models_for(name)
+    finally:
+        await records.aclose()

@@ -1,0 +1,125 @@
+"""`import`: products, behaviours and people from a CSV file, straight into the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import SpecError
+from ._bootstrap import read_settings, start_logging
+from ._console import complain, say, stderr, write_json
+from ._exit_codes import FAILED, FINE
+from ._options import DataDir, Json
+
+if TYPE_CHECKING:
+    from ..records.csv_import.importing import ImportReport
+    from ..settings import Settings
+
+MAX_ERRORS_SHOWN = 10
+"""Of wrong rows; who has more of them has one reason for all. `--json` has further ones."""
+
+
+class Kind(StrEnum):
+    PRODUCTS = "products"
+    BEHAVIORS = "behaviors"
+    PEOPLE = "people"
+
+
+def import_file(
+    kind: Annotated[Kind, typer.Argument(help="What the rows are.")],
+    file: Annotated[Path, typer.Argument(help="CSV, packed with gzip or not.")],
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OURS=THEIRS", help="sku=商品ID: which header is which."),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Take in a CSV file. It may be imported again: nothing is doubled."""
+    mapping = read_mapping(maps or [])
+    settings = read_settings(data_dir=data_dir)
+    start_logging("WARNING")
+    report = asyncio.run(_import(settings, kind, file, mapping))
+    if as_json:
+        write_json(asdict(report) | {"unchanged": report.unchanged})
+    else:
+        _tell(file, report)
+    raise typer.Exit(FINE if report.read > report.skipped else FAILED)
+
+
+def read_mapping(maps: list[str]) -> dict[str, str]:
+    """
+    `["sku=商品ID"]` becomes `{"sku": "商品ID"}`; a header may itself hold `=`.
+
+    Raises:
+        SpecError: One of them is not of that form, or names a column twice.
+    """
+    mapping: dict[str, str] = {}
+    for item in maps:
+        ours, _, theirs = (part.strip() for part in item.partition("="))
+        if not ours or not theirs:
+            raise SpecError(f"--map {item!r}: write our column, =, their header: sku=商品ID")
+        if ours in mapping:
+            raise SpecError(f"--map names {ours!r} twice; one header gives one column")
+        mapping[ours] = theirs
+    return mapping
+
+
+async def _import(
+    settings: Settings, kind: Kind, file: Path, mapping: Mapping[str, str]
+) -> ImportReport:
+    # SQLAlchemy takes half a second, which `--help` does not wait for.
+    from ..records import Records
+    from ..records.csv_import.importing import import_csv
+
+    records = await Records.open(settings.data_dir / "records.db")
+    try:
+        with _bar(file.name) as on_progress:
+            return await import_csv(records, kind.value, file, mapping, on_progress)
+    finally:
+        await records.aclose()
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[ImportReport], None] | None]:
+    """Show a progress bar where somebody sees stderr."""
+    console = stderr()
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.markup import escape  # only here
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (
+        TextColumn(escape(name)),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=1.0, rows=0)
+        yield lambda report: bar.update(task, completed=report.done, rows=report.read)
+
+
+def _tell(file: Path, report: ImportReport) -> None:
+    counts = f"{report.read} rows read, {report.added} added, {report.changed} changed"
+    say(f"{file.name} ({report.encoding}): {counts}, {report.unchanged} as before")
+    found = ", ".join(f"{ours} = {theirs}" for ours, theirs in report.columns.items())
+    say(f"columns: {found}")
+    if report.left_out:
+        say(f"left out: {', '.join(report.left_out)}")
+    if not report.skipped:
+        return
+    complain(f"{report.skipped} rows skipped:")
+    shown = report.errors[:MAX_ERRORS_SHOWN]
+    for line, reason in shown:
+        say(f"  line {line}: {reason}", to=stderr())
+    if report.skipped > len(shown):
+        say(f"  and {report.skipped - len(shown)} more", to=stderr())

@@ -1,0 +1,151 @@
+"""`prune`, `backup`: what is kept, how long, and once more."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from ..errors import SetupError, SpecError
+from ._bootstrap import read_settings
+from ._console import say, stderr, write_json
+from ._options import DEFAULT_URL, DataDir, Json, Url
+
+# The journal and the client of a server take a quarter of a second to import: only in the
+# commands that need them.
+
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_BYTES: Final = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BYTES.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40})
+
+PRUNE_S: Final = 3600.0
+"""For a server to delete and answer: 1 MB takes it 50 ms, because others come first."""
+
+
+def prune(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Runs that ended longer ago: 12h, 30d, 8w.")
+    ] = "",
+    max_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="The oldest, until runs take no more: 500MB, 1GB.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    data_dir: DataDir = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Delete old runs. Through the server where one has the data directory, else in the file."""
+    settings = read_settings(data_dir=data_dir)
+    age_s = parse_age(older_than) if older_than else None
+    size = parse_size(max_size) if max_size else None
+    if age_s is None and size is None and settings.keep_days is not None:
+        age_s = settings.keep_days * _SECONDS["d"]
+    if size is None and not older_than:
+        size = settings.max_journal_bytes
+    if age_s is None and size is None:
+        raise SpecError("Nothing says what is too old: give --older-than 30d or --max-size 1GB.")
+    rules = {"older_than_s": age_s, "max_bytes": size, "dry_run": dry_run}
+    done = asyncio.run(_prune(settings.data_dir, url, rules))
+    if as_json:
+        write_json(done)
+        return
+    word = "Would delete" if dry_run else "Deleted"
+    say(f"{word} {done['runs']} runs, {told_size(done['bytes'])}.")
+    say(f"The journal takes {told_size(done['used_bytes'])} now.", style="dim", to=stderr())
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")],
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Also what keys of models are sealed with.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the data directory, also while a server uses it. Serve the copy to restore it."""
+    from ..core.backup import back_up
+
+    settings = read_settings(data_dir=data_dir)
+    copied = back_up(settings.data_dir, target, with_key=with_key)
+    if as_json:
+        write_json([{"name": file.name, "bytes": file.bytes} for file in copied])
+        return
+    for file in copied:
+        say(f"{target / file.name}  {told_size(file.bytes)}")
+    say(f"Use it with: unspool serve --data-dir {target}", style="dim", to=stderr())
+    if not with_key:
+        say("secret.key is not in it: keep it elsewhere, or use --with-key.", to=stderr())
+
+
+def parse_age(text: str) -> float:
+    """
+    Return seconds; `30d` are thirty days.
+
+    Raises:
+        SpecError
+    """
+    return _parsed(text, _SECONDS, "an age like 12h, 30d or 8w")
+
+
+def parse_size(text: str) -> int:
+    """
+    Return bytes; `1GB` are 10⁹ of them, `1GiB` 2³⁰.
+
+    Raises:
+        SpecError
+    """
+    return int(_parsed(text, _BYTES, "a size like 500MB, 1GB or 2GiB"))
+
+
+def _parsed(text: str, units: Any, wanted: str) -> float:
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)", text.strip().lower())
+    if found is None or found[2] not in units:
+        raise SpecError(f"{text[:40]!r} is not {wanted}.")
+    return float(found[1]) * float(units[found[2]])
+
+
+def told_size(size: int) -> str:
+    """Return bytes as people say them."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
+
+
+async def _prune(data_dir: Path, url: str, rules: dict[str, Any]) -> dict[str, Any]:
+    from ..core import InUse, owned
+
+    if not (data_dir / "journal.db").exists():
+        raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
+    try:
+        with owned(data_dir):
+            return await _prune_file(data_dir / "journal.db", rules)
+    except InUse:
+        from ._api import reach
+
+        async with reach(url) as server:
+            return dict(await server.ask("POST", "/api/prune", body=rules, answer_s=PRUNE_S))
+
+
+async def _prune_file(path: Path, rules: dict[str, Any]) -> dict[str, Any]:
+    import time
+
+    from ..core.retention import Pruning, Rules
+    from ..journals import open_journal, sqlite_url
+
+    journal = open_journal(sqlite_url(path))
+    try:
+        pruning = Pruning(journal, is_dry=rules["dry_run"])
+        kept = Rules(rules["older_than_s"], rules["max_bytes"])
+        done = await pruning.apply(kept, now_s=time.time())
+        if done.runs and not rules["dry_run"]:
+            while await journal.give_back(at_rest=True):
+                pass
+        used = await journal.used_bytes()
+    finally:
+        await journal.aclose()
+    told = {"runs": done.runs, "bytes": done.bytes, "dry_run": rules["dry_run"]}
+    return {**told, "used_bytes": used}

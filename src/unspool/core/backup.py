@@ -1,0 +1,74 @@
+"""
+A copy of the data directory, made while a server writes to it.
+
+SQLite's own backup copies a database as it was at one moment. The runs are copied first, so
+that whatever they name among the models and products is in the second copy. A run that goes on
+is in the copy as far as it was written, and goes on from there where the copy is served.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import SetupError
+
+DATABASES: Final = ("journal.db", "records.db")
+KEY: Final = "secret.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A file of the copy."""
+
+    name: str
+    bytes: int
+
+
+def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Copied]:
+    """
+    Copy the databases of `data_dir` into `target`, and with them the key if that is meant.
+
+    Without the key nobody who finds the copy can read the keys of models in it; neither can
+    its owner, who has then to keep the key elsewhere.
+
+    Raises:
+        SetupError: There is nothing to copy, `target` is not empty, or it cannot be written.
+            What could not be copied whole is not there.
+    """
+    if not (data_dir / DATABASES[0]).exists():
+        raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
+    names = [name for name in DATABASES if (data_dir / name).exists()]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise SetupError(f"{target} is not empty; name a new directory for each backup")
+        for name in names:
+            _copy(data_dir / name, target / name)
+        if with_key and (data_dir / KEY).exists():
+            shutil.copy(data_dir / KEY, target / KEY)  # its mode too: nobody else may read it
+            names.append(KEY)
+    except (OSError, sqlite3.Error) as error:
+        raise SetupError(
+            f"The backup into {target} failed: {error}. Make it writable and give it space, "
+            "then begin again with an empty directory."
+        ) from error
+    return [Copied(name, (target / name).stat().st_size) for name in names]
+
+
+def _copy(source: Path, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(part)) as new,
+    ):
+        # All pages in one step: what is written meanwhile does not make it begin again.
+        old.backup(new)
+        (verdict,) = new.execute("pragma quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"{source} is damaged ({verdict})")
+    part.rename(target)

@@ -1,0 +1,206 @@
+"""
+A request becomes a run: the flow exists, its input is right, and there is room.
+
+What is refused here is refused before anything streams, with a status that says
+whose turn it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from ..dialects import open_dialect
+from ..errors import BadCursor, KeyReused, KeyTaken, SpecError, TooBusy
+from ..failpoints import point
+from ..flows import open_flow
+from ..journals import Claim, Head, Journal, spec_of
+from ..models.catalog import Catalog
+from ..records import Records
+from ..runs.events import Draft
+from ..runs.fork import Changes, History
+from ..runs.options import present
+from ..runs.run import RunSpec
+from ..settings import Settings
+from .runner import Runner
+
+_accepted = point("admission.accepted")
+_reused = point("admission.reused")
+
+READ_EVENTS: Final = 500
+"""Events folded between two turns of the event loop."""
+
+REUSABLE: Final = 8
+"""Newest equal runs that are looked at for one that will do; the rest have failed like them."""
+
+
+class Admission:
+    def __init__(
+        self,
+        runner: Runner,
+        journal: Journal,
+        catalog: Catalog,
+        records: Records,
+        settings: Settings,
+    ) -> None:
+        self._runner = runner
+        self._journal = journal
+        self._catalog = catalog
+        self._records = records
+        self._settings = settings
+
+    async def admit(self, spec: RunSpec, claim: Claim | None = None) -> str:
+        """
+        Start a run for a request, or find the one that it means, and return its id.
+
+        With a `claim` it is started under that, and is no answer to an equal request: it is
+        the claim, then, that the request's `Idempotency-Key` has to do with.
+
+        Raises:
+            SpecError: The request cannot be met; nothing was started.
+            TooBusy: As many runs as are allowed go on already.
+            JournalError: It could not be written down; nothing was started.
+        """
+        terms = present()
+        is_shared = claim is None and (terms.cache or self._settings.cache) == "read"
+        if claim is None and terms.key:
+            claim = Claim(terms.key, asked_of(spec))
+        self._check_room()
+        spec = replace(await self._checked(spec), cancel_after_s=terms.cancel_after_s)
+        if is_shared:
+            for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
+                if self._will_do(head):
+                    _reused()
+                    return head.run_id
+        _accepted()
+        return await self._start(spec, claim)
+
+    async def admit_child(self, spec: RunSpec, number: int, *, must_fit: bool = True) -> str:
+        """
+        Start run `number` of `spec.parent`, or find the one that was, and return its id.
+
+        The terms of the request that has started the parent are the parent's alone.
+
+        Raises:
+            SpecError: It cannot be met; nothing was started.
+            TooBusy: It `must_fit`, and as many runs as are allowed go on already.
+        """
+        if must_fit:
+            self._check_room()
+        # No client's key has such a character in it; see `terms`.
+        claim = Claim(f"\x1f{spec.parent} {number}", "")
+        return await self._start(await self._checked(spec), claim)
+
+    async def fork(self, run_id: str, changes: Changes) -> str:
+        """
+        Start a run that goes on from another one's log, and return its id.
+
+        Raises:
+            UnknownRun, BadCursor: There is no such place to go on from.
+            SpecError: The changes cannot be met; nothing was started and nothing stopped.
+            TooBusy: As many runs as are allowed go on already.
+        """
+        terms = present()
+        claim = Claim(terms.key, changes.digest(run_id)) if terms.key else None
+        self._check_room()
+        old, history, seq = await self._before(run_id, changes)
+        spec = replace(changes.applied(old), cancel_after_s=terms.cancel_after_s)
+        if changes.input is None:
+            self._check_names(spec)
+        else:
+            spec = await self._checked(spec)
+        if changes.cancel:
+            await self._runner.cancel(run_id, reason="asked by a client, who goes on in a fork")
+            _, history, seq = await self._before(run_id, changes)  # it may have said more
+        return await self._start(
+            replace(spec, forked_from={"run": run_id, "seq": seq}), claim, history
+        )
+
+    async def _before(self, run_id: str, changes: Changes) -> tuple[RunSpec, list[Draft], int]:
+        """Return what a run was asked, and what it has to hand on at the place of a fork."""
+        head = await self._journal.head(run_id)
+        upto = head.seq if changes.after is None else changes.after
+        if not 0 <= upto <= head.seq:
+            raise BadCursor(f"run {run_id} has events 1 to {head.seq}; {upto} is none of them")
+        history, seq, asked = History(changes.texts), 0, None
+        while seq < max(upto, 1):
+            limit = min(READ_EVENTS, max(upto, 1) - seq)
+            for event in await self._journal.read(run_id, after=seq, limit=limit):
+                asked = asked or spec_of(event)
+                seq = event.seq
+                history.take(event)
+            await asyncio.sleep(0)
+        assert asked is not None
+        return asked, history.drafts(), upto
+
+    async def _start(
+        self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft] = ()
+    ) -> str:
+        try:
+            return await self._runner.start(spec, claim, history)
+        except KeyTaken as taken:
+            assert claim is not None
+            if taken.asked != claim.asked:
+                raise KeyReused(taken.run_id) from None
+            return taken.run_id
+
+    def _check_room(self) -> None:
+        most = self._settings.max_live_runs
+        if self._runner.live_count >= most:
+            raise TooBusy(f"{most} runs go on already; try again in a moment")
+
+    def _check_names(self, spec: RunSpec) -> None:
+        open_dialect(spec.dialect)
+        open_flow(spec.flow)
+        self._catalog.check(spec.model)
+
+    async def _checked(self, spec: RunSpec) -> RunSpec:
+        """Return the spec as the log will have it."""
+        self._check_names(spec)
+        flow = open_flow(spec.flow)
+        try:
+            asked = flow.asked.model_validate(dict(spec.input))
+        except ValidationError as error:
+            raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
+        return _written(spec, await flow.prepare(asked, self._records))
+
+    def _will_do(self, head: Head) -> bool:
+        """Whether a run answers an equal request: it is whole, or still going on."""
+        if head.status != "completed" or head.ended_ms is None:
+            return head.status == "running"
+        return time.time() * 1000 - head.ended_ms <= self._settings.cache_ttl_s * 1000
+
+
+def asked_of(spec: RunSpec) -> str:
+    """Tell this request from any other, before the flow has put anything into it."""
+    said = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
+    try:
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    except (ValueError, RecursionError, TypeError):
+        return ""  # it will be refused for what cannot be written down
+
+
+def _written(spec: RunSpec, asked: BaseModel) -> RunSpec:
+    """Return the spec as the log will have it; free parameters may hold anything JSON can."""
+    try:
+        spec = replace(spec, input=asked.model_dump())
+        json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise SpecError(
+            f"the input cannot be kept ({type(error).__name__}): send text in whole characters, "
+            "finite numbers, and less nesting"
+        ) from None
+    return spec
+
+
+def _reasons(error: ValidationError) -> str:
+    """Say which fields are wrong and why, without repeating what was sent."""
+    problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
+    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'input'}: {p['msg']}" for p in problems)

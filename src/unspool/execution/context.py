@@ -1,0 +1,316 @@
+"""
+What a flow holds: its pen, as `flows.Context`.
+
+Steps are done once. A step that the log has finished is returned from the log; one that
+it has in part goes on from there. So a later owner of a run recovers it by running the
+flow again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Unpack
+
+from ..dialects import open_dialect
+from ..errors import SpecError
+from ..failpoints import point
+from ..flows import Answer, Call, Form, How, Outcome, Reader
+from ..flows.kit.structured import structured
+from ..generation.attempts import Progress, Said
+from ..generation.continuation import Kept, SoFar
+from ..generation.generate import Means, generate
+from ..journals import Pen
+from ..models.catalog import Catalog
+from ..providers import Prompt, Text, Tool
+from ..runs.events import Draft, EventType
+from ..runs.run import Run, RunSpec, Step, told
+from ..settings import Settings
+from .step_writer import Reading, Writing
+
+log = logging.getLogger(__name__)
+
+_finished = point("context.finished")
+_saying = point("context.saying")
+_answered = point("context.answered")
+
+SAY_CHARS = 4
+"""Known text is said in pieces of so many characters, as a model would."""
+
+
+class Children(Protocol):
+    """Runs that belong to another one; see `children.py`."""
+
+    async def start(self, spec: RunSpec, number: int) -> str:
+        """
+        Start run `number` of `spec.parent`, or find it, and return its id.
+
+        Raises:
+            SpecError: It cannot be met.
+        """
+
+    async def outcome(self, run_id: str, on_progress: Callable[[int], object]) -> Outcome:
+        """
+        Wait for its end and return what became of it.
+
+        `on_progress` is told the number of pieces of its text, at the same ones whoever asks.
+        """
+
+    async def stop(self, parent: str) -> None:
+        """Cancel those that go on."""
+
+
+class Tools(Protocol):
+    """What carries out calls of tools; see `calls.py`."""
+
+    async def answer(
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+    ) -> Answer:
+        """Carry out a call; whatever goes wrong is an answer too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in which run a call stands: the same again after a crash."""
+
+    run_id: str
+    step: str
+    index: int
+
+    @property
+    def key(self) -> str:
+        """What a service is told that must not do one thing twice."""
+        return f"{self.run_id}-{self.step}-{self.index}"
+
+
+class RunContext:
+    """
+    See `flows.Context`. `past` is the run as the log has it when this owner begins.
+
+    A flow that is run again says again what is no step: progress, items, warnings, its
+    result. What the log has of that already (`past.told`) is not said twice.
+    """
+
+    children: Children | None = None
+    """Set by whoever carries the run, where runs may have children."""
+    tools: Tools | None = None
+    """Set likewise, where calls of tools can be carried out."""
+
+    def __init__(
+        self,
+        pen: Pen,
+        spec: RunSpec,
+        past: Run,
+        catalog: Catalog,
+        means: Means,
+        settings: Settings,
+    ) -> None:
+        self._pen = pen
+        self._spec = spec
+        self._steps = past.steps
+        self._notes = past.notes
+        self._past = past
+        self._numbers = itertools.count(len(past.attempts) + 1)
+        self._catalog = catalog
+        self._means = means
+        self._can_rewind = open_dialect(spec.dialect).can_rewind
+        self._pace_s = SAY_CHARS / settings.say_chars_per_s
+
+    @property
+    def has_written(self) -> bool:
+        return any(
+            step.parts or step.has_call for step in self._steps.values() if not step.is_unseen
+        )
+
+    async def generate(
+        self,
+        text: str,
+        *,
+        step: str,
+        system: str = "",
+        read: Callable[[], Reader] | None = None,
+        **how: Unpack[How],
+    ) -> str:
+        state = self._begin(step, is_unseen=how.get("is_unseen", False))
+        by_lines = how.get("by_lines", False)
+        reading = Reading(read, state.text, by_lines=by_lines) if read is not None else None
+        if state.finished:
+            if reading is not None:
+                reading.end()
+            return state.text
+        name = how.get("model") or self._spec.model
+        models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
+        prompt = _prompt(text, system, how)
+        writing = Writing(self._pen, state, prompt, reading)
+        saying = generate(
+            prompt,
+            models,
+            self._means,
+            so_far=self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False),
+            numbers=self._numbers,
+            can_rewind=self._can_rewind is True,
+        )
+        try:
+            await self._write(saying, writing)
+        except asyncio.CancelledError:
+            writing.stopped()
+            raise
+        if reading is not None:
+            reading.end()
+        self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
+        await self._pen.commit()
+        _finished()
+        return state.text
+
+    async def structured(
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ) -> Form:
+        return await structured(self, form, text, step=step, **how)
+
+    def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> SoFar:
+        so_far = SoFar(list(state.parts), has_call=state.has_call, by_lines=by_lines)
+        last = self._past.last_attempt(state.name)
+        if last is not None and last.handle and last.status != "finished":
+            came = state.text[last.at :], last.thoughts, last.fragments
+            so_far.kept = Kept(last.model, last.handle, None, prompt, *came)
+        return so_far
+
+    async def _write(self, saying: AsyncGenerator[Said | Progress], writing: Writing) -> None:
+        pen = self._pen
+        async with aclosing(saying) as said:
+            async for piece in said:
+                if type(piece) is Text:
+                    writing.text(piece.text)
+                else:
+                    writing.take(piece)
+                if pen.is_behind:
+                    await pen.commit()
+
+    async def say(self, text: str, *, step: str, model: str = "template") -> str:
+        state = self._begin(step)
+        if state.finished:
+            return state.text
+        if state.parts and state.model:
+            model = f"{state.model}+{model}"  # who began, who finished
+        for start in range(0, len(text), SAY_CHARS):
+            piece = text[start : start + SAY_CHARS]
+            self._pen.append(Draft("text.delta", {"step": step, "text": piece}))
+            state.parts.append(piece)
+            _saying()
+            await asyncio.sleep(self._pace_s)
+        self._finish(state, model=model, finish_reason="stop")
+        await self._pen.commit()
+        _finished()
+        return state.text
+
+    async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:
+        if name not in self._notes:
+            value = await compute()
+            self._pen.append(Draft("note.taken", {"name": name, "value": value}))
+            await self._pen.commit()
+            self._notes[name] = value
+        return self._notes[name]
+
+    async def child(
+        self, number: int, flow: str, asked: Mapping[str, Any], *, model: str = ""
+    ) -> Outcome:
+        assert self.children is not None, "nobody here can start children"
+        run_id = self._past.children.get(number)
+        if run_id is None:
+            parent, model = self._pen.run_id, model or self._spec.model
+            try:
+                spec = RunSpec(flow, asked, model=model, parent=parent)
+                run_id = await self.children.start(spec, number)
+            except SpecError as error:
+                reason = {"code": error.code, "message": str(error)}
+                return self._child_ended(number, Outcome(None, "failed", error=reason))
+        about = {"number": number, "run": run_id}
+        self.found("child", about)
+
+        def on_progress(pieces: int) -> None:
+            self.found("child_progress", {**about, "pieces": pieces})
+
+        return self._child_ended(number, await self.children.outcome(run_id, on_progress))
+
+    def _child_ended(self, number: int, outcome: Outcome) -> Outcome:
+        facts = {"number": number, "run": outcome.run, "status": outcome.status}
+        error = {"error": outcome.error} if outcome.error else {}
+        self.found("child_ended", {**facts, "items": outcome.items, **error})
+        return outcome
+
+    def calls(self, step: str) -> Sequence[Call]:
+        return [Call(**call) for call in self._steps[step].calls]
+
+    def has_called(self, step: str) -> bool:
+        state = self._steps.get(step)
+        return state is not None and state.has_call
+
+    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
+        state = self._steps[step]
+        if call.index not in state.answers:
+            assert self.tools is not None, "nobody here can carry out calls"
+            place = Place(self._pen.run_id, step, call.index)
+            answer = await self.tools.answer(call, tools, place)
+            said = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
+            named = {"step": step, "index": call.index, "id": call.id, "name": call.name}
+            _answered()
+            self._pen.append(Draft("tool.answered", {**named, **said}))
+            state.answers[call.index] = said
+            await self._pen.commit()
+        return Answer(**state.answers[call.index])
+
+    def written(self, step: str) -> str:
+        state = self._steps.get(step)
+        return state.text if state else ""
+
+    def writer(self, step: str) -> str:
+        state = self._steps.get(step)
+        return (state.model or "") if state else ""
+
+    def progress(
+        self, message: str, *, current: int | None = None, total: int | None = None
+    ) -> None:
+        facts = {"message": message, "current": current, "total": total}
+        self._tell("progress.made", {k: v for k, v in facts.items() if v is not None})
+
+    def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
+        place = {"step": step} if step else {}
+        self._tell("item.found", {"kind": kind, "item": item, **place})
+
+    def warn(self, message: str, **facts: Any) -> None:
+        log.warning("Run %s: %s %s", self._pen.run_id, message, facts or "")
+        self._tell("warning.raised", {"message": message, **facts})
+
+    def result(self, value: Any) -> None:
+        self._tell("result.set", {"value": value})
+
+    def _tell(self, kind: EventType, data: Mapping[str, Any]) -> None:
+        fact = told(kind, data)
+        if self._past.told[fact] > 0:
+            self._past.told[fact] -= 1
+        else:
+            self._pen.append(Draft(kind, data))
+
+    def _begin(self, name: str, *, is_unseen: bool = False) -> Step:
+        state = self._steps.get(name)
+        if state is None:
+            state = self._steps[name] = Step(name, is_unseen=is_unseen)
+            self._pen.append(state.beginning())
+        return state
+
+    def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:
+        state.finished, state.model, state.finish_reason = True, model, finish_reason
+        self._pen.append(state.ending())
+
+
+def _prompt(text: str, system: str, how: How) -> Prompt:
+    """Return what is asked: the system's message, what was said before, the question, and since."""
+    prompt = Prompt.of(text, system=system, **how.get("params", {}))
+    *head, question = prompt.messages
+    talk = (*head, *how.get("earlier", ()), question, *how.get("since", ()))
+    tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
+    return replace(prompt, messages=talk, tools=tools, is_bound=how.get("is_bound", False))

@@ -1,0 +1,173 @@
+"""
+Conversations: runs that are turns of one talk.
+
+A conversation has no text of its own. What was asked and answered in a turn is read from the
+log of its run, whatever became of that: a turn that broke is told to the model with what it
+has. What a turn tells the model of the ones before stands in its own input, as all that it was
+asked does, and so it can be gone on with after a crash.
+
+One turn at a time. Its run is claimed by its place in the conversation, in the commit that
+creates it; a crash before the place is written down here is noticed at the next turn, which
+finds its place taken and writes that down first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from ..errors import GoingOn, KeyReused, SpecError, UnknownRun
+from ..journals import Claim, Head, Journal, spec_of
+from ..records import Records
+from ..records.conversations import (
+    TurnRow,
+    find_conversation,
+    rename_conversation,
+    save_turn,
+    turns_of,
+)
+from ..runs.options import present
+from ..runs.run import Run, RunSpec
+from .admission import Admission, asked_of
+
+MAX_TURNS: Final = 500
+"""Of one conversation: longer ones are begun anew, because models are told far less of them."""
+
+MAX_TOLD_TURNS: Final = 50
+"""Earlier turns that a model is told of, the newest ones."""
+
+MAX_TOLD_CHARS: Final = 100_000
+"""Of them together: some thirty thousand tokens, which leaves room in what models take in."""
+
+READ_EVENTS: Final = 500
+"""Events folded between two turns of the event loop."""
+
+NAME_CHARS: Final = 40
+"""Of the first question, which a conversation without a name is called by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn as its run tells it."""
+
+    number: int
+    run_id: str
+    head: Head | None
+    """None: the run is not kept any more."""
+    prompt: str = ""
+    run: Run | None = None
+
+
+class Conversations:
+    def __init__(self, journal: Journal, records: Records, admission: Admission) -> None:
+        self._journal = journal
+        self._records = records
+        self._admission = admission
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def begin_turn(self, number: int, spec: RunSpec) -> str:
+        """
+        Start the next turn of a conversation and return its run's id.
+
+        The same request under the same `Idempotency-Key` is the same turn.
+
+        Raises:
+            UnknownRecord: There is no such conversation.
+            GoingOn: Its last turn has not ended.
+            SpecError: It cannot be met, or the conversation is full.
+        """
+        lock = self._locks.setdefault(number, asyncio.Lock())
+        async with lock:
+            counted = await find_conversation(self._records, number)
+            run_id = await self._begin(number, spec)
+            if not counted.row.name:
+                name = " ".join(str(spec.input.get("prompt", "")).split())[:NAME_CHARS]
+                await rename_conversation(self._records, number, name)
+            return run_id
+
+    async def _begin(self, number: int, spec: RunSpec) -> str:
+        key = hashlib.sha256(present().key.encode()).hexdigest()[:24] if present().key else ""
+        asked = f"{key} {asked_of(spec)}" if key else secrets.token_hex(16)
+        while True:
+            rows = await turns_of(self._records, number)
+            if key and (run_id := _same(rows, key, asked)):
+                return run_id
+            if len(rows) >= MAX_TURNS:
+                raise SpecError(f"a conversation has at most {MAX_TURNS} turns; begin another")
+            if rows:
+                await self._check_ended(rows[-1])
+            place = len(rows) + 1
+            claim = Claim(f"\x1fturn {number} {place}", asked)  # no client's key is like it
+            told = {**spec.input, **await self._told(rows)}
+            try:
+                run_id = await self._admission.admit(replace(spec, input=told), claim)
+            except KeyReused as taken:
+                # The server died between that run and its row; now it has one.
+                await save_turn(self._records, number, place, (taken.run_id, "lost"))
+            else:
+                await save_turn(self._records, number, place, (run_id, asked))
+                return run_id
+
+    async def _check_ended(self, row: TurnRow) -> None:
+        try:
+            head = await self._journal.head(row.run_id)
+        except UnknownRun:
+            return
+        if head.ended_ms is None:
+            raise GoingOn("the last turn of this conversation", row.run_id)
+
+    async def _told(self, rows: list[TurnRow]) -> dict[str, Any]:
+        """Return what a model is told of these turns: the newest ones that there is room for."""
+        messages: list[Mapping[str, Any]] = []
+        chars = told = 0
+        for row in reversed(rows[-MAX_TOLD_TURNS:]):
+            turn = await self.turn(row)
+            answer = turn.run.text if turn.run is not None else ""
+            chars += len(turn.prompt) + len(answer)
+            if chars > MAX_TOLD_CHARS:
+                break
+            if answer:  # what was asked and got no word in return is not told
+                said = {"role": "assistant", "content": answer}
+                messages = [{"role": "user", "content": turn.prompt}, said, *messages]
+            told += turn.head is not None
+        return {"talk": messages, "left_out": len(rows) - told}
+
+    async def turns(self, number: int, *, before: int, limit: int) -> list[Turn]:
+        """Return turns with a place before `before`, the last `limit` of them, in order."""
+        rows = [row for row in await turns_of(self._records, number) if row.number < before]
+        return [await self.turn(row) for row in rows[-limit:]]
+
+    async def turn(self, row: TurnRow) -> Turn:
+        """Read a turn from the log of its run."""
+        try:
+            head = await self._journal.head(row.run_id)
+            run, prompt = Run(), ""
+            while events := await self._journal.read(row.run_id, after=run.seq, limit=READ_EVENTS):
+                if run.seq == 0:
+                    prompt = str(spec_of(events[0]).input.get("prompt", ""))
+                for event in events:
+                    run.apply(event)
+                await asyncio.sleep(0)
+        except UnknownRun:
+            return Turn(row.number, row.run_id, None)
+        return Turn(row.number, row.run_id, head, prompt, run)
+
+
+def _same(rows: list[TurnRow], key: str, asked: str) -> str | None:
+    """
+    Return the run that was asked for under this key.
+
+    Raises:
+        KeyReused: It was asked something else.
+    """
+    for row in rows:
+        if row.asked == asked:
+            return row.run_id
+        if row.asked.startswith(f"{key} "):
+            raise KeyReused(row.run_id)
+    return None

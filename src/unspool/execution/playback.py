@@ -1,0 +1,250 @@
+"""
+A recorded run as a provider: every attempt says again what it said, without network or wait.
+
+What a provider sent is in the log but for what a seam left out of it (`seam`); that is made
+up from the text before, so that it is left out again. Prices and the ways of a model are not
+in the log: costs are not played back, and a model can prefill if it was seen to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
+from ..generation.seam import anchor_of
+from ..providers import (
+    FREE,
+    Accepted,
+    Finish,
+    Model,
+    Output,
+    Prompt,
+    Reasoning,
+    Skipped,
+    Text,
+    ToolCall,
+    ToolFragment,
+    Usage,
+)
+from ..runs.events import Event
+
+if TYPE_CHECKING:
+    import aiohttp
+
+STEP: Final[ContextVar[str]] = ContextVar("step")
+"""The step that is being asked for: a provider is not told, and two may be asked at a time."""
+
+NEVER_S: Final = 1e6
+"""A provider that asks for so much patience is not asked again."""
+
+BEYOND: Final = "beyond_the_log"
+"""Code of an attempt that was not made then."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One attempt, as it was."""
+
+    started: Mapping[str, Any]
+    outputs: list[Event] = field(default_factory=list)
+    ending: Event | None = None
+    """None: the log has none, or somebody stopped it."""
+
+    @property
+    def model(self) -> tuple[str, str]:
+        return self.started["model"], self.started["provider"]
+
+    @property
+    def said(self) -> list[str]:
+        return [e.data["text"] for e in self.outputs if e.type == "text.delta"]
+
+
+def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
+    """Return the attempts in a log, by step, in order."""
+    found: dict[str, list[Recorded]] = {}
+    for event in events:
+        step = event.data.get("step", "")
+        if event.type == "attempt.started":
+            found.setdefault(step, []).append(Recorded(event.data))
+        elif (attempts := found.get(step)) and attempts[-1].ending is None:
+            if event.type not in {"attempt.failed", "attempt.finished"}:
+                attempts[-1].outputs.append(event)
+            elif event.data.get("code") != "cancelled":
+                attempts[-1].ending = event
+    return found
+
+
+class Playback:
+    """
+    Models and their provider, for one life of a run: from one owner to the next.
+
+    Args:
+        before: The log before this life.
+        life: The log of it.
+        is_cut: It was ended from outside; what it would have done next is not known.
+    """
+
+    def __init__(self, before: Sequence[Event], life: Sequence[Event], *, is_cut: bool) -> None:
+        self._past = attempts_in(before)
+        self._attempts = attempts_in(life)
+        self._asked: dict[str, int] = {}
+        self._is_cut = is_cut
+        self._texts = _texts(before)
+        self._gone_on = {e.data.get("step") for e in life if e.type != "step.started"}
+        self._can_prefill = {
+            attempt.model
+            for attempts in (*self._past.values(), *self._attempts.values())
+            for attempt in attempts
+            if attempt.started["strategy"] == "prefill"
+        }
+
+    def models_for(self, name: str, *, stand_in: bool = True) -> list[Model]:
+        """Return what was asked in the present step, in order; see `Catalog.models_for`."""
+        asked = dict.fromkeys(a.model for a in self._attempts.get(STEP.get(), ()))
+        if not asked and self._is_cut and STEP.get() not in self._gone_on:
+            return [Model("", "")]  # the attempt that the end of this life forestalled
+        return [
+            Model(
+                *key,
+                prefill="assistant" if key in self._can_prefill else "none",
+                prices=FREE,
+            )
+            for key in asked
+        ]
+
+    async def stream(
+        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
+    ) -> AsyncGenerator[Output]:
+        """
+        Say what the next attempt of the present step said; see `providers.Provider`.
+
+        Raises:
+            ProviderError: It failed then, or was not made.
+        """
+        step = STEP.get()
+        number = self._asked.get(step, 0)
+        self._asked[step] = number + 1
+        attempts = self._attempts.get(step, [])
+        if number >= len(attempts):
+            if not self._is_cut:
+                raise ProviderRefused("it was not asked then", code=BEYOND)
+            await asyncio.Event().wait()  # for the end of this life
+        attempt = attempts[number]
+        for output in self._outputs(step, number, attempt):
+            yield output
+        if attempt.ending is None:
+            await asyncio.Event().wait()
+        elif attempt.ending.type == "attempt.finished":
+            yield Finish(attempt.ending.data["finish_reason"])
+        else:
+            raise _failure(attempt, attempt.ending)
+
+    def _outputs(self, step: str, number: int, attempt: Recorded) -> Iterator[Output]:
+        if attempt.started["strategy"] == "reattach":
+            yield from self._again(step, number)
+        left_out = self._left_out(step, attempt)
+        self._texts[step] = self._texts.get(step, "") + "".join(attempt.said)
+        for event in attempt.outputs:
+            output = _output(event)
+            if isinstance(output, Text):
+                output, left_out = Text(left_out + output.text), ""
+            if output is not None:
+                yield output
+        if left_out:
+            yield Text(left_out)
+        usage = attempt.ending.data.get("usage") if attempt.ending else None
+        if usage:
+            counts = usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens")
+            yield Usage(*counts, usage["basis"] == "measured")
+
+    def _left_out(self, step: str, attempt: Recorded) -> str:
+        """Make up what a seam has left out."""
+        text = self._texts.get(step, "")[: attempt.started.get("at", 0)]
+        self._texts[step] = text
+        if attempt.ending is None:
+            # Nobody wrote down how it joined on: as it was told to.
+            return anchor_of(text) if attempt.started["strategy"] == "instruct" else ""
+        facts = attempt.ending.data
+        seam = facts.get("seam") or {}
+        if trimmed := seam.get("trimmed"):
+            anchor = anchor_of(text)
+            return (
+                "\n" * (trimmed - len(anchor)) + anchor
+                if seam["kind"] == "anchor"
+                else text[-trimmed:]
+            )
+        is_silent = not any(e.type.endswith(".delta") for e in attempt.outputs)
+        if (
+            facts.get("usage")
+            and is_silent
+            and attempt.ending
+            and attempt.ending.type == "attempt.failed"
+        ):
+            # It said something that was not passed on, as the count of its tokens shows.
+            return anchor_of(text)[:1] or text[:1]
+        return ""
+
+    def _again(self, step: str, number: int) -> Iterator[Output]:
+        """Say what a provider says again of an answer that it keeps, before what is new."""
+        earlier = self._attempts[step][:number] or self._past.get(step, [])[-1:]
+        kept: list[Event] = []
+        for attempt in reversed(earlier):
+            kept += attempt.outputs
+            if attempt.started["strategy"] != "reattach":
+                break
+        has_text = any(event.type == "text.delta" for event in kept)
+        for event in kept:
+            if event.type == "tool.delta":
+                yield ToolFragment(0)
+            elif event.type == "reasoning.delta" and not has_text:
+                yield Reasoning(event.data["text"])
+
+
+def _texts(events: Sequence[Event]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for event in events:
+        step = event.data.get("step", "")
+        if event.type == "text.delta":
+            texts[step] = texts.get(step, "") + event.data["text"]
+        elif event.type == "step.rewound":
+            texts[step] = texts.get(step, "")[: event.data.get("at", 0)]
+    return texts
+
+
+def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
+    data = event.data
+    match event.type:
+        case "text.delta":
+            return Text(data["text"])
+        case "reasoning.delta":
+            return Reasoning(data["text"])
+        case "tool.delta":
+            return ToolFragment(
+                data["index"], data.get("id"), data.get("name"), data.get("arguments", "")
+            )
+        case "tool.called":
+            return ToolCall(data["index"], data["id"], data["name"], data["arguments"])
+        case "attempt.kept":
+            return Accepted(data["handle"])
+        case "warning.raised" if set(data) == {"message", "step"}:
+            return Skipped(data["message"])
+        case _:
+            return None
+
+
+def _failure(attempt: Recorded, ending: Event) -> ProviderError:
+    """Return the error that had these consequences: its class is not in the log."""
+    data = ending.data
+    status, wait_s = data.get("status"), data.get("retry_in_s")
+    kind: type[ProviderError] = ProviderUnavailable
+    if attempt.outputs or wait_s == 0:
+        kind = ProviderInterrupted
+    elif wait_s is None and status is not None and 400 <= status < 500 and status not in {408, 429}:
+        kind = ProviderRefused
+    # The wait was made of the provider's wish and of chance; here the wish is all of it.
+    asked_s = NEVER_S if wait_s is None else wait_s or None
+    return kind(data["message"], code=data["code"], status=status, retry_after_s=asked_s)

@@ -1,0 +1,212 @@
+"""What generation yields, as drafts: one `generate` call of a flow on its way into the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import ProviderError
+from ..failpoints import point
+from ..flows import Reader
+from ..generation.attempts import (
+    Attempted,
+    AttemptFailed,
+    AttemptFinished,
+    AttemptKept,
+    AttemptStarted,
+    Rewound,
+    Said,
+    estimated_usage,
+)
+from ..journals import Pen
+from ..models.prices import Cost, cost_of
+from ..providers import Model, Prompt, Reasoning, Skipped, Text, ToolCall, ToolFragment, Usage
+from ..runs.events import Draft, EventType
+from ..runs.run import Step
+
+_fragment = point("writing.fragment")
+
+
+class Reading:
+    """
+    What reads along in one step: given the text from its beginning, whatever became of it.
+
+    Of a text by lines it is given whole ones: half of one may yet be taken back.
+    """
+
+    def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
+        self._make = make
+        self._by_lines = by_lines
+        self._half: list[str] = []
+        self.again(text)
+
+    def again(self, text: str) -> None:
+        """Read anew: this is the text now."""
+        self._half.clear()
+        self._reader = self._make()
+        self.feed = self._whole_lines if self._by_lines else self._reader.feed
+        if text:
+            self.feed(text)
+
+    def _whole_lines(self, text: str) -> None:
+        lines, end, half = text.rpartition("\n")
+        if end:
+            whole = "".join((*self._half, lines, end))
+            self._half.clear()
+            self._reader.feed(whole)
+        self._half.append(half)
+
+    def rewind(self, at: int) -> None:
+        """The text was taken back from `at` on: all of it, or half a line."""
+        if at:
+            self._half.clear()
+        else:
+            self.again("")
+
+    def end(self) -> None:
+        """Read the rest: the text is whole."""
+        if half := "".join(self._half):
+            self._reader.feed(half)
+        self._reader.end()
+
+
+class Writing:
+    """Writes into one step; `state` is kept as the log will tell it."""
+
+    def __init__(
+        self, pen: Pen, state: Step, prompt: Prompt, reading: Reading | None = None
+    ) -> None:
+        self._pen = pen
+        self.state = state
+        self._prompt = prompt
+        self._reading = reading
+        self.model = ""
+        self.finish_reason = ""
+        self._under_way: AttemptStarted | None = None
+
+    def text(self, text: str) -> None:
+        """The path of every token."""
+        self.state.parts.append(text)
+        self._pen.append(Draft("text.delta", {"step": self.state.name, "text": text}))
+        if self._reading is not None:
+            self._reading.feed(text)
+
+    def take(self, piece: Said | Attempted | Rewound) -> None:
+        """Write down anything else than text."""
+        match piece:
+            case Text(text):
+                self.text(text)
+            case Reasoning(text):
+                self._append("reasoning.delta", text=text)
+            case ToolFragment():
+                _fragment()
+                self.state.has_call = True
+                facts = {"index": piece.index, "id": piece.id, "name": piece.name}
+                set_facts = {k: v for k, v in facts.items() if v is not None}
+                self._append("tool.delta", **set_facts, arguments=piece.arguments)
+            case ToolCall():
+                call = {"id": piece.id, "name": piece.name, "arguments": piece.arguments}
+                self.state.calls.append({"index": piece.index, **call})
+                self._append("tool.called", index=piece.index, **call)
+            case Skipped(message):
+                self._pen.append(
+                    Draft("warning.raised", {"message": message, "step": self.state.name})
+                )
+            case Rewound(at):
+                self.state.rewind(at)
+                self._append("step.rewound", **({"at": at} if at else {}))
+                if self._reading is not None:
+                    self._reading.rewind(at)
+            case _:
+                self._attempted(piece)
+
+    def stopped(self) -> None:
+        """Account for the attempt that somebody has stopped."""
+        if (attempt := self._under_way) is None:
+            return
+        usage = estimated_usage(self._prompt, self.state.text[attempt.at :])
+        self._append(
+            "attempt.failed",
+            number=attempt.number,
+            code="cancelled",
+            message="stopped; the provider's connection is closed",
+            usage=usage_facts(usage),
+            cost=cost_facts(cost_of(attempt.model, usage)),
+        )
+
+    def _append(self, kind: EventType, **facts: Any) -> None:
+        self._pen.append(Draft(kind, {"step": self.state.name, **facts}))
+
+    def _attempted(self, piece: Attempted) -> None:
+        match piece:
+            case AttemptStarted():
+                self._under_way = piece
+                self.model = self.state.model = piece.model.name
+                self._append("attempt.started", number=piece.number, **_beginning(piece))
+            case AttemptKept():
+                self._append("attempt.kept", number=piece.number, handle=piece.handle)
+            case AttemptFailed():
+                self._under_way = None
+                facts = {**_error_facts(piece.error), "wrote": piece.has_said, **_account(piece)}
+                if piece.retry_in_s is not None:
+                    facts["retry_in_s"] = round(piece.retry_in_s, 3)
+                self._append("attempt.failed", number=piece.number, **facts)
+            case AttemptFinished():
+                self._under_way = None
+                self.finish_reason = piece.finish_reason
+                facts = {"finish_reason": piece.finish_reason, **_account(piece)}
+                self._append("attempt.finished", number=piece.number, **facts)
+                if piece.joint is not None and piece.joint.kind == "open":
+                    self._warn_of_seam(piece.model)
+
+    def _warn_of_seam(self, model: Model) -> None:
+        message = (
+            f"{model.name} was told to begin with the last words and did not: nothing speaks "
+            "against the seam, and nothing for it"
+        )
+        self._pen.append(Draft("warning.raised", {"message": message, "step": self.state.name}))
+
+
+def _beginning(piece: AttemptStarted) -> dict[str, Any]:
+    facts: dict[str, Any] = {"model": piece.model.name, "provider": piece.model.provider}
+    facts["strategy"] = piece.strategy
+    if piece.reason is not None:
+        facts["reason"] = piece.reason
+    if piece.at:
+        facts["at"] = piece.at
+    return facts
+
+
+def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
+    """What was used, what it cost, and how it joined on to what was there."""
+    usage = None if piece.usage is None else usage_facts(piece.usage)
+    facts: dict[str, Any] = {"usage": usage, "cost": cost_facts(piece.cost)}
+    if piece.joint is not None:
+        facts["seam"] = {"kind": piece.joint.kind, "trimmed": piece.joint.trimmed}
+    return facts
+
+
+def _error_facts(error: ProviderError) -> dict[str, Any]:
+    facts: dict[str, Any] = {"code": error.code, "message": str(error)}
+    if error.status is not None:
+        facts["status"] = error.status
+    return facts
+
+
+def usage_facts(usage: Usage) -> Mapping[str, Any]:
+    """How `attempt.*` events tell usage; `basis` is measured or estimated."""
+    facts: dict[str, Any] = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "basis": "measured" if usage.measured else "estimated",
+    }
+    if usage.cached_tokens:
+        facts["cached_tokens"] = usage.cached_tokens
+    return facts
+
+
+def cost_facts(cost: Cost | None) -> Mapping[str, Any] | None:
+    """Cost of an attempt; None means unknown, which is not zero."""
+    if cost is None:
+        return None
+    return {"amount": cost.amount, "currency": cost.currency, "basis": cost.basis}

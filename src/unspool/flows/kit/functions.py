@@ -1,0 +1,68 @@
+"""A flow made of one function: what it is called, what it takes, what it is for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+
+from unspool.errors import SetupError
+
+from .. import Context, Flow
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+Function = Callable[[Context, Asked], Awaitable[Any]]
+
+_json = TypeAdapter[Any](Any)
+
+
+class FunctionFlow(Flow[Asked]):
+    """What it returns, if anything, is the result of the run; pydantic models become JSON."""
+
+    def __init__(self, function: Function[Asked]) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.asked = _asked_of(function)
+
+    @property
+    def says(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    async def run(self, ctx: Context, asked: Asked) -> None:
+        value = await self.function(ctx, asked)
+        if value is not None:
+            ctx.result(_json.dump_python(value, mode="json"))
+
+
+def flow(function: Function[Asked]) -> FunctionFlow[Asked]:
+    """
+    Make a flow of an async function `(ctx, asked)`; its name is the function's.
+
+    `asked` is annotated with a pydantic model: the input of the run, checked before it begins.
+    Put `@flow` functions into a file and say `unspool serve --flows that_file.py`, or offer
+    them from a package through the entry point group `unspool.flows`.
+
+    Raises:
+        SetupError: It is no such function.
+    """
+    return FunctionFlow(function)
+
+
+def _asked_of(function: Function[Asked]) -> type[Asked]:
+    name = getattr(function, "__name__", repr(function))
+    wants = f"the flow {name} must be `async def {name}(ctx, asked: SomePydanticModel)`"
+    if not inspect.iscoroutinefunction(function):
+        raise SetupError(f"{wants}; it is not async")
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2:
+        raise SetupError(f"{wants}; it has {len(parameters)} parameters")
+    try:
+        kind = get_type_hints(function).get(parameters[1].name)
+    except NameError as error:
+        raise SetupError(f"{wants}; {error} where it is defined") from None
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        raise SetupError(f"{wants}; its second parameter is annotated with something else")
+    return kind  # type: ignore[return-value]  # as the function itself says

@@ -1,0 +1,193 @@
+"""
+How a text that broke off is gone on with: the ladder.
+
+* reattach: the provider still has the stream and gives the rest of it. Nothing is lost,
+  nothing is paid twice.
+* prefill: the model is given what it has said as the beginning of its answer.
+* instruct: it is told in words to go on, beginning with the last words (`seam`).
+
+A text that consists of lines goes on from its last whole one, where half a line can be taken
+back: a model that writes lines begins lines well, and the rest of one badly.
+
+Below the ladder is only taking the text back and starting again, which is for contracts
+that can (`generation`), and the honest end: incomplete. A tool call that has begun can only
+be reattached to; an answer in constrained JSON, or one that may still become a tool call,
+is not gone on with in words: prose would take its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from ..models.health import Health
+from ..providers import Handle, Model, Prompt
+from ..providers.upstream.vendors import prefill_of
+from ..runs.progress import estimate_tokens
+from ..runs.run import cut
+from .seam import Seam, anchor_of, weight
+
+Strategy = Literal["first", "retry", "next", "reattach", "prefill", "instruct", "restart"]
+"""Why and how a request goes out. `next` is another model, before there was any text."""
+
+LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""Parameters that bound an answer; what is written already counts towards them."""
+
+MAX_LINE_CHARS: Final = 500
+"""Of the last line, as a model is told it: its end tells enough."""
+
+CONSTRAINTS: Final = ("format", "guided_json", "guided_regex", "guided_grammar", "grammar")
+"""Parameters that bind an answer to a form, beside `response_format`."""
+
+TELL_EN: Final = (
+    "Your last message was cut off in the middle. Go on with it from exactly where it stopped, "
+    "as one text.{anchor} Do not repeat anything earlier, do not start over, do not explain."
+)
+ANCHOR_EN: Final = ' Begin by repeating its last words exactly: "{words}", and write on from there.'
+TELL_ZH: Final = (
+    "你的上一条回答在中途断开了。请从断开的地方接着写完，使前后连成一篇。{anchor}"
+    "不要重复更早的内容，不要重新开头，也不要解释。"
+)
+LINES_EN: Final = (
+    "Your last message was cut off. The last line that you finished is: {line}\n"
+    "Go on with the line after it, in the same form. Do not repeat lines that are written, do "
+    "not start over, do not explain."
+)
+LINES_ZH: Final = (
+    "你的上一条回答中途断开了，最后写完的一行是：{line}\n"
+    "请从它的下一行接着写，格式不变。不要重复已经写好的行，不要重新开头，也不要解释。"
+)
+ANCHOR_ZH: Final = "请先一字不差地重复它结尾的这几个字：“{words}”，然后紧接着往下写。"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that its provider keeps, and how much of it came."""
+
+    model: str
+    id: str
+    after: int | None
+    prompt: Prompt
+    """What it answers."""
+    text: str
+    thoughts: int = 0
+    """Characters of its reasoning that came."""
+    fragments: int = 0
+    """Fragments of tool calls that came."""
+
+
+@dataclass(slots=True)
+class SoFar:
+    """What one text has, over all its attempts."""
+
+    parts: list[str] = field(default_factory=list)
+    has_call: bool = False
+    """A fragment of a tool call was passed on."""
+    kept: Kept | None = None
+    """The answer that broke off last, if its provider keeps it."""
+    spent: set[tuple[str, Strategy]] = field(default_factory=set)
+    """Rungs that a model has shown to be of no use."""
+    by_lines: bool = False
+    """It consists of lines, and half of one can be taken back."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    @property
+    def base(self) -> str:
+        """What stays of it when a model is asked to go on."""
+        text = self.text
+        return text[: text.rfind("\n") + 1] if self.by_lines else text
+
+    @property
+    def has_written(self) -> bool:
+        """Whether there is something that must be gone on from."""
+        return self.has_call or bool(self.base)
+
+    def take_back_half(self) -> bool:
+        """Drop what is no whole line; return whether there was such a thing."""
+        base, length = self.base, len(self.text)
+        if len(base) < length:
+            cut(self.parts, len(base))
+        return len(base) < length
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """One request: how, with what, and how its text joins on."""
+
+    strategy: Strategy
+    prompt: Prompt
+    seam: Seam
+    thoughts_again: int = 0
+    """Characters of reasoning that will be said again and were passed on already."""
+    fragments_again: int = 0
+    """Fragments of tool calls, likewise."""
+
+
+def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | None:
+    """Return the highest rung on which `model` can go on with a text; None if there is none."""
+
+    def is_open(strategy: Strategy) -> bool:
+        return (model.name, strategy) not in so_far.spent
+
+    kept = so_far.kept
+    if kept is not None and kept.model == model.name:
+        # A call is put together from its first fragment, so it is read again from there.
+        after = None if so_far.has_call else kept.after
+        held = replace(kept.prompt, handle=Handle(kept.id, after), prefix=kept.text)
+        if after is not None:
+            return Way("reattach", held, Seam(""))
+        # What stands before the text that is there is left out with it.
+        thoughts = 0 if kept.text else kept.thoughts
+        return Way("reattach", held, Seam(""), thoughts, kept.fragments)
+    text, by_lines = so_far.base, so_far.by_lines
+    if so_far.has_call or not text:
+        return None
+    rest = replace(asked, params=_rest_of(asked.params, text))
+    can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
+    if can_prefill and is_open("prefill"):
+        return Way("prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines))
+    if is_open("instruct") and not (_may_call(asked) or _is_constrained(asked)):
+        anchor = "" if by_lines else anchor_of(text)
+        words = _lines_on(text) if by_lines else _instruction(text, anchor)
+        told = {"role": "user", "content": words}
+        messages = (*asked.messages, {"role": "assistant", "content": text}, told)
+        seam = Seam(text, anchor=anchor, is_told=not by_lines, by_lines=by_lines)
+        return Way("instruct", replace(rest, messages=messages), seam)
+    return None
+
+
+def _instruction(text: str, anchor: str) -> str:
+    """In the language of the text: an instruction in another one changes what is written."""
+    is_wide = weight(text) > 1.5 * sum(c.isalnum() for c in text)
+    tell, ask = (TELL_ZH, ANCHOR_ZH) if is_wide else (TELL_EN, ANCHOR_EN)
+    return tell.format(anchor=ask.format(words=anchor) if anchor else "")
+
+
+def _lines_on(text: str) -> str:
+    """Lines are data, of numbers and names in part: any wide character makes them Chinese."""
+    line = text.rstrip("\n").rpartition("\n")[2][-MAX_LINE_CHARS:]
+    has_wide = weight(line) > sum(c.isalnum() for c in line)
+    return (LINES_ZH if has_wide else LINES_EN).format(line=line)
+
+
+def _rest_of(params: Mapping[str, Any], text: str) -> dict[str, Any]:
+    written = estimate_tokens(text)
+    return {
+        name: max(1, value - written) if name in LIMITS and isinstance(value, int) else value
+        for name, value in params.items()
+    }
+
+
+def _may_call(asked: Prompt) -> bool:
+    return bool(asked.tools) and asked.params.get("tool_choice") != "none"
+
+
+def _is_constrained(asked: Prompt) -> bool:
+    params = asked.params
+    form = params.get("response_format")
+    is_text = form is None or (isinstance(form, Mapping) and form.get("type") == "text")
+    return asked.is_bound or not is_text or any(params.get(name) for name in CONSTRAINTS)

@@ -1,0 +1,276 @@
+"""
+One piece of text from some model: retries, failover, going on after a break.
+
+`generate` is the whole policy. What it yields is what the log keeps: the model's deltas,
+and every attempt with its reason, how it joins on, its usage and its cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+
+from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
+from ..failpoints import point
+from ..models.health import Health
+from ..models.prices import cost_of
+from ..providers import Accepted, Model, Prompt, Provider, open_provider
+from .attempts import (
+    Attempt,
+    AttemptFailed,
+    AttemptFinished,
+    AttemptKept,
+    AttemptStarted,
+    Progress,
+    Rewound,
+    Said,
+)
+from .continuation import Kept, SoFar, Strategy, Way, way_on
+from .seam import Seam
+
+log = logging.getLogger(__name__)
+
+_asking = point("generation.asking")
+_asking_again = point("generation.asking_again")
+_first_text = point("generation.first_text")
+_broken = point("generation.broken")
+
+FIRST_WAIT_S = 0.5
+"""Before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
+
+JITTER = 0.25
+"""Up to so much is added to a wait, so that many clients do not come back at once."""
+
+MAX_RETRY_AFTER_S = 60.0
+"""A provider that asks for more patience than this is taken as down."""
+
+MAX_ATTEMPTS = 24
+"""For one text, over all models: what breaks so often will not be whole."""
+
+OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
+"""Codes that say that this way of going on is no use here, and nothing of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What generation works with, handed in so that a test can hold it."""
+
+    http: aiohttp.ClientSession
+    retries: int = 3
+    budget_s: float = 120.0
+    """Time for retries before there is output; `settings.Settings.retry_budget_s`."""
+    health: Health = field(default_factory=Health)
+    open: Callable[[str], Provider] = open_provider
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
+
+
+def generate(
+    prompt: Prompt,
+    models: Sequence[Model],
+    means: Means,
+    *,
+    so_far: SoFar | None = None,
+    numbers: Iterator[int] | None = None,
+    can_rewind: bool = False,
+) -> AsyncGenerator[Said | Progress]:
+    """
+    Yield what the first model that can says, and how it came about.
+
+    Until there is text, a passing fault is retried and then the next model asked. After
+    that the text is gone on with (`continuation`); where nothing fits and the contract
+    `can_rewind`, it is taken back and begun again, once. `so_far` is what there is already,
+    `numbers` those of the attempts to come, which texts of one run take from one place.
+
+    Raises:
+        ProviderRefused, ProviderUnavailable: No model gave anything.
+        ProviderInterrupted: The text so far is good, but it is not whole.
+    """
+    return _Text(prompt, models, means, so_far, numbers, can_rewind).write()
+
+
+class _Text:
+    """One text, from its first request to its end."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        models: Sequence[Model],
+        means: Means,
+        so_far: SoFar | None,
+        numbers: Iterator[int] | None,
+        can_rewind: bool,
+    ) -> None:
+        self._prompt = prompt
+        self._models = models
+        self._means = means
+        self._so_far = so_far or SoFar()
+        self._numbers = numbers or itertools.count(1)
+        self._number = 0
+        self._asked = 0
+        self._can_rewind = can_rewind
+        self._first: Strategy = "first"
+        self._retry = 0
+        """Failed tries at the present model that brought the text no further."""
+        self._is_last_model = False
+        self._reason: str | None = None
+        self._began = means.clock()
+        self._error: ProviderError = ProviderRefused("no model is set up", code="no_model")
+
+    async def write(self) -> AsyncGenerator[Said | Progress]:
+        while True:
+            for place, model in enumerate(self._models):
+                self._retry = 0
+                self._is_last_model = place == len(self._models) - 1
+                while way := self._way(model, place):
+                    async with aclosing(self._ask(model, way)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    if not isinstance(piece, AttemptFailed):
+                        return
+                    if piece.retry_in_s is None:
+                        break
+                    if piece.retry_in_s:
+                        await self._means.sleep(piece.retry_in_s)
+                    if piece.error.code not in OF_THE_RUNG:
+                        self._retry += 1
+            if not (self._can_rewind and self._means.retries and self._so_far.has_written):
+                raise self._ended()
+            self._can_rewind = False
+            self._so_far, self._first = SoFar(by_lines=self._so_far.by_lines), "restart"
+            yield Rewound()
+
+    def _ended(self) -> ProviderError:
+        if self._models and not self._asked:  # of what an earlier owner of the run has left
+            message = "it broke off where no model can go on"
+            return ProviderInterrupted(message, code="interrupted")
+        return self._error
+
+    def _way(self, model: Model, place: int) -> Way | None:
+        if self._asked >= MAX_ATTEMPTS:
+            return None
+        so_far = self._so_far
+        way = way_on(model, self._prompt, so_far, self._means.health)
+        if way is not None or so_far.has_written:
+            return way
+        strategy: Strategy = "retry" if self._retry else "next" if place else self._first
+        return Way(strategy, self._prompt, Seam(""))
+
+    async def _ask(self, model: Model, way: Way) -> AsyncGenerator[Said | Progress]:
+        """Make one request. The last piece is how it ended."""
+        if way.strategy != "reattach" and self._so_far.take_back_half():
+            yield Rewound(len(self._so_far.text))
+        self._number = number = next(self._numbers)
+        self._asked += 1
+        at = len(self._so_far.text)
+        yield AttemptStarted(number, model, way.strategy, at, self._reason)
+        (_asking if number == 1 else _asking_again)()
+        attempt = Attempt(model, way, self._so_far)
+        health = self._means.health
+        began = health.began(model.name)
+        try:
+            stream = self._means.open(model.provider).stream(model, way.prompt, self._means.http)
+            async with aclosing(stream) as outputs:
+                async for output in outputs:
+                    if (said := attempt.take(output)) is not None:
+                        if not attempt.has_said:
+                            attempt.has_said = True
+                            _first_text()
+                            health.said(model.name, began)
+                        yield said
+                    elif type(output) is Accepted:
+                        yield AttemptKept(number, output.id)
+            if (said := attempt.end()) is not None:
+                yield said
+        except ProviderError as error:
+            _broken()
+            if not attempt.is_end_after_all(error):
+                if len(self._so_far.base) > at:
+                    self._retry = 0  # what brought the text further was no failed try
+                self._learn(attempt, error)
+                yield self._failed(attempt, error, self._wait_s(error))
+                return
+        finally:
+            health.left(model.name)
+        health.finished(model.name)
+        yield self._finished(attempt)
+
+    def _learn(self, attempt: Attempt, error: ProviderError) -> None:
+        so_far, name, strategy = self._so_far, attempt.model.name, attempt.way.strategy
+        self._reason = error.code
+        so_far.kept = _still_kept(so_far.kept, attempt, error)
+        if error.code in OF_THE_RUNG:
+            so_far.spent.add((name, strategy))
+            if strategy == "prefill":
+                self._means.health.refused_prefill(name)
+            return
+        self._means.health.failed(name, error)
+        # A text that was cut stays the matter; what went wrong later is in the log.
+        if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
+            self._error = error
+
+    def _wait_s(self, error: ProviderError) -> float | None:
+        """Return how long to wait before asking the same model again; None for never."""
+        if error.code in OF_THE_RUNG:
+            return 0.0
+        means, retry, has_written = self._means, self._retry, self._so_far.has_written
+        # In mid-sentence a reader waits: where there is another model it is soon asked.
+        is_urgent = has_written and not self._is_last_model
+        tries = min(means.retries, 1) if is_urgent else means.retries
+        asked_s = error.retry_after_s or 0.0
+        if isinstance(error, ProviderRefused) or retry >= tries or asked_s > MAX_RETRY_AFTER_S:
+            return None
+        if isinstance(error, ProviderInterrupted) and not (retry or asked_s):
+            return 0.0
+        wait_s: float = max(asked_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * means.random()))
+        is_over = means.clock() + wait_s - self._began > means.budget_s
+        return None if is_over and not has_written else wait_s
+
+    def _failed(
+        self, attempt: Attempt, error: ProviderError, wait_s: float | None
+    ) -> AttemptFailed:
+        model = attempt.model
+        log.warning("Attempt %d at %s failed: %s", self._number, model.name, error)
+        # An answer that the provider keeps is paid for once, with the attempt that ends it.
+        is_counted = attempt.has_output and self._so_far.kept is None
+        usage = attempt.usage() if is_counted else None
+        cost = cost_of(model, usage) if usage else None
+        return AttemptFailed(
+            self._number, model, error, attempt.has_said, usage, cost, attempt.joint, wait_s
+        )
+
+    def _finished(self, attempt: Attempt) -> AttemptFinished:
+        usage = attempt.usage()
+        cost = cost_of(attempt.model, usage)
+        return AttemptFinished(
+            self._number, attempt.model, attempt.finish_reason, usage, cost, attempt.joint
+        )
+
+
+def _still_kept(before: Kept | None, attempt: Attempt, error: ProviderError) -> Kept | None:
+    """Return the answer that can be read on after a failure: the same one, or this attempt's."""
+    if attempt.way.strategy != "reattach" or before is None:
+        if not attempt.handle or isinstance(error, ProviderRefused):
+            return None
+        came = attempt.text, attempt.thoughts, attempt.fragments
+        return Kept(attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *came)
+    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
+        return None
+    if not attempt.has_said:
+        return before  # it did not begin to be read on; it is there all the same
+    return replace(
+        before,
+        after=error.after,
+        text=before.text + attempt.text,
+        thoughts=before.thoughts + attempt.thoughts,
+        fragments=before.fragments + attempt.fragments,
+    )

@@ -1,0 +1,234 @@
+"""
+Runs in one SQLite file: the default journal, durable before anybody sees an event.
+
+Appending puts encoded lines into memory; a flush commits those of all runs in one
+transaction, on the event loop (27 µs; a hop to a thread costs three times that),
+at once when the journal is quiet, else at most every `commit_window_s`.
+
+`_schema` has the tables, `_store` the SQL, `_reel` a run in memory, `_press` the commits;
+this room opens them and reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn, Unpack
+from urllib.parse import unquote, urlsplit
+
+from ..errors import JournalError, KeyTaken, SetupError, UnknownRun
+from ..runs.events import Draft, Event, decode_event
+from ..runs.run import RunSpec
+from . import Claim, Head, Kept, Tuning, Wanted, started
+from .sqlite_file import pruning as _sweep
+from .sqlite_file.group_commit import BUSY_RETRY_S, Press, SQLitePen, is_busy
+from .sqlite_file.live_run import Reel
+from .sqlite_file.store import Store
+
+CLAIM_TRIES = 250
+"""Looks at a file that another process holds: 5 s in all."""
+
+FOREIGN_POLL_S = 0.05
+"""A run that another process writes has no bell here."""
+
+SWEEPS = 8
+"""A waiter is woken within an eighth of its time-out after it."""
+
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_run_id(now_ms: int) -> str:
+    """26 characters: 48 bits of time, so that ids sort by age, and 80 bits nobody can guess."""
+    number = now_ms << 80 | secrets.randbits(80)
+    return "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+class SQLiteJournal:
+    def __init__(self, url: str, tuning: Tuning) -> None:
+        self._path = Path(unquote(urlsplit(url).path))
+        self._loop = asyncio.get_running_loop()
+        self._store = Store(self._path, synchronous=tuning.synchronous)
+        try:
+            self._live = {reel.head.run_id: reel for reel in self._store.unended()}
+        except (sqlite3.Error, JournalError) as error:
+            self._store.close()
+            raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
+        self._press = Press(self._store, self._live, tuning)
+        self._making: dict[str, asyncio.Future[SQLitePen]] = {}
+        """Runs that are being written down, by the key they were asked for under."""
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._sweep_s = 1.0
+
+    async def create(
+        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+    ) -> SQLitePen:
+        if claim is None:
+            return await self._create(spec, None, history)
+        while (making := self._making.get(claim.key)) is not None:
+            await asyncio.wait([making])  # the same request, a moment ago
+        self._check_key(claim)
+        making = self._making[claim.key] = asyncio.ensure_future(self._create(spec, claim, history))
+        making.add_done_callback(lambda _: self._making.pop(claim.key))
+        return await asyncio.shield(making)
+
+    def _check_key(self, claim: Claim) -> None:
+        try:
+            taken = self._store.keyed(claim.key)
+        except sqlite3.Error as error:
+            self._fail(error)
+        if taken is not None:
+            raise KeyTaken(*taken)
+
+    async def _create(
+        self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft]
+    ) -> SQLitePen:
+        now_ms = int(self._press.clock() * 1000)
+        run_id = new_run_id(now_ms)
+        digest = spec.digest
+        asked = (spec.flow, spec.model, spec.dialect, digest)
+        head = Head(
+            *(run_id, *asked, "running", 0),
+            epoch=1,
+            created_ms=now_ms,
+            ended_ms=None,
+            parent=spec.parent or None,
+            forked_from=spec.forked_from["run"] if spec.forked_from else None,
+        )
+        reel = Reel(self._store.new_no(), head, is_new=True, claim=claim)
+        pen = SQLitePen(self._press, reel)
+        pen.append(started(spec), *history)
+        self._live[run_id] = reel
+        try:
+            await pen.commit()
+        except BaseException:
+            if reel.is_new:
+                self._press.drop(reel)
+                self._live.pop(run_id, None)
+            raise
+        return pen
+
+    async def claim(self, run_id: str) -> SQLitePen:
+        fresh = await self._claimed(run_id)
+        reel = self._live.setdefault(run_id, fresh)
+        if reel is not fresh:
+            # Readers hold the reel; the new owner takes it as it is in the file.
+            self._press.drop(reel)
+            reel.epoch = fresh.epoch
+            reel.ring()
+        return SQLitePen(self._press, reel)
+
+    async def _claimed(self, run_id: str) -> Reel:
+        for _ in range(CLAIM_TRIES):
+            await self._press.idle()  # a commit in its thread has the connection
+            try:
+                return self._store.claim(run_id)
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    self._fail(error)
+            await asyncio.sleep(BUSY_RETRY_S)
+        raise JournalError(f"The journal {self._path} is held by another process; try again")
+
+    async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
+        reel = self._live.get(run_id)
+        if reel is not None and after + 1 >= reel.base:
+            start = after + 1 - reel.base
+            lines = reel.lines[start : min(start + limit, reel.visible + 1 - reel.base)]
+        else:
+            try:
+                lines = self._store.read(run_id, after, limit)
+            except sqlite3.Error as error:
+                self._fail(error)
+        return [decode_event(line) for line in lines]
+
+    def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
+        reel = self._live.get(run_id)
+        if reel is None:
+            # It has ended a moment ago, or another process writes it: look again soon.
+            return asyncio.sleep(min(timeout_s, FOREIGN_POLL_S))
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        if reel.visible > after:
+            waiter.set_result(None)
+            return waiter
+        if timeout_s < self._sweep_s * SWEEPS:
+            self._sweep_s = timeout_s / SWEEPS
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+        # Whoever gives up waiting leaves a cancelled future behind, until the next ring.
+        reel.waiters[waiter] = self._loop.time() + timeout_s
+        return waiter
+
+    def _sweep(self) -> None:
+        """Wake those who have waited long enough: one timer for all, not one for each token."""
+        now = self._loop.time()
+        is_waited_for = False
+        for reel in self._live.values():
+            is_waited_for = is_waited_for or bool(reel.waiters)
+            for waiter in [w for w, until in reel.waiters.items() if until <= now or w.done()]:
+                del reel.waiters[waiter]
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._sweeping = None
+        if is_waited_for:
+            self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+
+    async def head(self, run_id: str) -> Head:
+        try:
+            heads = self._store.heads("where id = ?", (run_id,))
+        except sqlite3.Error as error:
+            self._fail(error)
+        if not heads:
+            raise UnknownRun(run_id)
+        return self._with_seq(heads[0])
+
+    async def heads(
+        self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
+    ) -> list[Head]:
+        clauses = {"no < (select no from runs where id = ?)": before}
+        clauses |= {f"{name} = ?": str(wanted.get(name, "")) for name in Wanted.__annotations__}
+        used = {clause: value for clause, value in clauses.items() if value}
+        where = "where " + " and ".join(used) if used else ""
+        try:
+            heads = self._store.heads(where, tuple(used.values()), limit)
+        except sqlite3.Error as error:
+            self._fail(error)
+        return [self._with_seq(head) for head in heads]
+
+    async def unended(self) -> list[str]:
+        return list(self._live)
+
+    async def oldest(
+        self, *, after: str = "", before_ms: int | None = None, limit: int = 50
+    ) -> list[Kept]:
+        return await asyncio.to_thread(_sweep.oldest, self._path, after, before_ms, limit)
+
+    async def forget(self, run_ids: Sequence[str]) -> int:
+        return await asyncio.to_thread(_sweep.forget, self._path, run_ids)
+
+    async def used_bytes(self) -> int:
+        return await asyncio.to_thread(_sweep.used_bytes, self._path)
+
+    async def give_back(self, *, at_rest: bool = False) -> bool:
+        work = _sweep.rebuild if at_rest else _sweep.give_back
+        return await asyncio.to_thread(work, self._path)
+
+    async def aclose(self) -> None:
+        await self._press.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._store.close()
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        raise JournalError(f"The journal {self._path} cannot be used: {error}") from error
+
+    def _with_seq(self, head: Head) -> Head:
+        reel = self._live.get(head.run_id)
+        if reel is None:
+            return head
+        return replace(head, seq=reel.visible, epoch=reel.epoch, ended_ms=None)
+
+
+plug = SQLiteJournal

@@ -1,0 +1,278 @@
+"""
+The press: what pens have accepted becomes commits, and then visible.
+
+A flush commits the new lines of all runs in one transaction, at once when it has been
+quiet, else when the window is over. It runs on the event loop; with `synchronous=FULL` a
+commit waits for the disk and so goes to a thread, and what comes meanwhile waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sqlite3
+from collections.abc import Sequence
+from typing import NoReturn
+
+from unspool.errors import JournalError, JournalFull, StaleEpoch
+from unspool.failpoints import point
+from unspool.runs.events import Draft, Event, encode_event
+
+from .. import Tuning
+from .live_run import Reel, Strip, cut, settle
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+_committing = point("journal.committing")
+_committed = point("journal.committed")
+_published = point("journal.published")
+
+BUSY_RETRY_S = 0.02
+"""Another process holds the file for a moment."""
+
+FAILED_RETRY_S = 1.0
+"""The disk is full or failing; looking oftener would not help it."""
+
+COMMIT_SHARE = 0.05
+"""Commits may take so much of the event loop's time; where they would take more, the window
+between them is stretched …"""
+
+MAX_STRETCH = 2.5
+"""… but no further than this: 5 ms for a window of 2 ms."""
+
+
+class Press:
+    """All writing of one journal. `live` is the journal's: runs without an ending, by id."""
+
+    def __init__(self, store: Store, live: dict[str, Reel], tuning: Tuning) -> None:
+        self.clock = tuning.clock
+        self.is_closed = False
+        self._store = store
+        self._live = live
+        self._is_patient = tuning.synchronous == "FULL"
+        self._min_window_s = self._window_s = tuning.commit_window_s
+        self._max_run_bytes = tuning.max_run_bytes
+        self._cost_s = 0.0  # of a commit on the event loop, a moving average
+        self._loop = asyncio.get_running_loop()
+        self._dirty: dict[Reel, None] = {}
+        self._stuck: JournalError | None = None
+        self._refuses = False  # stuck or closed: one look for each token
+        self._timer: asyncio.Handle | None = None
+        self._last_flush = 0.0
+        self._writing: asyncio.Future[tuple[int, list[Strip]]] | None = None
+        self._tidy = True  # segments may be left over from ended runs
+
+    def accept(self, reel: Reel, epoch: int, drafts: Sequence[Draft]) -> None:
+        """Take drafts for the next commit; `Pen.append` says the rest. Runs for each token."""
+        if (
+            reel.epoch != epoch
+            or reel.ending is not None
+            or self._refuses
+            or reel.total_bytes > self._max_run_bytes
+        ):
+            self._refuse(reel, epoch)
+        self._add(reel, drafts)
+
+    async def commit(self, reel: Reel, epoch: int, seq: int) -> None:
+        """Wait until event `seq` is committed; `Pen.commit` says the rest."""
+        while reel.visible < seq:
+            if reel.epoch != epoch or self._refuses:
+                self._refuse(reel, epoch)
+            await self._bell(reel)
+
+    async def end(self, reel: Reel, epoch: int, ending: Draft) -> None:
+        """Add the last event and wait for its commit; `Pen.end` says the rest."""
+        while self._stuck is not None and self._writing is not None:
+            await self.idle()  # what it commits must not be forgotten
+        if reel.epoch != epoch or reel.ending is not None or self.is_closed:
+            self._refuse(reel, epoch)
+        if self._stuck is not None:
+            reel.forget_unseen()
+        self._add(reel, (ending,))
+        reel.ending = ending.type.partition(".")[2], int(self.clock() * 1000)
+        while reel.visible < reel.seq and reel.epoch == epoch and not self.is_closed:
+            await self._bell(reel)
+
+    def drop(self, reel: Reel) -> None:
+        """Forget what a reel has accepted and not committed."""
+        self._dirty.pop(reel, None)
+        reel.forget_unseen()
+
+    async def idle(self) -> None:
+        """Return when no commit is on its way in the thread."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def close(self) -> None:
+        """Commit what is accepted, if that can be done at all, and refuse what comes."""
+        while self._dirty or self._writing is not None:
+            await self.idle()
+            if self._stuck is not None:
+                break
+            await asyncio.sleep(self._window_s)
+        self.is_closed = self._refuses = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for reel in self._live.values():
+            reel.ring()
+
+    def _add(self, reel: Reel, drafts: Sequence[Draft]) -> None:
+        at_ms = int(self.clock() * 1000)
+        seq, total_bytes = reel.seq, reel.total_bytes
+        try:
+            for draft in drafts:
+                reel.seq += 1
+                line = encode_event(Event(reel.seq, draft.type, at_ms, draft.data))
+                reel.lines.append(line)
+                reel.total_bytes += len(line)
+        except BaseException:
+            reel.rewind(seq, total_bytes)  # what cannot be encoded leaves no gap
+            raise
+        if reel not in self._dirty:
+            self._dirty[reel] = None
+            if self._timer is None and self._writing is None:
+                self._arm(self._last_flush + self._window_s - self._loop.time())
+
+    def _bell(self, reel: Reel) -> asyncio.Future[None]:
+        waiter = self._loop.create_future()
+        reel.waiters[waiter] = math.inf
+        return waiter
+
+    def _refuse(self, reel: Reel, epoch: int) -> NoReturn:
+        run_id = reel.head.run_id
+        if reel.epoch != epoch:
+            raise StaleEpoch(f"run {run_id}: epoch {epoch}, now {reel.epoch}")
+        if reel.ending is not None:
+            raise StaleEpoch(f"run {run_id} has ended")
+        if self._stuck is not None:
+            raise self._stuck
+        if self.is_closed:
+            raise JournalError("the journal is closed")
+        raise JournalFull(
+            f"run {run_id} has more than {self._max_run_bytes} bytes; raise max_run_bytes if "
+            "such runs are meant"
+        )
+
+    def _arm(self, wait_s: float) -> None:
+        if wait_s > 0:
+            self._timer = self._loop.call_later(wait_s, self._flush)
+        else:
+            self._timer = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        loop = self._loop
+        self._timer = None
+        self._last_flush = loop.time()
+        strips = [cut(reel) for reel in self._dirty]
+        self._dirty.clear()
+        keep_from = self._keep_from() if self._tidy else None
+        _committing()
+        if self._is_patient:
+            write = loop.run_in_executor(None, self._store.write, strips, keep_from)
+            self._writing = write
+            write.add_done_callback(lambda done: self._written(strips, done))
+            return
+        try:
+            segment, stale = self._store.write(strips, keep_from)
+        except sqlite3.Error as error:
+            self._not_written(strips, error)
+        else:
+            self._publish(strips, segment, stale)
+            self._cost_s += (loop.time() - self._last_flush - self._cost_s) / 16
+            stretched_s = min(self._cost_s / COMMIT_SHARE, self._min_window_s * MAX_STRETCH)
+            self._window_s = max(self._min_window_s, stretched_s)
+
+    def _written(self, strips: list[Strip], done: asyncio.Future[tuple[int, list[Strip]]]) -> None:
+        self._writing = None
+        error = done.exception()
+        if isinstance(error, sqlite3.Error):
+            self._not_written(strips, error)
+        else:
+            self._publish(strips, *done.result())
+            if self._dirty and self._timer is None:
+                self._arm(0)
+
+    def _publish(self, strips: list[Strip], segment: int, stale: list[Strip]) -> None:
+        _committed()
+        if self._stuck is not None:
+            log.warning("The journal can write again.")
+            self._stuck, self._refuses = None, False
+        self._tidy = False
+        for strip in strips:
+            if stale and strip in stale:
+                self._lost(strip.reel)
+                continue
+            settle(strip, segment)
+            if strip.page:
+                self._tidy = True
+                if strip.reel.ending is not None and not strip.reel.lines:
+                    self._live.pop(strip.reel.head.run_id, None)
+        _published()
+
+    def _not_written(self, strips: list[Strip], error: sqlite3.Error) -> None:
+        for strip in strips:
+            self._dirty[strip.reel] = None
+        if is_busy(error):
+            self._arm(BUSY_RETRY_S)
+            return
+        if self._stuck is None:
+            log.error(
+                "The journal %s cannot be written: %s. Nothing that was shown is lost; make "
+                "space, then writing goes on by itself.",
+                self._store.path,
+                error,
+            )
+        self._stuck = JournalFull(f"The journal cannot be written: {error}")
+        self._refuses = True
+        for strip in strips:
+            strip.reel.ring()
+        for reel in [reel for reel in self._dirty if reel.is_new]:
+            del self._dirty[reel]
+        # Those who wrote have been told; what they accepted is tried again all the same,
+        # so that an ending reaches the log as soon as there is space.
+        self._arm(FAILED_RETRY_S)
+
+    def _lost(self, reel: Reel) -> None:
+        """Another process owns the run: its epoch is unknown here, but ours is over."""
+        reel.forget_unseen()
+        reel.ending = None
+        reel.epoch += 1
+        self._live.pop(reel.head.run_id, None)
+        reel.ring()
+
+    def _keep_from(self) -> int:
+        needed = [r.first_segment for r in self._live.values() if r.first_segment is not None]
+        return min(needed, default=2**62)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell a file that somebody holds for a moment from one that cannot be written."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class SQLitePen:
+    """See `journals.Pen`. Thin, because `append` runs for each token."""
+
+    __slots__ = ("_press", "_reel", "epoch", "run_id")
+
+    def __init__(self, press: Press, reel: Reel) -> None:
+        self._press = press
+        self._reel = reel
+        self.epoch = reel.epoch
+        self.run_id = reel.head.run_id
+
+    def append(self, *drafts: Draft) -> None:
+        self._press.accept(self._reel, self.epoch, drafts)
+
+    @property
+    def is_behind(self) -> bool:
+        return self._reel.is_behind
+
+    async def commit(self) -> None:
+        await self._press.commit(self._reel, self.epoch, self._reel.seq)
+
+    async def end(self, ending: Draft) -> None:
+        await self._press.end(self._reel, self.epoch, ending)

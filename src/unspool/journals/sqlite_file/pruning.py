@@ -1,0 +1,132 @@
+"""
+Deleting runs that have ended, and giving their space back.
+
+Each call has a connection of its own and runs in a thread: a large file is slow to look
+through. A deletion is one short transaction; a commit that meets it is tried again after
+20 ms. `auto_vacuum` is incremental, which costs commits about 5 %: space can then be given
+back a few pages at a time, where a `VACUUM` stops all writing for a second per 200 MB.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from unspool.errors import JournalError
+
+from .. import Kept
+from .schema import connect
+
+BUSY_MS = 2000
+"""A commit holds the file for well under a millisecond; whoever holds it longer is no server."""
+
+GIVE_BACK_PAGES = 256
+"""A megabyte, moved within the file in a few milliseconds; commits wait so long."""
+
+_NEWEST = "no < (select max(no) from runs)"
+"""The newest run stays: the number of the next one is made from it, and given once only."""
+
+_WHOLE = f"""
+ended_ms is not null and {_NEWEST}
+and not exists (select 1 from runs c where c.parent = r.id and c.ended_ms is null)
+"""  # noqa: S608
+"""A parent goes when all its children have ended."""
+
+_OLDEST = f"""
+select id, ended_ms, (
+    select coalesce(sum(length(data)), 0) from pages
+    where run = r.no or run in (select no from runs c where c.parent = r.id)
+) from runs r
+where {_WHOLE} and no > coalesce((select no from runs where id = ?), 0)
+and (parent is null or not exists (select 1 from runs p where p.id = r.parent))
+and (? is null or ended_ms < ?) order by no limit ?
+"""  # noqa: S608
+
+_ONE = f"select no from runs r where id = ? and {_WHOLE}"  # noqa: S608
+
+_CHILDREN = f"select no from runs where parent = ? and {_NEWEST} order by no"  # noqa: S608
+
+CHILDREN = 50
+"""Deleted in one transaction, before their parent."""
+
+
+def oldest(path: Path, after: str, before_ms: int | None, limit: int) -> list[Kept]:
+    """Return ended runs, oldest first, from behind run `after` on."""
+    with _open(path) as db:
+        rows = db.execute(_OLDEST, (after, before_ms, before_ms, limit))
+        return [Kept(*row) for row in rows]
+
+
+def forget(path: Path, run_ids: Sequence[str]) -> int:
+    """Delete what has ended of `run_ids`, and its children first; return how many that were."""
+    with _open(path) as db:
+        whole = {run_id: row for run_id in run_ids for row in db.execute(_ONE, (run_id,))}
+        children = [row for run_id in whole for row in db.execute(_CHILDREN, (run_id,))]
+        for start in range(0, len(children), CHILDREN):
+            _delete(db, children[start : start + CHILDREN])
+        _delete(db, list(whole.values()))
+    return len(whole) + len(children)
+
+
+def _delete(db: sqlite3.Connection, nos: list[tuple[int]]) -> None:
+    db.execute("begin immediate")
+    try:
+        db.executemany("delete from pages where run = ?", nos)
+        db.executemany("delete from runs where no = ?", nos)
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
+
+
+def used_bytes(path: Path) -> int:
+    """Return the size of the file without what is free in it."""
+    with _open(path) as db:
+        page, pages, free = (_pragma(db, n) for n in ("page_size", "page_count", "freelist_count"))
+        return page * (pages - free)
+
+
+def give_back(path: Path) -> bool:
+    """Return some free pages to the disk; True while there are more."""
+    with _open(path) as db:
+        if not _pragma(db, "freelist_count") or not _pragma(db, "auto_vacuum"):
+            return False
+        # As a script: `execute` would stop after the first page.
+        db.executescript(f"pragma incremental_vacuum({GIVE_BACK_PAGES})")
+        return _pragma(db, "freelist_count") > 0
+
+
+def rebuild(path: Path) -> bool:
+    """
+    Write the file anew, without what is free in it, and return False: nothing is left to do.
+
+    From then on it can give back page by page, also one of the first versions, which could not.
+    """
+    with _open(path) as db:
+        db.execute("pragma auto_vacuum=incremental")
+        db.execute("vacuum")
+        db.execute("pragma wal_checkpoint(truncate)").fetchone()
+    return False
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    (value,) = db.execute(f"pragma {name}").fetchone()
+    return int(value)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        db = connect(path)
+        try:
+            db.execute(f"pragma busy_timeout={BUSY_MS}")
+            yield db
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise JournalError(
+            f"The journal {path} cannot be swept: {error}; what is deleted so far stays deleted"
+        ) from error

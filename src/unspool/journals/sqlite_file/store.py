@@ -1,0 +1,266 @@
+"""The journal file: one commit for many runs, and reading it back. No asyncio here."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from zlib import crc32
+
+from unspool.errors import UnknownRun
+from unspool.failpoints import point
+
+from .. import Head
+from .live_run import Reel, Strip
+from .schema import connect, damaged, open_file
+
+_appended = point("journal.appended")
+_inserted = point("journal.inserted")
+_paged = point("journal.paged")
+_claiming = point("journal.claiming")
+_checkpointed = point("journal.checkpointed")
+
+_HEAD = (
+    "id, flow, model, dialect, digest, status, seq, epoch, created_ms, ended_ms, "
+    "parent, forked_from"
+)
+
+_APPEND = "insert into segments (crc, data) select ?, ? where (select claims from fence) = ?"
+
+DELETED_PER_COMMIT = 256
+"""Old segments deleted in one commit: a bound on what one commit can cost."""
+
+CHECKPOINT_S = 1.0
+"""Pages written in the meantime are copied once, however often they were written."""
+
+WAL_RESTART_PAGES = 16_384
+"""At 64 MiB the write-ahead log is started anew, which needs writers to pause for a moment."""
+
+
+class Store:
+    """Two connections, one that writes and one that reads, and a thread for checkpoints."""
+
+    def __init__(self, path: Path, *, synchronous: str) -> None:
+        self.path = path
+        self._db = open_file(path, synchronous=synchronous)
+        self._reader = connect(path)
+        self._claims = self._count_claims()
+        (self._next_no,) = self._db.execute("select coalesce(max(no), 0) + 1 from runs").fetchone()
+        self._closing = threading.Event()
+        self._checkpoints = threading.Thread(target=self._checkpoint, daemon=True)
+        self._checkpoints.start()
+
+    def new_no(self) -> int:
+        """Return the number of the next run; a collision with another process is refused."""
+        no: int = self._next_no
+        self._next_no += 1
+        return no
+
+    def write(self, strips: Sequence[Strip], keep_from: int | None) -> tuple[int, list[Strip]]:
+        """
+        Commit strips in one transaction; segments before `keep_from` are no longer needed.
+
+        Returns the id of the segment and the strips that were refused, because their run
+        has a newer epoch by now. The check and the write are one transaction, so no
+        writer can be overtaken between them.
+
+        Raises:
+            sqlite3.Error: Nothing was written.
+        """
+        db = self._db
+        if keep_from is None and not any(strip.page or strip.reel.is_new for strip in strips):
+            # Nearly every commit: one statement, which is a transaction by itself.
+            data = b"".join([strip.record for strip in strips])
+            row = db.execute(_APPEND, (crc32(data), data, self._claims))
+            if row.rowcount == 1:
+                return row.lastrowid or 0, []
+        db.execute("begin immediate")
+        try:
+            stale = self._stale(strips)
+            good = [strip for strip in strips if strip not in stale] if stale else strips
+            segment = self._write(good, keep_from)
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("rollback")
+            raise
+        return segment, stale
+
+    def _write(self, strips: Sequence[Strip], keep_from: int | None) -> int:
+        db, segment = self._db, 0
+        data = b"".join([strip.record for strip in strips])
+        if data:
+            row = db.execute(_APPEND, (crc32(data), data, self._claims))
+            segment = row.lastrowid or 0
+        _appended()
+        for strip in strips:
+            if strip.reel.is_new:
+                self._insert(strip.reel)
+                _inserted()
+            if strip.page:
+                self._page(strip)
+        if keep_from is not None:
+            # Runs that begin in this commit have no older segment, but they have this one.
+            keep_from = min(keep_from, segment or keep_from)
+            db.execute(
+                "delete from segments where id in "
+                "(select id from segments where id < ? order by id limit ?)",
+                (keep_from, DELETED_PER_COMMIT),
+            )
+        return segment
+
+    def claim(self, run_id: str) -> Reel:
+        """Raise the epoch of a run that has not ended and return all that is committed of it."""
+        db = self._db
+        db.execute("begin immediate")
+        try:
+            row = db.execute(
+                "update runs set epoch = epoch + 1 where id = ? and ended_ms is null returning no",
+                (run_id,),
+            ).fetchone()
+            _claiming()
+            db.execute("update fence set claims = claims + 1")
+            db.execute("commit")
+        finally:
+            if db.in_transaction:
+                db.execute("rollback")
+        if row is None:
+            raise UnknownRun(run_id)
+        return self.unended(run_id)[0]
+
+    def unended(self, run_id: str = "") -> list[Reel]:
+        """Return the reel of the run, or of every run, that has no ending."""
+        where = "ended_ms is null" + (" and id = ?" if run_id else "")
+        rows = self._reader.execute(
+            f"select no, {_HEAD} from runs where {where} order by no",  # noqa: S608
+            (run_id,) if run_id else (),
+        )
+        reels = {no: Reel(no, Head(*head)) for no, *head in rows}
+        for no, reel in reels.items():
+            for _, page in self._pages(no, after=0):
+                reel.load_page(page)
+        if reels:
+            self._read_segments(reels)
+        return list(reels.values())
+
+    def read(self, run_id: str, after: int, limit: int) -> list[bytes]:
+        """Return lines of pages with a number above `after`."""
+        row = self._reader.execute("select no from runs where id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise UnknownRun(run_id)
+        lines: list[bytes] = []
+        for first, page in self._pages(row[0], after=after):
+            lines += page[max(0, after + 1 - first) :]
+            if len(lines) >= limit:
+                break
+        return lines[:limit]
+
+    def heads(self, where: str = "", args: Sequence[object] = (), limit: int = 1) -> list[Head]:
+        """Return runs, newest first. `where` is ours, never a client's."""
+        rows = self._reader.execute(
+            f"select {_HEAD} from runs {where} order by no desc limit ?",  # noqa: S608
+            (*args, limit),
+        )
+        return [Head(*row) for row in rows]
+
+    def keyed(self, key: str) -> tuple[str, str] | None:
+        """Return the run that was asked for under a key, and what was asked."""
+        query = "select id, asked from runs where key = ?"
+        row: tuple[str, str] | None = self._reader.execute(query, (key,)).fetchone()
+        return row
+
+    def close(self) -> None:
+        self._closing.set()
+        self._checkpoints.join()
+        self._reader.close()
+        self._db.close()
+
+    def _count_claims(self) -> int:
+        (claims,) = self._db.execute("select claims from fence").fetchone()
+        return int(claims)
+
+    def _stale(self, strips: Sequence[Strip]) -> list[Strip]:
+        claims = self._count_claims()
+        if claims == self._claims:
+            return []
+        self._claims = claims
+        stale = []
+        for strip in strips:
+            no = strip.reel.no
+            row = self._db.execute("select epoch from runs where no = ?", (no,)).fetchone()
+            if row is not None and row[0] != strip.reel.epoch:
+                stale.append(strip)
+        return stale
+
+    def _insert(self, reel: Reel) -> None:
+        head = reel.head
+        self._db.execute(
+            f"insert into runs (no, {_HEAD}, key, asked) "  # noqa: S608
+            "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *(reel.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
+                *("running", 0, head.epoch, head.created_ms, None),
+                *(head.parent, head.forked_from),
+                *((reel.claim.key, reel.claim.asked) if reel.claim else (None, None)),
+            ),
+        )
+
+    def _page(self, strip: Strip) -> None:
+        reel = strip.reel
+        self._db.execute(
+            "insert into pages (run, first, crc, data) values (?, ?, ?, ?)",
+            (reel.no, reel.base, crc32(strip.page), strip.page),
+        )
+        _paged()
+        if reel.ending is not None:
+            self._db.execute(
+                "update runs set status = ?, seq = ?, ended_ms = ? where no = ?",
+                (reel.ending[0], strip.upto, reel.ending[1], reel.no),
+            )
+
+    def _pages(self, no: int, *, after: int) -> Iterator[tuple[int, list[bytes]]]:
+        rows = self._reader.execute(
+            "select first, crc, data from pages where run = ?1 and first >= coalesce("
+            "(select max(first) from pages where run = ?1 and first <= ?2), 0) order by first",
+            (no, after + 1),
+        )
+        for first, crc, data in rows:
+            if crc32(data) != crc:
+                raise damaged(self.path, f"page {first} of run number {no}")
+            yield first, data.split(b"\n")
+
+    def _read_segments(self, reels: dict[int, Reel]) -> None:
+        for segment, crc, data in self._reader.execute(
+            "select id, crc, data from segments order by id"
+        ):
+            if crc32(data) != crc:
+                raise damaged(self.path, f"segment {segment}")
+            place = 0
+            while place < len(data):
+                end = data.index(b"\n", place)
+                no, _, first, size = map(int, data[place:end].split())
+                place = end + 1 + size + 1
+                reel = reels.get(no)
+                # Events before the base are in a page already.
+                if reel is None or first < reel.base:
+                    continue
+                if first != reel.seq + 1:
+                    raise damaged(self.path, f"run {reel.head.run_id} lacks {reel.seq + 1}")
+                reel.load(data[end + 1 : end + 1 + size].split(b"\n"))
+                if reel.first_segment is None:
+                    reel.first_segment = segment
+
+    def _checkpoint(self) -> None:
+        """Copy committed pages from the write-ahead log into the file, off the event loop."""
+        db = connect(self.path)
+        db.execute("pragma busy_timeout=1000")
+        while not self._closing.wait(CHECKPOINT_S):
+            try:
+                _, pages, _ = db.execute("pragma wal_checkpoint(passive)").fetchone()
+                if pages > WAL_RESTART_PAGES:
+                    db.execute("pragma wal_checkpoint(restart)").fetchone()
+                _checkpointed()
+            except sqlite3.Error:
+                continue  # A full disk or a locked file; commits meet it too and tell of it.
+        db.close()

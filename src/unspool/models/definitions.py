@@ -1,0 +1,316 @@
+"""
+What may be said of a model and of a route, wherever it is said: in the file, over the API,
+on the command line.
+
+Everything has a bound, and what is wrong is told without repeating it: it may be a key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from yarl import URL
+
+from .. import plugs
+from ..errors import ProviderRefused, SpecError
+from ..formats.json_schema import plain_json
+from ..providers import Limits, Model, Prices
+from ..providers.upstream.addresses import check_url
+from ..providers.upstream.vendors import PREFILLS, QUIRKS, VENDORS
+
+MAX_URL_CHARS: Final = 2048
+MAX_KEY_CHARS: Final = 4096
+"""Longest key; the longest in use are signed tokens of about 2000 characters."""
+
+MAX_PARAMS_CHARS: Final = 16 * 1024
+"""Parameters of one model as JSON. A grammar may take a few thousand."""
+
+MAX_DEPTH: Final = 16
+"""Of objects and arrays within parameters: a JSON Schema has fewer."""
+
+MAX_MEMBERS: Final = 32
+"""Models of one route; who asks the thirty-third has waited long enough."""
+
+MAX_SECONDS: Final = 86_400.0
+"""Longest limit of time, a day; who wants none leaves `total_s` empty."""
+
+HUNDRED_MIB: Final = 100 * 1024 * 1024
+
+OLLAMA_URL: Final = "http://127.0.0.1:11434"
+
+DEFAULT_URLS: Final = {
+    vendor.provider: vendor.base_url for vendor in VENDORS if vendor.provider != "openai"
+} | {"ollama": OLLAMA_URL}
+"""
+Where a provider is if nobody says where. Not for `openai`, which is a way of speaking to many:
+a key would go to the wrong one.
+"""
+
+NEEDS_URL: Final = frozenset({"openai", "responses"})
+
+Strategy = Literal["ordered", "round_robin", "random", "weighted", "least_loaded"]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")]
+"""Of a model or a route: what stands in a URL, on a command line and in a table as it is."""
+
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+Price = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class Said(BaseModel):
+    """What people write: nothing unknown, no number that is none."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+    )
+
+
+class LimitsSaid(Said):
+    """Limits of one request. Those that are not said are those of the settings."""
+
+    connect_s: Seconds | None = None
+    """Seconds to open a connection."""
+    first_event_s: Seconds | None = None
+    """Seconds from the request to the first event."""
+    idle_s: Seconds | None = None
+    """Seconds without a single byte."""
+    progress_s: Seconds | None = None
+    """Seconds with bytes but without output."""
+    total_s: Seconds | None = None
+    """Seconds for the whole answer."""
+    max_event_bytes: int | None = Field(None, gt=0, le=HUNDRED_MIB)
+    """Bytes of the largest single event."""
+
+
+class PricesSaid(Said):
+    """What a million tokens cost."""
+
+    prompt: Price
+    completion: Price
+    cached: Price | None = None
+    """Of prompt tokens that the provider had in its cache; empty: as any other."""
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    """Its code of three letters."""
+
+
+def _known_provider(name: str) -> str:
+    known = plugs.names("providers")
+    if name not in known:
+        raise ValueError(f"there is no such provider; have: {', '.join(known)}")
+    return name
+
+
+def _known_prefill(way: str) -> str:
+    if way and way not in PREFILLS:
+        raise ValueError(f"there is no such way; have: {', '.join(PREFILLS)}")
+    return way
+
+
+def _known_quirk(quirk: str) -> str:
+    if quirk not in QUIRKS:
+        raise ValueError(f"there is no such quirk; have: {', '.join(QUIRKS)}")
+    return quirk
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what JSON cannot say, and too much of what it can."""
+    plain_json(params, levels=MAX_DEPTH, chars=MAX_PARAMS_CHARS)
+    return params
+
+
+def _address(url: str) -> str:
+    """Refuse an address that holds a secret: addresses are shown."""
+    try:
+        # As whoever connects will read it, which is not how everybody does.
+        parts = URL(url)
+        is_odd = bool(parts.user or parts.password or parts.fragment)
+        is_line = url.isprintable() and " " not in url
+        is_whole = not url or bool(parts.host and parts.port and is_line)
+    except ValueError:
+        is_whole = is_odd = False
+    if not is_whole:
+        raise ValueError("is not an address; give one like https://api.example.com/v1")
+    if is_odd:
+        raise ValueError("an address has no user, password or #; a key is given as the key")
+    return url
+
+
+def _key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value().strip()
+    # It becomes a header of HTTP, where anything else would end in an error far from here.
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("a key is one word of ASCII letters, digits and signs")
+    return SecretStr(text)
+
+
+Key = Annotated[SecretStr, Field(max_length=MAX_KEY_CHARS), AfterValidator(_key)]
+Provider = Annotated[str, Field(max_length=64), AfterValidator(_known_provider)]
+Quirk = Annotated[str, Field(max_length=64), AfterValidator(_known_quirk)]
+Params = Annotated[dict[str, Any], AfterValidator(_plain)]
+Url = Annotated[str, Field(max_length=MAX_URL_CHARS), AfterValidator(_address)]
+Prefill = Annotated[str, Field(max_length=32), AfterValidator(_known_prefill)]
+
+
+class Deployment(Said):
+    """A model, all but its key."""
+
+    name: Name
+    """What we call it."""
+    provider: Provider = "openai"
+    """Which file of `providers/` speaks to it."""
+    upstream_name: str = Field("", max_length=256)
+    """What the provider calls it; empty: as we do."""
+    base_url: Url = ""
+    """The root of its API, or the full address; empty: where the provider is by itself."""
+    params: Params = Field(default_factory=dict)
+    """Parameters of every request to it; those of a request go before them."""
+    limits: LimitsSaid = Field(default_factory=LimitsSaid)
+    """Limits of one request to it; those of the settings hold where none is given."""
+    prefill: Prefill = ""
+    """How it goes on from a text that was cut; empty: what is known of its vendor."""
+    quirks: list[Quirk] = Field(default_factory=list, max_length=16)
+    """What it does otherwise than its vendor's description."""
+    prices: PricesSaid | None = None
+    """What a million tokens cost; empty: what its vendor has published, if that is known."""
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if self.name == "offline":
+            raise ValueError("`offline` is the built-in model; choose another name")
+        self.upstream_name = self.upstream_name or self.name
+        self.base_url = self.base_url or DEFAULT_URLS.get(self.provider, "")
+        if not self.base_url and self.provider in NEEDS_URL:
+            raise ValueError(
+                "its address is missing; give the root of its API, like https://api.openai.com/v1"
+            )
+        return self
+
+
+class Registration(Deployment):
+    """A model as it is registered."""
+
+    api_key: Key | None = None
+    """Written, never read."""
+    is_active: bool = True
+    """One that is not is kept, and not asked."""
+
+
+class Member(Said):
+    """A model of a route."""
+
+    model: Name
+    weight: float = Field(1.0, gt=0, le=1000)
+    """How often it is asked first, beside the others; counts where the strategy is `weighted`."""
+
+
+class RouteSaid(Said):
+    """A name for several models: one is asked, the others stand by."""
+
+    name: Name
+    strategy: Strategy = "ordered"
+    """
+    Which is asked first: always the first (`ordered`), each in turn (`round_robin`), by chance
+    (`random`, `weighted`), or the one with the fewest requests under way (`least_loaded`).
+    """
+    models: list[Member] = Field(min_length=1, max_length=MAX_MEMBERS)
+    """In the order in which they are asked where the strategy says nothing else."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, said: Any) -> Any:
+        """A name stands for a member of weight one."""
+        if isinstance(said, dict) and isinstance(said.get("models"), list):
+            models = [{"model": m} if isinstance(m, str) else m for m in said["models"]]
+            return {**said, "models": models}
+        return said
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        names = [member.model for member in self.models]
+        if len(set(names)) < len(names):
+            raise ValueError("a model stands in a route once; give it more weight instead")
+        if self.name in names:
+            raise ValueError("a route does not hold itself; give the route another name")
+        return self
+
+
+Shape = TypeVar("Shape", bound=Said)
+
+
+def validated(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
+    """
+    Raises:
+        SpecError: Which fields are wrong and why, without what was sent.
+    """
+    try:
+        return shape.model_validate(values)
+    except ValidationError as error:
+        problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
+        told = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
+        raise SpecError("; ".join(told)) from None
+
+
+def check_place(deployment: Deployment, *, has_key: bool, allow_private: bool) -> None:
+    """
+    Refuse an address that nothing may be sent to, and a public one without a key.
+
+    Connects to nothing and resolves no name.
+
+    Raises:
+        SpecError
+    """
+    if not deployment.base_url:
+        return
+    try:
+        check_url(deployment.base_url, allow_private=allow_private)
+    except ProviderRefused as error:
+        raise SpecError(f"the address of {deployment.name}: {error}") from None
+    if not has_key and deployment.provider != "ollama" and not is_near(deployment.base_url):
+        raise SpecError(
+            f"the key of {deployment.name} is missing; give it, or any word where none is needed"
+        )
+
+
+def is_near(base_url: str) -> bool:
+    """Whether an address is of this machine or a private network, as far as it says so itself."""
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+    return address.is_private or address.is_loopback
+
+
+def model_of(row: Mapping[str, Any], api_key: str, limits: Limits) -> Model:
+    """Return a model from columns or fields of a deployment; `limits` are those not said."""
+    said = {name: value for name, value in row["limits"].items() if value is not None}
+    return Model(
+        name=row["name"],
+        provider=row["provider"],
+        upstream_name=row["upstream_name"],
+        base_url=row["base_url"],
+        api_key=api_key,
+        limits=replace(limits, **said),
+        params=row["params"],
+        prefill=row["prefill"],
+        quirks=frozenset(row["quirks"]),
+        prices=Prices(**row["prices"]) if row["prices"] else None,
+    )

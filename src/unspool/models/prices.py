@@ -1,0 +1,67 @@
+"""
+What an attempt cost.
+
+A model's own prices go first, then the published ones of its vendor (genai-prices). Where
+neither is known the cost is unknown, which is not zero.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+from genai_prices import Usage as PricedUsage
+from genai_prices import calc_price
+
+from ..providers import Model, Prices, Usage
+
+log = logging.getLogger(__name__)
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`basis` is measured where the provider counted the tokens and estimated where we did."""
+
+    amount: float
+    currency: str
+    basis: Literal["measured", "estimated"]
+
+
+def cost_of(model: Model, usage: Usage) -> Cost | None:
+    """Return the cost of one attempt; None where price or tokens are unknown."""
+    amount = None
+    currency = "USD"
+    if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+        if model.prices is not None:
+            currency = model.prices.currency
+            amount = _at(model.prices, usage.prompt_tokens, usage.completion_tokens, usage)
+        else:
+            amount = _published(model, usage)
+    if amount is None:
+        return None
+    return Cost(amount, currency, "measured" if usage.measured else "estimated")
+
+
+def _at(prices: Prices, prompt: int, completion: int, usage: Usage) -> float:
+    cached = min(usage.cached_tokens or 0, prompt) if prices.cached is not None else 0
+    told = (prompt - cached) * prices.prompt + completion * prices.completion
+    return (told + cached * (prices.cached or 0.0)) / MILLION
+
+
+def _published(model: Model, usage: Usage) -> float | None:
+    if not model.base_url:
+        return None
+    counted = PricedUsage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cache_read_tokens=usage.cached_tokens,
+    )
+    try:
+        price = calc_price(counted, model_ref=model.upstream_name, provider_api_url=model.base_url)
+    except (LookupError, ValueError) as error:
+        log.debug("No published price of %s: %s", model.name, error)
+        return None
+    return float(price.total_price)

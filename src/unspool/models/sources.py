@@ -1,0 +1,61 @@
+"""
+The models and routes that were there before the database: of the environment, of the file, and
+the built-in one. Read once, at the start.
+"""
+
+from __future__ import annotations
+
+from ..settings import Settings
+from .catalog import OFFLINE, Catalog, Entry, Route
+from .config_file import Config, find_config, models_of, read_config
+from .environment import limits_from, model_from, models_beside
+
+
+class Outside:
+    """
+    What was there before the database: the environment, the file, the built-in model.
+
+    Raises:
+        SetupError: The file is not right.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        path = find_config(settings.config)
+        self.config = Config() if path is None else read_config(path)
+        named = model_from(settings)
+        vendors = models_beside(named, settings)
+        self.entries = [Entry(model) for model in ([named] if named else []) + vendors]
+        self.entries += [
+            Entry(model, "file", problem=problem)
+            for model, problem in models_of(
+                self.config,
+                settings.variable,
+                limits_from(settings),
+                allow_private=settings.allow_private_upstreams,
+            )
+        ]
+        self.entries.append(Entry(OFFLINE, "built_in"))
+        self._routes = [
+            Route(said.name, said.strategy, {m.model: m.weight for m in said.models}, "file")
+            for said in self.config.routes
+        ]
+        self._defaults = [named.name] if named else []
+        self._defaults += [self.config.default] if self.config.default else []
+        self._defaults += [model.name for model in vendors]
+
+    def catalog(self) -> Catalog:
+        """Return a catalog of these alone."""
+        catalog = Catalog()
+        self.fill(catalog, self.entries, [])
+        return catalog
+
+    def fill(self, catalog: Catalog, entries: list[Entry], routes: list[Route]) -> None:
+        """Let a catalog hold these entries, and the routes of the file and these."""
+        by_age = sorted(entries, key=lambda entry: entry.id)
+        others = [entry.name for entry in by_age if entry.source != "built_in"]
+        catalog.fill(entries, [*self._routes, *routes], [*self._defaults, *others])
+
+    def find(self, name: str) -> Entry | None:
+        """Return what would be there under a name without the database."""
+        found = [entry for entry in self.entries if entry.name == name]
+        return found[-1] if found else None

@@ -1,0 +1,287 @@
+"""
+What one stream has said, and the rules that hold whoever said it.
+
+* A stop is not an end: only a positive end signal makes an answer whole, and one that is
+  whole stays so, whatever the connection does next.
+* An error inside an answer of status 200 counts, also where an end was told before or after.
+* The last usage counts; a count that cannot be is no count.
+* Tool calls are kept apart and are calls only when their arguments are a whole JSON object.
+* Text is text: what no socket or database could take is replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
+
+from .. import Accepted, Finish, Model, Output, Reasoning, Skipped, Text, Usage
+from .surrogates import LOST, Halves
+from .think_tags import ThinkTags
+from .tool_calls import MAX_CALLS, ToolCalls
+from .vendor_errors import MAX_MESSAGE_CHARS, REFUSED, told_by, without_key
+
+log = logging.getLogger(__name__)
+
+MAX_TOKENS: Final = 10**9
+"""More tokens than this in a usage report are a mistake of the reporter."""
+
+MAX_SKIPPED: Final = 20
+"""Warnings of one answer: more say nothing new, and a log must not be filled by junk."""
+
+NORMAL: Final = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "completed": "stop",
+    "complete": "stop",
+    "finished": "stop",
+    "done": "stop",
+    "max_tokens": "length",
+    "max_length": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "context_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "tool_call": "tool_calls",
+    "function_call": "tool_calls",
+    "refusal": "content_filter",
+    "sensitive": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "blocklist": "content_filter",
+    "prohibited_content": "content_filter",
+    "spii": "content_filter",
+}
+"""Vendors' words for the ends that every vendor has, in small letters."""
+
+ABNORMAL: Final = re.compile(
+    r"abort|error|fail|cancel|timeout|timed|resource|network|overload|unavailable|interrupt|"
+    r"malformed|exception|crash|disconnect|connection|shutdown|shut_down|preempt|evict|kill|"
+    r"expired|incomplete|busy|internal|unexpected|invalid|unspecified|out_of_memory|"
+    r"^(unknown|other|oom|lost|reset)$"
+)
+"""A reason that says so tells of an answer that was given up, not of its end."""
+
+NO_REASON: Final = frozenset({"", "null", "none"})
+"""What some vendors write in every chunk for "not yet"."""
+
+SILENT_ENDS: Final = frozenset({"content_filter", "length"})
+"""Reasons for an end that explain why there is no text; asking again would not change them."""
+
+
+class Answer:
+    """A fold of what one stream says. `drain` gives what is to be passed on."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._outputs: list[Output] = []
+        self._think = ThinkTags()
+        self._calls = ToolCalls()
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self._skipped = 0
+        self._halves: Halves | None = None
+        self._halves_of_thought = Halves()
+        self.has_output = False
+        """Text or a tool call came: there is an answer, if not a whole one."""
+        self.has_thought = False
+        """Reasoning came, which is no answer by itself."""
+        self.is_done = False
+        """Nothing more is to be read."""
+        self.has_gone_on = False
+        """
+        Output came after a reason for the end: some vendors give one in every chunk. It is
+        worth nothing then, unless what follows ends in good order.
+        """
+
+    @property
+    def is_whole(self) -> bool:
+        """An end was told; what may follow is usage."""
+        return self.is_done or (self._finish is not None and not self.has_gone_on)
+
+    def drain(self) -> list[Output]:
+        """Return what came since the last call."""
+        outputs = self._outputs
+        if outputs:
+            self._outputs = []
+        return outputs
+
+    def text(self, text: str) -> None:
+        """Take in text of the answer; `<think>` at its beginning is reasoning."""
+        if self._halves is not None:
+            text = self._halves.feed(text)
+        if not text:
+            return
+        if self._think.is_over:  # the path of every token
+            self._outputs.append(Text(text))
+        else:
+            self._note(self._think.feed(text))
+
+    def _note(self, said: list[Text | Reasoning]) -> None:
+        for output in said:
+            if type(output) is Text:
+                self.has_output = True
+            else:
+                self.has_thought = True
+        self._outputs += said
+
+    def reasoning(self, text: str) -> None:
+        """Take in what the model thinks aloud."""
+        if self._halves is not None:
+            text = self._halves_of_thought.feed(text)
+        if text:
+            self.has_thought = True
+            self._outputs.append(Reasoning(text))
+
+    def may_have_halves(self) -> None:
+        """From here on texts may hold what cannot be encoded (`_halves`)."""
+        if self._halves is None:
+            self._halves = Halves()
+
+    def tool(
+        self,
+        *,
+        index: int | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        arguments: str | dict[str, Any] | None = None,
+    ) -> None:
+        """Take in a fragment of a tool call, told apart by index, else by id, else by place."""
+        was_full = self._calls.is_full
+        fragment = self._calls.feed(index=index, id=id, name=name, arguments=arguments)
+        self.has_output = True
+        if self._calls.is_full and not was_full:
+            self.skip(f"more than {MAX_CALLS} tool calls; the further ones were left out")
+        if fragment is not None:
+            self._outputs.append(fragment)
+
+    def accept(self, handle: str) -> None:
+        """The provider keeps the answer under this id."""
+        self._outputs.append(Accepted(handle))
+
+    def usage(self, prompt: Any, completion: Any, cached: Any = None) -> None:
+        """Take in a report of tokens; the last one counts."""
+        if prompt is None and completion is None:
+            return
+        counts = _count(prompt), _count(completion), _count(cached)
+        if None in counts[:2] and (prompt, completion) != counts[:2]:
+            self._usage = None
+            self.skip("the provider's count of tokens cannot be and was left out")
+            return
+        if self.has_output and counts[:2] == (0, 0):
+            return  # it says that it does not count: nothing is asked and answered for nothing
+        self._usage = Usage(counts[0], counts[1], counts[2])
+
+    def skip(self, message: str) -> None:
+        """Leave something out and say so; from `MAX_SKIPPED` on only leave it out."""
+        self._skipped += 1
+        if self._skipped > MAX_SKIPPED:
+            return
+        if self._skipped == MAX_SKIPPED:
+            message += "; what further is left out is not told any more"
+        log.warning("%s: %s", self._model.name, message)
+        self._outputs.append(Skipped(message))
+
+    def finish(self, reason: str) -> None:
+        """
+        Take in the reason that the provider gave for the end.
+
+        Raises:
+            ProviderError: The reason tells of an answer that was given up.
+        """
+        word = reason.strip().lower()
+        if word in NO_REASON:
+            return
+        if word not in NORMAL and ABNORMAL.search(word):
+            self.fail("aborted", f"the provider gave the answer up ({reason[:64]})")
+        self._finish = NORMAL.get(word, word)
+
+    def report(self, error: Mapping[str, Any] | str) -> NoReturn:
+        """
+        Raise the error of a document (`_errors.error_in`) inside the answer.
+
+        Raises:
+            ProviderError: See `fail`.
+        """
+        told = told_by(error, self._model)
+        what = told.message or "it did not say which"
+        message = f"the provider reported an error: {what}"
+        self.fail(told.code, message, retry_after_s=told.retry_after_s)
+
+    def fail(self, code: str, message: str, *, retry_after_s: float | None = None) -> NoReturn:
+        """
+        Raise the error that the provider told of inside its answer.
+
+        Raises:
+            ProviderRefused: The same request would meet it again.
+            ProviderUnavailable, ProviderInterrupted: It may pass.
+        """
+        self._finish, self.is_done = None, False
+        text = without_key(message, self._model)[:MAX_MESSAGE_CHARS]
+        if code in REFUSED:
+            raise ProviderRefused(text, code=code)
+        has_any = self.has_output or self.has_thought or self._think.is_holding
+        kind = ProviderInterrupted if has_any else ProviderUnavailable
+        raise kind(text, code=code, retry_after_s=retry_after_s)
+
+    def rest(self) -> list[Output]:
+        """Return what was held back: nothing more will come."""
+        if self._halves is not None and (lost := self._halves.flush()):
+            self._note(self._think.feed(lost))
+        if self._halves_of_thought.flush():
+            self.reasoning(LOST)
+        self._note(self._think.flush())
+        return self.drain()
+
+    def end(self, broken: ProviderError | None = None) -> list[Output]:
+        """
+        Return what ends the answer, if it is whole.
+
+        `broken` is how reading it ended, where it did not end well.
+
+        Raises:
+            ProviderError: `broken`, or that a stop is not an end.
+        """
+        if broken is not None and not isinstance(broken, ProviderInterrupted):
+            raise broken
+        if broken is None:
+            self.has_gone_on = False
+        is_cut = self.has_thought and not self.is_whole
+        if not self.has_output and not is_cut and self._finish not in SILENT_ENDS:
+            raise self._nothing(broken) from broken
+        if not self.is_whole:
+            raise broken or ProviderInterrupted(
+                "the provider's stream stopped before its end", code="truncated"
+            )
+        calls, cut_short = self._calls.end()
+        for name in cut_short:
+            self.skip(f"the call of {name[:64]!r} has arguments that are not a whole JSON object")
+        usage: list[Output] = [] if self._usage is None else [self._usage]
+        return [*self.drain(), *calls, *usage, Finish(self._finish or "stop")]
+
+    def _nothing(self, broken: ProviderInterrupted | None) -> ProviderError:
+        """Return the error of an answer without text or call; thinking aloud is none."""
+        kind = ProviderInterrupted if self.has_thought else ProviderUnavailable
+        if broken is not None and not self.is_whole:
+            error: ProviderError = kind(str(broken), code=broken.code)
+            error.after = broken.after
+        elif self._skipped and not self.is_whole:
+            error = kind("nothing that the provider sent could be read", code="protocol")
+        else:
+            what = "nothing but its thoughts" if self.has_thought else "nothing"
+            error = kind(f"the provider answered {what}", code="empty")
+            error.finish_reason = self._finish
+        return error
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as languages with one kind of number write it
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    return value if is_count else None

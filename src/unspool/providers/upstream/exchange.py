@@ -1,0 +1,181 @@
+"""
+Reading one answer over HTTP: the loop that all HTTP providers share.
+
+An adapter says what to send (`Request`) and what each frame means (`take`); limits, broken
+connections and the end of the answer are dealt with here. So is a server that sends something
+else than a stream: what a body is, its first character says, whatever its content type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+import aiohttp
+
+from unspool.errors import ProviderError, ProviderInterrupted
+from unspool.formats.sse import MAX_STRAY_BYTES, Decoder, EventTooLong, Frame
+
+from .. import Model, Output, Skipped
+from .answer import Answer
+from .http import Request, send
+from .vendor_errors import error_in
+
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+"""White space and the byte order mark: a body has not begun yet."""
+
+
+class Framing(Protocol):
+    """Cuts a body into frames; `sse.Decoder` is one."""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """Return the frames that `chunk` completes."""
+
+    def flush(self) -> list[Frame]:
+        """Return what the end of the body completes."""
+
+
+Take = Callable[[Frame, Answer], None]
+"""Tells the answer what a frame says. Raises ProviderError for an error inside it."""
+
+
+class Document:
+    """
+    A body that is no stream: one JSON document, or several, a line each; or a page.
+
+    Attributes:
+        stray: The beginning of a body that is no JSON.
+    """
+
+    def __init__(self, *, max_event_bytes: int) -> None:
+        self._limit = max_event_bytes
+        self._body = bytearray()
+        self.stray = b""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """
+        Raises:
+            EventTooLong: It is larger than `max_event_bytes`.
+        """
+        self._body += chunk
+        if len(self._body) > self._limit:
+            raise EventTooLong(f"a document of more than {self._limit} bytes")
+        return []
+
+    def flush(self) -> list[Frame]:
+        """Return the document; its lines where only they are documents."""
+        body = bytes(self._body).strip(_BLANK)
+        for parts in ([body], body.splitlines()):
+            if parts and _is_json(parts[0]):
+                return [Frame(part) for part in parts if part.strip()]
+        self.stray = body[:MAX_STRAY_BYTES]
+        return []
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+class Opening:
+    """What a body is cut by until its first character has come, and then what fits it."""
+
+    def __init__(self, *, max_event_bytes: int) -> None:
+        self._decoder = Decoder(max_event_bytes=max_event_bytes)
+        self._document = Document(max_event_bytes=max_event_bytes)
+        self.chosen: Decoder | Document | None = None
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """
+        Raises:
+            EventTooLong: One event, or the document, is larger than `max_event_bytes`.
+        """
+        if self.chosen is None:
+            start = chunk.lstrip(_BLANK)
+            if not start:
+                return []
+            self.chosen = self._document if start[:1] in b"{[<" else self._decoder
+            chunk = start
+        return self.chosen.feed(chunk)
+
+    def flush(self) -> list[Frame]:
+        return [] if self.chosen is None else self.chosen.flush()
+
+    @property
+    def stray(self) -> bytes:
+        """The beginning of what was no part of a stream, if there was such."""
+        return b"" if self.chosen is None else self.chosen.stray
+
+
+async def converse(
+    http: aiohttp.ClientSession,
+    request: Request,
+    model: Model,
+    take: Take,
+    *,
+    framing: Framing | None = None,
+) -> AsyncGenerator[Output]:
+    """
+    Send a request and yield what its answer says.
+
+    Raises:
+        ProviderError: See `providers.Provider.stream`.
+    """
+    answer = Answer(model)
+    opening = Opening(max_event_bytes=model.limits.max_event_bytes)
+    framing = framing or opening
+    broken: ProviderError | None = None
+    try:
+        async with send(http, request, model) as reply:
+            while not answer.is_done:
+                chunk = await reply.read()
+                was_whole = answer.is_whole
+                _take_all(framing.feed(chunk) if chunk else framing.flush(), take, answer)
+                outputs = answer.drain()
+                for output in outputs:
+                    yield output
+                if not chunk:
+                    break
+                is_new = any(type(output) is not Skipped for output in outputs)
+                if is_new and was_whole:
+                    answer.has_gone_on = True
+                reply.timer.saw(output=is_new, whole=answer.is_whole)
+                if framing is opening and opening.chosen is not None:
+                    framing = opening.chosen  # one call less for each of the rest
+        _heed(opening.stray, answer)
+    except EventTooLong as error:
+        broken = ProviderInterrupted(f"the provider sent {error}", code="protocol")
+    except ProviderError as error:
+        broken = error
+    for output in answer.rest():  # what came before the break, in the same read
+        yield output
+    for output in answer.end(broken):
+        yield output
+
+
+def _take_all(frames: list[Frame], take: Take, answer: Answer) -> None:
+    for frame in frames:
+        take(frame, answer)
+        if answer.is_done:  # what a provider says after its end is not the answer
+            return
+
+
+def _heed(stray: bytes, answer: Answer) -> None:
+    """
+    Tell what a body said outside of any event, where it explains that there is no end.
+
+    Raises:
+        ProviderError: It is an error, or at least no answer.
+    """
+    if not stray or answer.is_whole:
+        return
+    with suppress(ValueError, RecursionError):
+        if (error := error_in(json.loads(stray))) is not None:
+            answer.report(error)
+    words = stray.decode("utf-8", "replace").split("\n")[0][:100]
+    answer.fail("protocol", f"the provider's answer is no stream of events: {words!r}")

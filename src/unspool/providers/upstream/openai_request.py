@@ -1,0 +1,118 @@
+"""
+What is sent to an endpoint that speaks OpenAI's Chat Completions.
+
+Tools and their calls as OpenAI writes them, what a deployment does otherwise (`_vendors.QUIRKS`),
+and the beginning of an answer in the field that each vendor has for it (`_vendors.PREFILLS`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from unspool.errors import ProviderRefused
+
+from .. import Model, Prompt, Tool
+from .http import Request
+from .vendors import prefill_of, vendor_of
+
+MARKS: Final[Mapping[str, dict[str, Any]]] = {
+    "assistant": {},
+    "prefix": {"prefix": True},
+    "partial": {"partial": True},
+    "continue_final_message": {},
+}
+"""What a last message of the assistant carries where it is the beginning of the answer."""
+
+
+def endpoint(base_url: str) -> str:
+    """Return the address of chat completions, given that or the `/v1` root before it."""
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    if not path.endswith("/chat/completions"):
+        path += "/chat/completions"
+    return parts._replace(path=path).geturl()
+
+
+def request_for(model: Model, prompt: Prompt) -> Request:
+    """
+    Return the request that asks `model` for an answer to `prompt`.
+
+    Raises:
+        ProviderRefused: The model cannot go on from the prompt's prefix (code `prefill`).
+    """
+    body: dict[str, Any] = {
+        "stream_options": {"include_usage": True},
+        **_params(model, prompt),
+        # Not for a request to change: which model answers, to what, and that it streams.
+        "model": model.upstream_name,
+        "messages": [_message(message) for message in prompt.messages],
+        "stream": True,
+    }
+    if "no_stream_options" in model.quirks:
+        del body["stream_options"]
+    if prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+    base_url = model.base_url
+    if prompt.prefix:
+        base_url = _begin(body, model, prompt.prefix)
+    headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
+    return Request(endpoint(base_url), headers, body)
+
+
+def _params(model: Model, prompt: Prompt) -> dict[str, Any]:
+    params = {**model.params, **prompt.params}
+    if "max_completion_tokens" in model.quirks and "max_tokens" in params:
+        most = params.pop("max_tokens")
+        params.setdefault("max_completion_tokens", most)
+    return params
+
+
+def _begin(body: dict[str, Any], model: Model, prefix: str) -> str:
+    """
+    Let the answer begin with `prefix`; return where such requests are served.
+
+    Raises:
+        ProviderRefused: There is no way (code `prefill`). Nothing was sent.
+    """
+    way = prefill_of(model)
+    if way == "body_prefix":
+        body["prefix"] = prefix
+    elif way in MARKS:
+        begun = {"role": "assistant", "content": prefix, **MARKS[way]}
+        body["messages"] = [*body["messages"], begun]
+    else:
+        raise ProviderRefused(
+            f"model {model.name!r} cannot go on from a text; ask it in words", code="prefill"
+        )
+    if way == "continue_final_message":
+        # The template must not open another turn behind the text; both at once is an error.
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
+    vendor = vendor_of(model.base_url)
+    return (vendor.prefill_url if vendor is not None else "") or model.base_url
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": told}
+
+
+def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message as OpenAI writes it; only those with tools differ from ours."""
+    if message["role"] == "tool":
+        return {name: message[name] for name in ("role", "tool_call_id", "content")}
+    if calls := message.get("tool_calls"):
+        return {
+            **message,
+            "content": message.get("content") or None,  # some refuse an empty text here
+            "tool_calls": [_call(call) for call in calls],
+        }
+    return message
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = json.dumps(call["arguments"], ensure_ascii=False)
+    function = {"name": call["name"], "arguments": arguments}
+    return {"id": call["id"], "type": "function", "function": function}

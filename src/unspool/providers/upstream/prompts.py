@@ -1,0 +1,94 @@
+"""
+What a prompt says, for vendors that do not write it as OpenAI does, and what becomes of a
+prompt that holds the beginning of its answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from unspool.errors import ProviderError, ProviderRefused
+
+from .. import Model, Output, Prompt
+from .vendors import prefill_of
+
+LENGTHS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""What the most tokens of an answer are called, by one vendor or another."""
+
+_OF_PREFILL: Final = re.compile(
+    r"prefill|prefix|partial|continu|(last|final) (message|turn|assistant)|ends? with|"
+    r"assistant|role|model turn",
+    re.IGNORECASE,
+)
+"""Words of refusals that speak of the beginning of the answer, as vendors have said it."""
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """
+    Return a message's text.
+
+    Raises:
+        ProviderRefused: It holds something else than text.
+    """
+    content = message.get("content")
+    if not isinstance(content, list):
+        return "" if content is None else str(content)
+    texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+    if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
+        raise ProviderRefused(
+            "a message holds something else than text, which is not sent to this provider; "
+            "ask a model of the provider `openai`",
+            code="invalid_request",
+        )
+    return "".join(map(str, texts))
+
+
+def talk_of(prompt: Prompt) -> list[Mapping[str, Any]]:
+    """Return all messages but the system's, for vendors that have another place for those."""
+    return [message for message in prompt.messages if message["role"] != "system"]
+
+
+def renamed(params: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return parameters under a vendor's own names; a name that is its own already wins."""
+    ours = {names[name]: value for name, value in params.items() if name in names}
+    return ours | {name: value for name, value in params.items() if name not in names}
+
+
+def check_prefix(model: Model, prompt: Prompt) -> None:
+    """
+    Refuse a beginning that the model cannot go on from.
+
+    Raises:
+        ProviderRefused: Code `prefill`. Nothing was sent.
+    """
+    if prompt.prefix and (way := prefill_of(model)) != "assistant":
+        raise ProviderRefused(
+            f"model {model.name!r} cannot go on from a text by its prefill {way!r}; "
+            "only `assistant` is spoken here",
+            code="prefill",
+        )
+
+
+def of_prefill(error: ProviderError) -> ProviderError:
+    """Name a refusal that speaks of the beginning of the answer as what it is."""
+    if error.status in {400, 422} and _OF_PREFILL.search(str(error)):
+        error.code = "prefill_refused"
+    return error
+
+
+async def translated(
+    outputs: AsyncGenerator[Output], translate: Callable[[ProviderError], ProviderError]
+) -> AsyncGenerator[Output]:
+    """Pass outputs on; an error is raised as `translate` tells it."""
+    async with aclosing(outputs):
+        try:
+            async for output in outputs:
+                yield output
+        except ProviderError as error:
+            told = translate(error)
+            if told is error:
+                raise
+            raise told from error

@@ -1,0 +1,155 @@
+"""
+Tool calls, put together from fragments as vendors really send them.
+
+Kept apart by index, else by id, else by place; a new id under the same index is a new
+call. Ids and names may be repeated in every fragment and are not joined; arguments may be
+null, a string to join, or an object at once. Arguments that are not a whole JSON object
+make no call: an incomplete one must never be run. Nor do those that only Python takes for
+JSON (`NaN`, numbers beyond a float): what is in a log must be readable by everyone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .. import ToolCall, ToolFragment
+from .surrogates import Halves, mended
+
+MAX_CALLS: Final = 128
+"""In one answer: as many as OpenAI allows tools."""
+
+MAX_DEPTH: Final = 100
+"""Of objects within objects in arguments: deeper ones are made to break what reads them."""
+
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@dataclass(slots=True)
+class _Call:
+    place: int
+    index: int | None
+    id: str
+    is_id_given: bool
+    name: str
+    arguments: list[str] = field(default_factory=list)
+    halves: Halves = field(default_factory=Halves)
+
+    def says_again(self, arguments: str) -> bool:
+        """Whether a fragment is all the arguments once more, as some servers end a call."""
+        return arguments[0] == "{" and bool(self.arguments) and self.text() == arguments
+
+    def text(self) -> str:
+        return "".join(self.arguments)
+
+
+class ToolCalls:
+    """A fold of fragments."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+        self.is_full = False
+        """There were more calls than `MAX_CALLS`; those are left out."""
+
+    def feed(
+        self,
+        *,
+        index: int | None,
+        id: str | None,
+        name: str | None,
+        arguments: str | dict[str, Any] | None,
+    ) -> ToolFragment | None:
+        """Return the fragment under an index of ours; None where it says nothing new."""
+        call = self._find(index, id, name, bool(arguments))
+        is_new = call is None
+        if call is None:
+            if len(self._calls) >= MAX_CALLS:
+                self.is_full = True
+                return None
+            call = _Call(
+                len(self._calls), index, id or f"call_{secrets.token_hex(8)}", bool(id), name or ""
+            )
+            self._calls.append(call)
+        elif name and not call.name:
+            call.name = name
+            is_new = True
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        if arguments:
+            if call.says_again(arguments):
+                return None
+            arguments = arguments if arguments.isascii() else call.halves.feed(arguments)
+            call.arguments.append(arguments)
+        if is_new:
+            return ToolFragment(call.place, call.id, call.name or None, arguments or "")
+        return ToolFragment(call.place, arguments=arguments) if arguments else None
+
+    def end(self) -> tuple[list[ToolCall], list[str]]:
+        """Return the calls that are whole, and the names of those that are not."""
+        whole: list[ToolCall] = []
+        broken: list[str] = []
+        for call in self._calls:
+            arguments = _object(call.text() + call.halves.flush())
+            if arguments is None or not call.name:
+                broken.append(call.name)
+            else:
+                whole.append(ToolCall(call.place, call.id, call.name, arguments))
+        return whole, broken
+
+    def _find(
+        self, index: int | None, id: str | None, name: str | None, has_arguments: bool
+    ) -> _Call | None:
+        """Return the call that a fragment goes on with, or None for the first of a new one."""
+        if id:
+            same = next((c for c in reversed(self._calls) if c.is_id_given and c.id == id), None)
+            if same is not None:
+                return same
+        if index is not None:
+            call = next((c for c in reversed(self._calls) if c.index == index), None)
+        else:
+            call = self._calls[-1] if self._calls else None
+        if call is None or (id and (call.is_id_given or index is None)):
+            return None
+        # Nothing but a name tells the next call from the last one, if that one is whole.
+        is_next = bool(name and not id and has_arguments and call.arguments)
+        return None if is_next and _object(call.text()) is not None else call
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    text = text.strip()
+    try:
+        value = json.loads(text, parse_constant=_no_number, parse_float=_number) if text else {}
+    except (ValueError, RecursionError):
+        return None
+    if value is None:  # "null" for a function without arguments
+        return {}
+    if not isinstance(value, dict) or _is_too_deep(text, value):
+        return None
+    return mended(value) if _HALF.search(text) else value
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(name)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits)
+
+
+def _is_too_deep(text: str, value: Any) -> bool:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)

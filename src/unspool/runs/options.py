@@ -1,0 +1,113 @@
+"""
+What a request asks beside its body, in headers that are the same in every dialect.
+
+* `Idempotency-Key`: the same request under the same key is the same run.
+* `Unspool-Cache`: `off`, `read` (an equal run that is whole, or still going on, will do) or
+  `refresh` (make a new one, for later readers).
+* `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
+* `Unspool-Pace`: `1` to be told what happened as quickly as it happened, `4` four times so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, cast
+
+from ..errors import SpecError
+
+Cache = Literal["", "off", "read", "refresh"]
+
+MAX_KEY_CHARS: Final = 255
+"""As other services allow; a UUID has 36."""
+
+MAX_AFTER_S: Final = 86_400.0
+"""A day without a viewer is for ever."""
+
+MIN_PACE: Final = 0.1
+MAX_PACE: Final = 100.0
+"""Quicker than this nobody sees the difference from all at once."""
+
+_NUMBER: Final = re.compile(r"\d{1,3}(\.\d{1,3})?")
+_WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\d{1,3})?))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The headers, read. Empty: the server's own setting."""
+
+    key: str = ""
+    cache: Cache = ""
+    cancel_after_s: float | None = None
+    """Without a viewer for so long the run is cancelled; None: never."""
+    pace: float | None = None
+    """Of telling what is there already; None: at once."""
+
+
+_NONE: Final = Terms()
+
+_present: ContextVar[Terms] = ContextVar("terms", default=_NONE)
+
+
+def present() -> Terms:
+    """Return the terms of the request that is being answered."""
+    return _present.get()
+
+
+def renew() -> None:
+    """Let the request that is being answered make a new run, for later readers too."""
+    _present.set(replace(_present.get(), cache="refresh"))
+
+
+def agree(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """
+    Read the terms of a request, for whatever is done to answer it.
+
+    Raises:
+        SpecError: A header says what cannot be; the message names it.
+    """
+    terms = _NONE
+    for name, value in headers:
+        if name in _READ:
+            field, read = _READ[name]
+            terms = replace(terms, **{field: read(value.decode("latin-1").strip())})
+    _present.set(terms)
+
+
+def _key(value: str) -> str:
+    if not (0 < len(value) <= MAX_KEY_CHARS and value.isprintable()):
+        raise SpecError(f"Idempotency-Key has 1 to {MAX_KEY_CHARS} visible characters")
+    return value
+
+
+def _cache(value: str) -> Cache:
+    if value not in {"off", "read", "refresh"}:
+        raise SpecError("Unspool-Cache is off, read or refresh")
+    return cast("Cache", value)
+
+
+def _cancel_after_s(value: str) -> float | None:
+    found = _WHEN_LEFT.fullmatch(value)
+    after_s = float(found[2] or 0) if found else 0.0
+    if found is None or after_s > MAX_AFTER_S or (found[1] == "continue" and found[2]):
+        raise SpecError(
+            "Unspool-When-Left is continue, cancel, or `cancel; after=30` with up to "
+            f"{MAX_AFTER_S:.0f} seconds"
+        )
+    return after_s if found[1] == "cancel" else None
+
+
+def _pace(value: str) -> float:
+    if not _NUMBER.fullmatch(value) or not MIN_PACE <= float(value) <= MAX_PACE:
+        raise SpecError(f"Unspool-Pace is a number from {MIN_PACE:g} to {MAX_PACE:g}")
+    return float(value)
+
+
+_READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
+    b"idempotency-key": ("key", _key),
+    b"unspool-cache": ("cache", _cache),
+    b"unspool-when-left": ("cancel_after_s", _cancel_after_s),
+    b"unspool-pace": ("pace", _pace),
+}

@@ -1,0 +1,19 @@
+"""
+Plug point: what can be managed, as plain JSON resources.
+
+To add one: a module here with `plug`, a function that takes the open parts and returns
+a FastAPI router. Errors are raised, not built: `app.py` turns the error tree into answers.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fastapi import APIRouter
+
+from unspool.core import Core
+
+
+class Resource(Protocol):
+    def __call__(self, core: Core) -> APIRouter:
+        """Return the paths of the resource."""

@@ -1,0 +1,107 @@
+"""`/api/conversations`: talks of several turns; begin, list, read, rename and forget one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.execution.conversations import MAX_TURNS, Turn
+from unspool.records.conversations import (
+    MAX_NAME_CHARS,
+    Counted,
+    add_conversation,
+    find_conversation,
+    list_conversations,
+    remove_conversation,
+    rename_conversation,
+)
+
+from .json.run import iso
+from .models import MAX_NUMBER
+
+Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
+Before = Annotated[int, Query(ge=1, le=MAX_NUMBER)]
+
+
+class Named(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}*$")
+    """Empty: the beginning of the first question becomes its name."""
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/conversations", tags=["conversations"])
+    records, conversations = core.records, core.conversations
+
+    @router.post("", status_code=201)
+    async def begin(said: Named | None = None) -> JSONResponse:
+        """Begin one. Its turns are asked for with `conversation_id` at `/api/debug/chat`."""
+        number = await add_conversation(records, said.name if said is not None else "")
+        facts = counted_json(await find_conversation(records, number))
+        headers = {"Location": f"/api/conversations/{number}"}
+        return JSONResponse(facts, 201, headers=headers)
+
+    @router.get("")
+    async def list_all(
+        before: Before = MAX_NUMBER, limit: Annotated[int, Query(ge=1, le=500)] = 50
+    ) -> dict[str, Any]:
+        """Conversations, the newest first; `next` is the `before` of the next page."""
+        found = await list_conversations(records, before=before, limit=limit)
+        more = found[-1].row.id if len(found) == limit else None
+        return {"conversations": [counted_json(it) for it in found], "next": more}
+
+    @router.get("/{id}")
+    async def read(
+        number: Number,
+        before: Before = MAX_NUMBER,
+        limit: Annotated[int, Query(ge=1, le=MAX_TURNS)] = 50,
+    ) -> dict[str, Any]:
+        """Its last turns, in order; `before` a place, to read those that came earlier."""
+        counted = await find_conversation(records, number)
+        turns = await conversations.turns(number, before=before, limit=limit)
+        return {**counted_json(counted), "last_turns": [turn_json(turn) for turn in turns]}
+
+    @router.patch("/{id}")
+    async def rename(number: Number, said: Named) -> dict[str, Any]:
+        await rename_conversation(records, number, said.name)
+        return counted_json(await find_conversation(records, number))
+
+    @router.delete("/{id}", status_code=204)
+    async def forget(number: Number) -> Response:
+        """Forget it. Its runs stay, as long as runs are kept."""
+        await remove_conversation(records, number)
+        return Response(status_code=204)
+
+    return router
+
+
+def counted_json(counted: Counted) -> dict[str, Any]:
+    row = counted.row
+    return {
+        "id": row.id,
+        "name": row.name,
+        "turns": counted.turns,
+        "created_at": iso(row.created_ms),
+        "updated_at": iso(row.updated_ms),
+    }
+
+
+def turn_json(turn: Turn) -> dict[str, Any]:
+    """A turn; all but its place and its run is null where the run is not kept any more."""
+    head, run = turn.head, turn.run
+    is_kept = head is not None and run is not None
+    return {
+        "number": turn.number,
+        "run": turn.run_id,
+        "status": run.status if run is not None else None,
+        "model": head.model if head is not None else None,
+        "prompt": turn.prompt if is_kept else None,
+        "text": run.text if run is not None else None,
+        "error": run.error if run is not None else None,
+        "created_at": iso(head.created_ms) if head is not None else None,
+    }

@@ -1,0 +1,34 @@
+"""`/v1/flows`: what a run can do, and what each flow takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from unspool import plugs
+from unspool.core import Core
+from unspool.errors import UnknownRecord
+from unspool.flows import open_flow
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/v1/flows", tags=["flows"])
+
+    @router.get("")
+    async def list_flows() -> dict[str, Any]:
+        """Every flow: its name, what it is for, and the JSON Schema of its input."""
+        return {"flows": [_flow_json(name) for name in plugs.names("flows")]}
+
+    @router.get("/{name}")
+    async def read_flow(name: str) -> dict[str, Any]:
+        if name not in plugs.names("flows"):
+            raise UnknownRecord(f"no flow {name[:64]!r}; `GET /v1/flows` lists those there are")
+        return _flow_json(name)
+
+    return router
+
+
+def _flow_json(name: str) -> dict[str, Any]:
+    flow = open_flow(name)
+    return {"name": name, "says": flow.says, "input": flow.asked.model_json_schema()}

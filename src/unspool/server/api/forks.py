@@ -1,0 +1,65 @@
+"""`/v1/runs/{id}/fork`: a run that begins with what another one has and goes on differently."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.runs.fork import Changes, EditedText
+from unspool.viewing.paced_stream import stream_of
+
+from .runs import whole
+
+
+class Edited(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+    finished: bool = False
+    """Whether it is whole; otherwise it is gone on with."""
+
+
+class ForkRequest(BaseModel):
+    """What is to be different; what is left out stays as it was."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int | None = None
+    """Number of the last event that is taken over; the last one there is."""
+    input: dict[str, Any] | None = Field(None, examples=[{"prompt": "请再短一点"}])
+    """Fields that take the place of those of the old input."""
+    model: str | None = Field(None, max_length=128)
+    dialect: str | None = Field(None, max_length=64)
+    texts: dict[str, str | Edited] = Field(default_factory=dict, examples=[{"answer": "今天"}])
+    """What steps are to begin with, by their names."""
+    cancel: bool = False
+    """Stop the old run first."""
+
+    def changes(self) -> Changes:
+        texts = {
+            step: EditedText(said) if isinstance(said, str) else EditedText(**said.model_dump())
+            for step, said in self.texts.items()
+        }
+        return Changes(self.after, self.input, self.model, self.dialect, texts, self.cancel)
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+    @router.post("/{run_id}/fork", status_code=201)
+    async def fork_run(
+        run_id: str, asked: ForkRequest, accept: Annotated[str, Header()] = ""
+    ) -> Response:
+        """Go on from a place in a run, with changes, in a run of its own: 201 and its JSON."""
+        fork = await core.admission.fork(run_id, asked.changes())
+        if "text/event-stream" in accept:
+            return stream_of(core.viewing, fork, (await core.journal.head(fork)).dialect)
+        place = f"/v1/runs/{fork}"
+        headers = {"Location": place, "X-Run-Id": fork, "Cache-Control": "no-store"}
+        return JSONResponse(await whole(core, fork), 201, headers=headers)
+
+    return router

@@ -1,0 +1,1 @@
+"""Shapes that several resources answer with, as PROTOCOL.md describes them."""

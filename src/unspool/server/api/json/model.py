@@ -1,0 +1,116 @@
+"""The JSON of models and routes. A key is told of by its last characters at most."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from unspool.errors import UnspoolError
+from unspool.models.catalog import Entry, Route
+from unspool.models.health import Health
+from unspool.models.registry import Registry, Tested
+from unspool.providers import Usage
+from unspool.providers.upstream.vendors import prefill_of
+
+from .run import iso
+
+TELLING_CHARS = 20
+"""Of a key this long, four characters tell which one it is and help nobody to guess it."""
+
+
+def models_json(registry: Registry) -> dict[str, Any]:
+    """Every model, by number, and the name of what answers where none is named."""
+    models = [entry_json(entry, registry) for entry in registry.catalog.entries()]
+    return {"models": models, "default": registry.catalog.default}
+
+
+def entry_json(entry: Entry, registry: Registry) -> dict[str, Any]:
+    model, key = entry.model, entry.model.api_key
+    created, updated = entry.times_ms or (None, None)
+    return {
+        "id": entry.id,
+        "name": model.name,
+        "source": entry.source,
+        "provider": model.provider,
+        "upstream_name": model.upstream_name,
+        "base_url": _shown(model.base_url),
+        "has_key": bool(key) or entry.has_lost_key,
+        "key_end": key[-4:] if len(key) >= TELLING_CHARS else None,
+        "params": dict(model.params),
+        "limits": asdict(model.limits),
+        "prefill": model.prefill,
+        "goes_on": prefill_of(model),
+        "quirks": sorted(model.quirks),
+        "prices": asdict(model.prices) if model.prices else None,
+        "is_active": entry.is_active,
+        "is_default": model.name == registry.catalog.default,
+        "problem": entry.problem or None,
+        "created_at": None if created is None else iso(created),
+        "updated_at": None if updated is None else iso(updated),
+        "health": _health(registry.health, model.name),
+    }
+
+
+def route_json(route: Route, registry: Registry) -> dict[str, Any]:
+    names = {entry.name: entry for entry in registry.catalog.entries()}
+    members = [
+        {
+            "model": name,
+            "weight": weight,
+            "can_be_asked": name in names and names[name].can_be_asked,
+            "health": _health(registry.health, name),
+        }
+        for name, weight in route.members.items()
+    ]
+    return {
+        "name": route.name,
+        "source": route.source,
+        "strategy": route.strategy,
+        "models": members,
+        "is_default": route.name == registry.catalog.default,
+    }
+
+
+def tested_json(tested: Tested) -> dict[str, Any]:
+    answered, finding = tested.answered, tested.finding
+    usage = answered.usage if answered else None
+    facts: dict[str, Any] = {
+        "ok": tested.error is None,
+        "text": answered.text if answered else "",
+        "first_token_ms": answered.first_token_ms if answered else None,
+        "total_ms": answered.total_ms if answered else None,
+        "usage": None if usage is None else _usage(usage),
+        "error": None if tested.error is None else _error(tested.error),
+    }
+    if finding is not None:
+        facts["probe"] = {
+            "prefill": finding.prefill or None,
+            "ways": [asdict(each) for each in finding.tried],
+            "why": finding.why or None,
+            "is_kept": tested.is_kept,
+        }
+    return facts
+
+
+def _health(health: Health, name: str) -> dict[str, Any]:
+    return {"is_resting": health.is_resting(name), **health.signals(name)}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "basis": "measured" if usage.measured else "estimated",
+    }
+
+
+def _error(error: UnspoolError) -> dict[str, Any]:
+    return {"code": error.code, "message": str(error), "status": getattr(error, "status", None)}
+
+
+def _shown(url: str) -> str:
+    """An address without what it may hold of names, passwords and keys."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()

@@ -1,0 +1,119 @@
+"""The JSON of a run: what `runs.Run` knows, in the words of PROTOCOL.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from unspool.journals import Head
+from unspool.runs.run import Attempt, Run, Step
+
+
+def head_json(head: Head) -> dict[str, Any]:
+    """What a list of runs says of each, without reading their events."""
+    return {
+        "id": head.run_id,
+        "flow": head.flow,
+        "model": head.model,
+        "dialect": head.dialect,
+        "status": head.status,
+        "last_seq": head.seq,
+        "created_at": iso(head.created_ms),
+        "ended_at": None if head.ended_ms is None else iso(head.ended_ms),
+        "total_ms": None if head.ended_ms is None else head.ended_ms - head.created_ms,
+    }
+
+
+def run_json(head: Head, run: Run) -> dict[str, Any]:
+    """Everything a run is after its events."""
+    first_ms = run.first_token_ms
+    facts = {
+        "status": run.status,
+        "last_seq": run.seq,
+        "ended_at": None if run.ended_ms is None else iso(run.ended_ms),
+        "total_ms": None if run.ended_ms is None else run.ended_ms - head.created_ms,
+        "first_token_ms": None if first_ms is None else first_ms - head.created_ms,
+        "text": run.text,
+        "result": run.result,
+        "steps": [
+            {
+                "name": step.name,
+                "status": "finished" if step.finished else "open",
+                "text": step.text,
+                "tool_calls": [_call_json(call, step) for call in step.calls],
+                "model": step.model,
+                "finish_reason": step.finish_reason,
+                "is_unseen": step.is_unseen,
+            }
+            for step in run.steps.values()
+        ],
+        "attempts": [_attempt_json(attempt) for attempt in run.attempts],
+        "usage": _usage(run.attempts),
+        "cost": _cost(run.attempts),
+        "warnings": run.warnings,
+        "error": run.error,
+        "parent": run.parent,
+        "forked_from": run.forked_from,
+    }
+    return head_json(head) | facts
+
+
+def _call_json(call: Mapping[str, Any], step: Step) -> dict[str, Any]:
+    named = {name: call[name] for name in ("id", "name", "arguments")}
+    return {**named, "answer": step.answers.get(call["index"])}
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    facts = attempt.facts
+    error = None
+    if attempt.status == "failed":
+        error = {name: facts[name] for name in ("code", "message", "status") if name in facts}
+    return {
+        "step": attempt.step,
+        "number": attempt.number,
+        "model": attempt.model,
+        "strategy": attempt.strategy,
+        "reason": attempt.reason,
+        "at": attempt.at,
+        "status": attempt.status,
+        "finish_reason": facts.get("finish_reason"),
+        "usage": facts.get("usage"),
+        "cost": facts.get("cost"),
+        "seam": facts.get("seam"),
+        "error": error,
+    }
+
+
+def _usage(attempts: Iterable[Attempt]) -> dict[str, Any] | None:
+    """The sum over attempts; unknown counts stay unknown, one estimate makes it estimated."""
+    reports = [a.facts["usage"] for a in attempts if a.facts.get("usage")]
+    if not reports:
+        return None
+    total: dict[str, Any] = {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        counts = [report[name] for report in reports]
+        total[name] = None if None in counts else sum(counts)
+    both = total["prompt_tokens"], total["completion_tokens"]
+    total["total_tokens"] = None if None in both else sum(both)
+    total["basis"] = _basis(reports)
+    return total
+
+
+def _cost(attempts: Iterable[Attempt]) -> dict[str, Any] | None:
+    """The sum over attempts that used anything; one unknown, or two currencies, is unknown."""
+    costs = [a.facts.get("cost") for a in attempts if a.facts.get("usage")]
+    known = [cost for cost in costs if cost]
+    if not known or len(known) < len(costs) or len({cost["currency"] for cost in known}) > 1:
+        return None
+    amount = sum(cost["amount"] for cost in known)
+    return {"amount": amount, "currency": known[0]["currency"], "basis": _basis(known)}
+
+
+def _basis(reports: list[dict[str, Any]]) -> str:
+    return "measured" if all(r["basis"] == "measured" for r in reports) else "estimated"
+
+
+def iso(at_ms: int) -> str:
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

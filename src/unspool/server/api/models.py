@@ -1,0 +1,79 @@
+"""`/api/models`: which models there are; register, change, remove and try one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Path, Query
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.errors import SpecError
+from unspool.models.definitions import Registration
+from unspool.models.probe import MAX_TOKENS, QUESTION
+from unspool.runs.run import RunSpec
+from unspool.viewing.paced_stream import stream_of
+
+from .json.model import entry_json, models_json, tested_json
+
+MAX_NUMBER = 2**63 - 1
+"""Largest that the database can look for."""
+
+Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/models", tags=["models"])
+    registry = core.registry
+
+    @router.get("")
+    async def list_models() -> dict[str, Any]:
+        """Every model, by number, and the name of the default one."""
+        return models_json(registry)
+
+    @router.post("", status_code=201)
+    async def add_model(said: Registration) -> JSONResponse:
+        """Register a model. Nothing is connected to; `…/test` does that."""
+        entry = await registry.add(said)
+        headers = {"Location": f"/api/models/{entry.id}"}
+        return JSONResponse(entry_json(entry, registry), 201, headers=headers)
+
+    @router.get("/{id}")
+    async def read_model(number: Number) -> dict[str, Any]:
+        return entry_json(registry.catalog.entry(number), registry)
+
+    @router.patch("/{id}")
+    async def change_model(
+        number: Number, values: Annotated[dict[str, Any], Body()]
+    ) -> dict[str, Any]:
+        """Change the fields that are given, in the words of registering; the others stay."""
+        return entry_json(await registry.change(number, values), registry)
+
+    @router.delete("/{id}", status_code=204)
+    async def remove_model(number: Number) -> Response:
+        await registry.remove(number)
+        return Response(status_code=204)
+
+    @router.post("/{id}/test", response_model=None)
+    async def try_model(
+        number: Number,
+        probe: Annotated[bool, Query()] = False,
+        stream: Annotated[bool, Query()] = False,
+        accept: Annotated[str, Header()] = "",
+    ) -> dict[str, Any] | Response:
+        """
+        Ask it one small question. With `probe`, also find out how it goes on from a text.
+
+        200 also where the model fails: `error` says how. With `stream`, or where `Accept` is
+        `text/event-stream`, it is a run in the frames of `/api/debug/chat`.
+        """
+        if not stream and "text/event-stream" not in accept:
+            return tested_json(await registry.test(number, probe=probe))
+        if probe:
+            raise SpecError("a probe asks several times and is not streamed; ask without `stream`")
+        asked = {"prompt": QUESTION, "system": "", "params": {"max_tokens": MAX_TOKENS}}
+        name = registry.catalog.model(number).name
+        spec = RunSpec("chat", asked, model=name, dialect="debug_chat")
+        return stream_of(core.viewing, await core.admission.admit(spec), spec.dialect)
+
+    return router

@@ -1,0 +1,109 @@
+"""`/api/presets`: prompts that are used again; keep, change and remove one."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Path
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.errors import SpecError
+from unspool.models.definitions import Params, Said, validated
+from unspool.records.presets import (
+    MAX_NAME_CHARS,
+    PresetRow,
+    change_preset,
+    count_presets,
+    find_preset,
+    list_presets,
+    remove_preset,
+    save_preset,
+)
+
+from .json.run import iso
+from .models import MAX_NUMBER
+
+MAX_PRESETS: Final = 1000
+"""More are looked for, not chosen from a list."""
+
+FIELD: Final = re.compile(r"\{\{\s*(\w{1,64})\s*\}\}")
+"""What is to be filled in: `{{topic}}`."""
+
+Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
+
+
+class Preset(Said):
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}+$")
+    system_prompt: str = Field("", max_length=50_000)
+    prompt: str = Field("", max_length=200_000, examples=["用三句话介绍{{topic}}"])
+    """A template: `{{topic}}` is to be filled in by who uses it."""
+    params: Params = Field(default_factory=dict)
+    """Passed to the model: `temperature`, `max_tokens` …"""
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/presets", tags=["presets"])
+    records = core.records
+
+    @router.get("")
+    async def all_presets() -> dict[str, Any]:
+        """Every preset, by number."""
+        return {"presets": [preset_json(row) for row in await list_presets(records)]}
+
+    @router.post("", status_code=201)
+    async def add_preset(said: Preset) -> JSONResponse:
+        if await count_presets(records) >= MAX_PRESETS:
+            raise SpecError(f"there are {MAX_PRESETS} presets already; remove one first")
+        number = await save_preset(records, said.model_dump())
+        if number is None:
+            raise _name_taken(said.name)
+        headers = {"Location": f"/api/presets/{number}"}
+        return JSONResponse(preset_json(await find_preset(records, number)), 201, headers=headers)
+
+    @router.get("/{id}")
+    async def read_preset(number: Number) -> dict[str, Any]:
+        return preset_json(await find_preset(records, number))
+
+    @router.patch("/{id}")
+    async def alter_preset(
+        number: Number, values: Annotated[dict[str, Any], Body()]
+    ) -> dict[str, Any]:
+        """Change the fields that are given; the others stay."""
+        row = await find_preset(records, number)
+        before = {name: getattr(row, name) for name in Preset.model_fields}
+        said = validated(Preset, {**before, **values})
+        changes = {name: it for name, it in said.model_dump().items() if name in values}
+        try:
+            if changes:
+                await change_preset(records, number, changes)
+        except IntegrityError:
+            raise _name_taken(said.name) from None
+        return preset_json(await find_preset(records, number))
+
+    @router.delete("/{id}", status_code=204)
+    async def delete_preset(number: Number) -> Response:
+        await remove_preset(records, number)
+        return Response(status_code=204)
+
+    return router
+
+
+def preset_json(row: PresetRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "system_prompt": row.system_prompt,
+        "prompt": row.prompt,
+        "variables": list(dict.fromkeys(FIELD.findall(row.prompt))),
+        "params": row.params,
+        "created_at": iso(row.created_ms),
+        "updated_at": iso(row.updated_ms),
+    }
+
+
+def _name_taken(name: str) -> SpecError:
+    return SpecError(f"a preset named {name!r} is kept already; choose another name")

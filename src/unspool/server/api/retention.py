@@ -1,0 +1,39 @@
+"""`/api/prune`: delete old runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from unspool.core import Core
+from unspool.core.retention import Rules
+
+
+class PruneRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    older_than_s: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """Runs that ended longer ago go."""
+    max_bytes: int | None = Field(None, ge=0)
+    """The oldest go until the journal takes no more."""
+    dry_run: bool = False
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(tags=["retention"])
+
+    @router.post("/api/prune")
+    async def prune(asked: PruneRequest) -> dict[str, Any]:
+        """Delete ended runs that nobody watches, oldest first; without a rule, none."""
+        rules = Rules(asked.older_than_s, asked.max_bytes)
+        done = await core.retention.prune(rules, is_dry=asked.dry_run)
+        return {
+            "runs": done.runs,
+            "bytes": done.bytes,
+            "dry_run": asked.dry_run,
+            "used_bytes": await core.journal.used_bytes(),
+        }
+
+    return router

@@ -1,0 +1,51 @@
+"""`/api/routes`: names for several models, and how these are doing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Body, Path
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.models.definitions import RouteSaid
+
+from .json.model import route_json
+
+Named = Annotated[str, Path(max_length=128)]
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/routes", tags=["routes"])
+    registry = core.registry
+
+    @router.get("")
+    async def list_routes() -> dict[str, Any]:
+        """Every route by name, with its models and their signals."""
+        return {"routes": [route_json(route, registry) for route in registry.catalog.routes()]}
+
+    @router.post("", status_code=201)
+    async def add_route(said: RouteSaid) -> JSONResponse:
+        route = await registry.add_route(said)
+        headers = {"Location": f"/api/routes/{quote(route.name)}"}
+        return JSONResponse(route_json(route, registry), 201, headers=headers)
+
+    # A name may hold a slash, as those of vendors do.
+    @router.get("/{name:path}")
+    async def read_route(name: Named) -> dict[str, Any]:
+        return route_json(registry.catalog.route(name), registry)
+
+    @router.patch("/{name:path}")
+    async def change_route(
+        name: Named, values: Annotated[dict[str, Any], Body()]
+    ) -> dict[str, Any]:
+        """Change `strategy` or `models`; what is not given stays."""
+        return route_json(await registry.change_route(name, values), registry)
+
+    @router.delete("/{name:path}", status_code=204)
+    async def remove_route(name: Named) -> Response:
+        await registry.remove_route(name)
+        return Response(status_code=204)
+
+    return router

@@ -1,0 +1,128 @@
+"""`/v1/runs`: start a run, list runs, read one, follow its events, cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from unspool.core import Core
+from unspool.dialects import open_dialect
+from unspool.journals import Wanted
+from unspool.runs.options import MAX_PACE, MIN_PACE
+from unspool.runs.run import Run, RunSpec
+from unspool.viewing.event_stream import Place
+from unspool.viewing.paced_stream import stream_of
+
+from .json.progress import Watched
+from .json.run import head_json, run_json
+
+READ_EVENTS = 500
+"""Events folded between two turns of the event loop."""
+
+MAX_FORKS = 100
+"""Newest forks told with a run: more than anybody makes by hand."""
+
+
+class RunRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    flow: str = Field("chat", max_length=64, examples=["chat", "copywriting"])
+    input: dict[str, Any] = Field(default_factory=dict, examples=[{"prompt": "请介绍运动鞋的特点"}])
+    model: str = Field("", max_length=128)
+    """Name of a model; empty means the default one."""
+    dialect: str = Field("native", max_length=64)
+    """The contract its stream is read in when a viewer names no other."""
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/v1/runs", tags=["runs"])
+    journal, viewing = core.journal, core.viewing
+
+    @router.post("", status_code=201)
+    async def start_run(asked: RunRequest, accept: Annotated[str, Header()] = "") -> Response:
+        """Start a run: 201 and its JSON; its stream where `Accept` is `text/event-stream`."""
+        spec = RunSpec(asked.flow, asked.input, model=asked.model, dialect=asked.dialect)
+        run_id = await core.admission.admit(spec)
+        if "text/event-stream" in accept:
+            return stream_of(viewing, run_id, asked.dialect)
+        place = f"/v1/runs/{run_id}"
+        headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
+        return JSONResponse(await whole(core, run_id), 201, headers=headers)
+
+    @router.get("")
+    async def list_runs(
+        before: Annotated[str, Query(max_length=64)] = "",
+        status: Annotated[str, Query(max_length=32)] = "",
+        flow: Annotated[str, Query(max_length=64)] = "",
+        parent: Annotated[str, Query(max_length=64)] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """Runs, newest first; `next` is the `before` of the next page."""
+        if before:
+            await journal.head(before)
+        wanted = Wanted(status=status, flow=flow, parent=parent)
+        heads = await journal.heads(before=before, limit=limit, **wanted)
+        more = heads[-1].run_id if len(heads) == limit else None
+        return {"runs": [head_json(head) for head in heads], "next": more}
+
+    @router.get("/{run_id}")
+    async def read_run(run_id: str) -> JSONResponse:
+        """What the run is after all its events so far."""
+        await core.forecast.learn()
+        facts = await whole(core, run_id)
+        forks = await journal.heads(forked_from=run_id, limit=MAX_FORKS)
+        facts["forks"] = [head.run_id for head in forks]
+        facts["viewers"] = viewing.count(run_id)
+        return JSONResponse(facts, headers={"Cache-Control": "no-store"})
+
+    @router.get("/{run_id}/events")
+    async def follow_run(
+        run_id: str,
+        request: Request,
+        after: Annotated[str, Query(max_length=64)] = "",
+        dialect: Annotated[str, Query(max_length=64)] = "",
+        pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
+    ) -> Response:
+        """
+        The events of a run as a stream, from a place on; 204 where nothing is left.
+
+        The place is `Last-Event-ID` (which an EventSource sends by itself), else `after`.
+        The dialect is the one the run was started in, unless another is named. `pace` 1 tells
+        what happened as quickly as it happened, 4 four times as quickly.
+        """
+        # The header wins: on a reconnect it is newer than the URL, which stays as it was.
+        place = Place.parse(request.headers.get("last-event-id") or after or "0")
+        head = await journal.head(run_id)
+        name = dialect or head.dialect
+        open_dialect(name)
+        if not await viewing.tapes.has_more(run_id, name, place.seq, place.frame):
+            return Response(status_code=204, headers={"X-Run-Id": run_id})
+        return stream_of(viewing, run_id, name, place, pace)
+
+    @router.post("/{run_id}/cancel")
+    async def cancel_run(run_id: str) -> JSONResponse:
+        """Stop a run. Idempotent: an ended run stays as it is and is returned."""
+        await journal.head(run_id)
+        await core.runner.cancel(run_id)
+        return JSONResponse(await whole(core, run_id))
+
+    return router
+
+
+async def whole(core: Core, run_id: str) -> dict[str, Any]:
+    """Return the JSON of a run after all its events so far."""
+    journal = core.journal
+    head = await journal.head(run_id)
+    run, watched = Run(), Watched()
+    while events := await journal.read(run_id, after=run.seq, limit=READ_EVENTS):
+        for event in events:
+            run.apply(event)
+            watched.apply(event)
+        await asyncio.sleep(0)
+    progress = watched.json(head, run, core.forecast, int(time.time() * 1000))
+    return run_json(head, run) | {"progress": progress}

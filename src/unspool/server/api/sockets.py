@@ -1,0 +1,215 @@
+"""
+`/v1/runs/{id}/ws`: a run over a WebSocket, with a way up: cancel it, steer it.
+
+The frames are those of the dialect and the ids those of the event stream, so a viewer may
+change from one to the other anywhere. A message down is sent when the one before it has gone
+into the connection: a slow viewer holds one message and one batch of events, and is
+disconnected after as long as any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import msgspec
+from fastapi import APIRouter, WebSocket
+from pydantic import ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from unspool.core import Core
+from unspool.dialects import encoder_for, open_dialect
+from unspool.errors import BadCursor, JournalError, SpecError, UnknownRun, UnspoolError
+from unspool.runs.events import Event
+from unspool.viewing.cursor import follow, is_at_end
+from unspool.viewing.event_stream import ABORT, Place, Viewer
+
+from .forks import ForkRequest
+
+log = logging.getLogger(__name__)
+
+NORMAL: Final = 1000
+"""The run has ended and the viewer has all of it."""
+
+CLOSES: Final[Sequence[tuple[type[UnspoolError], int]]] = (
+    (BadCursor, 4400),
+    (UnknownRun, 4404),
+    (SpecError, 4422),
+    (JournalError, 1011),
+)
+"""The status of the same refusal, behind a 4: a browser is told no status before the opening."""
+
+SERVER_ENDS: Final = 1012
+"""The viewer may come back, to the next process."""
+
+MAX_REASON_BYTES: Final = 123
+"""RFC 6455, 5.5: what a close frame has room for."""
+
+_GONE: Final = (WebSocketDisconnect, RuntimeError, OSError)
+"""What sending to a closed connection raises."""
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/v1/runs")
+
+    @router.websocket("/{run_id}/ws")
+    async def watch_run(socket: WebSocket, run_id: str, after: str = "", dialect: str = "") -> None:
+        await socket.accept()
+        await _Talk(core, socket, run_id).hold(after, dialect)
+
+    return router
+
+
+class _Talk:
+    """One viewer over one connection."""
+
+    def __init__(self, core: Core, socket: WebSocket, run_id: str) -> None:
+        self._core = core
+        self._socket = socket
+        self._run_id = run_id
+        self._viewer = Viewer(run_id)
+        self._loop = asyncio.get_running_loop()
+        self._sending = asyncio.Lock()
+        self._answering = asyncio.Lock()
+        """The answer to what the viewer has asked goes before the end of the run."""
+        self._has_left = False
+
+    async def hold(self, after: str, dialect: str) -> None:
+        """Show the run until it has ended or the viewer has left."""
+        showing = asyncio.current_task()
+        assert showing is not None
+        self._viewer.stop = showing.cancel
+        self._core.viewing.enter(self._viewer)
+        listening = asyncio.create_task(self._listen(), name=f"socket of {self._run_id}")
+        try:
+            code, reason = await self._show(after, dialect)
+            async with self._answering:
+                self._viewer.stop = _nothing  # closing makes the listener see the viewer leave
+                await self._close(code, reason)
+        except _GONE:
+            pass
+        except asyncio.CancelledError:
+            showing.uncancel()
+            if not self._has_left:
+                await self._drop()
+        finally:
+            self._core.viewing.leave(self._viewer)
+            listening.cancel()
+
+    async def _show(self, after: str, dialect: str) -> tuple[int, str]:
+        try:
+            await self._play(Place.parse(after or "0"), dialect)
+        except UnspoolError as error:
+            for kind, code in CLOSES:
+                if isinstance(error, kind):
+                    return code, str(error)
+            raise
+        return NORMAL, ""
+
+    async def _play(self, place: Place, dialect: str) -> None:
+        journal, run_id = self._core.journal, self._run_id
+        patience_s = self._core.settings.heartbeat_s
+        dialect = dialect or (await journal.head(run_id)).dialect
+        plug = open_dialect(dialect)
+        has = place.seq + bool(place.frame)
+        if await is_at_end(journal, run_id, after=has) and not place.frame:
+            return
+        # From the first event on: the encoder is a fold. What the viewer has is not sent.
+        encoder = encoder_for(dialect)
+        following = follow(journal, run_id, patience_s=patience_s)
+        async with aclosing(following) as batches:
+            async for events in batches:
+                for event in events:
+                    frames = encoder.encode(event)
+                    if event.seq > place.seq:
+                        await self._send_frames(event, frames, place)
+                await asyncio.sleep(0)
+        if plug.trailer:
+            await self._send({"data": plug.trailer.decode()})
+
+    async def _send_frames(self, event: Event, frames: Sequence[bytes], place: Place) -> None:
+        had = place.frame if event.seq == place.seq + 1 else 0
+        if had and had >= len(frames):
+            raise BadCursor(f"event {event.seq} has no frame {had} to go on from")
+        for number, data in enumerate(frames[had:], start=had + 1):
+            is_last = number == len(frames)
+            frame_id = str(event.seq) if is_last else f"{event.seq}.{number}"
+            await self._send({"id": frame_id, "data": data.decode()})
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        viewer = self._viewer
+        async with self._sending:
+            viewer.sent_at = self._loop.time()
+            viewer.is_sending = True
+            await self._socket.send_text(msgspec.json.encode(message).decode())
+            viewer.is_sending = False
+
+    async def _close(self, code: int, reason: str) -> None:
+        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        await self._socket.close(code, short)
+
+    async def _drop(self) -> None:
+        """End it from our side: the server ends, or the viewer takes nothing."""
+        if self._viewer.is_sending:
+            extensions = self._socket.scope.get("extensions") or {}
+            extensions.get(ABORT, {}).get("abort", _nothing)()
+            return
+        with suppress(*_GONE):
+            await self._close(SERVER_ENDS, "the server ends; come back with the last id")
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                break
+            async with self._answering:
+                answer = await self._answer(message.get("text"))
+                if answer is not None:
+                    with suppress(*_GONE):
+                        await self._send(answer)
+        self._has_left = True
+        self._viewer.stop()
+
+    async def _answer(self, text: str | None) -> Mapping[str, Any] | None:
+        try:
+            return await self._do(_read(text))
+        except UnspoolError as error:
+            return {"type": "error", "code": error.code, "message": str(error)}
+        except Exception:
+            log.exception("A message to run %s met a fault of ours", self._run_id)
+            message = "the server has a fault; its log says which"
+            return {"type": "error", "code": "internal", "message": message}
+
+    async def _do(self, asked: dict[str, Any]) -> Mapping[str, Any] | None:
+        match asked.pop("type", None):
+            case "cancel":
+                await self._core.runner.cancel(self._run_id)
+                return None  # the end of the run is the answer
+            case "steer":
+                try:
+                    request = ForkRequest.model_validate({"cancel": True, **asked})
+                except ValidationError as error:
+                    (first, *_) = error.errors(include_input=False, include_url=False)
+                    place = ".".join(map(str, first["loc"]))
+                    raise SpecError(f"{place}: {first['msg']}") from None
+                fork = await self._core.admission.fork(self._run_id, request.changes())
+                return {"type": "forked", "run": fork}
+            case _:
+                raise SpecError("`type` is `cancel` or `steer`")
+
+
+def _read(text: str | None) -> dict[str, Any]:
+    try:
+        asked = msgspec.json.decode(text or "")
+    except (msgspec.DecodeError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise SpecError("a message is a text with one JSON object")
+    return asked
+
+
+def _nothing() -> None:
+    """Stand in where there is nobody to stop, and under servers that are not ours."""

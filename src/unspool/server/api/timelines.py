@@ -1,0 +1,85 @@
+"""`/api/threads`: runs as a list draws them, without their texts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from unspool.core import Core
+from unspool.runs.timeline import BUCKET_S, TWELFTHS, Seam, Sketch, Stretch
+
+from .usage import sum_of
+
+MAX_RUNS = 100
+"""In one question: what a page shows at once, twice over."""
+
+MAX_ATTEMPTS = 40
+"""Told of one run: a row of ticks."""
+
+MAX_POINTS = 60
+"""Of one run: a row is some 240 pixels wide."""
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/threads", tags=["threads"])
+
+    @router.get("")
+    async def read_threads(
+        run: Annotated[list[str], Query(max_length=MAX_RUNS)],
+    ) -> dict[str, Any]:
+        """How these runs went; unknown ones, and those that take longer to read, are left out."""
+        found = await core.sketches.of(dict.fromkeys(run))
+        threads = [
+            {"run": run_id, **thread_json(sketch), "viewers": core.viewing.count(run_id)}
+            for run_id, sketch in found.items()
+        ]
+        return {"threads": threads}
+
+    return router
+
+
+def thread_json(sketch: Sketch) -> dict[str, Any]:
+    """Return a sketch in the words of PROTOCOL.md."""
+    step = max(1, -(-int(sketch.last_s / BUCKET_S) // MAX_POINTS))
+    total = sum_of(sketch)
+    tokens = total["completion_tokens"]
+    is_counted = sketch.end is not None and tokens is not None
+    return {
+        "end": sketch.end,
+        "last_s": round(sketch.last_s, 3),
+        "about": sketch.about,
+        "bucket_s": round(step * BUCKET_S, 3),
+        "stretches": [_stretch_json(stretch, step) for stretch in sketch.stretches],
+        "seams": [_seam_json(seam) for seam in sketch.seams],
+        "attempts": [
+            {"model": asking.model, "status": asking.status, "strategy": asking.strategy}
+            for asking in islice(sketch.asked.values(), MAX_ATTEMPTS)
+        ],
+        "recoveries": sketch.recoveries,
+        "tokens": tokens if is_counted else -(-sketch.twelfths // TWELFTHS),
+        "tokens_basis": total["basis"] if is_counted else "estimated",
+        "cost": total["cost"],
+        "error": sketch.error,
+    }
+
+
+def _seam_json(seam: Seam) -> dict[str, Any]:
+    facts = asdict(seam)
+    facts["from"] = facts.pop("writer")
+    return {**facts, "t0": round(seam.t0, 3), "t1": round(seam.t1, 3)}
+
+
+def _stretch_json(stretch: Stretch, step: int) -> dict[str, Any]:
+    buckets = stretch.buckets
+    # The mean of those that become one: thickness is a speed.
+    groups = [buckets[at : at + step] for at in range(0, len(buckets), step)]
+    speeds = [round(sum(group) / len(group) / BUCKET_S, 2) for group in groups]
+    return {
+        "model": stretch.model,
+        "t0": round(stretch.t0, 3),
+        "t1": round(stretch.t1, 3),
+        "per_s": speeds,
+    }

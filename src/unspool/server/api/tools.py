@@ -1,0 +1,90 @@
+"""`/api/tools`: what models may be offered to call; register, change, remove and try one."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from unspool import plugs
+from unspool.core import Core
+from unspool.tools.calling.registry import Kept, ToolSaid
+
+from .json.run import iso
+from .models import MAX_NUMBER
+
+Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
+
+
+class Try(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/tools", tags=["tools"])
+    toolbox = core.toolbox
+
+    @router.get("")
+    async def list_tools() -> dict[str, Any]:
+        """Every tool, by number, and the names of what there is in Python."""
+        kept = await toolbox.all()
+        return {"tools": [tool_json(it) for it in kept], "entry_points": plugs.names("tools")}
+
+    @router.post("", status_code=201)
+    async def add_tool(said: ToolSaid) -> JSONResponse:
+        """Register a tool. Nothing is called; `…/test` does that."""
+        kept = await toolbox.add(said)
+        headers = {"Location": f"/api/tools/{kept.row.id}"}
+        return JSONResponse(tool_json(kept), 201, headers=headers)
+
+    @router.get("/{id}")
+    async def read_tool(number: Number) -> dict[str, Any]:
+        return tool_json(await toolbox.one(number))
+
+    @router.patch("/{id}")
+    async def change_tool(
+        number: Number, values: Annotated[dict[str, Any], Body()]
+    ) -> dict[str, Any]:
+        """Change the fields that are given, in the words of registering; the others stay."""
+        return tool_json(await toolbox.change(number, values))
+
+    @router.delete("/{id}", status_code=204)
+    async def remove_tool(number: Number) -> Response:
+        await toolbox.remove(number)
+        return Response(status_code=204)
+
+    @router.post("/{id}/test")
+    async def try_tool(number: Number, asked: Try | None = None) -> dict[str, Any]:
+        """Call it once with these arguments. 200 also where it fails: `code` says how."""
+        row = (await toolbox.one(number)).row
+        arguments = asked.arguments if asked is not None else {}
+        began = time.perf_counter()
+        key = f"test-{secrets.token_hex(8)}"
+        answer = await core.calls.carry_out(row, row.parameters, arguments, key)
+        total_ms = round((time.perf_counter() - began) * 1000, 1)
+        facts = {"ok": not answer.code, "content": answer.content, "code": answer.code or None}
+        return {**facts, "total_ms": total_ms}
+
+    return router
+
+
+def tool_json(kept: Kept) -> dict[str, Any]:
+    """A tool; of the headers of its request the names alone."""
+    row = kept.row
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "parameters": row.parameters,
+        "answer": row.answer,
+        "limit_s": row.limit_s,
+        "problem": kept.problem or None,
+        "created_at": iso(row.created_ms),
+        "updated_at": iso(row.updated_ms),
+    }

@@ -1,0 +1,142 @@
+"""`/api/usage`: what runs have used, by day, flow and model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+
+from unspool.core import Core
+from unspool.journals import Head
+from unspool.runs.timeline import Asking, Sketch
+
+from .json.run import iso
+
+MAX_RUNS: Final = 5000
+"""Counted for one question, the newest first; beyond it the answer says that it is not whole."""
+
+PAGE: Final = 200
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(slots=True)
+class Row:
+    """One day, flow and model."""
+
+    runs: set[str] = field(default_factory=set)
+    attempts: int = 0
+    failures: int = 0
+    uncounted: int = 0
+    """Attempts that have ended without a count of what they used."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    is_estimated: bool = False
+    costs: dict[str, float] = field(default_factory=dict)
+
+    def add(self, run_id: str, asking: Asking) -> None:
+        self.runs.add(run_id)
+        self.attempts += 1
+        self.failures += asking.status == "failed"
+        usage = asking.usage
+        if usage is None:
+            self.uncounted += asking.status != "running"
+            return
+        self.prompt_tokens += usage["prompt_tokens"] or 0
+        self.completion_tokens += usage["completion_tokens"] or 0
+        self.is_estimated |= usage["basis"] != "measured"
+        if asking.cost is not None:
+            currency = asking.cost["currency"]
+            self.costs[currency] = self.costs.get(currency, 0.0) + asking.cost["amount"]
+
+
+def plug(core: Core) -> APIRouter:
+    router = APIRouter(prefix="/api/usage", tags=["usage"])
+
+    @router.get("")
+    async def read_usage(days: Annotated[int, Query(ge=1, le=366)] = 30) -> dict[str, Any]:
+        """What the runs of the last days have used, the newest day first."""
+        since_ms = int(time.time() * 1000) - days * DAY_MS
+        rows: dict[tuple[str, str, str], Row] = {}
+        counted, is_whole = 0, True
+        async for page in _pages(core, since_ms):
+            heads = page[: MAX_RUNS - counted]
+            sketches = await core.sketches.of(head.run_id for head in heads)
+            is_whole &= len(heads) == len(page) and len(sketches) == len(heads)
+            counted += len(sketches)
+            for head in heads:
+                if head.run_id in sketches:
+                    _count(rows, head, sketches[head.run_id])
+            if not is_whole:
+                break
+        return {
+            "days": days,
+            "runs": counted,
+            "is_whole": is_whole,
+            "rows": [_row_json(key, row) for key, row in sorted(rows.items(), reverse=True)],
+        }
+
+    return router
+
+
+async def _pages(core: Core, since_ms: int) -> AsyncIterator[list[Head]]:
+    """Runs that began since then, newest first."""
+    before = ""
+    while page := await core.journal.heads(before=before, limit=PAGE):
+        recent = [head for head in page if head.created_ms >= since_ms]
+        if recent:
+            yield recent
+        if len(recent) < PAGE:
+            return
+        before = page[-1].run_id
+
+
+def _count(rows: dict[tuple[str, str, str], Row], head: Head, sketch: Sketch) -> None:
+    day = iso(head.created_ms)[:10]
+    for asking in sketch.asked.values():
+        rows.setdefault((day, head.flow, asking.model), Row()).add(head.run_id, asking)
+    if not sketch.asked and sketch.stretches:  # a template wrote all of it
+        rows.setdefault((day, head.flow, "template"), Row()).runs.add(head.run_id)
+
+
+def _row_json(key: tuple[str, str, str], row: Row) -> dict[str, Any]:
+    day, flow, model = key
+    return {
+        "day": day,
+        "flow": flow,
+        "model": model,
+        "runs": len(row.runs),
+        "attempts": row.attempts,
+        "failures": row.failures,
+        "uncounted": row.uncounted,
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "is_estimated": row.is_estimated,
+        "costs": [
+            {"currency": currency, "amount": amount} for currency, amount in row.costs.items()
+        ],
+    }
+
+
+def sum_of(sketch: Sketch) -> dict[str, Any]:
+    """What one run has used: `completion_tokens`, `basis`, `cost`; null is not known."""
+    used = [asking for asking in sketch.asked.values() if asking.usage is not None]
+    counts = [asking.usage["completion_tokens"] for asking in used if asking.usage is not None]
+    costs = [asking.cost for asking in used]
+    known = [cost for cost in costs if cost is not None]
+    cost = None
+    if known and len(known) == len(costs) and len({each["currency"] for each in known}) == 1:
+        amount = sum(each["amount"] for each in known)
+        cost = {"amount": amount, "currency": known[0]["currency"], "basis": _basis(known)}
+    is_known = bool(counts) and None not in counts
+    return {
+        "completion_tokens": sum(counts) if is_known else None,
+        "basis": _basis([asking.usage for asking in used if asking.usage is not None]),
+        "cost": cost,
+    }
+
+
+def _basis(told: Iterable[Any]) -> str:
+    return "measured" if all(each["basis"] == "measured" for each in told) else "estimated"

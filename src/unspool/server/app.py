@@ -1,0 +1,181 @@
+"""
+The ASGI application: every dialect's routes and every resource over one core.
+
+Nothing is listed here: a new file in `dialects/` or `api/` is served by being there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from .. import __version__, plugs
+from ..core import Core, open_core
+from ..dialects import Whole, encoder_for, open_dialect
+from ..errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
+from ..runs.run import RunSpec
+from ..settings import Settings
+from ..viewing.cursor import follow
+from ..viewing.event_stream import Viewer
+from ..viewing.paced_stream import stream_of
+from .api import Resource
+from .console import add_console
+from .guard import Guard, error_answer
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """
+Streams of generated text that survive refreshes, restarts and providers that die in
+mid-sentence. Every stream is a run; its answer carries `X-Run-Id`, and
+`GET /v1/runs/{id}/events` with `Last-Event-ID` goes on where a viewer was.
+"""
+
+
+class _Door:
+    """See `dialects.Door`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def stream(self, spec: RunSpec, *, conversation: int | None = None) -> Response:
+        run_id = await self._begin(spec, conversation)
+        return stream_of(self._core.viewing, run_id, spec.dialect)
+
+    async def _begin(self, spec: RunSpec, conversation: int | None) -> str:
+        if conversation is None:
+            return await self._core.admission.admit(spec)
+        return await self._core.conversations.begin_turn(conversation, spec)
+
+    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> Whole:
+        run_id = await self._begin(spec, conversation)
+        viewing, waiting = self._core.viewing, asyncio.current_task()
+        assert waiting is not None
+        viewer = Viewer(run_id, stop=waiting.cancel)
+        viewing.enter(viewer)
+        try:
+            return await self._whole(run_id, spec)
+        except asyncio.CancelledError:
+            if not viewing.is_ending:
+                raise
+            waiting.uncancel()
+            raise Stopping(run_id) from None
+        finally:
+            viewing.leave(viewer)
+
+    async def _whole(self, run_id: str, spec: RunSpec) -> Whole:
+        encoder = encoder_for(spec.dialect)
+        frames: list[bytes] = []
+        patience_s = self._core.settings.heartbeat_s
+        following = follow(self._core.journal, run_id, patience_s=patience_s)
+        async with aclosing(following) as batches:
+            async for events in batches:
+                for event in events:
+                    frames += encoder.encode(event)
+        return Whole(run_id, frames)
+
+    def model_name(self, number: int) -> str:
+        return self._core.catalog.model(number).name
+
+
+class _App(FastAPI):
+    """FastAPI behind our guard, which so is outside of everything else, streams included."""
+
+    def __init__(self, settings: Settings, **facts: Any) -> None:
+        super().__init__(version=__version__, docs_url=None, redoc_url=None, **facts)
+        self._guard = Guard(super().__call__, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; it opens the data directory when the server starts it."""
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_core(settings) as core:
+            door = _Door(core)
+            for name in plugs.names("dialects"):
+                app.include_router(open_dialect(name).routes(door))
+            for name in plugs.names("api"):
+                resource: Resource = plugs.load("api", name)
+                app.include_router(resource(core))
+            app.state.core = core
+            yield
+
+    app = _App(settings, title="Unspool", description=DESCRIPTION, lifespan=lifespan)
+    app.add_exception_handler(UnspoolError, _on_unspool_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_fault)
+
+    _add_pages(app)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    """The console, and `/docs` from files of this machine: FastAPI's own uses a CDN."""
+    app.mount("/docs-files", StaticFiles(packages=[("fastapi_offline", "static")]))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Unspool",
+            swagger_js_url="/docs-files/swagger-ui-bundle.js",
+            swagger_css_url="/docs-files/swagger-ui.css",
+            swagger_favicon_url="/docs-files/favicon.png",
+        )
+
+    add_console(app)
+
+
+async def _on_unspool_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UnspoolError)
+    answer = error_answer(error.http_status, error.code, _clean(str(error)))
+    if isinstance(error, TooBusy | Stopping):
+        answer.headers["retry-after"] = "1"
+    if isinstance(error, BodyTooLarge):  # the rest of it is still on its way
+        answer.headers["connection"] = "close"
+    return answer
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    """Say what is wrong without repeating the input: it may be NaN, or a secret."""
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()[:5]
+    ]
+    return error_answer(422, "invalid_request", _clean("; ".join(problems)))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, BodyTooLarge):  # met while FastAPI read the body
+        return await _on_unspool_error(request, error.__cause__)
+    answer = error_answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has it (the server logs what it raises), the answer does not."""
+    return error_answer(500, "internal", "the server has a fault; its log says which")
+
+
+def _clean(text: str) -> str:
+    """Half a surrogate pair in a field name must not break the answer that tells of it."""
+    return text.encode("utf-8", "replace").decode()[:2000]

@@ -1,0 +1,224 @@
+"""
+uvicorn, with the three limits that it does not have.
+
+A request head must come within a time and a size, and a stream may be dropped
+without waiting for a reader that takes nothing, over a WebSocket too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from ..errors import SetupError
+from ..settings import Settings
+from ..viewing.event_stream import ABORT, WRITE
+
+GC_THRESHOLD = 10_000
+"""Young objects before a collection. Tokens make none that live on; 700 looked too often."""
+
+STOP_S = 1
+"""
+For plain requests to be answered when the server stops. With `runner.STOP_S` for the runs it is
+well under the 5 s after which a stop is no longer graceful.
+"""
+
+_quiet = logging.getLogger(f"{__name__}.sockets")
+_quiet.setLevel(logging.WARNING)  # below, uvicorn logs every socket; other requests it does not
+
+HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class BoundedConfig(uvicorn.Config):
+    """uvicorn's configuration and ours, which it hands to every connection."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(
+            app,
+            http=BoundedProtocol,
+            ws=BoundedSocket,
+            ws_max_size=settings.max_body_bytes,
+            ws_ping_interval=settings.heartbeat_s,
+            ws_ping_timeout=settings.stalled_viewer_s,
+            ws_per_message_deflate=False,  # tens of KiB a viewer, for messages of tens of bytes
+            lifespan="off",  # see `_Server`
+            access_log=False,
+            proxy_headers=False,  # nothing here believes what a client says of its address
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_S,
+        )
+        self.settings = settings
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    config: BoundedConfig
+    _head_bytes = 0
+    _in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        settings = self.config.settings
+        self._max_head_bytes = settings.max_header_bytes + settings.max_target_bytes
+        # Only for the first head: later ones are under uvicorn's keep-alive time-out.
+        self._head_timer = self.loop.call_later(settings.request_head_s, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # What completes a head may hold a body too: only a head that goes on is measured.
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > self._max_head_bytes:
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {
+            ABORT: {"abort": self.transport.abort},
+            WRITE: {"write": self._write},
+        }
+
+    async def _write(self, data: bytes) -> None:
+        """Write a piece of a started, chunked answer: what `send` does, without its questions."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if not self.cycle.disconnected:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self._in_head = True
+        super().on_response_complete()
+
+    def _end_head(self) -> None:
+        self._in_head, self._head_bytes = False, 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse_head(self) -> None:
+        self.transport.write(HEAD_TOO_LARGE)
+        self.transport.close()
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """One WebSocket: it reads one message ahead, and sends when the last one has gone."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.logger = self.conn.logger = _quiet
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # The head has come whole. Where its own reader finds a line too long for it, neither
+        # it nor uvicorn says a word, and the client would wait for ever.
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(HEAD_TOO_LARGE)
+            self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # refused; uvicorn would log a fault of ours
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:  # a handshake that is none is answered by then
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[ABORT] = {"abort": self.transport.abort}
+
+
+def listen(settings: Settings) -> socket.socket:
+    """
+    Return a listening socket.
+
+    Raises:
+        SetupError: The port is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((settings.host, settings.port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise SetupError(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what "
+            "uses the port, or choose another with --port (0 picks a free one)."
+        ) from error
+    sock.setblocking(False)
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """
+    uvicorn, with the application opened around it instead of in a task of its own.
+
+    So an error while opening comes out as itself, where uvicorn would log its traceback.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, on_ready: Callable[[], None]) -> None:
+        super().__init__(BoundedConfig(app, settings))
+        self._app = app
+        self._on_ready = on_ready
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Viewers come back to the next process by themselves; waiting for them is in vain.
+        self._app.state.core.viewing.close()
+        await super().shutdown(sockets)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with AsyncExitStack() as stack:
+            # Before the signals are taken: opening can still be interrupted.
+            await stack.enter_async_context(self._app.router.lifespan_context(self._app))
+            # What is loaded by now stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(GC_THRESHOLD, 20, 50)
+            self._on_ready()
+            # A signal is sent on when `capture_signals` ends, and SIGTERM then ends the
+            # process: everything must be closed by then.
+            with self.capture_signals():
+                await self._serve(sockets)
+                await stack.aclose()
+
+
+def serve(
+    app: FastAPI,
+    sock: socket.socket,
+    settings: Settings,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Serve until a signal; `on_ready` is called once the application is open.
+
+    Raises:
+        SetupError: What the application needs cannot be opened.
+        KeyboardInterrupt: After an orderly end by Ctrl-C.
+    """
+    _Server(app, settings, on_ready).run(sockets=[sock])

@@ -1,0 +1,162 @@
+"""
+A call of a tool, carried out: held against its schema, bounded in time and size.
+
+Whatever goes wrong is an answer, with a code, which the model is told as it is told any other:
+it may call again with other arguments, or say what it can without. Nothing of a tool ends a
+run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import aiohttp
+
+from unspool.errors import UnknownRecord, UnspoolError
+from unspool.execution.context import Place
+from unspool.flows import Answer, Call
+from unspool.formats.json_schema import misfits
+from unspool.records import Records
+from unspool.records.tools import ToolRow, find_tools
+
+from .. import open_tool
+from .http import Failed, fetch
+from .registry import Toolbox
+
+log = logging.getLogger(__name__)
+
+MAX_ANSWER_CHARS: Final = 32_000
+"""Told of one answer: some ten thousand tokens. More would crowd out the talk itself."""
+
+MAX_ERROR_CHARS: Final = 500
+"""Of what an error says."""
+
+MAX_THREADS: Final = 32
+"""Functions that are no coroutines at once, those included that have been given up and hang."""
+
+NAMES_TOLD: Final = 20
+"""Of tools, to a model that has called one that is not there."""
+
+
+class Calls:
+    """See `context.Tools`."""
+
+    def __init__(self, toolbox: Toolbox, records: Records, http: aiohttp.ClientSession) -> None:
+        self.toolbox = toolbox
+        self._records = records
+        self._http = http
+        self._threads = threading.BoundedSemaphore(MAX_THREADS)
+
+    async def answer(
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+    ) -> Answer:
+        """Carry out a call of a run; the schema is the one that the model was given."""
+        tool = next((tool for tool in offered if tool["name"] == call.name), None)
+        if tool is None:
+            have = ", ".join(tool["name"] for tool in offered[:NAMES_TOLD])
+            return _failed("unknown_tool", f"no tool named {call.name[:64]!r}; have: {have}")
+        try:
+            (row,) = await find_tools(self._records, [tool["id"]])
+        except UnknownRecord:
+            return _failed("unknown_tool", "this tool was removed; answer without it")
+        except UnspoolError as error:
+            return _failed("tool_failed", f"its register cannot be read: {error}")
+        return await self.carry_out(row, tool["parameters"], call.arguments, place.key)
+
+    async def carry_out(
+        self, row: ToolRow, schema: Mapping[str, Any], arguments: Mapping[str, Any], key: str
+    ) -> Answer:
+        """Carry out a call of a kept tool; `key` is the same when it is carried out again."""
+        if wrong := misfits(schema, arguments):
+            told = f"the arguments do not fit the schema: {'; '.join(wrong)}"
+            return _failed("invalid_arguments", told)
+        try:
+            async with asyncio.timeout(row.limit_s):
+                return _told(await self._carried_out(row, arguments, key))
+        except TimeoutError:
+            return _failed("tool_timeout", f"no answer within {row.limit_s:g} s")
+        except Failed as failed:
+            return _failed("tool_failed", str(failed))
+        except UnspoolError as error:
+            return _failed("tool_failed", str(error))
+        except Exception as error:
+            # A tool is other people's code: what it raises is for its model, and for the log.
+            log.exception("Tool %s failed", row.name)
+            return _failed("tool_failed", f"{type(error).__name__}: {error}")
+
+    async def _carried_out(self, row: ToolRow, arguments: Mapping[str, Any], key: str) -> Any:
+        self.toolbox.check(row)
+        answer = row.answer
+        match answer["kind"]:
+            case "mock":
+                return answer["value"]
+            case "python":
+                return await self._python(open_tool(answer["entry_point"]), arguments)
+            case _:
+                headers = self.toolbox.headers(row)
+                return await fetch(self._http, answer, headers, arguments, key)
+
+    async def _python(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+        if inspect.iscoroutinefunction(function):
+            return await function(**arguments)
+        if not self._threads.acquire(blocking=False):
+            raise Failed(f"{MAX_THREADS} tools are at work already; call again in a moment")
+        return await _in_thread(lambda: function(**arguments), self._threads.release)
+
+
+async def _in_thread(work: Callable[[], Any], done: Callable[[], object]) -> Any:
+    """
+    Return `work()`, done in a thread of its own, which is left behind when nobody waits for it.
+
+    Not one of a pool: those that hang would fill it, and keep the program from ending.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[tuple[Any, Exception | None]] = loop.create_future()
+
+    def tell(outcome: tuple[Any, Exception | None]) -> None:
+        if not waiting.done():
+            waiting.set_result(outcome)
+
+    def working() -> None:
+        outcome: tuple[Any, Exception | None]
+        try:
+            outcome = work(), None
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome = None, error
+        finally:
+            done()
+        with suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(tell, outcome)
+
+    threading.Thread(target=working, name="tool", daemon=True).start()
+    value, error = await waiting
+    if error is not None:
+        raise error
+    return value
+
+
+def _told(value: Any) -> Answer:
+    """Return an answer as a model is told it: text as it is, all else as JSON."""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        # Half a surrogate pair must reach no socket and no log.
+        text = text.encode("utf-8", "replace").decode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return _failed("tool_failed", f"its answer is no JSON: {error}")
+    if len(text) > MAX_ANSWER_CHARS:
+        text = f"{text[:MAX_ANSWER_CHARS]}… [cut: {MAX_ANSWER_CHARS} of {len(text)} characters]"
+    return Answer(text)
+
+
+def _failed(code: str, message: str) -> Answer:
+    log.warning("A tool call failed (%s): %s", code, message[:MAX_ERROR_CHARS])
+    error = {"code": code, "message": message[:MAX_ERROR_CHARS]}
+    said = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return Answer(said, code)

@@ -1,0 +1,120 @@
+"""
+A tool's call as a request over HTTP, to a host that somebody has allowed.
+
+It goes out through the pool of the providers, whose sockets are guarded (`_addresses`), and
+within its own origin alone. What a service repeats of the headers it was sent is taken out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from unspool.providers.upstream.addresses import check_url
+
+MAX_REDIRECTS: Final = 3
+"""A service that has moved says so once, and twice where it adds a slash; more is a loop."""
+
+MAX_BYTES: Final = 256 * 1024
+"""Read of an answer, unpacked: more than is ever told of one."""
+
+MAX_URL_CHARS: Final = 8 * 1024
+"""Of an address with its parameters: what servers accept."""
+
+MIN_SECRET_CHARS: Final = 8
+"""Of a header's value that is taken out of an answer: shorter ones are words."""
+
+AGAIN: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class Failed(Exception):
+    """There is no answer; the message is for the model."""
+
+
+async def fetch(
+    http: aiohttp.ClientSession,
+    answer: Mapping[str, Any],
+    headers: Mapping[str, str],
+    arguments: Mapping[str, Any],
+    key: str,
+) -> str:
+    """
+    Return what the service answers, as text.
+
+    `key` goes out as `Idempotency-Key`: after a crash the same call may come again.
+
+    Raises:
+        Failed: A status that is no answer, or none came. The caller watches the time.
+    """
+    url, body = answer["url"], None
+    told = {"Accept": "application/json, text/*;q=0.9", **headers, "Idempotency-Key": key}
+    try:
+        if answer["arguments_in"] == "query":
+            url = _with_query(url, arguments)
+        else:
+            told["Content-Type"] = "application/json"
+            body = json.dumps(arguments, ensure_ascii=False).encode()
+        status, text = await _follow(http, (answer["method"], url, body), told)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        # What it says may hold the whole request, headers included.
+        raise Failed(f"the service cannot be reached ({type(error).__name__})") from None
+    for value in headers.values():
+        for secret in {value, value.rpartition(" ")[2]}:
+            if len(secret) >= MIN_SECRET_CHARS:
+                text = text.replace(secret, "[secret]")
+    if not 200 <= status < 300:
+        raise Failed(f"the service answered {status}: {text}" if text else f"it answered {status}")
+    return text
+
+
+async def _follow(
+    http: aiohttp.ClientSession, request: tuple[str, str, bytes | None], headers: dict[str, str]
+) -> tuple[int, str]:
+    method, url, body = request
+    origin = urlsplit(url)[:2]
+    for _ in range(1 + MAX_REDIRECTS):
+        check_url(url, allow_private=True)  # private ones are refused where sockets are made
+        going = http.request(
+            method,
+            URL(url),
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        async with going as response:
+            if response.status not in AGAIN:
+                return response.status, await _text(response)
+            url = urljoin(url, response.headers.get("Location", ""))
+            if response.status == 303:  # the answer is to be fetched there
+                method, body = "GET", None
+        if urlsplit(url)[:2] != origin:
+            raise Failed("the service sends its callers elsewhere, which is not followed")
+    raise Failed(f"the service redirected the request more than {MAX_REDIRECTS} times")
+
+
+async def _text(response: aiohttp.ClientResponse) -> str:
+    raw = bytearray()
+    while len(raw) < MAX_BYTES and (piece := await response.content.readany()):
+        raw += piece
+    try:
+        return raw[:MAX_BYTES].decode(response.charset or "utf-8", "replace")
+    except LookupError:  # a charset that nobody knows
+        return raw[:MAX_BYTES].decode("utf-8", "replace")
+
+
+def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
+    """Add arguments as parameters: texts as they are, all else as JSON."""
+    said = {
+        name: it if isinstance(it, str) else json.dumps(it, ensure_ascii=False)
+        for name, it in arguments.items()
+    }
+    whole = str(URL(url).extend_query(said))
+    if len(whole) > MAX_URL_CHARS:
+        raise Failed(f"the arguments make an address of more than {MAX_URL_CHARS} characters")
+    return whole

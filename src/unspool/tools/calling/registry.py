@@ -1,0 +1,331 @@
+"""
+The register of tools: what a model may be offered, and how each is answered.
+
+A tool has one kind of answer: something that is always the same (`mock`), Python
+(`unspool.tools`), or a request over HTTP to a host that the setting `tool_hosts` names. Headers
+of such a request go in and do not come out: their values are sealed as the keys of models are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+from sqlalchemy.exc import IntegrityError
+from yarl import URL
+
+from unspool import plugs
+from unspool.errors import ProviderRefused, SpecError, UnknownRecord
+from unspool.formats.json_schema import NoSchema, check_schema, plain_json
+from unspool.models.definitions import Said, Url, validated
+from unspool.providers.upstream.addresses import check_url
+from unspool.records import Records
+from unspool.records.secrets import Secrets, Unsealable
+from unspool.records.tools import (
+    ToolRow,
+    change_tool,
+    count_tools,
+    find_tools,
+    list_tools,
+    remove_tool,
+    save_tool,
+)
+from unspool.settings import Settings
+
+MAX_TOOLS: Final = 1000
+"""In one register; a model is offered 128 at most."""
+
+MAX_LIMIT_S: Final = 300.0
+"""Longest time for one answer: a reader waits for it."""
+
+MAX_MOCK_CHARS: Final = 32 * 1024
+"""Of a mock's answer as JSON: as much as is told to a model of any answer."""
+
+MAX_LEVELS: Final = 16
+"""Of objects and arrays in a mock's answer."""
+
+MAX_HEADERS: Final = 16
+MAX_HEADER_CHARS: Final = 4096
+"""Of one value; the longest in use are signed tokens of about 2000 characters."""
+
+OURS: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "idempotency-key",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that are not for a tool to say: they frame the request, or we set them."""
+
+
+def _known(name: str) -> str:
+    if name not in (known := plugs.names("tools")):
+        raise ValueError(f"there is no such tool in Python; have: {', '.join(known)}")
+    return name
+
+
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        check_schema(schema)
+    except NoSchema as error:
+        raise ValueError(str(error)) from None
+    return schema
+
+
+def _json(value: Any) -> Any:
+    plain_json(value, levels=MAX_LEVELS, chars=MAX_MOCK_CHARS)
+    return value
+
+
+def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+            raise ValueError("the name of a header has letters, digits, - and _")
+        if name.lower() in OURS:
+            raise ValueError(f"the header {name} is not for a tool to say")
+        if not all(" " <= sign <= "~" for sign in value.get_secret_value()):
+            raise ValueError("the value of a header is one line of ASCII")
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("a header is said once")
+    return headers
+
+
+Headers = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], SecretStr],
+    Field(max_length=MAX_HEADERS),
+    AfterValidator(_headers),
+]
+
+
+class Mock(Said):
+    """Always the same answer."""
+
+    kind: Literal["mock"]
+    value: Annotated[Any, AfterValidator(_json)]
+    """Text, which is told as it is, or any JSON."""
+
+
+class Python(Said):
+    """A function in Python."""
+
+    kind: Literal["python"]
+    entry_point: Annotated[str, Field(max_length=64), AfterValidator(_known)]
+    """Its name in the entry point group `unspool.tools`, or of a file in `tools/`."""
+
+
+class Http(Said):
+    """A request."""
+
+    kind: Literal["http"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: Annotated[Url, Field(min_length=1)]
+    arguments_in: Literal["body", "query"] = "body"
+    """As the JSON of its body, or as parameters of its address."""
+    headers: Headers | None = None
+    """Written, never read. Left out of a change, they stay, as long as the host is the same."""
+
+
+class ToolSaid(Said):
+    """A tool as it is registered."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str = Field("", max_length=4000)
+    """What a model goes by when it chooses."""
+    parameters: Annotated[dict[str, Any], AfterValidator(_schema)] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
+    """JSON Schema of its arguments."""
+    answer: Annotated[Mock | Python | Http, Field(discriminator="kind")]
+    limit_s: float = Field(30.0, gt=0, le=MAX_LIMIT_S)
+    """Seconds that an answer may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A tool as it is kept."""
+
+    row: ToolRow
+    problem: str
+    """What keeps it from being answered, and what to do about it; empty: nothing."""
+
+
+class Toolbox:
+    def __init__(self, records: Records, secrets: Secrets, settings: Settings) -> None:
+        self._records = records
+        self._secrets = secrets
+        self._allow_private = settings.allow_private_upstreams
+        self._hosts = frozenset(
+            host.strip().lower() for host in settings.tool_hosts.split(",") if host.strip()
+        )
+        self._writing = asyncio.Lock()
+
+    async def all(self) -> list[Kept]:
+        """Return every tool, by number."""
+        return [self._kept(row) for row in await list_tools(self._records)]
+
+    async def one(self, number: int) -> Kept:
+        """
+        Raises:
+            UnknownRecord
+        """
+        (row,) = await find_tools(self._records, [number])
+        return self._kept(row)
+
+    async def add(self, said: ToolSaid) -> Kept:
+        """
+        Keep a tool. Connects to nothing.
+
+        Raises:
+            SpecError: There is one of that name, or its host is not allowed.
+        """
+        async with self._writing:
+            if await count_tools(self._records) >= MAX_TOOLS:
+                raise SpecError(f"there are {MAX_TOOLS} tools already; remove one first")
+            self._check_place(said)
+            headers = said.answer.headers if isinstance(said.answer, Http) else None
+            columns = {**_columns(said), "sealed_headers": self._sealed(headers or {})}
+            number = await save_tool(self._records, columns)
+        if number is None:
+            raise _name_taken(said.name)
+        return await self.one(number)
+
+    async def change(self, number: int, values: Mapping[str, Any]) -> Kept:
+        """
+        Change some fields of a tool; those not given stay as they are.
+
+        Raises:
+            UnknownRecord, SpecError
+        """
+        async with self._writing:
+            before = (await self.one(number)).row
+            fields = ("name", "description", "parameters", "answer", "limit_s")
+            whole = {name: getattr(before, name) for name in fields}
+            whole["answer"] = {k: v for k, v in before.answer.items() if k != "headers"}
+            said = validated(ToolSaid, {**whole, **values})
+            self._check_place(said)
+            columns = {name: it for name, it in _columns(said).items() if name in values}
+            if "answer" in values:
+                columns |= self._headers_after(before, said)
+            try:
+                if columns and not await change_tool(self._records, number, columns):
+                    raise UnknownRecord(f"the tool {number} was removed meanwhile")
+            except IntegrityError:
+                raise _name_taken(said.name) from None
+        return await self.one(number)
+
+    async def remove(self, number: int) -> None:
+        """
+        Forget a tool. Runs that were offered it are told so when they call it.
+
+        Raises:
+            UnknownRecord
+        """
+        if not await remove_tool(self._records, number):
+            await self.one(number)
+
+    def headers(self, row: ToolRow) -> dict[str, str]:
+        """
+        Return the headers of a tool's request.
+
+        Raises:
+            SpecError: They cannot be read.
+        """
+        if not row.sealed_headers:
+            return {}
+        try:
+            headers: dict[str, str] = json.loads(self._secrets.unseal(row.sealed_headers))
+        except Unsealable as error:
+            raise SpecError(f"its headers cannot be read ({error}); set them again") from None
+        return headers
+
+    def check_url(self, url: str) -> None:
+        """
+        Refuse what is not on the list of hosts, or may not be sent to at all.
+
+        Raises:
+            SpecError
+        """
+        parts = URL(url)  # as whoever connects reads it
+        host = (parts.host or "").lower()
+        whole = f"{host}:{parts.port}"
+        name = host if parts.is_default_port() else whole
+        if not {name, whole} & self._hosts:
+            raise SpecError(f"tools may not send to {name}; add it to UNSPOOL_TOOL_HOSTS")
+        try:
+            check_url(url, allow_private=self._allow_private)
+        except ProviderRefused as error:
+            raise SpecError(str(error)) from None
+
+    def _kept(self, row: ToolRow) -> Kept:
+        try:
+            self.check(row)
+        except SpecError as error:
+            return Kept(row, str(error))
+        return Kept(row, "")
+
+    def check(self, row: ToolRow) -> None:
+        """
+        Make sure that a tool can be answered, as far as that can be told without trying.
+
+        Raises:
+            SpecError
+        """
+        answer = row.answer
+        if answer["kind"] == "http":
+            self.check_url(answer["url"])
+            self.headers(row)
+        elif answer["kind"] == "python" and answer["entry_point"] not in plugs.names("tools"):
+            raise SpecError(
+                f"there is no tool {answer['entry_point']} in Python here; install its package"
+            )
+
+    def _check_place(self, said: ToolSaid) -> None:
+        if isinstance(said.answer, Http):
+            self.check_url(said.answer.url)
+
+    def _sealed(self, headers: Mapping[str, SecretStr]) -> str:
+        said = {name: value.get_secret_value() for name, value in headers.items()}
+        return self._secrets.seal(json.dumps(said)) if said else ""
+
+    def _headers_after(self, before: ToolRow, said: ToolSaid) -> dict[str, Any]:
+        """Return the columns that headers stand in, after a change of the answer."""
+        answer = said.answer
+        if not isinstance(answer, Http) or answer.headers is not None:
+            headers = answer.headers if isinstance(answer, Http) else None
+            return {"sealed_headers": self._sealed(headers or {})}
+        if before.sealed_headers and not _is_same_place(before.answer["url"], answer.url):
+            # Else who may not read the headers could have them sent to himself.
+            raise SpecError(
+                "its address changes, and its headers were given for the one before; send "
+                "`headers` too"
+            )
+        facts = {**_columns(said)["answer"], "headers": before.answer.get("headers", [])}
+        return {"answer": facts}
+
+
+def _columns(said: ToolSaid) -> dict[str, Any]:
+    facts = said.model_dump()
+    if isinstance(said.answer, Http):
+        facts["answer"]["headers"] = sorted(said.answer.headers or {})
+    return facts
+
+
+def _is_same_place(before: str, after: str) -> bool:
+    return URL(before).origin() == URL(after).origin()
+
+
+def _name_taken(name: str) -> SpecError:
+    return SpecError(
+        f"a tool named {name} is kept already; change that one, or choose another name"
+    )

@@ -1,0 +1,7 @@
+"""
+How a run is watched. Nothing here writes.
+
+`cursor` is a place in a log, `tapes` encode a run once for all viewers of a dialect,
+`event_stream` is one viewer's response, `paced_stream` one that replays at a chosen speed.
+`eta` learns how long runs take, `timelines` remembers the shapes of many runs.
+"""

@@ -1,0 +1,80 @@
+"""
+Sketches of runs, remembered.
+
+Each log is read once after its end, and as far as it has come while it goes on. What is
+remembered is small; what one question may read is bounded, and what was not reached is told by
+the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+from ..errors import UnknownRun
+from ..journals import Journal
+from ..runs.timeline import Sketch
+
+REMEMBERED: Final = 5000
+"""Sketches in memory, some 2 KiB each: a month of a busy team in 10 MiB."""
+
+MAX_EVENTS: Final = 100_000
+"""Events read for one question: half a second."""
+
+READ_EVENTS: Final = 500
+"""Events folded between two turns of the event loop."""
+
+
+class Sketches:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._known: OrderedDict[str, Sketch] = OrderedDict()
+        self._reading = asyncio.Lock()
+        """A sketch is folded by one reader at a time: an event taken twice would count twice."""
+
+    async def of(self, run_ids: Iterable[str]) -> dict[str, Sketch]:
+        """
+        Return the sketches of these runs, as they are now.
+
+        Runs that are unknown are left out, and those that could not be reached within
+        `MAX_EVENTS` events too.
+        """
+        found: dict[str, Sketch] = {}
+        left = MAX_EVENTS
+        async with self._reading:
+            for run_id in run_ids:
+                sketch = self._known.get(run_id) or Sketch()
+                before = sketch.seq
+                try:
+                    is_whole = await self._read(run_id, sketch, left)
+                except UnknownRun:
+                    self._known.pop(run_id, None)
+                    continue
+                left -= sketch.seq - before
+                self._remember(run_id, sketch)
+                if is_whole:
+                    found[run_id] = sketch
+        return found
+
+    async def _read(self, run_id: str, sketch: Sketch, most: int) -> bool:
+        """Fold what is new of a log; whether its present end was reached."""
+        if sketch.end is not None:
+            return True
+        last = sketch.seq + most
+        while sketch.seq < last:
+            limit = min(READ_EVENTS, last - sketch.seq)
+            events = await self._journal.read(run_id, after=sketch.seq, limit=limit)
+            for event in events:
+                sketch.apply(event)
+            if len(events) < limit:
+                return True
+            await asyncio.sleep(0)
+        return False
+
+    def _remember(self, run_id: str, sketch: Sketch) -> None:
+        self._known[run_id] = sketch
+        self._known.move_to_end(run_id)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
