@@ -16,9 +16,10 @@ from typer.testing import CliRunner, Result
 
 from conftest import clean_env
 from unspool.cli import app
-from unspool.cli._console import clean, write_json_line
+from unspool.cli._console import write_json_line
 from unspool.cli._output import LivePaper
 from unspool.cli._transcript import Teller
+from unspool.formats.terminal import clean
 from unspool.runs.events import Event
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")

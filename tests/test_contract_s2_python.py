@@ -151,7 +151,8 @@ async def test_s2_13_a_run_that_is_gone_when_it_is_to_be_told_of_is_a_warning(
     served = desk
 
     async def note() -> None:
-        served.core.runner.on_ended("01gone")
+        for ended in served.core.runner.on_ended:
+            ended("01gone")
         await asyncio.sleep(0)
 
     await served.served.call(note)

@@ -25,7 +25,7 @@ MAX_FUNCTION_LINES = 60
 WORN_NAMES = ("Manager", "Service", "Handler", "Helper", "Utils", "Processor")
 """Each already means three other things here."""
 
-KINDS: tuple[plugs.Kind, ...] = ("journals", "providers", "flows", "dialects", "tools", "api")
+KINDS: tuple[plugs.Kind, ...] = tuple(plugs.FOLDERS)
 
 
 def named(path: Path) -> str:
@@ -73,7 +73,7 @@ def test_the_public_names_are_sorted_and_all_there() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_plug_folder_tells_the_next_author_what_to_do(kind: plugs.Kind) -> None:
-    package = importlib.import_module(f"unspool.{kind}")
+    package = importlib.import_module(f"unspool.{plugs.FOLDERS[kind]}")
     assert "To add one" in (package.__doc__ or "")
     assert plugs.names(kind)
     for name in plugs.names(kind):

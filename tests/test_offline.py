@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from unspool.errors import ProviderRefused
+from unspool.formats.tokens import estimate_tokens
 from unspool.providers import Finish, Model, Output, Prompt, Text, Usage, open_provider
 from unspool.providers.offline import Offline, plug
-from unspool.runs.progress import estimate_tokens
 
 MODEL = Model("offline", "offline")
 AT_ONCE = Offline(first_token_s=0, tokens_per_s=math.inf)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from unspool.formats.tokens import estimate_tokens
 from unspool.runs.events import Event
-from unspool.runs.progress import WINDOW_S, Progress, estimate_tokens
+from unspool.runs.progress import WINDOW_S, Progress
 
 
 def progress_after(*events: tuple[str, int, dict[str, object]]) -> Progress:

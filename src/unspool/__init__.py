@@ -62,24 +62,24 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "client": ("Completion", "LLMClient", "get_llm_client"),
-    "core": ("Core", "open_core"),
-    "cursor": ("follow",),
-    "debug_call": ("call_model",),
-    "errors": ("LLMClientError", "UnspoolError"),
-    "events": ("Draft", "Event"),
-    "flows": ("Context",),
-    "flows._functions": ("flow",),
-    "insight": (
+    "apps.debug_chat.client": ("call_model",),
+    "apps.extraction.client": (
         "abstract_events_batch",
         "abstract_events_batch_stream",
         "answer_question_with_graph",
         "generate_from_patterns",
     ),
+    "core": ("Core", "open_core"),
+    "errors": ("LLMClientError", "UnspoolError"),
+    "flows": ("Context",),
+    "flows.kit.functions": ("flow",),
+    "generation.client": ("Completion", "LLMClient", "get_llm_client"),
     "journals": ("Journal", "Pen", "open_journal"),
     "providers": ("Limits", "Model", "Prompt"),
-    "runs": ("Run", "RunSpec", "fold"),
+    "runs.events": ("Draft", "Event"),
+    "runs.run": ("Run", "RunSpec", "fold"),
     "settings": ("Settings",),
+    "viewing.cursor": ("follow",),
 }
 
 

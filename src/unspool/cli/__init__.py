@@ -1,7 +1,8 @@
 """
 The command line: `unspool …`, or `python -m unspool …`.
 
-To add a command: a function in a file here and a line below. It is up at once, because
+To add a command: a function in a file here and a line below, or a line in the `App` of an
+application. It is up at once, because
 modules that take long to import (FastAPI, SQLAlchemy, aiohttp, pydantic) are imported
 inside the commands that need them. Stdout is for what was asked for, stderr for
 everything said about it; `--json` makes stdout JSON alone. `_exits` has the exit codes.
@@ -9,18 +10,15 @@ everything said about it; `--json` makes stdout JSON alone. `_exits` has the exi
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from .. import plugs
 from ..errors import UnspoolError
-from . import audit as auditing
-from . import chat, doctor, models, replay, serve
-from . import import_ as importing
-from . import prune as keeping
-from . import run as running
-from . import runs as listing
+from . import backup, chat, doctor, import_, models, prune, replay, run, runs, serve
 from ._console import complain, say, use_utf8
 from ._exit_codes import exit_code_of
 
@@ -46,31 +44,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-runs = typer.Typer(invoke_without_command=True)
-runs.callback()(listing.runs)
-runs.command("export")(replay.export)
+run_list = typer.Typer(invoke_without_command=True)
+run_list.callback()(runs.runs)
+run_list.command("export")(replay.export)
 
 app.command("serve")(serve.serve)
-app.command("run")(running.run)
-app.command("tail")(running.tail)
-app.command("cancel")(running.cancel)
-app.add_typer(runs, name="runs")
-app.command("show")(listing.show)
+app.command("run")(run.run)
+app.command("tail")(run.tail)
+app.command("cancel")(run.cancel)
+app.add_typer(run_list, name="runs")
+app.command("show")(runs.show)
 app.command("chat")(chat.chat)
 app.command("replay")(replay.replay)
-app.command("prune")(keeping.prune)
-app.command("backup")(keeping.backup)
-app.command("import")(importing.import_file)
-app.command("audit")(auditing.audit)
+app.command("prune")(prune.prune)
+app.command("backup")(backup.backup)
+app.command("import")(import_.import_file)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
+for command in plugs.names("commands"):
+    app.command(command)(plugs.load("commands", command))
 
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        from .. import __version__
-
-        say(f"unspool {__version__}")
+        say(f"unspool {version('unspool')}")
         raise typer.Exit
 
 

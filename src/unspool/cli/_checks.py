@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -50,9 +51,9 @@ class Finding:
 
 
 def versions() -> Finding:
-    from .. import __version__
-
-    return Finding("ok", "version", f"unspool {__version__}, Python {platform.python_version()}")
+    return Finding(
+        "ok", "version", f"unspool {version('unspool')}, Python {platform.python_version()}"
+    )
 
 
 def data_dir(settings: Settings) -> Iterator[Finding]:

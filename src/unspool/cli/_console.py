@@ -1,30 +1,15 @@
-"""
-What reaches the terminal.
-
-Text of models, servers and files is hostile: an escape sequence in it could clear the
-screen, rename the window or forge a line. Everything printed passes `clean`.
-"""
+"""What reaches the terminal; all of it passes `unspool.formats.terminal`."""
 
 from __future__ import annotations
 
 import io
-import json
-import re
 import sys
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""C0 but tab and newline, DEL, and C1, in which terminals find escape sequences too."""
-
-_RAW_IN_JSON: Final = re.compile(r"[\x7f-\x9f]")
-"""Controls that JSON allows to stand in strings as they are."""
-
-
-def clean(text: str) -> str:
-    return _CONTROLS.sub("", text)
+from ..formats.terminal import clean, clean_json, json_line
 
 
 def use_utf8() -> None:
@@ -67,10 +52,14 @@ def write(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """Write one JSON document as one line."""
-    write_json_line(json.dumps(value, ensure_ascii=False, default=str))
+    _write_line(json_line(value))
 
 
 def write_json_line(line: str) -> None:
     """Write a line that is JSON already."""
-    sys.stdout.write(_RAW_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n")
+    _write_line(clean_json(line))
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()

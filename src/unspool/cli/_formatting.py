@@ -71,3 +71,11 @@ def problem(run: Mapping[str, Any]) -> str:
     """Why it did not complete; empty where it did."""
     error = run.get("error") or {}
     return ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))
+
+
+def size_of(size: int) -> str:
+    """Return bytes as people say them."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"

@@ -11,7 +11,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ._console import clean, say, stderr, stdout, write
+from ..formats.terminal import clean
+from ._console import say, stderr, stdout, write
 
 REFRESH_S: Final = 0.1
 """Ten times a second looks like writing and costs a percent of a processor."""

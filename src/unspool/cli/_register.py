@@ -95,7 +95,8 @@ class _Here:
         return models_json(self._registry)
 
     async def add(self, said: dict[str, Any]) -> dict[str, Any]:
-        from ..models.definitions import Registration, validated
+        from ..formats.written import validated
+        from ..models.definitions import Registration
         from ..server.api.json.model import entry_json
 
         entry = await self._registry.add(validated(Registration, said))

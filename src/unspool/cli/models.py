@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SpecError
+from ..formats.terminal import clean
 from ._bootstrap import read_settings, start_logging
-from ._console import clean, complain, say, stderr, stdout, write, write_json
+from ._console import complain, say, stderr, stdout, write, write_json
 from ._exit_codes import FAILED, FINE
 from ._options import DataDir, Json
 from ._register import open_register

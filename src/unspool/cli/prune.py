@@ -1,4 +1,4 @@
-"""`prune`, `backup`: what is kept, how long, and once more."""
+"""`prune`: delete old runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from ..errors import SetupError, SpecError
 from ._bootstrap import read_settings
 from ._console import say, stderr, write_json
+from ._formatting import size_of
 from ._options import DEFAULT_URL, DataDir, Json, Url
 
 # The journal and the client of a server take a quarter of a second to import: only in the
@@ -53,31 +54,8 @@ def prune(
         write_json(done)
         return
     word = "Would delete" if dry_run else "Deleted"
-    say(f"{word} {done['runs']} runs, {told_size(done['bytes'])}.")
-    say(f"The journal takes {told_size(done['used_bytes'])} now.", style="dim", to=stderr())
-
-
-def backup(
-    target: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")],
-    with_key: Annotated[
-        bool, typer.Option("--with-key", help="Also what keys of models are sealed with.")
-    ] = False,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Copy the data directory, also while a server uses it. Serve the copy to restore it."""
-    from ..core.backup import back_up
-
-    settings = read_settings(data_dir=data_dir)
-    copied = back_up(settings.data_dir, target, with_key=with_key)
-    if as_json:
-        write_json([{"name": file.name, "bytes": file.bytes} for file in copied])
-        return
-    for file in copied:
-        say(f"{target / file.name}  {told_size(file.bytes)}")
-    say(f"Use it with: unspool serve --data-dir {target}", style="dim", to=stderr())
-    if not with_key:
-        say("secret.key is not in it: keep it elsewhere, or use --with-key.", to=stderr())
+    say(f"{word} {done['runs']} runs, {size_of(done['bytes'])}.")
+    say(f"The journal takes {size_of(done['used_bytes'])} now.", style="dim", to=stderr())
 
 
 def parse_age(text: str) -> float:
@@ -105,14 +83,6 @@ def _parsed(text: str, units: Any, wanted: str) -> float:
     if found is None or found[2] not in units:
         raise SpecError(f"{text[:40]!r} is not {wanted}.")
     return float(found[1]) * float(units[found[2]])
-
-
-def told_size(size: int) -> str:
-    """Return bytes as people say them."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} bytes"
 
 
 async def _prune(data_dir: Path, url: str, rules: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._console import clean, say, stderr, stdout, write_json
+from ..formats.terminal import clean
+from ._console import say, stderr, stdout, write_json
 from ._formatting import STYLES, cost, first_token, moment, problem, seconds, tokens
 from ._options import DEFAULT_URL, Json, RunId, Url
 

@@ -7,6 +7,7 @@ import logging
 import shlex
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,11 +109,9 @@ def _host_for_url(host: str) -> str:
 
 
 def _tell(facts: dict[str, Any], settings: Settings) -> None:
-    from .. import __version__
-
     url = facts["url"]
     out = stdout()
-    say(f"Unspool {__version__} listens at {url}", style="bold", to=out)
+    say(f"Unspool {version('unspool')} listens at {url}", style="bold", to=out)
     if not is_loopback(settings.host):
         say(f"  open     other machines reach it too, through {settings.host}", to=out)
         if not settings.allowed_hosts:

@@ -6,12 +6,13 @@ This is what the HTTP application stands on, and what another application embeds
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from ..apps.debug_chat.log import Diary
+from .. import plugs
 from ..errors import SetupError
 from ..execution.admission import Admission
 from ..execution.children import ChildRuns
@@ -46,6 +47,16 @@ def _tuning(settings: Settings) -> Tuning:
         synchronous=settings.synchronous,
         max_run_bytes=settings.max_run_bytes,
     )
+
+
+class Observer(Protocol):
+    """What an application offers that wants to know when runs end."""
+
+    def note(self, run_id: str) -> None:
+        """Take note that the ending of a run is in the log; return at once."""
+
+    async def close(self) -> None:
+        """Stop; what is unfinished may be left out."""
 
 
 class InUse(SetupError):
@@ -118,63 +129,55 @@ def owned(data_dir: Path) -> Iterator[None]:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[Core]:
-    tuning = _tuning(settings)
     offer_flows(settings.flows)
-    journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), tuning)
-    try:
+    async with AsyncExitStack() as opened:  # closed in reverse order
+        journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), _tuning(settings))
+        opened.push_async_callback(journal.aclose)
         records = await Records.open(settings.data_dir / "records.db")
-        try:
-            if settings.sample_data:
-                await seed_samples(records)
-            async with open_http(allow_private=settings.allow_private_upstreams) as http:
-                means = Means(http, settings.retries, settings.retry_budget_s)
-                registry = await Registry.open(settings, records, http, means.health)
-                catalog = registry.catalog
-                runner = Runner(journal, catalog, means, settings)
-                viewing = Viewing(journal, settings)
-                leaving = Leaving(runner, viewing)
-                admission = Admission(runner, journal, catalog, records, settings)
-                runner.children = ChildRuns(journal, runner, admission)
-                runner.tools = calls = Calls(
-                    Toolbox(records, registry.secrets, settings), records, http
-                )
-                runner.records = records
-                await runner.watch()
-                forecast = Forecast(journal)
-                diary = Diary(journal)
-                runner.on_ended = _both(forecast.note, diary.note)
-                retention = Retention(journal, viewing, settings)
-                retention.watch()
-                try:
-                    yield Core(
-                        settings,
-                        journal,
-                        records,
-                        registry,
-                        calls,
-                        runner,
-                        admission,
-                        Conversations(journal, records, admission),
-                        viewing,
-                        retention,
-                        forecast,
-                        Sketches(journal),
-                    )
-                finally:
-                    leaving.close()
-                    await retention.close()
-                    await runner.close()
-                    await diary.close()
-                    viewing.close()
-        finally:
-            await records.aclose()
-    finally:
-        await journal.aclose()
+        opened.push_async_callback(records.aclose)
+        if settings.sample_data:
+            await seed_samples(records)
+        http = await opened.enter_async_context(
+            open_http(allow_private=settings.allow_private_upstreams)
+        )
+        means = Means(http, settings.retries, settings.retry_budget_s)
+        registry = await Registry.open(settings, records, http, means.health)
+        calls = Calls(Toolbox(records, registry.secrets, settings), records, http)
+
+        viewing = Viewing(journal, settings)
+        opened.callback(viewing.close)
+        forecast = Forecast(journal)
+        observers = _observers(journal, opened)
+        runner = Runner(journal, registry.catalog, means, settings, records=records, tools=calls)
+        runner.on_ended += [forecast.note, *(observer.note for observer in observers)]
+        admission = Admission(runner, journal, registry.catalog, records, settings)
+        opened.push_async_callback(runner.close)
+        retention = Retention(journal, viewing, settings)
+        opened.push_async_callback(retention.close)
+        opened.callback(Leaving(runner, viewing).close)
+        await runner.watch(ChildRuns(journal, runner, admission))
+        retention.watch()
+        yield Core(
+            settings=settings,
+            journal=journal,
+            records=records,
+            registry=registry,
+            calls=calls,
+            runner=runner,
+            admission=admission,
+            conversations=Conversations(journal, records, admission),
+            viewing=viewing,
+            retention=retention,
+            forecast=forecast,
+            sketches=Sketches(journal),
+        )
 
 
-def _both(one: Callable[[str], object], other: Callable[[str], object]) -> Callable[[str], object]:
-    def tell(run_id: str) -> None:
-        one(run_id)
-        other(run_id)
-
-    return tell
+def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:
+    """Return the observers of all applications, closed with what is `opened`."""
+    observers: list[Observer] = []
+    for name in plugs.names("observers"):
+        observer: Observer = plugs.load("observers", name)(journal)
+        opened.push_async_callback(observer.close)
+        observers.append(observer)
+    return observers

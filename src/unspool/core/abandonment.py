@@ -28,7 +28,7 @@ class Leaving:
         self._loop = asyncio.get_running_loop()
         self._cancelling: set[asyncio.Task[None]] = set()
         viewing.on_left = self._left
-        runner.on_begun = self._begun
+        runner.on_begun.append(self._begun)
 
     def close(self) -> None:
         for timer in self._timers.values():

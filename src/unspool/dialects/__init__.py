@@ -25,6 +25,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from .. import plugs
+from ..formats.sse import Frame
 from ..runs.events import Event
 from ..runs.run import RunSpec
 
@@ -120,3 +121,12 @@ def open_dialect(name: str) -> Dialect:
     """`native` is `unspool.dialects.native`."""
     dialect: Dialect = plugs.load("dialects", name)
     return dialect
+
+
+def frames_of(seq: int, datas: Sequence[bytes]) -> list[bytes]:
+    """Encode the frames of event `seq`: `<seq>.1` …, the last one `<seq>`."""
+    last = len(datas)
+    return [
+        Frame(data, id=str(seq) if k == last else f"{seq}.{k}").encode()
+        for k, data in enumerate(datas, start=1)
+    ]

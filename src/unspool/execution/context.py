@@ -13,13 +13,13 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
 from ..dialects import open_dialect
 from ..errors import SpecError
 from ..failpoints import point
-from ..flows import Answer, Call, Form, How, Outcome, Reader
+from ..flows import Answer, Call, CallPlace, Form, How, Outcome, Reader
 from ..flows.kit.structured import structured
 from ..generation.attempts import Progress, Said
 from ..generation.continuation import Kept, SoFar
@@ -68,23 +68,9 @@ class Tools(Protocol):
     """What carries out calls of tools; see `calls.py`."""
 
     async def answer(
-        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
     ) -> Answer:
         """Carry out a call; whatever goes wrong is an answer too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in which run a call stands: the same again after a crash."""
-
-    run_id: str
-    step: str
-    index: int
-
-    @property
-    def key(self) -> str:
-        """What a service is told that must not do one thing twice."""
-        return f"{self.run_id}-{self.step}-{self.index}"
 
 
 class RunContext:
@@ -253,7 +239,7 @@ class RunContext:
         state = self._steps[step]
         if call.index not in state.answers:
             assert self.tools is not None, "nobody here can carry out calls"
-            place = Place(self._pen.run_id, step, call.index)
+            place = CallPlace(self._pen.run_id, step, call.index)
             answer = await self.tools.answer(call, tools, place)
             said = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
             named = {"step": step, "index": call.index, "id": call.id, "name": call.name}

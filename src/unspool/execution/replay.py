@@ -19,9 +19,9 @@ from typing import Any, Final, cast
 import msgspec
 
 from .. import plugs
-from ..dialects import encoder_for, open_dialect
+from ..dialects import encoder_for, frames_of, open_dialect
 from ..errors import SpecError
-from ..flows import Answer, Call, open_flow
+from ..flows import Answer, Call, CallPlace, open_flow
 from ..formats.sse import Frame
 from ..generation.generate import Means
 from ..journals import Pen, spec_of, started
@@ -29,8 +29,7 @@ from ..models.catalog import Catalog
 from ..runs.events import TERMINAL, Draft, Event, decode_event, encode_event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
-from ..viewing.tapes import frames_of
-from .context import Place, RunContext
+from .context import RunContext
 from .playback import STEP, Playback
 from .runner import ending_of, taking_over
 
@@ -182,7 +181,7 @@ class _Tools:
         self._turn = 0
 
     async def answer(
-        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
     ) -> Answer:
         while self._turn < len(self._answers):
             data = self._answers[self._turn]

@@ -74,8 +74,16 @@ class Runner:
     """All runs that this process carries."""
 
     def __init__(
-        self, journal: Journal, catalog: Catalog, means: Means, settings: Settings
+        self,
+        journal: Journal,
+        catalog: Catalog,
+        means: Means,
+        settings: Settings,
+        *,
+        records: Records | None = None,
+        tools: Tools | None = None,
     ) -> None:
+        """Without `records` flows keep nothing; without `tools` they call nothing."""
         self._journal = journal
         self._catalog = catalog
         self._means = means
@@ -85,16 +93,13 @@ class Runner:
         """Runs without an ending that nobody carries: an earlier process did, or the journal
         failed us. Not what is only about to begin, which the journal knows of as well."""
         self._watching: asyncio.Task[None] | None = None
-        self.on_begun: Callable[[str, float], object] = _nobody_asks
-        """Called with a run that is not to go on alone, and for how long it may."""
-        self.on_ended: Callable[[str], object] = _nobody_asks
-        """Called with the id of a run when its ending is in the log."""
-        self.children: Children | None = None
-        """Set once, by who opens the parts: children are admitted, which is above us."""
-        self.tools: Tools | None = None
-        """Set likewise."""
-        self.records: Records | None = None
-        """Where flows keep things; without it they keep nothing beside their runs."""
+        self._records = records
+        self._tools = tools
+        self._children: Children | None = None
+        self.on_begun: list[Callable[[str, float], object]] = []
+        """Each called with a run that must not go on alone, and the seconds that it may."""
+        self.on_ended: list[Callable[[str], object]] = []
+        """Each called with the id of a run when its ending is in the log."""
 
     @property
     def live_count(self) -> int:
@@ -127,7 +132,8 @@ class Runner:
         carrying = self._carry(live, spec, past)
         live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
         if spec.cancel_after_s is not None:
-            self.on_begun(pen.run_id, spec.cancel_after_s)
+            for begun in self.on_begun:
+                begun(pen.run_id, spec.cancel_after_s)
 
     async def cancel(self, run_id: str, *, reason: str = "asked by a client") -> None:
         """
@@ -156,12 +162,15 @@ class Runner:
         else:
             await asyncio.sleep(patience_s)
 
-    async def watch(self) -> None:
+    async def watch(self, children: Children | None = None) -> None:
         """
         Take over what has no owner, now and whenever something turns up.
 
         Call it before anything is started: what is there without an ending is an orphan.
+        `children` starts the runs that flows ask for; it stands on the runner, so it comes
+        after it.
         """
+        self._children = children
         self._orphans.update(await self._journal.unended())
         self._watching = asyncio.create_task(self._watch(), name="recovery")
 
@@ -257,9 +266,10 @@ class Runner:
                 await pen.commit()
             else:
                 await self._end(pen, spec, ending)
-                self.on_ended(pen.run_id)
-                if self.children is not None:
-                    await self.children.stop(pen.run_id)
+                for ended in self.on_ended:
+                    ended(pen.run_id)
+                if self._children is not None:
+                    await self._children.stop(pen.run_id)
         except StaleEpoch:
             log.warning("Run %s has another owner now; it goes on there", pen.run_id)
         except JournalError as error:
@@ -270,8 +280,8 @@ class Runner:
 
     async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
         """Keep what is to be kept of a run, then write its last event."""
-        if self.records is not None:
-            ending = await self._kept(pen, spec, self.records, ending)
+        if self._records is not None:
+            ending = await self._kept(pen, spec, self._records, ending)
         _ending()
         await pen.end(ending)
         _ended()
@@ -302,12 +312,12 @@ class Runner:
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._means, self._settings)
-        ctx.children, ctx.tools = self.children, self.tools
+        ctx.children, ctx.tools = self._children, self._tools
         try:
             flow = open_flow(spec.flow)
             asked = flow.asked.model_validate(spec.input)
-            if isinstance(flow, KeepingFlow) and self.records is not None:
-                await flow.begin(live.pen.run_id, asked, self.records)
+            if isinstance(flow, KeepingFlow) and self._records is not None:
+                await flow.begin(live.pen.run_id, asked, self._records)
             await flow.run(ctx, asked)
         except asyncio.CancelledError:
             if live.stop is None and not live.is_let_go:
@@ -344,10 +354,6 @@ def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
             account = {"wrote": wrote, "usage": None, "cost": None}
             told.append(Draft("attempt.failed", {**facts, "message": message, **account}))
     return told
-
-
-def _nobody_asks(*_: object) -> None:
-    """Stand in for `Runner.on_begun` and `on_ended`."""
 
 
 def _incomplete(code: str, message: str) -> Draft:

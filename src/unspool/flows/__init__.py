@@ -70,6 +70,20 @@ class Answer:
     """Why there is no answer; empty: there is one."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallPlace:
+    """Where in which run a call stands: the same again after a crash."""
+
+    run_id: str
+    step: str
+    index: int
+
+    @property
+    def key(self) -> str:
+        """What a service is told that must not do one thing twice."""
+        return f"{self.run_id}-{self.step}-{self.index}"
+
+
 class Reader(Protocol):
     """
     Recognises things in the text of a step while it grows, and tells them to its flow's context.

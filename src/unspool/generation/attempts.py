@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import ProviderError, ProviderInterrupted
 from ..failpoints import point
+from ..formats.tokens import estimate_tokens
 from ..models.prices import Cost
 from ..providers import (
     Accepted,
@@ -20,7 +21,6 @@ from ..providers import (
     ToolFragment,
     Usage,
 )
-from ..runs.progress import estimate_tokens
 from .continuation import SoFar, Strategy, Way
 from .seam import StartedAnew
 

@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from ..formats.tokens import estimate_tokens
 from ..models.health import Health
 from ..providers import Handle, Model, Prompt
 from ..providers.upstream.vendors import prefill_of
-from ..runs.progress import estimate_tokens
 from ..runs.run import cut
 from .seam import Seam, anchor_of, weight
 

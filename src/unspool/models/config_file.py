@@ -18,18 +18,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from .. import plugs
 from ..errors import SetupError, SpecError
 from ..formats.plain_yaml import read_yaml
+from ..formats.written import Name, Said, Url
 from ..providers import Limits, Model
 from ..providers.upstream.vendors import PREFILLS, QUIRKS
-from .definitions import (
-    MAX_KEY_CHARS,
-    Deployment,
-    Name,
-    RouteSaid,
-    Said,
-    Url,
-    check_place,
-    model_of,
-)
+from .definitions import MAX_KEY_CHARS, Deployment, RouteSaid, check_place, model_of
 
 log = logging.getLogger(__name__)
 

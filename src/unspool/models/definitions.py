@@ -10,37 +10,25 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
-    ValidationError,
     model_validator,
 )
-from yarl import URL
 
 from .. import plugs
 from ..errors import ProviderRefused, SpecError
-from ..formats.json_schema import plain_json
+from ..formats.written import Name, Params, Said, Url
 from ..providers import Limits, Model, Prices
 from ..providers.upstream.addresses import check_url
 from ..providers.upstream.vendors import PREFILLS, QUIRKS, VENDORS
 
-MAX_URL_CHARS: Final = 2048
 MAX_KEY_CHARS: Final = 4096
 """Longest key; the longest in use are signed tokens of about 2000 characters."""
-
-MAX_PARAMS_CHARS: Final = 16 * 1024
-"""Parameters of one model as JSON. A grammar may take a few thousand."""
-
-MAX_DEPTH: Final = 16
-"""Of objects and arrays within parameters: a JSON Schema has fewer."""
 
 MAX_MEMBERS: Final = 32
 """Models of one route; who asks the thirty-third has waited long enough."""
@@ -64,23 +52,8 @@ NEEDS_URL: Final = frozenset({"openai", "responses"})
 
 Strategy = Literal["ordered", "round_robin", "random", "weighted", "least_loaded"]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")]
-"""Of a model or a route: what stands in a URL, on a command line and in a table as it is."""
-
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Price = Annotated[float, Field(ge=0, le=1_000_000)]
-
-
-class Said(BaseModel):
-    """What people write: nothing unknown, no number that is none."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-        populate_by_name=True,
-    )
 
 
 class LimitsSaid(Said):
@@ -130,29 +103,6 @@ def _known_quirk(quirk: str) -> str:
     return quirk
 
 
-def _plain(params: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what JSON cannot say, and too much of what it can."""
-    plain_json(params, levels=MAX_DEPTH, chars=MAX_PARAMS_CHARS)
-    return params
-
-
-def _address(url: str) -> str:
-    """Refuse an address that holds a secret: addresses are shown."""
-    try:
-        # As whoever connects will read it, which is not how everybody does.
-        parts = URL(url)
-        is_odd = bool(parts.user or parts.password or parts.fragment)
-        is_line = url.isprintable() and " " not in url
-        is_whole = not url or bool(parts.host and parts.port and is_line)
-    except ValueError:
-        is_whole = is_odd = False
-    if not is_whole:
-        raise ValueError("is not an address; give one like https://api.example.com/v1")
-    if is_odd:
-        raise ValueError("an address has no user, password or #; a key is given as the key")
-    return url
-
-
 def _key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value().strip()
     # It becomes a header of HTTP, where anything else would end in an error far from here.
@@ -164,8 +114,6 @@ def _key(key: SecretStr) -> SecretStr:
 Key = Annotated[SecretStr, Field(max_length=MAX_KEY_CHARS), AfterValidator(_key)]
 Provider = Annotated[str, Field(max_length=64), AfterValidator(_known_provider)]
 Quirk = Annotated[str, Field(max_length=64), AfterValidator(_known_quirk)]
-Params = Annotated[dict[str, Any], AfterValidator(_plain)]
-Url = Annotated[str, Field(max_length=MAX_URL_CHARS), AfterValidator(_address)]
 Prefill = Annotated[str, Field(max_length=32), AfterValidator(_known_prefill)]
 
 
@@ -250,22 +198,6 @@ class RouteSaid(Said):
         if self.name in names:
             raise ValueError("a route does not hold itself; give the route another name")
         return self
-
-
-Shape = TypeVar("Shape", bound=Said)
-
-
-def validated(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
-    """
-    Raises:
-        SpecError: Which fields are wrong and why, without what was sent.
-    """
-    try:
-        return shape.model_validate(values)
-    except ValidationError as error:
-        problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
-        told = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
-        raise SpecError("; ".join(told)) from None
 
 
 def check_place(deployment: Deployment, *, has_key: bool, allow_private: bool) -> None:

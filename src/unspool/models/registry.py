@@ -19,6 +19,7 @@ from yarl import URL
 
 from .. import plugs
 from ..errors import SpecError, UnknownRecord, UnspoolError
+from ..formats.written import validated
 from ..records import Records
 from ..records.models import (
     ModelRow,
@@ -37,7 +38,7 @@ from ..records.secrets import Secrets, Unsealable
 from ..settings import Settings
 from .catalog import Catalog, Entry, Route
 from .config_file import MAX_MODELS
-from .definitions import Registration, RouteSaid, check_place, model_of, validated
+from .definitions import Registration, RouteSaid, check_place, model_of
 from .environment import limits_from
 from .health import Health
 from .probe import Answered, Finding, ask, probe_prefill

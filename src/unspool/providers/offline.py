@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderRefused
-from ..runs.progress import estimate_tokens
+from ..formats.tokens import estimate_tokens
 from . import Finish, Model, Output, Prompt, Text, ToolCall, ToolFragment, Usage
 from .offline_model.answers import answer_to
 from .offline_model.text import Dice, go_on, text_of

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
+from ..formats.tokens import weigh
 from .events import Event
-from .progress import weigh
 
 ENOUGH: Final = 3
 """Earlier runs before anything is said of the time left: two may agree by chance."""

@@ -11,38 +11,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..formats.tokens import TWELFTHS, tokens_in, weigh
 from .events import Event
 
 WINDOW_S: Final = 5.0
 """What "now" means for a speed: long enough for a steady number, short enough to show a stall."""
-
-_FIRST_WIDE: Final = "\u2e80"
-"""From here up Unicode is CJK, kana, hangul, full-width forms and emoji."""
-
-_PARTS: Final = 12
-"""A wide character is 8/12 of a token, any other 3/12: whole numbers add up without drift."""
-
-
-def weigh(text: str) -> int:
-    """Return the size of `text` in twelfths of a token; see `estimate_tokens`."""
-    if text.isascii():
-        return 3 * len(text)
-    wide = sum(1 for character in text if character >= _FIRST_WIDE)
-    return 8 * wide + 3 * (len(text) - wide)
-
-
-def _tokens(twelfths: int) -> int:
-    return -(-twelfths // _PARTS)
-
-
-def estimate_tokens(text: str) -> int:
-    """
-    Return about how many tokens `text` is: 1.5 Chinese characters or 4 others make one.
-
-    Rounded up, so that no text but the empty one is free. Models differ by a third
-    either way; whoever shows this number says that it is estimated.
-    """
-    return _tokens(weigh(text))
 
 
 @dataclass(slots=True)
@@ -100,7 +73,7 @@ class Progress:
 
         Never goes down: text that was taken back was written all the same.
         """
-        return _tokens(self._written)
+        return tokens_in(self._written)
 
     @property
     def tokens_per_s(self) -> float:
@@ -108,14 +81,14 @@ class Progress:
         if self._first_output_ms is None:
             return 0.0
         span_ms = min(self._last_ms - self._first_output_ms, int(WINDOW_S * 1000))
-        return self._recent_sum / _PARTS / (span_ms / 1000) if span_ms else 0.0
+        return self._recent_sum / TWELFTHS / (span_ms / 1000) if span_ms else 0.0
 
     @property
     def mean_per_s(self) -> float:
         """Speed from the first output to the last; 0.0 until two moments can be compared."""
         span_ms = self._last_output_ms - (self._first_output_ms or 0)
         is_told = self._first_output_ms is not None and span_ms > 0
-        return (self._written - self._opening) / _PARTS / (span_ms / 1000) if is_told else 0.0
+        return (self._written - self._opening) / TWELFTHS / (span_ms / 1000) if is_told else 0.0
 
     def wait_until(self, now_ms: int) -> None:
         """Let time pass without an event: a run that says nothing has no speed."""

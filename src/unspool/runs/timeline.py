@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..formats.tokens import weigh
 from .events import Event
-from .progress import weigh
 
 BUCKET_S: Final = 0.2
 """Within it words are counted together: finer than this no eye sees a speed change."""

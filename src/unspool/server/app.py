@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,7 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from .. import __version__, plugs
+from .. import plugs
 from ..core import Core, open_core
 from ..dialects import Whole, encoder_for, open_dialect
 from ..errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
@@ -92,7 +93,7 @@ class _App(FastAPI):
     """FastAPI behind our guard, which so is outside of everything else, streams included."""
 
     def __init__(self, settings: Settings, **facts: Any) -> None:
-        super().__init__(version=__version__, docs_url=None, redoc_url=None, **facts)
+        super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
         self._guard = Guard(super().__call__, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,13 +13,12 @@ from typing import Final
 
 from starlette.types import Send
 
-from ..dialects import encoder_for, open_dialect
+from ..dialects import encoder_for, frames_of, open_dialect
 from ..formats.sse import HEARTBEAT, Frame
 from ..runs.events import Event
 from ..runs.options import present
 from .cursor import follow
 from .event_stream import EventStream, Place, Viewing, Write
-from .tapes import frames_of
 
 MAX_PAUSE_S: Final = 10.0
 """Longest wait between two events: a run that lay still for a night is not watched so long."""

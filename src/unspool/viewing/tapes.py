@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
-from ..dialects import encoder_for, open_dialect
+from ..dialects import encoder_for, frames_of, open_dialect
 from ..errors import BadCursor
 from ..formats.sse import Frame
 from ..journals import Journal
@@ -21,15 +21,6 @@ from .cursor import is_at_end
 
 READ_EVENTS = 500
 """Events encoded between two turns of the event loop: about 1 ms of work."""
-
-
-def frames_of(seq: int, datas: Sequence[bytes]) -> list[bytes]:
-    """Encode the frames of event `seq`: `<seq>.1` …, the last one `<seq>`."""
-    last = len(datas)
-    return [
-        Frame(data, id=str(seq) if k == last else f"{seq}.{k}").encode()
-        for k, data in enumerate(datas, start=1)
-    ]
 
 
 class Tape:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.errors import SpecError
-from unspool.models.definitions import Params, Said, validated
+from unspool.formats.written import Params, Said, validated
 from unspool.records.presets import (
     MAX_NAME_CHARS,
     PresetRow,

@@ -20,8 +20,7 @@ from typing import Any, Final
 import aiohttp
 
 from unspool.errors import UnknownRecord, UnspoolError
-from unspool.execution.context import Place
-from unspool.flows import Answer, Call
+from unspool.flows import Answer, Call, CallPlace
 from unspool.formats.json_schema import misfits
 from unspool.records import Records
 from unspool.records.tools import ToolRow, find_tools
@@ -55,7 +54,7 @@ class Calls:
         self._threads = threading.BoundedSemaphore(MAX_THREADS)
 
     async def answer(
-        self, call: Call, offered: Sequence[Mapping[str, Any]], place: Place
+        self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
     ) -> Answer:
         """Carry out a call of a run; the schema is the one that the model was given."""
         tool = next((tool for tool in offered if tool["name"] == call.name), None)

@@ -21,7 +21,7 @@ from yarl import URL
 from unspool import plugs
 from unspool.errors import ProviderRefused, SpecError, UnknownRecord
 from unspool.formats.json_schema import NoSchema, check_schema, plain_json
-from unspool.models.definitions import Said, Url, validated
+from unspool.formats.written import Said, Url, validated
 from unspool.providers.upstream.addresses import check_url
 from unspool.records import Records
 from unspool.records.secrets import Secrets, Unsealable
