@@ -59,8 +59,8 @@ test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them t
 test-crash: $(VENV)/.test  ## kills, faults and crowds in their long form (`test` has a short one), and figures
 	rm -f $(VENV)/crash-figures
 	CRASHES=long CRASH_FIGURES=$(VENV)/crash-figures PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup \
-		tests/test_crash*.py tests/test_resume_cases.py tests/test_simulation.py
-	$(BIN)/python tests/harness/figures.py $(VENV)/crash-figures
+		tests/crash
+	$(BIN)/python tests/support/harness/figures.py $(VENV)/crash-figures
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not engine and not browser"

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 import unspool
-from conftest import Serve
+from support.servers import Serve
 from unspool import LLMClient, Model, Settings, errors, plugs
 from unspool.execution.runner import Runner
 from unspool.generation.generate import Means

@@ -20,8 +20,8 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from starlette.types import ASGIApp
 
-from conftest import Tune, clean_env
-from readers import look, post
+from support.readers import look, post
+from support.servers import Tune, clean_env
 from unspool import get_llm_client
 from unspool.embedded import Embedded
 from unspool.errors import SetupError, SpecError, UnknownRun

@@ -17,7 +17,7 @@ from unspool.errors import UnspoolError
 
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted((ROOT / "src").rglob("*.py"))
-TESTS = sorted((ROOT / "tests").glob("*.py")) + sorted((ROOT / "bench").glob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").glob("*.py"))
 
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -6,7 +6,7 @@ passes that place. Nothing is flushed, closed or told. Without the variable a pl
 function that does nothing.
 
 To add one: a line in `POINTS`, `here = point("room.place")` at the head of the room, and
-`here()` where it may die. `tests/test_crash.py` kills a server there and checks what became
+`here()` where it may die. `tests/crash/test_crash.py` kills a server there and checks what became
 of its runs, and fails for a name that no room passes.
 """
 

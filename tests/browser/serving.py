@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from conftest import clean_env
+from support.servers import clean_env
 
 START_S = 20.0
 """Longest start: a machine that does other things too."""

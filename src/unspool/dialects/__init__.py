@@ -3,7 +3,7 @@ Plug point: how one family of clients speaks to us.
 
 To add one: a module here with `plug`, an object with `routes` and `encoder`. A
 dialect is a codec between a wire contract and our events: its routes turn a request
-into a `RunSpec`, its encoder turns events into frames. `tests/test_dialects.py` finds
+into a `RunSpec`, its encoder turns events into frames. `tests/dialects/` finds
 it and resumes it after every event; `conformance/` shows its bytes.
 
 An encoder is a fold: it may keep state, but only what the events told it. On resume

@@ -4,7 +4,7 @@ Plug point: what a run does.
 To add one: a module here with `plug`, a subclass instance of `Flow`. It names the
 shape of its input, checks it against what is kept, and says which steps there are
 and what each asks for. It sees a `Context` and nothing else: no provider, no
-journal, no HTTP. `tests/test_flows.py` finds it and runs it offline.
+journal, no HTTP. `tests/flows/` finds it and runs it offline.
 
 A flow may be run again from its beginning by a later owner of the run, so it must
 ask for the same steps under the same names; `ctx.note` is for what would differ. What is to

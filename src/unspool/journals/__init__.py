@@ -2,7 +2,7 @@
 Plug point: where runs are written down.
 
 To add one: a module here with `plug`, a callable taking a URL and a `Tuning` and
-returning an open `Journal`, and nothing else. `tests/test_journals.py` finds it and
+returning an open `Journal`, and nothing else. `tests/journals/test_journals.py` finds it and
 runs the whole contract against it.
 
 The journal is the truth. Its bell (`wait`) only tells readers to look again: losing

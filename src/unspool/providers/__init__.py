@@ -3,7 +3,7 @@ Plug point: where text comes from.
 
 To add one: a module here with `plug`, an object with `stream`. It turns one
 vendor's bytes into `Output`s and one vendor's failures into `ProviderError`s.
-It does not retry, count, log, or know what a run is. `tests/test_providers.py`
+It does not retry, count, log, or know what a run is. `tests/providers/`
 finds it and runs the contract against it. `_answer.Answer` keeps the rules that hold for
 every vendor, `_stream.converse` reads a body over HTTP: an adapter says what to send and
 what each frame means.

@@ -3,7 +3,7 @@ What is kept beside runs: one SQLite file, one module here per table.
 
 To add a table: a module here with a subclass of `Base` and its queries, plain async
 functions that take `Records` first; and a hand-written step in `migrations/versions`
-with the next number, which creates it. `tests/test_records.py` imports every module
+with the next number, which creates it. `tests/records/test_records.py` imports every module
 here and fails while the steps and the classes say different things.
 
 Columns of JSON are replaced, never changed in place: SQLAlchemy does not look inside.

@@ -144,7 +144,8 @@ def _unread(content: aiohttp.StreamReader) -> bytes:
     Return what came before a connection broke and was not read yet.
 
     The reader tells of the break first, and would never give it out: text that was sent, and
-    perhaps the end of the answer. Reaches into aiohttp; tests/test_upstream_breaks.py holds it.
+    perhaps the end of the answer. Reaches into aiohttp; tests/providers/upstream/test_breaks.py
+    holds it.
     """
     buffer, offset = content._buffer, content._buffer_offset  # noqa: SLF001
     rest = b"".join(buffer)[offset:]

@@ -1,0 +1,383 @@
+"""The ladder: how a text that broke off is gone on with, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import pytest
+
+from support.upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
+from unspool import Model, Prompt
+from unspool.errors import ProviderError, ProviderInterrupted
+from unspool.generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
+from unspool.generation.continuation import SoFar
+from unspool.generation.generate import MAX_ATTEMPTS, Means, generate
+from unspool.models.health import Health
+from unspool.providers import Prices, Text, Tool, ToolCall
+
+ASKED = Prompt.of("推荐一双鞋")
+WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
+CUT = WHOLE[:9]
+BREAK = {"fail": "interrupted", "code": "connection", "message": "it broke"}
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def model(*attempts: list[dict[str, Any]], prefill: str = "", **facts: Any) -> Model:
+    """A model that plays one script after the other."""
+    name = f"m{next(_numbers)}"  # the scripted provider counts attempts by name
+    script = {"attempts": list(attempts)}
+    return Model(name, "scripted", params={"script": script}, prefill=prefill, **facts)
+
+
+def says(text: str, *, size: int = 2) -> list[dict[str, Any]]:
+    pieces = [{"text": text[at : at + size]} for at in range(0, len(text), size)]
+    return [*pieces, {"finish": "stop"}]
+
+
+def breaks_after(text: str) -> list[dict[str, Any]]:
+    return [*says(text)[:-1], BREAK]
+
+
+REFUSES_PREFIX = [{"fail": "refused", "code": "prefill_refused", "status": 400}]
+
+
+@dataclass
+class Told:
+    """What came out of one `generate`."""
+
+    text: str = ""
+    ways: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    seams: list[tuple[str, int]] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+    pieces: list[Any] = field(default_factory=list)
+    error: ProviderError | None = None
+
+    @property
+    def starts(self) -> list[AttemptStarted]:
+        return [piece for piece in self.pieces if isinstance(piece, AttemptStarted)]
+
+
+async def tell(
+    http: aiohttp.ClientSession,
+    models: Sequence[Model],
+    prompt: Prompt = ASKED,
+    *,
+    health: Health | None = None,
+    retries: int = 3,
+    **facts: Any,
+) -> Told:
+    told = Told()
+
+    async def sleep(wait_s: float) -> None:
+        told.waited.append(wait_s)
+
+    means = Means(http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0)
+    async with aclosing(generate(prompt, models, means, **facts)) as pieces:
+        try:
+            async for piece in pieces:
+                _note(told, piece)
+        except ProviderError as error:
+            told.error = error
+    return told
+
+
+def _note(told: Told, piece: Any) -> None:
+    told.pieces.append(piece)
+    match piece:
+        case Text(text):
+            told.text += text
+        case Rewound():
+            told.text = ""
+        case AttemptStarted():
+            told.ways.append(piece.strategy)
+        case ToolCall():
+            told.calls.append(piece)
+        case AttemptFailed():
+            told.codes.append(piece.error.code)
+    if isinstance(piece, AttemptFailed | AttemptFinished) and piece.joint is not None:
+        told.seams.append((piece.joint.kind, piece.joint.trimmed))
+
+
+async def test_a_cut_answer_is_finished_by_the_same_model_from_its_prefix(
+    http: aiohttp.ClientSession,
+) -> None:
+    told = await tell(http, [model(breaks_after(CUT), says(WHOLE))])
+    assert (told.text, told.ways) == (WHOLE, ["first", "prefill"])
+    assert (told.waited, told.seams) == ([], [("exact", 0)])
+    assert [(start.at, start.reason) for start in told.starts] == [(0, None), (9, "connection")]
+
+
+async def test_where_there_is_another_model_the_first_is_asked_once_more(
+    http: aiohttp.ClientSession,
+) -> None:
+    first = model(breaks_after(CUT), [BREAK])
+    told = await tell(http, [first, model(says(WHOLE))])
+    assert (told.text, told.ways) == (WHOLE, ["first", "prefill", "prefill"])
+    assert told.starts[-1].model is not first
+
+
+async def test_a_prefill_that_is_refused_is_remembered_and_hides_nothing(
+    http: aiohttp.ClientSession,
+) -> None:
+    health = Health()
+    second = model(REFUSES_PREFIX, REFUSES_PREFIX)
+    told = await tell(http, [model(breaks_after(CUT)), second], retries=0, health=health)
+    assert told.ways == ["first", "prefill", "instruct"]
+    assert told.codes == ["connection", "prefill_refused", "prefill_refused"]
+    assert isinstance(told.error, ProviderInterrupted)
+    assert told.error.code == "connection", "the first error, not the refusal that came of it"
+    again = await tell(http, [model(breaks_after(CUT)), second], retries=0, health=health)
+    assert again.ways == ["first", "instruct"]
+    assert not health.is_resting(second.name), "the way was of no use; the model is well"
+
+
+@pytest.mark.parametrize(
+    "answered", [WHOLE, WHOLE[5:], WHOLE[9:]], ids=["all of it", "the last words", "the rest"]
+)
+async def test_a_model_that_is_told_to_go_on_may_repeat_itself(
+    http: aiohttp.ClientSession, answered: str
+) -> None:
+    second = model(says(answered), prefill="none")
+    told = await tell(http, [model(breaks_after(CUT)), second], retries=0)
+    assert (told.text, told.ways) == (WHOLE, ["first", "instruct"])
+
+
+@pytest.mark.parametrize("prefill", ["assistant", "none"])
+async def test_half_an_answer_is_never_followed_by_a_whole_one(
+    http: aiohttp.ClientSession, prefill: str
+) -> None:
+    other = "今天推荐大家一双好鞋，轻便又透气！"
+    second = model(says(other), prefill=prefill)
+    told = await tell(http, [model(breaks_after(CUT)), second], retries=0)
+    assert told.text == CUT
+    assert told.codes[-1] == "started_anew"
+    assert isinstance(told.error, ProviderInterrupted)
+    assert told.error.code == "connection"
+
+
+async def test_the_next_model_is_asked_where_one_started_anew(http: aiohttp.ClientSession) -> None:
+    anew = model(says("今天推荐大家一双好鞋，轻便又透气！"))
+    told = await tell(http, [model(breaks_after(CUT)), anew, model(says(WHOLE))], retries=0)
+    assert told.text == WHOLE
+    assert told.ways == ["first", "prefill", "instruct", "prefill"]
+
+
+async def test_a_text_that_was_whole_already_gets_no_second_ending(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    upstream.play = [answer("")]
+    second = replace(upstream.model(), name="second", prefill="assistant")
+    told = await tell(http, [model(breaks_after(WHOLE)), second], retries=0)
+    assert (told.text, told.error) == (WHOLE, None)
+
+
+async def test_a_provider_that_says_nothing_at_all_ends_no_text(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    upstream.play = [[b""]]
+    second = replace(upstream.model(), name="second", prefill="assistant")
+    told = await tell(http, [model(breaks_after(CUT)), second], retries=0)
+    assert told.text == CUT
+    assert told.error is not None
+
+
+CALL = {"tool": {"index": 0, "id": "c1", "name": "look", "arguments": '{"q":'}}
+
+
+async def test_a_tool_call_that_has_begun_is_not_gone_on_with(http: aiohttp.ClientSession) -> None:
+    whole = {"tool": {"index": 0, "id": "c1", "name": "look", "arguments": '{"q":1}'}}
+    models = [model([CALL, BREAK]), model([whole, {"finish": "tool_calls"}])]
+    told = await tell(http, models, replace(ASKED, tools=(Tool("look"),)), retries=0)
+    assert told.ways == ["first"]
+    assert told.calls == []
+    assert isinstance(told.error, ProviderInterrupted)
+
+
+async def test_an_answer_that_may_become_a_tool_call_is_not_gone_on_with_in_words(
+    http: aiohttp.ClientSession,
+) -> None:
+    asked = replace(ASKED, tools=(Tool("look"),))
+    told = await tell(http, [model(breaks_after(CUT)), model(says(WHOLE), prefill="none")], asked)
+    assert (told.text, told.ways[-1]) == (CUT, "prefill")
+    told = await tell(http, [model(breaks_after(CUT)), model(says(WHOLE))], asked, retries=0)
+    assert told.text == WHOLE, "from its beginning it may be gone on with"
+
+
+@pytest.mark.parametrize(
+    "form", [{"response_format": {"type": "json_object"}}, {"format": "json"}, {"grammar": "x"}]
+)
+async def test_constrained_json_is_gone_on_with_by_prefill_alone(
+    http: aiohttp.ClientSession, form: dict[str, Any]
+) -> None:
+    asked = replace(ASKED, params=form)
+    json = '{"a": 1, "b": 2}'
+    told = await tell(
+        http, [model(breaks_after(json[:6])), model(says(json), prefill="none")], asked, retries=0
+    )
+    assert (told.text, told.ways) == (json[:6], ["first"])
+    told = await tell(http, [model(breaks_after(json[:6])), model(says(json))], asked, retries=0)
+    assert told.text == json
+
+
+async def test_an_answer_bound_to_a_form_by_its_messages_is_not_gone_on_with_in_words(
+    http: aiohttp.ClientSession,
+) -> None:
+    asked = replace(ASKED, is_bound=True)
+    told = await tell(http, [model(breaks_after('{"a"'), prefill="none")], asked, retries=0)
+    assert (told.text, told.ways) == ('{"a"', ["first"])
+
+
+async def test_where_nothing_fits_a_contract_that_can_takes_the_text_back_once(
+    http: aiohttp.ClientSession,
+) -> None:
+    asked = replace(ASKED, params={"response_format": {"type": "json_object"}})
+    first = model(breaks_after('{"a"'), says('{"b": 1}'), prefill="none")
+    told = await tell(http, [first], asked, retries=1, can_rewind=True)
+    assert (told.text, told.ways) == ('{"b": 1}', ["first", "restart"])
+    broken = model(breaks_after('{"a"'), prefill="none")
+    told = await tell(http, [broken], asked, retries=1, can_rewind=True)
+    assert told.ways == ["first", "restart"]
+    assert isinstance(told.error, ProviderInterrupted)
+    told = await tell(http, [broken], asked, retries=0, can_rewind=True)
+    assert told.ways == ["first"], "who wants no request twice gets none"
+
+
+async def test_reasoning_alone_is_nothing_to_go_on_from(http: aiohttp.ClientSession) -> None:
+    told = await tell(http, [model([{"reasoning": "想一想"}, BREAK], says(WHOLE))])
+    assert (told.text, told.ways) == (WHOLE, ["first", "retry"])
+
+
+async def test_a_text_that_gets_further_each_time_is_carried_to_its_end(
+    http: aiohttp.ClientSession,
+) -> None:
+    scripts = [breaks_after(WHOLE[:size]) for size in range(2, len(WHOLE), 2)]
+    told = await tell(http, [model(*scripts, says(WHOLE))], retries=1)
+    assert told.text == WHOLE
+    assert told.ways == ["first", *["prefill"] * len(scripts)]
+
+
+async def test_a_text_that_breaks_for_ever_ends_some_time(http: aiohttp.ClientSession) -> None:
+    endless = "".join(chr(0x4E00 + n) for n in range(99))
+    scripts = [breaks_after(endless[:size]) for size in range(2, 99)]
+    told = await tell(http, [model(*scripts)], retries=1)
+    assert len(told.ways) == MAX_ATTEMPTS
+    assert isinstance(told.error, ProviderInterrupted)
+
+
+async def test_what_is_written_counts_towards_the_limit_of_tokens(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    upstream.play = [answer("，很轻")]
+    second = replace(upstream.model(), name="second")
+    asked = replace(ASKED, params={"max_tokens": 100})
+    await tell(http, [model(breaks_after(CUT)), second], asked, retries=0)
+    assert 80 <= upstream.asked[0].body["max_tokens"] < 100
+
+
+@pytest.mark.parametrize(("text", "language"), [(CUT, "断开"), ("The shoe is very ", "cut off")])
+async def test_the_instruction_is_a_users_message_in_the_language_of_the_text(
+    http: aiohttp.ClientSession, upstream: Upstream, text: str, language: str
+) -> None:
+    upstream.play = [answer("!")]
+    second = replace(upstream.model(), name="second")
+    await tell(http, [model(breaks_after(text)), second], retries=0)
+    messages = upstream.asked[0].body["messages"]
+    assert [m["role"] for m in messages] == ["user", "assistant", "user"], "no prompt of ours"
+    assert messages[1]["content"] == text
+    assert language in messages[2]["content"]
+    assert "{" not in messages[2]["content"]
+
+
+async def test_what_was_there_before_is_gone_on_from(http: aiohttp.ClientSession) -> None:
+    told = await tell(http, [model(says(WHOLE))], so_far=SoFar([CUT]), numbers=itertools.count(5))
+    assert told.text == WHOLE[9:]
+    assert [(start.number, start.strategy, start.at) for start in told.starts] == [
+        (5, "prefill", 9)
+    ]
+
+
+async def test_each_attempt_tells_what_it_cost(http: aiohttp.ClientSession) -> None:
+    counted = {"usage": {"prompt_tokens": 1000, "completion_tokens": 500}}
+    prices = Prices(2.0, 8.0, currency="CNY")
+    first = model(breaks_after(CUT), [*says(WHOLE), counted], prices=prices)
+    told = await tell(http, [first])
+    failed = next(piece for piece in told.pieces if isinstance(piece, AttemptFailed))
+    finished = next(piece for piece in told.pieces if isinstance(piece, AttemptFinished))
+    assert failed.cost is not None
+    assert failed.cost.basis == "estimated"
+    assert 0 < failed.cost.amount < 0.001
+    assert finished.cost is not None
+    assert (finished.cost.amount, finished.cost.currency) == (0.006, "CNY")
+    assert finished.cost.basis == "measured"
+
+
+async def test_retries_end_with_their_budget_of_time(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    upstream.play = [refusal(503)]
+    now = 0.0
+
+    async def sleep(wait_s: float) -> None:
+        nonlocal now
+        now += wait_s
+
+    facts = {"sleep": sleep, "random": lambda: 0.0, "clock": lambda: now}
+    means = Means(http, retries=10, budget_s=4.0, **facts)
+    async with aclosing(generate(ASKED, [upstream.model()], means)) as pieces:
+        with pytest.raises(ProviderError):
+            _ = [piece async for piece in pieces]
+    assert len(upstream.asked) == 4, "0.5, 1 and 2 s; another 4 s would be too long"
+
+
+async def test_a_model_that_keeps_failing_rests(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    health = Health()
+    upstream.play = [refusal(503), refusal(503), refusal(503), answer("好")]
+    failing = upstream.model()
+    await tell(http, [failing], health=health, retries=1)
+    assert not health.is_resting(failing.name)
+    await tell(http, [failing], health=health, retries=0)
+    assert health.is_resting(failing.name)
+    signals = health.signals(failing.name)
+    assert (signals["attempts"], signals["failures"], signals["in_flight"]) == (3, 3, 0)
+    await tell(http, [failing], health=health)
+    assert not health.is_resting(failing.name), "it has answered"
+
+
+async def test_signals_tell_stalls_and_false_ends(
+    http: aiohttp.ClientSession, upstream: Upstream
+) -> None:
+    health = Health()
+    upstream.play = [[chunk("今"), 0.01], [chunk("今天"), 0.01, RESET], [SILENCE]]
+    for first_event_s in (10, 10, 0.2):
+        asked = upstream.model(first_event_s=first_event_s)
+        await tell(http, [asked], health=health, retries=0)
+    signals = health.signals(asked.name)
+    assert (signals["false_ends"], signals["stalls"], signals["last_error"]) == (1, 1, "timeout")
+    assert signals["first_token_s"] is not None
+
+
+async def test_texts_that_are_written_side_by_side_number_their_attempts_apart(
+    http: aiohttp.ClientSession,
+) -> None:
+    numbers = itertools.count(1)
+    models = [model(breaks_after(CUT), says(WHOLE)) for _ in range(3)]
+    told = await asyncio.gather(*(tell(http, [each], numbers=numbers) for each in models))
+    assert sorted(start.number for each in told for start in each.starts) == [1, 2, 3, 4, 5, 6]
+    assert {each.text for each in told} == {WHOLE}

@@ -1,0 +1,154 @@
+"""Runs as a list draws them: the same fold in Python and in the browser, and its bounds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.servers import Served
+from unspool import Journal
+from unspool.journals import Pen
+from unspool.runs.events import Draft, Event
+from unspool.runs.run import RunSpec
+from unspool.runs.timeline import MAX_FACT_CHARS, MAX_FACTS, MAX_SEAMS, Sketch
+from unspool.viewing.timelines import Sketches
+
+FOLDER = Path(__file__).parent.parent.parent.parent / "conformance"
+VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "threads.json").read_text())
+COPY = {"sku": "8WZ01CM1", "style": "natural", "count": 2}
+
+
+def sketch_of(events: list[dict[str, Any]]) -> Sketch:
+    sketch = Sketch()
+    for event in events:
+        sketch.apply(Event(**event))
+    return sketch
+
+
+def shape_of(sketch: Sketch) -> dict[str, Any]:
+    seams = [asdict(seam) for seam in sketch.seams]
+    for seam in seams:
+        seam["from"] = seam.pop("writer")
+    return {
+        "end": sketch.end,
+        "last_s": sketch.last_s,
+        "stretches": [asdict(stretch) for stretch in sketch.stretches],
+        "seams": seams,
+    }
+
+
+def approximately(value: Any) -> Any:
+    """Times are sums of floats, and two languages add them alike to a hair."""
+    if isinstance(value, float):
+        return pytest.approx(value, abs=1e-6)
+    if isinstance(value, list):
+        return [approximately(each) for each in value]
+    if isinstance(value, dict):
+        return {name: approximately(each) for name, each in value.items()}
+    return value
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["says"])
+def test_the_same_events_are_the_same_thread(vector: dict[str, Any]) -> None:
+    assert shape_of(sketch_of(vector["events"])) == approximately(vector["shape"])
+
+
+def told(*drafts: tuple[str, dict[str, Any]], every_ms: int = 100) -> Sketch:
+    events = [
+        {"seq": at, "type": kind, "at_ms": 1000 + every_ms * at, "data": data}
+        for at, (kind, data) in enumerate(drafts, start=1)
+    ]
+    return sketch_of(events)
+
+
+def test_what_it_says_of_the_input_is_short() -> None:
+    many = {f"f{n}": n for n in range(9)}
+    asked = {"prompt": "长" * 5000, "params": {"a": 1}, "empty": "", **many}
+    sketch = told(("run.started", {"input": asked}))
+    assert sketch.about["prompt"] == "长" * MAX_FACT_CHARS
+    assert len(sketch.about) == MAX_FACTS
+    assert "params" not in sketch.about
+    assert "empty" not in sketch.about
+
+
+def test_a_run_that_breaks_without_end_has_no_endless_list_of_seams() -> None:
+    one = [
+        ("attempt.started", {"step": "s", "number": 1, "model": "m", "strategy": "prefill"}),
+        ("text.delta", {"step": "s", "text": "字"}),
+        ("attempt.failed", {"step": "s", "number": 1, "code": "truncated"}),
+    ]
+    sketch = told(("run.started", {}), *one * (MAX_SEAMS + 20))
+    assert len(sketch.seams) == MAX_SEAMS
+
+
+async def written(journal: Journal, words: int) -> Pen:
+    pen = await journal.create(RunSpec("chat", {"prompt": "鞋"}))
+    pen.append(Draft("step.started", {"step": "answer"}))
+    pen.append(*[Draft("text.delta", {"step": "answer", "text": "字"})] * words)
+    await pen.commit()
+    return pen
+
+
+async def test_a_live_run_is_read_on_from_where_it_was_and_an_ended_one_once(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    reading = journal.read
+
+    async def counted(run_id: str, *, after: int, limit: int = 500) -> Any:
+        read.append(after)
+        return await reading(run_id, after=after, limit=limit)
+
+    monkeypatch.setattr(journal, "read", counted)
+    sketches, pen = Sketches(journal), await written(journal, 3)
+    assert (await sketches.of([pen.run_id]))[pen.run_id].seq == 5
+    await pen.end(Draft("run.completed", {}))
+    assert (await sketches.of([pen.run_id]))[pen.run_id].end == "completed"
+    assert (await sketches.of([pen.run_id]))[pen.run_id].seq == 6
+    assert read == [0, 5]
+
+
+async def test_one_question_reads_no_more_than_it_may_and_the_next_one_goes_on(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unspool.viewing.timelines.MAX_EVENTS", 700)
+    first, second = await written(journal, 600), await written(journal, 600)
+    ids = [first.run_id, "unknown", second.run_id]
+    sketches = Sketches(journal)
+    assert list(await sketches.of(ids)) == [first.run_id]
+    assert list(await sketches.of(ids)) == [first.run_id, second.run_id]
+
+
+async def test_what_is_remembered_is_bounded(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unspool.viewing.timelines.REMEMBERED", 2)
+    sketches, pens = Sketches(journal), [await written(journal, 1) for _ in range(4)]
+    await sketches.of([pen.run_id for pen in pens])
+    assert len(sketches._known) == 2
+
+
+async def test_the_resource_tells_shape_cost_and_seams(
+    shared_server: Served, client: httpx.AsyncClient
+) -> None:
+    url = shared_server.url
+    body = {"flow": "copywriting", "input": COPY}
+    run = (await client.post(f"{url}/v1/runs", json=body)).json()["id"]
+    async with client.stream("GET", f"{url}/v1/runs/{run}/events") as events:
+        async for _ in events.aiter_lines():
+            pass
+    answer = await client.get(f"{url}/api/threads", params={"run": [run, "nothing", run]})
+    (thread,) = answer.json()["threads"]
+    assert thread["run"] == run
+    assert thread["end"] == "completed"
+    assert thread["about"]["sku"] == "8WZ01CM1"
+    assert {each["model"] for each in thread["stretches"]} == {"template"}
+    assert thread["tokens_basis"] == "estimated"
+    assert (thread["seams"], thread["attempts"], thread["cost"]) == ([], [], None)
+    many = await client.get(f"{url}/api/threads", params={"run": ["x"] * 101})
+    assert many.status_code == 422

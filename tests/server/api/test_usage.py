@@ -1,0 +1,83 @@
+"""What was used, by day, flow and model, counted from every attempt in the logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from support.servers import Serve, Served
+from unspool import Journal
+from unspool.runs.events import Draft
+from unspool.runs.run import RunSpec
+
+SCRIPT = [
+    {"text": "今天推荐"},
+    {"usage": {"prompt_tokens": 10, "completion_tokens": 4}},
+    {"finish": "stop"},
+]
+CUT = [{"text": "今天"}, {"fail": "refused", "code": "content_filter", "message": "no"}]
+PRICES = {"prompt": 1, "completion": 2, "currency": "CNY"}
+
+
+async def ask(client: httpx.AsyncClient, url: str, flow: str, asked: Any, model: str = "") -> str:
+    body = {"flow": flow, "input": asked, "model": model}
+    run = str((await client.post(f"{url}/v1/runs", json=body)).json()["id"])
+    async with client.stream("GET", f"{url}/v1/runs/{run}/events") as events:
+        async for _ in events.aiter_lines():
+            pass
+    return run
+
+
+async def register(client: httpx.AsyncClient, url: str, name: str, script: Any) -> None:
+    facts = {"name": name, "provider": "scripted", "params": {"script": script}, "prices": PRICES}
+    (await client.post(f"{url}/api/models", json=facts)).raise_for_status()
+
+
+async def test_attempts_are_counted_by_day_flow_and_model(
+    server: Served, client: httpx.AsyncClient
+) -> None:
+    url = server.url
+    await ask(client, url, "copywriting", {"sku": "8WZ01CM1", "count": 1})
+    await register(client, url, "whole", SCRIPT)
+    await register(client, url, "cut", CUT)
+    for model in ("whole", "whole", "cut"):
+        await ask(client, url, "chat", {"prompt": "鞋"}, model)
+    usage = (await client.get(f"{url}/api/usage")).json()
+    assert (usage["runs"], usage["is_whole"], usage["days"]) == (4, True, 30)
+    rows = {(row["flow"], row["model"]): row for row in usage["rows"]}
+    whole = rows["chat", "whole"]
+    assert (whole["runs"], whole["attempts"], whole["failures"]) == (2, 2, 0)
+    assert (whole["prompt_tokens"], whole["completion_tokens"]) == (20, 8)
+    assert whole["costs"] == [{"currency": "CNY", "amount": pytest.approx(36e-6)}]
+    assert not whole["is_estimated"]
+    cut = rows["chat", "cut"]
+    assert (cut["runs"], cut["failures"]) == (1, cut["attempts"])
+    assert cut["is_estimated"]
+    assert rows["copywriting", "template"]["attempts"] == 0
+
+
+async def test_older_runs_than_asked_for_are_left_out_and_a_wrong_number_is_refused(
+    shared_server: Served, client: httpx.AsyncClient
+) -> None:
+    for days in (0, 367):
+        answer = await client.get(f"{shared_server.url}/api/usage", params={"days": days})
+        assert answer.status_code == 422
+
+
+async def test_where_there_are_too_many_runs_the_answer_says_that_it_is_not_whole(
+    serve_with: Serve, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unspool.server.api.usage.MAX_RUNS", 3)
+    served = serve_with()
+    journal: Journal = served.core.journal
+
+    async def write() -> None:
+        pen = await journal.create(RunSpec("chat", {}))
+        await pen.end(Draft("run.completed", {}))
+
+    for _ in range(5):
+        await served.call(write)
+    usage = (await client.get(f"{served.url}/api/usage")).json()
+    assert (usage["runs"], usage["is_whole"]) == (3, False)
