@@ -13,20 +13,15 @@ from typing import Any
 
 import pytest
 
+from support.vectors import events_of, state_of
 from unspool import plugs
 from unspool.dialects import encoder_for, open_dialect
 from unspool.formats.sse import Decoder, Frame
-from unspool.runs.events import Event
-from unspool.runs.run import fold
 from unspool.viewing.tapes import frames_of
 
 FOLDER = Path(__file__).parent.parent / "conformance"
 RUNS = json.loads((FOLDER / "runs.json").read_text())
 SSE = json.loads((FOLDER / "sse.json").read_text())
-
-
-def events_of(listed: list[dict[str, Any]]) -> list[Event]:
-    return [Event(**event) for event in listed]
 
 
 def frames_in(dialect: str, listed: list[dict[str, Any]]) -> list[str]:
@@ -39,24 +34,6 @@ def frames_in(dialect: str, listed: list[dict[str, Any]]) -> list[str]:
     ]
     trailer = [Frame(plug.trailer).encode()] if plug.trailer else []
     return [frame.decode() for frame in frames + trailer]
-
-
-def state_of(listed: list[dict[str, Any]]) -> dict[str, Any]:
-    run = fold(events_of(listed))
-    return {
-        "seq": run.seq,
-        "status": run.status,
-        "text": run.text,
-        "steps": {name: [step.text, step.finished, step.model] for name, step in run.steps.items()},
-        "attempts": [[attempt.number, attempt.model, attempt.status] for attempt in run.attempts],
-        "notes": run.notes,
-        "items": run.items,
-        "warnings": run.warnings,
-        "result": run.result,
-        "error": run.error,
-        "first_token_ms": run.first_token_ms,
-        "ended_ms": run.ended_ms,
-    }
 
 
 @pytest.mark.parametrize("vector", RUNS, ids=lambda vector: vector["says"])

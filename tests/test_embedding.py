@@ -189,7 +189,7 @@ threading.Thread(target=wsgi.serve_forever, daemon=True).start()
 
 async def rewrite():
     here = unspool()
-    from unspool.records.projects import add_project
+    from unspool.apps.stories.records import add_project
     made = await here.acall(lambda: add_project(here.core.records, "p", "介绍AI技术的发展历程"))
     processor = RewriteProcessor()
     events = []

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from execution.test_races import events_of
 from support.harness.checker import Seen, frames_of
 from support.harness.figures import note
 from support.harness.ordeals import Ordeal
 from support.harness.sandbox import IS_LONG, ordeal_in
 from support.harness.watching import Visitor
+from support.runs import events_of
 from support.servers import ServeModel
 from support.upstream import END, SILENCE, Upstream, chunk
 from unspool import Core, RunSpec

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.test_batch import batch, children, ended, read, start
 from support.readers import look
+from support.runs import batch, children, ended, read, start
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk, refusal
 from unspool import Draft, RunSpec, open_journal

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from execution.test_restarts import left_behind, until_ended
+from support.runs import left_behind, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool import Draft, plugs

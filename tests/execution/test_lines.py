@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from generation.test_continuation import ASKED, REFUSES_PREFIX, breaks_after, model, says, tell
+from support.continuation import ASKED, REFUSES_PREFIX, breaks_after, model, says, tell
 from unspool.cli._transcript import Teller
 from unspool.errors import ProviderInterrupted
 from unspool.execution.step_writer import Reading

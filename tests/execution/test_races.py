@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from unspool import Core, Event, RunSpec, fold
+from support.runs import events_of
+from unspool import Core, RunSpec, fold
 
 TURNS = 120
 """The quick model ends a run within so many turns of the event loop."""
-
-
-async def events_of(core: Core, run_id: str) -> list[Event]:
-    events: list[Event] = []
-    while batch := await core.journal.read(run_id, after=len(events)):
-        events += batch
-    return events
 
 
 async def test_a_cancel_that_races_with_the_end_leaves_exactly_one_ending(core: Core) -> None:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from execution.test_restarts import left_behind, until_ended
 from support.readers import look
+from support.runs import left_behind, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import RESET, Upstream, answer, chunk
 from unspool import Draft, plugs

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from support.readers import post
 from support.servers import Serve, ServeModel
 from support.upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
-from test_conformance import state_of
+from support.vectors import state_of
 from unspool import Core, RunSpec, plugs
 from unspool.cli import app
 from unspool.errors import SpecError

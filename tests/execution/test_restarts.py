@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
 
 from support.readers import look, post
+from support.runs import left_behind, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool import Draft, RunSpec, Settings, open_core, open_journal
@@ -30,15 +30,6 @@ async def read_only(served: Served, is_so: bool) -> None:
         db.execute(f"pragma query_only={'on' if is_so else 'off'}")
 
     await served.call(tell)
-
-
-async def until_ended(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
-        while True:
-            run = (await client.get(f"{served.url}/v1/runs/{run_id}")).json()
-            if run["status"] != "running":
-                return dict(run)
-            await asyncio.sleep(0.02)
 
 
 async def test_a_run_that_was_going_on_when_the_server_stopped_goes_on_at_the_next(
@@ -69,17 +60,6 @@ async def test_a_viewer_of_a_stopped_server_is_cut_off_and_goes_on_at_the_next(
     stopping = asyncio.to_thread(served.stop)
     results = await asyncio.gather(watching, stopping, return_exceptions=True)
     assert isinstance(results[0], httpx.TransportError), "never a clean end without an ending"
-
-
-async def left_behind(served: Served, *drafts: Draft, deaths: int = 0) -> str:
-    """A run in the journal of a stopped server, as a process that died leaves it."""
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
-    pen = await journal.create(RunSpec("chat", {"prompt": "请介绍运动鞋"}))
-    pen.append(Draft("step.started", {"step": "answer"}), *drafts)
-    for epoch in range(deaths):
-        pen.append(Draft("run.recovered", {"epoch": epoch + 2, "reason": "died"}))
-    await journal.aclose()  # without an ending
-    return pen.run_id
 
 
 async def test_a_run_that_a_dead_process_left_is_the_one_it_would_have_been(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import accumulate
 from typing import Any
 
@@ -10,39 +9,11 @@ import httpx
 import pytest
 
 from support.readers import look
+from support.runs import batch, children, ended, read, start
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Asked, Script, Upstream, answer, chunk
 from unspool import RunSpec, open_journal, plugs
 from unspool.journals import Claim, sqlite_url
-
-
-def batch(*prompts: str, **more: Any) -> dict[str, Any]:
-    items = [{"prompt": prompt} for prompt in prompts]
-    return {"flow": "batch", "input": {"flow": "chat", "items": items, **more}}
-
-
-async def start(client: httpx.AsyncClient, served: Served, body: dict[str, Any]) -> str:
-    answered = await client.post(f"{served.url}/v1/runs", json=body)
-    assert answered.status_code == 201, answered.text
-    return str(answered.json()["id"])
-
-
-async def ended(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(15):
-        while True:
-            run = await read(client, served, run_id)
-            if run["status"] != "running":
-                return run
-            await asyncio.sleep(0.02)
-
-
-async def read(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
-    return dict((await client.get(f"{served.url}/v1/runs/{run_id}")).json())
-
-
-async def children(client: httpx.AsyncClient, served: Served, run_id: str) -> list[Any]:
-    url = f"{served.url}/v1/runs?parent={run_id}&limit=500"
-    return list((await client.get(url)).json()["runs"])
 
 
 async def events(client: httpx.AsyncClient, served: Served, run_id: str) -> list[Any]:

@@ -4,113 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
+from support.continuation import (
+    ASKED,
+    BREAK,
+    REFUSES_PREFIX,
+    breaks_after,
+    model,
+    says,
+    tell,
+)
 from support.upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
-from unspool import Model, Prompt
 from unspool.errors import ProviderError, ProviderInterrupted
-from unspool.generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
+from unspool.generation.attempts import AttemptFailed, AttemptFinished
 from unspool.generation.continuation import SoFar
 from unspool.generation.generate import MAX_ATTEMPTS, Means, generate
 from unspool.models.health import Health
-from unspool.providers import Prices, Text, Tool, ToolCall
+from unspool.providers import Prices, Tool
 
-ASKED = Prompt.of("推荐一双鞋")
 WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
 CUT = WHOLE[:9]
-BREAK = {"fail": "interrupted", "code": "connection", "message": "it broke"}
-
-_numbers = itertools.count()
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-def model(*attempts: list[dict[str, Any]], prefill: str = "", **facts: Any) -> Model:
-    """A model that plays one script after the other."""
-    name = f"m{next(_numbers)}"  # the scripted provider counts attempts by name
-    script = {"attempts": list(attempts)}
-    return Model(name, "scripted", params={"script": script}, prefill=prefill, **facts)
-
-
-def says(text: str, *, size: int = 2) -> list[dict[str, Any]]:
-    pieces = [{"text": text[at : at + size]} for at in range(0, len(text), size)]
-    return [*pieces, {"finish": "stop"}]
-
-
-def breaks_after(text: str) -> list[dict[str, Any]]:
-    return [*says(text)[:-1], BREAK]
-
-
-REFUSES_PREFIX = [{"fail": "refused", "code": "prefill_refused", "status": 400}]
-
-
-@dataclass
-class Told:
-    """What came out of one `generate`."""
-
-    text: str = ""
-    ways: list[str] = field(default_factory=list)
-    codes: list[str] = field(default_factory=list)
-    seams: list[tuple[str, int]] = field(default_factory=list)
-    calls: list[ToolCall] = field(default_factory=list)
-    waited: list[float] = field(default_factory=list)
-    pieces: list[Any] = field(default_factory=list)
-    error: ProviderError | None = None
-
-    @property
-    def starts(self) -> list[AttemptStarted]:
-        return [piece for piece in self.pieces if isinstance(piece, AttemptStarted)]
-
-
-async def tell(
-    http: aiohttp.ClientSession,
-    models: Sequence[Model],
-    prompt: Prompt = ASKED,
-    *,
-    health: Health | None = None,
-    retries: int = 3,
-    **facts: Any,
-) -> Told:
-    told = Told()
-
-    async def sleep(wait_s: float) -> None:
-        told.waited.append(wait_s)
-
-    means = Means(http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0)
-    async with aclosing(generate(prompt, models, means, **facts)) as pieces:
-        try:
-            async for piece in pieces:
-                _note(told, piece)
-        except ProviderError as error:
-            told.error = error
-    return told
-
-
-def _note(told: Told, piece: Any) -> None:
-    told.pieces.append(piece)
-    match piece:
-        case Text(text):
-            told.text += text
-        case Rewound():
-            told.text = ""
-        case AttemptStarted():
-            told.ways.append(piece.strategy)
-        case ToolCall():
-            told.calls.append(piece)
-        case AttemptFailed():
-            told.codes.append(piece.error.code)
-    if isinstance(piece, AttemptFailed | AttemptFinished) and piece.joint is not None:
-        told.seams.append((piece.joint.kind, piece.joint.trimmed))
 
 
 async def test_a_cut_answer_is_finished_by_the_same_model_from_its_prefix(

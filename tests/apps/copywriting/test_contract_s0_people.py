@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.copywriting import LONG
 from support.readers import COPY, SHOE, copy_posts, post
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk, refusal
@@ -17,8 +18,6 @@ from unspool.apps.copywriting.records.interests import interest_in, summary
 from unspool.apps.copywriting.templates import MAX_CHARS, MIN_HAN, SUPERLATIVES, template_post
 from unspool.records import Records
 from unspool.records.behaviors import save_behaviors
-
-LONG = "这款鞋的鞋面是飞织的，走一天也不闷脚，下班顺路走两站刚刚好。"
 
 
 async def run_of(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from apps.copywriting.test_contract_s0_people import LONG
+from support.copywriting import LONG
 from support.readers import COPY, SHOE, post
 from support.servers import Serve, Served, ServeModel
 from support.upstream import Upstream, answer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import unspool
-from apps.extraction.test_contract_s3_graph import GRAPH
+from support.extraction import GRAPH
 from support.upstream import CUT, Upstream, answer, chunk
 from unspool import LLMClient, LLMClientError
 

@@ -12,7 +12,6 @@ import aiohttp
 import httpx
 import pytest
 
-from execution.test_restarts import until_ended
 from support.extraction import (
     LINES,
     USER,
@@ -26,6 +25,7 @@ from support.extraction import (
     url_of,
 )
 from support.readers import by_chunks, look, post, with_cuts
+from support.runs import until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import CUT, SILENCE, Upstream, answer, chunk
 from unspool import Draft, RunSpec, open_journal

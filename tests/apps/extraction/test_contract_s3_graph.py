@@ -10,28 +10,13 @@ from xml.etree import ElementTree as Xml
 import httpx
 import pytest
 
-from support.extraction import url_of
+from support.extraction import GRAPH, url_of
 from support.readers import View, look, post, with_cuts
 from support.servers import Serve, Served, ServeModel
 from support.upstream import CUT, Upstream, answer, chunk
 
 GENERATE = "/api/v1/causal-graph/generate/llm-stream"
 USERS = [f"user_00{n:02d}" for n in range(1, 5)]
-
-GRAPH = {
-    "nodes": [
-        {"id": "n1", "type": "event", "name": "启动APP", "description": "打开"},
-        {"id": "n2", "type": "feature", "name": '早间"活跃"', "description": "a < b & c\u0001"},
-        {"id": "n3", "type": "result", "name": "购买", "description": ""},
-        {"id": "n4", "type": "result", "name": "离开", "description": ""},
-    ],
-    "edges": [
-        {"from": "n1", "to": "n3", "relation_type": "causal", "relation_desc": "常常"},
-        {"from": "n2", "to": "n3", "relation_type": "conditional", "relation_desc": "若<早>"},
-        {"from": "n1", "to": "n4", "relation_type": "sequential", "relation_desc": ""},
-    ],
-    "insights": ["早间活跃的用户更常购买", "其余的离开"],
-}
 
 
 def written(graph: object) -> list[Any]:

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from execution.test_restarts import until_ended
 from support.extraction import LINES, USER, events_of, extract, kinds, url_of
 from support.readers import look, post
+from support.runs import until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import CUT, SILENCE, Asked, Script, Upstream, answer, chunk
 from unspool.execution.children import PIECES

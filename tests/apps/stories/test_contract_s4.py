@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
@@ -10,23 +9,8 @@ import pytest
 
 from support.readers import look, post
 from support.servers import Serve, Served, ServeModel
+from support.stories import TEXT, TOPIC, cameras, project, scenes, told
 from support.upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
-
-TOPIC = "介绍AI技术的发展历程"
-TEXT = "很久以前，有人想让机器思考。后来，机器学会了下棋。今天，机器会写文章。"
-
-
-async def project(client: httpx.AsyncClient, served: Served, **more: Any) -> str:
-    body = {"name": "测试项目", "original_topic": TOPIC, **more}
-    made = await client.post(f"{served.url}/api/v1/projects/", json=body)
-    assert made.status_code == 201
-    return f"{served.url}/api/v1/projects/{made.json()['id']}"
-
-
-async def told(client: httpx.AsyncClient, url: str, body: Any = None) -> list[dict[str, Any]]:
-    view = await post(client, url, {} if body is None else body)
-    assert view.status == 200
-    return view.seen.documents
 
 
 async def stage(client: httpx.AsyncClient, place: str, kind: str) -> dict[str, Any]:
@@ -37,16 +21,6 @@ def kinds(frames: list[dict[str, Any]]) -> list[str]:
     """The kinds of frames in order, neighbours of one kind as one."""
     found = [frame["type"] for frame in frames]
     return [kind for n, kind in enumerate(found) if n == 0 or found[n - 1] != kind]
-
-
-def scenes(*descriptions: str) -> str:
-    listed = [{"number": n, "description": d} for n, d in enumerate(descriptions, start=1)]
-    return json.dumps({"scenes": listed}, ensure_ascii=False)
-
-
-def cameras(*movements: str) -> str:
-    listed = [{"scene": n, "movement": m} for n, m in enumerate(movements, start=1)]
-    return json.dumps({"cameras": listed}, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("slash", ["/", ""])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from apps.stories.test_contract_s4 import TEXT, cameras, project, scenes, told
-from execution.test_restarts import until_ended
 from support.readers import look, post
+from support.runs import until_ended
 from support.servers import Served, ServeModel
+from support.stories import TEXT, cameras, project, scenes, told
 from support.upstream import SILENCE, Upstream, answer, chunk
 
 RUBBISH = [
