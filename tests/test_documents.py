@@ -24,7 +24,7 @@ import unspool
 from support.servers import Serve
 from unspool import LLMClient, Model, Settings, errors, plugs
 from unspool.execution.runner import Runner
-from unspool.generation.generate import Means
+from unspool.generation.generate import GenerationDeps
 from unspool.models.catalog import Catalog
 from unspool.providers.upstream import vendor_errors as _errors
 from unspool.runs.events import EVENT_TYPES
@@ -315,7 +315,7 @@ async def test_a_provider_needs_one_new_file(
     said = [chunk async for chunk in LLMClient(model).stream_chat("ha ho")]
     assert said == ["ha ", "ho "]
     async with aiohttp.ClientSession() as http:
-        runner = Runner(core.journal, Catalog([model]), Means(http), core.settings)
+        runner = Runner(core.journal, Catalog([model]), GenerationDeps(http), core.settings)
         run_id = await runner.start(RunSpec("chat", {"prompt": "ha ho"}))
         events = [e async for batch in unspool.follow(core.journal, run_id) for e in batch]
         await runner.close()

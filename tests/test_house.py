@@ -21,6 +21,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").glob("*
 
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
+MAX_ROOT_NAMES = 24
 
 WORN_NAMES = ("Manager", "Service", "Handler", "Helper", "Utils", "Processor")
 """Each already means three other things here."""
@@ -100,3 +101,47 @@ def test_naming_the_package_costs_no_framework() -> None:
     check = f"import unspool, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+# The street
+
+
+def test_the_root_of_the_source_is_read_at_a_glance() -> None:
+    names = {
+        path.stem
+        for path in (ROOT / "src" / "unspool").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert len(names - {"__init__", "__main__"}) <= MAX_ROOT_NAMES
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=named)
+def test_nobody_imports_a_private_module_of_another_package(path: Path) -> None:
+    here = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts[:-1])
+    for module in imported(path):
+        package, _, private = module.partition("._")
+        assert not private or package == here, f"{path} imports {module}"
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports from, by their whole names."""
+    package = path.relative_to(ROOT / "src").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            up = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*up, *((node.module or "").split(".") if node.module else [])])
+            if module.partition(".")[0] == "unspool":
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def test_a_class_name_means_one_thing() -> None:
+    # What is private to a file may be called as in another file, unless it is a public name.
+    places: dict[str, list[str]] = {}
+    for path in ROOMS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(named(path))
+    twice = {name for name, found in places.items() if len(found) > 1 and name[0] != "_"}
+    shadowing = {name[1:] for name in places if name[0] == "_" and name[1:] in places}
+    assert not twice | shadowing, {name: places[name] for name in twice | shadowing}

@@ -20,7 +20,7 @@ from .core import Core, open_core
 from .errors import SetupError
 from .runs.run import RunSpec
 from .settings import Settings
-from .viewing.event_stream import EventStream, Place
+from .viewing.event_stream import Cursor, EventStream
 
 START_S: Final = 30.0
 """For the data directory to be opened; half a second is usual, a large journal takes longer."""
@@ -137,13 +137,13 @@ class Embedded:
         Raises:
             UnknownRun, BadCursor
         """
-        place = Place.parse(after or "0")
+        place = Cursor.parse(after or "0")
         await self.core.journal.head(run_id)
         return await self.core.viewing.tapes.has_more(run_id, dialect, place.seq, place.frame)
 
     async def _pulling(self, run_id: str, dialect: str, after: str) -> _Pull:
         await self.core.journal.head(run_id)
-        return _Pull(EventStream(self.core.viewing, run_id, dialect, Place.parse(after or "0")))
+        return _Pull(EventStream(self.core.viewing, run_id, dialect, Cursor.parse(after or "0")))
 
     def _submitted(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
         async def working() -> T:

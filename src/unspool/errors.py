@@ -70,7 +70,7 @@ class UnknownRecord(SpecError):
     http_status = 404
 
 
-class NothingToDo(SpecError):
+class EmptyInput(SpecError):
     """The request is right, and there is nothing to work on; a run of it fails with this."""
 
     code = "nothing_to_do"
@@ -105,7 +105,7 @@ class NotReady(SpecError):
     http_status = 409
 
 
-class GoingOn(SpecError):
+class AlreadyRunning(SpecError):
     """
     Attributes:
         run_id: The run that is at it.
@@ -218,7 +218,7 @@ class ProviderInterrupted(ProviderError):
     code = "provider_interrupted"
 
 
-class AnswerUnfit(UnspoolError):
+class InvalidAnswer(UnspoolError):
     """Ask another model, or for less: this one was told what was wrong, and did it again."""
 
     code = "answer_unfit"

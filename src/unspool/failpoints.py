@@ -71,7 +71,7 @@ def point(name: str) -> Callable[[], None]:
     """
     assert name in POINTS, name
     wanted, times = _wanted(os.environ.get(VARIABLE, ""))
-    return _Counted(times) if name == wanted else _nothing
+    return _CountedPoint(times) if name == wanted else _nothing
 
 
 def _wanted(text: str) -> tuple[str, int]:
@@ -88,7 +88,7 @@ def _nothing() -> None:
     """Stand in for a place where nobody wants to die."""
 
 
-class _Counted:
+class _CountedPoint:
     """Dies when it is called for the n-th time."""
 
     def __init__(self, times: int) -> None:

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from . import plugs
 from .core import Core, open_core
 from .flows import Flow
-from .models.catalog import Entry
+from .models.catalog import RegisteredModel
 from .providers import Model
 from .runs.events import Event
 from .runs.run import Run, RunSpec, fold
@@ -97,7 +97,7 @@ async def _core(says: Sequence[Said], settings: Mapping[str, Any]) -> AsyncGener
                 # Attempts are counted by the model's name as long as the process lives.
                 params = {"script": {"attempts": scripts}}
                 model = Model(f"scripted-{next(_numbers)}", "scripted", params=params)
-                core.catalog.fill([Entry(model)], [], [model.name])
+                core.catalog.fill([RegisteredModel(model)], [], [model.name])
             yield core
 
 

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from support.servers import clean_env
 from unspool.cli import app
 from unspool.cli._console import write_json_line
-from unspool.cli._output import LivePaper
-from unspool.cli._transcript import Teller
+from unspool.cli._output import LiveOutput
+from unspool.cli._transcript import Transcript
 from unspool.formats.terminal import clean
 from unspool.runs.events import Event
 
@@ -48,7 +48,7 @@ def test_json_lines_hold_no_raw_controls_and_say_the_same(
 
 def told(*events: tuple[str, dict[str, Any]]) -> str:
     parts: list[str] = []
-    teller = Teller(parts.append)
+    teller = Transcript(parts.append)
     for seq, (kind, data) in enumerate(events, start=1):
         teller.apply(Event(seq, kind, 0, data))  # type: ignore[arg-type]
     teller.end()
@@ -87,7 +87,7 @@ def test_text_that_is_taken_back_is_said_to_be() -> None:
 async def test_a_terminal_gets_each_line_whole_and_no_escape_of_the_model() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=40, height=10)
-    paper = LivePaper(console, lambda: "3 tokens")
+    paper = LiveOutput(console, lambda: "3 tokens")
     long = "春夏秋冬" * 30
     async with paper.unrolled():
         for piece in ("a\x1b]0;title\x07\x1b[2Jb\n", long[:70], long[70:], "\n", "the end"):

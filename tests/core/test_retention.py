@@ -20,7 +20,7 @@ from unspool import Draft, Journal, RunSpec, open_journal
 from unspool.cli import app
 from unspool.cli.prune import parse_age, parse_size
 from unspool.core.backup import back_up
-from unspool.core.retention import DAY_S, Pruning, Rules
+from unspool.core.retention import DAY_S, Pruning, RetentionRules
 from unspool.errors import KeyTaken, SetupError, SpecError, UnknownRun
 from unspool.journals import Claim, Tuning, sqlite_url
 
@@ -69,7 +69,7 @@ async def test_what_ended_too_long_ago_goes_and_the_rest_stays(tmp_path: Path) -
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 40, 31, 29)
     journal = at(path, NOW_S)
-    done = await Pruning(journal).apply(Rules(max_age_s=30 * DAY_S), now_s=NOW_S)
+    done = await Pruning(journal).apply(RetentionRules(max_age_s=30 * DAY_S), now_s=NOW_S)
     assert done.runs == 2
     assert done.bytes > 2 * len(TEXT.encode())
     assert await there(journal, runs) == [False, False, True, True]
@@ -81,7 +81,7 @@ async def test_of_too_much_the_oldest_goes_first(tmp_path: Path) -> None:
     runs = await of_ages(path, 9, 8, 7, 6, 5)
     journal = at(path, NOW_S)
     limit = await journal.used_bytes() - int(1.5 * len(TEXT.encode()))
-    await Pruning(journal).apply(Rules(max_bytes=limit), now_s=NOW_S)
+    await Pruning(journal).apply(RetentionRules(max_bytes=limit), now_s=NOW_S)
     assert await journal.used_bytes() <= limit
     assert await there(journal, runs) == [False, False, True, True, True, True]
     await journal.aclose()
@@ -91,8 +91,10 @@ async def test_of_many_small_runs_no_more_go_than_must(tmp_path: Path) -> None:
     journal = at(tmp_path / "journal.db", NOW_S)
     runs = await asyncio.gather(*(ended(journal, "今天") for _ in range(400)))
     limit = await journal.used_bytes() // 2
-    counted = await Pruning(journal, is_dry=True).apply(Rules(max_bytes=limit), now_s=NOW_S)
-    done = await Pruning(journal).apply(Rules(max_bytes=limit), now_s=NOW_S)
+    counted = await Pruning(journal, is_dry=True).apply(
+        RetentionRules(max_bytes=limit), now_s=NOW_S
+    )
+    done = await Pruning(journal).apply(RetentionRules(max_bytes=limit), now_s=NOW_S)
     assert 0.7 * limit < await journal.used_bytes() <= limit
     assert 100 < done.runs < 350, "pages of 4 KiB are coarse for runs this small"
     assert 100 < counted.runs < 350
@@ -105,11 +107,15 @@ async def test_a_dry_run_counts_what_would_go_and_deletes_nothing(tmp_path: Path
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 40, 31, 20)
     journal = at(path, NOW_S)
-    for rules in (Rules(30 * DAY_S), Rules(max_bytes=0), Rules(30 * DAY_S, 0)):
+    for rules in (
+        RetentionRules(30 * DAY_S),
+        RetentionRules(max_bytes=0),
+        RetentionRules(30 * DAY_S, 0),
+    ):
         counted = await Pruning(journal, is_dry=True).apply(rules, now_s=NOW_S)
         assert all(await there(journal, runs))
         assert counted.runs == (3 if rules.max_bytes == 0 else 2)
-    assert (await Pruning(journal).apply(Rules(30 * DAY_S, 0), now_s=NOW_S)).runs == 3
+    assert (await Pruning(journal).apply(RetentionRules(30 * DAY_S, 0), now_s=NOW_S)).runs == 3
     await journal.aclose()
 
 
@@ -120,7 +126,7 @@ async def test_a_run_that_goes_on_stays_however_old_and_whatever_is_asked(tmp_pa
     await ended(journal)
     await ended(journal)
     assert await journal.forget([live.run_id, "unknown"]) == 0
-    await Pruning(journal).apply(Rules(1.0, 0), now_s=NOW_S)
+    await Pruning(journal).apply(RetentionRules(1.0, 0), now_s=NOW_S)
     assert (await journal.head(live.run_id)).status == "running"
     live.append(Draft("text.delta", {"step": "answer", "text": "今天"}))
     await live.end(Draft("run.completed"))
@@ -133,7 +139,7 @@ async def test_what_is_spared_stays(tmp_path: Path) -> None:
     runs = await of_ages(path, 9, 8, 7)
     journal = at(path, NOW_S)
     done = await Pruning(journal, spare=lambda run_id: run_id == runs[1]).apply(
-        Rules(DAY_S), now_s=NOW_S
+        RetentionRules(DAY_S), now_s=NOW_S
     )
     assert done.runs == 2
     assert await there(journal, runs) == [False, True, False, True]

@@ -15,7 +15,7 @@ import pytest
 from support.engine import engine, some_words, write_model
 from unspool import Model, Prompt
 from unspool.generation.attempts import AttemptFinished, AttemptStarted
-from unspool.generation.generate import Means, generate
+from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Text
 
 pytestmark = pytest.mark.engine
@@ -76,7 +76,7 @@ async def tell(*models: Model, after: int = 0, then: Any = None) -> tuple[str, l
     """All that is said, and every attempt; `then` is awaited after so many deltas."""
     text, attempts, deltas = "", [], 0
     async with aiohttp.ClientSession() as http:
-        asked = generate(Prompt.of("请背诵"), models, Means(http, retries=0))
+        asked = generate(Prompt.of("请背诵"), models, GenerationDeps(http, retries=0))
         async with aclosing(asked) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):

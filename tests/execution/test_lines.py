@@ -9,13 +9,13 @@ import aiohttp
 import pytest
 
 from support.continuation import ASKED, REFUSES_PREFIX, breaks_after, model, says, tell
-from unspool.cli._transcript import Teller
+from unspool.cli._transcript import Transcript
 from unspool.errors import ProviderInterrupted
-from unspool.execution.step_writer import Reading
+from unspool.execution.step_writer import ReaderFeed
 from unspool.generation.attempts import Rewound
-from unspool.generation.continuation import Kept, SoFar
+from unspool.generation.continuation import PartialText, RetainedAnswer
 from unspool.generation.seam import Seam, StartedAnew
-from unspool.runs.durations import Shape
+from unspool.runs.durations import RunShape
 from unspool.runs.events import Event
 from unspool.runs.fork import History
 from unspool.runs.progress import Progress
@@ -35,7 +35,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def told_of(http: aiohttp.ClientSession, *models: Any, **how: Any) -> Any:
     """As `tell`; what was taken back is gone from the text, as it is from a step's."""
-    told = await tell(http, models, so_far=SoFar(by_lines=True), **how)
+    told = await tell(http, models, so_far=PartialText(by_lines=True), **how)
     parts: list[str] = []
     for piece in told.pieces:
         if isinstance(piece, Rewound):
@@ -96,7 +96,9 @@ async def test_what_its_provider_keeps_is_read_on_in_the_middle_of_a_line(
     http: aiohttp.ClientSession,
 ) -> None:
     one = model(says(WHOLE[len(HALF) :]))
-    so_far = SoFar([HALF], by_lines=True, kept=Kept(one.name, "r1", None, ASKED, HALF))
+    so_far = PartialText(
+        [HALF], by_lines=True, kept=RetainedAnswer(one.name, "r1", None, ASKED, HALF)
+    )
     told = await tell(http, [one], so_far=so_far)
     assert (told.text, told.ways) == (WHOLE[len(HALF) :], ["reattach"])
     assert not [piece for piece in told.pieces if isinstance(piece, Rewound)]
@@ -181,13 +183,13 @@ def test_the_fold_keeps_the_whole_lines_and_what_was_recognised_in_them() -> Non
 
 
 def test_progress_and_pace_count_what_stays() -> None:
-    progress, shape = Progress(), Shape()
+    progress, shape = Progress(), RunShape()
     for told in LOG:
         progress.apply(told)
         shape.apply(told)
     assert progress.chars == 5
     assert shape.spans["a"].chars == 5
-    whole = Shape()
+    whole = RunShape()
     for told in (
         LOG[0],
         event(2, "text.delta", text="一二\n"),
@@ -209,11 +211,11 @@ def test_a_fork_takes_over_the_whole_lines_with_their_items() -> None:
 
 def test_a_person_who_reads_along_is_told_that_half_a_line_is_gone() -> None:
     written: list[str] = []
-    teller = Teller(written.append)
+    teller = Transcript(written.append)
     for told in LOG:
         teller.apply(told)
     assert "half line is taken back" in "".join(written)
-    waiting = Teller(written.append)
+    waiting = Transcript(written.append)
     waiting.apply(Event(1, "text.delta", 0, {"step": "first", "text": "x"}))
     for told in LOG:
         waiting.apply(told)
@@ -236,7 +238,7 @@ class Noting:
 
 def test_a_reader_of_lines_never_sees_what_may_yet_be_taken_back() -> None:
     told: list[str] = []
-    reading = Reading(lambda: Noting(told), "一\n二", by_lines=True)
+    reading = ReaderFeed(lambda: Noting(told), "一\n二", by_lines=True)
     reading.feed("三")
     reading.rewind(2)
     reading.feed("四\n五\n六")

@@ -17,7 +17,7 @@ from support.upstream import SILENCE, Head, Upstream, answer
 from unspool import Core, Draft, Event, Run, RunSpec, fold, follow, open_core, open_journal, plugs
 from unspool.execution.replay import replay
 from unspool.journals import sqlite_url
-from unspool.tools.calling.registry import ToolSaid
+from unspool.tools.calling.registry import ToolInput
 
 PLACES = ["北京", "上海"]
 
@@ -54,7 +54,7 @@ async def recorded(tune: Tune, quick_model: None, asked_for: Counter[str]) -> An
     """Settings, and the log of a run that has called twice and answered."""
     settings = tune()
     async with open_core(settings) as core:
-        kept = await core.toolbox.add(ToolSaid.model_validate(TOOL))
+        kept = await core.toolbox.add(ToolInput.model_validate(TOOL))
         spec = RunSpec("chat", {"prompt": "北京和上海的天气？", "tool_ids": [kept.row.id]})
         log = await whole(core, await core.admission.admit(spec))
     assert asked_for == dict.fromkeys(PLACES, 1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.formats.partial_json import MAX_MEMBER_CHARS, Scanner, Told, Unreadable, Whole
+from unspool.formats.partial_json import MAX_MEMBER_CHARS, CompleteValue, Scanner, Told, Unreadable
 
 GRAPH: dict[str, Any] = {
     "title": '一句"引语"，反斜杠 \\ 和 {括号}',
@@ -41,8 +41,8 @@ def test_inner_values_are_told_first_and_the_root_last() -> None:
         ("empty",),
         (),
     ]
-    assert found[-1] == Whole((), GRAPH)
-    assert found[1] == Whole(("nodes", 0), GRAPH["nodes"][0])
+    assert found[-1] == CompleteValue((), GRAPH)
+    assert found[1] == CompleteValue(("nodes", 0), GRAPH["nodes"][0])
 
 
 def test_a_value_is_told_with_the_very_character_that_completes_it() -> None:
@@ -64,7 +64,7 @@ def test_a_value_is_told_with_the_very_character_that_completes_it() -> None:
 def test_what_is_told_does_not_depend_on_where_the_text_is_cut(indent: int | None) -> None:
     text = f"好的，如下：\n```json\n{json.dumps(GRAPH, indent=indent)}\n```\n以上 {{}}"
     whole = told(text)
-    assert whole[-1] == Whole((), GRAPH)
+    assert whole[-1] == CompleteValue((), GRAPH)
     for cut in range(len(text) + 1):
         assert told(text, cut) == whole, cut
     assert told(text, *range(1, len(text))) == whole
@@ -82,30 +82,36 @@ def test_any_json_is_put_together_as_a_decoder_does(value: Any, data: st.DataObj
     text = json.dumps(value, ensure_ascii=data.draw(st.booleans()))
     cut = data.draw(st.integers(0, len(text)))
     depth = data.draw(st.integers(1, 4))
-    assert told(text, cut, depth=depth)[-1] == Whole((), value)
+    assert told(text, cut, depth=depth)[-1] == CompleteValue((), value)
 
 
 BROKEN: dict[str, tuple[str, list[Told]]] = {
-    "cut in a string": ('{"a": 1, "b": "x', [Whole(("a",), 1)]),
+    "cut in a string": ('{"a": 1, "b": "x', [CompleteValue(("a",), 1)]),
     "a word that is no value": (
         '{"a": yes, "b": 2}',
-        [Unreadable((), '"a": yes'), Whole(("b",), 2), Whole((), {"b": 2})],
+        [Unreadable((), '"a": yes'), CompleteValue(("b",), 2), CompleteValue((), {"b": 2})],
     ),
-    "a comma too many": ("[1, 2,]", [Whole((0,), 1), Whole((1,), 2), Whole((), [1, 2])]),
+    "a comma too many": (
+        "[1, 2,]",
+        [CompleteValue((0,), 1), CompleteValue((1,), 2), CompleteValue((), [1, 2])],
+    ),
     "a comma too few": (
         '[{"a": 1} {"b": 2} "c"]',
         [
-            Whole((0, "a"), 1),
-            Whole((0,), {"a": 1}),
-            Whole((1, "b"), 2),
-            Whole((1,), {"b": 2}),
-            Whole((2,), "c"),
-            Whole((), [{"a": 1}, {"b": 2}, "c"]),
+            CompleteValue((0, "a"), 1),
+            CompleteValue((0,), {"a": 1}),
+            CompleteValue((1, "b"), 2),
+            CompleteValue((1,), {"b": 2}),
+            CompleteValue((2,), "c"),
+            CompleteValue((), [{"a": 1}, {"b": 2}, "c"]),
         ],
     ),
-    "no name": ("{1, 2}", [Unreadable((), "1"), Unreadable((), "2"), Whole((), {})]),
-    "a list without a name": ("{[1]}", [Whole(("", 0), 1), Whole(("",), [1]), Whole((), {})]),
-    "the wrong bracket": ("[1}", [Whole((0,), 1), Whole((), [1])]),
+    "no name": ("{1, 2}", [Unreadable((), "1"), Unreadable((), "2"), CompleteValue((), {})]),
+    "a list without a name": (
+        "{[1]}",
+        [CompleteValue(("", 0), 1), CompleteValue(("",), [1]), CompleteValue((), {})],
+    ),
+    "the wrong bracket": ("[1}", [CompleteValue((0,), 1), CompleteValue((), [1])]),
     "no document": ('他说 "好" , ] } 。', []),
 }
 
@@ -119,8 +125,12 @@ def test_what_can_be_read_is_told_and_the_rest_is_no_error(name: str) -> None:
 
 def test_deep_nesting_is_unreadable_and_no_recursion() -> None:
     found = told('{"a": ' + "[" * 100_000 + "]" * 100_000 + ', "b": 1}')
-    assert [type(t) for t in found] == [Unreadable, Whole, Whole, Whole]
-    assert found[1:] == [Whole(("a",), []), Whole(("b",), 1), Whole((), {"a": [], "b": 1})]
+    assert [type(t) for t in found] == [Unreadable, CompleteValue, CompleteValue, CompleteValue]
+    assert found[1:] == [
+        CompleteValue(("a",), []),
+        CompleteValue(("b",), 1),
+        CompleteValue((), {"a": [], "b": 1}),
+    ]
 
 
 def test_a_member_without_an_end_is_not_kept_for_ever() -> None:

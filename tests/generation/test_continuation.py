@@ -24,8 +24,8 @@ from support.continuation import (
 from support.upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
 from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.generation.attempts import AttemptFailed, AttemptFinished
-from unspool.generation.continuation import SoFar
-from unspool.generation.generate import MAX_ATTEMPTS, Means, generate
+from unspool.generation.continuation import PartialText
+from unspool.generation.generate import MAX_ATTEMPTS, GenerationDeps, generate
 from unspool.models.health import Health
 from unspool.providers import Prices, Tool
 
@@ -230,7 +230,9 @@ async def test_the_instruction_is_a_users_message_in_the_language_of_the_text(
 
 
 async def test_what_was_there_before_is_gone_on_from(http: aiohttp.ClientSession) -> None:
-    told = await tell(http, [model(says(WHOLE))], so_far=SoFar([CUT]), numbers=itertools.count(5))
+    told = await tell(
+        http, [model(says(WHOLE))], so_far=PartialText([CUT]), numbers=itertools.count(5)
+    )
     assert told.text == WHOLE[9:]
     assert [(start.number, start.strategy, start.at) for start in told.starts] == [
         (5, "prefill", 9)
@@ -263,7 +265,7 @@ async def test_retries_end_with_their_budget_of_time(
         now += wait_s
 
     facts = {"sleep": sleep, "random": lambda: 0.0, "clock": lambda: now}
-    means = Means(http, retries=10, budget_s=4.0, **facts)
+    means = GenerationDeps(http, retries=10, budget_s=4.0, **facts)
     async with aclosing(generate(ASKED, [upstream.model()], means)) as pieces:
         with pytest.raises(ProviderError):
             _ = [piece async for piece in pieces]

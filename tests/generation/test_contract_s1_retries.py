@@ -15,7 +15,7 @@ from support.readers import said
 from support.upstream import CUT, END, KEY, RESET, SILENCE, Script, Upstream, answer, chunk, refusal
 from unspool import Limits, LLMClient, LLMClientError, Model, Prompt, Settings, get_llm_client
 from unspool.errors import ProviderError, ProviderInterrupted
-from unspool.generation.generate import Means, generate
+from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Text
 
 
@@ -35,7 +35,7 @@ async def waits(
         waited.append(wait_s)
 
     text, error = "", None
-    means = Means(http, retries=3, sleep=sleep, random=lambda: luck)
+    means = GenerationDeps(http, retries=3, sleep=sleep, random=lambda: luck)
     async with aclosing(generate(Prompt.of("你好"), models, means)) as pieces:
         try:
             async for piece in pieces:

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from unspool import Model, Settings
 from unspool.errors import ProviderUnavailable, SpecError, UnknownRecord
-from unspool.models.catalog import OFFLINE, Catalog, Entry, Route
+from unspool.models.catalog import OFFLINE, Catalog, RegisteredModel, Route
 from unspool.models.environment import model_from, models_beside, ollama_url
 from unspool.models.health import Health
-from unspool.models.sources import Outside
+from unspool.models.sources import ConfiguredModels
 
 KEY = "sk-0123456789-0123456789-abcd"
 
@@ -40,8 +40,10 @@ def rest(health: Health, *names: str) -> None:
 def routed(strategy: str, weights: dict[str, float], **parts: object) -> Catalog:
     catalog = Catalog(**parts)  # type: ignore[arg-type]
     route = Route("all", strategy, weights)  # type: ignore[arg-type]
-    entries = [Entry(model(name), "file", place) for place, name in enumerate(weights, start=1)]
-    catalog.fill([*entries, Entry(OFFLINE, "built_in")], [route], ["all"])
+    entries = [
+        RegisteredModel(model(name), "file", place) for place, name in enumerate(weights, start=1)
+    ]
+    catalog.fill([*entries, RegisteredModel(OFFLINE, "built_in")], [route], ["all"])
     return catalog
 
 
@@ -121,8 +123,8 @@ def test_the_least_loaded_is_asked_first_and_ties_keep_their_order() -> None:
 def test_a_member_that_cannot_be_asked_is_left_out_and_a_route_of_such_is_refused() -> None:
     catalog = Catalog()
     route = Route("all", "ordered", {"a": 1.0, "gone": 1.0, "off": 1.0})
-    off = Entry(model("off"), "file", 2, is_active=False)
-    catalog.fill([Entry(model("a"), "file", 1), off], [route], [])
+    off = RegisteredModel(model("off"), "file", 2, is_active=False)
+    catalog.fill([RegisteredModel(model("a"), "file", 1), off], [route], [])
     assert names(catalog.models_for("all")) == ["a"]
     catalog.fill([off], [route], [])
     with pytest.raises(SpecError, match="no model of the route 'all' can be asked"):
@@ -135,7 +137,9 @@ def test_a_member_that_cannot_be_asked_is_left_out_and_a_route_of_such_is_refuse
 
 def test_the_database_goes_before_the_file_and_the_file_before_the_environment() -> None:
     catalog = Catalog()
-    entries = [Entry(model("m"), source, 1) for source in ("database", "environment", "file")]  # type: ignore[arg-type]
+    entries = [
+        RegisteredModel(model("m"), source, 1) for source in ("database", "environment", "file")
+    ]  # type: ignore[arg-type]
     catalog.fill(entries, [], [])
     assert catalog.entry("m").source == "database"
     catalog.fill(entries[1:], [Route("m", "ordered", {"a": 1.0}, "environment")], [])
@@ -158,8 +162,10 @@ def test_a_model_is_found_by_number_and_by_name_and_otherwise_said_to_be_unknown
 
 def test_a_model_that_cannot_be_asked_says_why() -> None:
     catalog = Catalog()
-    broken = Entry(model("m"), "file", 1, problem="the variable K is not set; set it")
-    catalog.fill([broken, Entry(model("off"), "database", 2, is_active=False)], [], ["m", "off"])
+    broken = RegisteredModel(model("m"), "file", 1, problem="the variable K is not set; set it")
+    catalog.fill(
+        [broken, RegisteredModel(model("off"), "database", 2, is_active=False)], [], ["m", "off"]
+    )
     with pytest.raises(SpecError, match="'m' cannot be asked: the variable K is not set"):
         catalog.models_for("m")
     with pytest.raises(SpecError, match="switched off"):
@@ -199,7 +205,7 @@ def test_a_model_appears_for_every_key_and_the_first_one_is_the_default() -> Non
         ("dashscope", "qwen-max", "q"),
         ("deepseek", "deepseek-chat", "d"),
     ]
-    outside = Outside(settings(DEEPSEEK_API_KEY="d", DASHSCOPE_API_KEY="q"))
+    outside = ConfiguredModels(settings(DEEPSEEK_API_KEY="d", DASHSCOPE_API_KEY="q"))
     assert names(outside.catalog().models_for("")) == ["dashscope"]
 
 
@@ -211,7 +217,7 @@ def test_what_llm_says_is_the_default_and_the_vendors_stand_beside_it() -> None:
         ("m", "http://127.0.0.1:1/v1", "l"),
         ("openai", "https://api.openai.com/v1", "o"),
     ]
-    assert names(Outside(given).catalog().models_for("")) == ["m"]
+    assert names(ConfiguredModels(given).catalog().models_for("")) == ["m"]
 
 
 def test_the_model_of_openai_is_there_once() -> None:
@@ -276,5 +282,5 @@ def test_half_a_description_is_warned_of_once_and_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        Outside(settings(LLM_API_KEY=KEY))
+        ConfiguredModels(settings(LLM_API_KEY=KEY))
     assert caplog.text.count("LLM_BASE_URL is not set") == 1

@@ -11,7 +11,7 @@ import pytest
 from unspool import Limits, Settings
 from unspool.errors import SetupError
 from unspool.models.config_file import MAX_FILE_BYTES, find_config, models_of, read_config, schema
-from unspool.models.sources import Outside
+from unspool.models.sources import ConfiguredModels
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = "sk-0123456789-0123456789-abcd"
@@ -80,7 +80,7 @@ def test_the_file_in_the_folder_is_read_where_none_is_named(
     write(WHOLE)
     assert find_config(None) == Path("unspool.yaml")
     monkeypatch.setenv("QUICK_KEY", KEY)
-    catalog = Outside(Settings(_env_file=None)).catalog()
+    catalog = ConfiguredModels(Settings(_env_file=None)).catalog()
     assert catalog.default == "best"
     assert {m.name for m in catalog.models_for("")} == {"quick", "local"}
 
@@ -91,12 +91,12 @@ def test_what_the_environment_names_goes_before_the_default_of_the_file(
     write(WHOLE)
     for name, value in {"API_KEY": "k", "BASE_URL": "http://127.0.0.1:1", "MODEL": "m"}.items():
         monkeypatch.setenv(f"LLM_{name}", value)
-    assert Outside(Settings(_env_file=None)).catalog().default == "m"
+    assert ConfiguredModels(Settings(_env_file=None)).catalog().default == "m"
 
 
 def test_a_file_that_was_named_must_be_there() -> None:
     with pytest.raises(SetupError, match=r"absent\.yaml cannot be read: No such file.*UNSPOOL_CON"):
-        Outside(Settings(_env_file=None, config=Path("absent.yaml")))
+        ConfiguredModels(Settings(_env_file=None, config=Path("absent.yaml")))
 
 
 def test_an_empty_file_says_nothing() -> None:

@@ -13,7 +13,7 @@ from support.upstream import CUT, KEY, RESET, Head, Upstream, refusal
 from unspool import Model, Prompt
 from unspool.formats.sse import EventTooLong
 from unspool.providers import Usage
-from unspool.providers.ollama import Lines, endpoint
+from unspool.providers.ollama import JsonLines, endpoint
 
 
 def line(**document: Any) -> bytes:
@@ -254,14 +254,14 @@ async def test_a_line_without_an_end_is_not_read_for_ever(upstream: Upstream, ll
 @pytest.mark.parametrize("size", range(1, 12))
 def test_lines_are_the_same_wherever_they_are_cut(size: int) -> None:
     body = "一\n二二\r\n\n\n三".encode()
-    lines = Lines(max_event_bytes=8)
+    lines = JsonLines(max_event_bytes=8)
     cut = [frame for n in range(0, len(body), size) for frame in lines.feed(body[n : n + size])]
     assert [frame.data for frame in [*cut, *lines.flush()]] == body.split(b"\n")
     pieces = [b"123456789"[n : n + size] for n in range(0, 9, size)]
     with pytest.raises(EventTooLong, match="more than 8 bytes"):
         _ = [lines.feed(piece) for piece in pieces]
     with pytest.raises(EventTooLong, match="more than 8 bytes"):
-        Lines(max_event_bytes=8).feed(b"123456789\n")
+        JsonLines(max_event_bytes=8).feed(b"123456789\n")
 
 
 async def test_halves_of_a_character_are_joined(upstream: Upstream, llama: Model) -> None:

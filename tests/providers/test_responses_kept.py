@@ -16,7 +16,7 @@ from support.responses_wire import CREATED, TEXT, ended, numbered, response, sai
 from support.upstream import CUT, RESET, Asked, Script, Upstream, refusal
 from unspool import Model, Prompt
 from unspool.generation.attempts import AttemptStarted
-from unspool.generation.generate import Means, generate
+from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Handle, Reasoning, Text, Tool, ToolCall, ToolFragment, Usage
 from unspool.providers.upstream.http import open_http
 
@@ -151,7 +151,7 @@ async def said_in_all(model: Model) -> tuple[str, list[str]]:
     """The text of one generation, and the ways in which its requests went out."""
     text, ways = "", []
     async with aiohttp.ClientSession() as http:
-        means = Means(http, sleep=lambda _: asyncio.sleep(0))
+        means = GenerationDeps(http, sleep=lambda _: asyncio.sleep(0))
         async with aclosing(generate(Prompt.of("你好"), [model], means)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):
@@ -216,7 +216,7 @@ async def test_a_tool_call_that_broke_is_read_on_and_told_once(
     thoughts, fragments, calls = "", "", []
     async with open_http() as http:
         prompt = replace(Prompt.of("你好"), tools=(Tool("look"),))
-        async for piece in generate(prompt, [kept], Means(http)):
+        async for piece in generate(prompt, [kept], GenerationDeps(http)):
             match piece:
                 case Reasoning(text):
                     thoughts += text

@@ -13,7 +13,7 @@ import aiohttp
 from unspool import Model, Prompt
 from unspool.errors import ProviderError
 from unspool.generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
-from unspool.generation.generate import Means, generate
+from unspool.generation.generate import GenerationDeps, generate
 from unspool.models.health import Health
 from unspool.providers import Text, ToolCall
 
@@ -77,7 +77,9 @@ async def tell(
     async def sleep(wait_s: float) -> None:
         told.waited.append(wait_s)
 
-    means = Means(http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0)
+    means = GenerationDeps(
+        http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0
+    )
     async with aclosing(generate(prompt, models, means, **facts)) as pieces:
         try:
             async for piece in pieces:

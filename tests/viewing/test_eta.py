@@ -14,9 +14,9 @@ from support.servers import Serve, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool import Draft, Journal, RunSpec, open_journal
 from unspool.journals import Tuning, sqlite_url
-from unspool.runs.durations import ENOUGH, Past, Shape, estimate
+from unspool.runs.durations import ENOUGH, PastRuns, RunShape, estimate
 from unspool.runs.events import Event
-from unspool.viewing.eta import MOMENTS, REMEMBERED, Forecast
+from unspool.viewing.eta import MOMENTS, REMEMBERED, EtaEstimator
 
 Told = tuple[float, str, dict[str, Any]]
 
@@ -37,8 +37,8 @@ def length_s(told: list[Told]) -> float:
     return max(at_s for at_s, *_ in told)
 
 
-def shape_of(*told: list[Told], until_s: float = 1e9) -> Shape:
-    shape = Shape()
+def shape_of(*told: list[Told], until_s: float = 1e9) -> RunShape:
+    shape = RunShape()
     shape.apply(Event(1, "run.started", 0, {}))
     events = sorted((t for part in told for t in part), key=lambda t: t[0])
     for seq, (at_s, kind, data) in enumerate((t for t in events if t[0] <= until_s), start=2):
@@ -46,13 +46,13 @@ def shape_of(*told: list[Told], until_s: float = 1e9) -> Shape:
     return shape
 
 
-def past(*told: list[Told]) -> Past:
-    found = Past.of(shape_of(*told))
+def past(*told: list[Told]) -> PastRuns:
+    found = PastRuns.of(shape_of(*told))
     assert found is not None
     return found
 
 
-def left(pasts: list[Past], shape: Shape, now_s: float) -> float:
+def left(pasts: list[PastRuns], shape: RunShape, now_s: float) -> float:
     told = estimate(pasts, shape, round(now_s * 1000))
     assert told is not None
     assert told.low_s <= told.left_s <= told.high_s
@@ -128,7 +128,7 @@ def test_the_time_between_two_servers_is_no_time_of_the_run_and_nothing_to_learn
     taken = [(3602.0, "run.recovered", {"epoch": 2, "reason": "died"})]
     now = shape_of(cut, taken, rest, until_s=3603.5)
     assert left([usual] * 3, now, 3603.5) == pytest.approx(length_s(told) - 3.5, abs=0.2)
-    assert Past.of(shape_of(cut, taken, rest)) is None
+    assert PastRuns.of(shape_of(cut, taken, rest)) is None
 
 
 # What is learned
@@ -162,7 +162,7 @@ async def test_what_was_learned_is_told_with_its_errors(tmp_path: Path) -> None:
     for _ in range(20):
         await run_of(journal, clock, dice.randint(95, 105))
     await run_of(journal, clock, 100, model="other")
-    forecast = Forecast(journal)
+    forecast = EtaEstimator(journal)
     await forecast.learn(at_most=100)
     one, other = forecast.quality()
     assert (one.flow, one.model, one.runs, one.foretold) == ("chat", "m", 20, 20 - ENOUGH)
@@ -178,7 +178,7 @@ async def test_only_so_much_is_read_at_once_and_only_so_much_is_remembered(tmp_p
     clock = Clock()
     journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
     runs = [await run_of(journal, clock, 5) for _ in range(REMEMBERED + 10)]
-    forecast = Forecast(journal)
+    forecast = EtaEstimator(journal)
     for run_id in runs:
         forecast.note(run_id)
     await forecast.learn(at_most=4)
@@ -193,7 +193,7 @@ async def test_a_run_that_was_deleted_before_it_was_learned_from_is_passed_over(
 ) -> None:
     clock = Clock()
     journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
-    forecast = Forecast(journal)
+    forecast = EtaEstimator(journal)
     forecast.note("unknown")
     forecast.note(await run_of(journal, clock, 5))
     await forecast.learn()

@@ -16,7 +16,7 @@ from support.servers import Served, ServeModel
 from support.upstream import Upstream, answer, chunk
 from unspool import Draft, Journal, Pen, RunSpec, plugs
 from unspool.formats.sse import Decoder, Frame
-from unspool.viewing.event_stream import Place
+from unspool.viewing.event_stream import Cursor
 from unspool.viewing.tapes import READ_EVENTS, Tape, Tapes
 
 SPEC = RunSpec("copywriting", {"count": 1, "style": "natural"}, dialect="copywriting")
@@ -126,7 +126,7 @@ async def test_who_holds_the_last_frame_has_nothing_left_in_any_dialect(
         frames = Decoder().feed(await played(tapes.own(pen.run_id, dialect)))
         for frame in frames:
             is_last = frame is frames[-1]
-            place = Place.parse(frame.id or "0")
+            place = Cursor.parse(frame.id or "0")
             has_more = await tapes.has_more(pen.run_id, dialect, place.seq, place.frame)
             assert has_more is not is_last
 

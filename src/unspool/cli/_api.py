@@ -15,7 +15,7 @@ from yarl import URL
 
 from ..errors import SpecError
 from ..formats.sse import Decoder, EventTooLong, Frame
-from ._exit_codes import Refused, Unreachable
+from ._exit_codes import RequestRefused, Unreachable
 
 CONNECT_S: Final = 5.0
 """To open a connection; a server that is up answers at once."""
@@ -27,7 +27,7 @@ SILENCE_S: Final = 45.0
 """Without a byte on a stream. The server sends a heartbeat every 15 s: three were lost."""
 
 
-class Server:
+class ServerClient:
     """
     Attributes:
         url: Its address, as people may see it (without a password).
@@ -133,16 +133,20 @@ class Server:
         problem = value.get("error") if isinstance(value, dict) else None
         if not isinstance(problem, dict):
             raise self._odd(status)
-        raise Refused(f"The server says: {problem.get('message') or problem.get('code')}", status)
+        raise RequestRefused(
+            f"The server says: {problem.get('message') or problem.get('code')}", status
+        )
 
-    def _odd(self, status: int) -> Unreachable | Refused:
+    def _odd(self, status: int) -> Unreachable | RequestRefused:
         """What an answer means that is not in our words."""
         if status in {502, 503, 504}:
-            return Refused(
+            return RequestRefused(
                 f"The proxy at {self.url} answers {status}: no server behind it.", status
             )
         if status >= 500:
-            return Refused(f"The server at {self.url} failed ({status}); its log says why.", status)
+            return RequestRefused(
+                f"The server at {self.url} failed ({status}); its log says why.", status
+            )
         return Unreachable(
             f"Something answers at {self.url} (HTTP {status}), but it is not Unspool. "
             "Name the server with --url or UNSPOOL_URL."
@@ -156,7 +160,7 @@ class Server:
 
 
 @asynccontextmanager
-async def reach(url: str) -> AsyncGenerator[Server]:
+async def reach(url: str) -> AsyncGenerator[ServerClient]:
     """
     Hold connections to the server at `url` for a while.
 
@@ -172,7 +176,7 @@ async def reach(url: str) -> AsyncGenerator[Server]:
             f"{url[:80]!r} is not the address of a server; give one like http://127.0.0.1:8000"
         ) from None
     async with aiohttp.ClientSession() as http:
-        yield Server(http, base)
+        yield ServerClient(http, base)
 
 
 def run_path(run_id: str) -> str:

@@ -20,7 +20,7 @@ from ._exit_codes import Unreachable
 
 if TYPE_CHECKING:
     from ..settings import Settings
-    from ._api import Server
+    from ._api import ServerClient
 
 MIB: Final = 1024 * 1024
 
@@ -37,7 +37,7 @@ PROMPT: Final = "hello"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """
     Attributes:
         state: ok, broken, or unset: neither good nor bad.
@@ -50,13 +50,13 @@ class Finding:
     advice: str = ""
 
 
-def versions() -> Finding:
-    return Finding(
+def versions() -> Check:
+    return Check(
         "ok", "version", f"unspool {version('unspool')}, Python {platform.python_version()}"
     )
 
 
-def data_dir(settings: Settings) -> Iterator[Finding]:
+def data_dir(settings: Settings) -> Iterator[Check]:
     """Whether the data directory can be written, and how much space there is."""
     folder = settings.data_dir.absolute()
     # One that is not there yet is made at the first start, in the nearest folder that is.
@@ -66,23 +66,23 @@ def data_dir(settings: Settings) -> Iterator[Finding]:
             pass
     except OSError as error:
         reason = f"{there} cannot be written: {(error.strerror or str(error)).lower()}"
-        yield Finding("broken", "data", reason, "change that, or name another with --data-dir")
+        yield Check("broken", "data", reason, "change that, or name another with --data-dir")
         return
     if there == folder:
-        yield Finding("ok", "data", f"{folder} can be written")
+        yield Check("ok", "data", f"{folder} can be written")
     else:
-        yield Finding("unset", "data", f"{folder} is not there yet", "`unspool serve` makes it")
+        yield Check("unset", "data", f"{folder} is not there yet", "`unspool serve` makes it")
     free = shutil.disk_usage(there).free
     if free < LOW_SPACE_BYTES:
-        yield Finding("broken", "space", f"{size(free)} free", "make room: runs are kept on disk")
+        yield Check("broken", "space", f"{size(free)} free", "make room: runs are kept on disk")
     else:
-        yield Finding("ok", "space", f"{size(free)} free")
+        yield Check("ok", "space", f"{size(free)} free")
 
 
-def database(path: Path, name: str) -> Finding:
+def database(path: Path, name: str) -> Check:
     """Whether a database can be read, and its size with what is not yet copied into it."""
     if not path.exists():
-        return Finding("unset", name, f"{path.name} is not there yet", "`unspool serve` makes it")
+        return Check("unset", name, f"{path.name} is not there yet", "`unspool serve` makes it")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
@@ -91,13 +91,13 @@ def database(path: Path, name: str) -> Finding:
             db.close()
     except sqlite3.Error as error:
         advice = "put back a copy, or move the file away to begin anew"
-        return Finding("broken", name, f"{path} cannot be read: {error}", advice)
+        return Check("broken", name, f"{path} cannot be read: {error}", advice)
     beside = path.with_name(f"{path.name}-wal")
     total = path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
-    return Finding("ok", name, f"{path.name} can be read, {size(total)}")
+    return Check("ok", name, f"{path.name} can be read, {size(total)}")
 
 
-def model(settings: Settings) -> Finding:
+def model(settings: Settings) -> Check:
     """Which model the environment describes; the key is never shown."""
     from ..models.environment import (  # after `--help`, like all that is heavy
         model_from,
@@ -107,28 +107,28 @@ def model(settings: Settings) -> Finding:
     found = model_from(settings) or next(iter(models_beside(None, settings)), None)
     if found is not None:
         key = "key present" if found.api_key else "no key"
-        return Finding("ok", "model", f"{found.name} at {host_of(found)}, {key}")
+        return Check("ok", "model", f"{found.name} at {host_of(found)}, {key}")
     key = "present" if settings.llm_api_key or settings.openai_api_key else "absent"
     url = "present" if settings.llm_base_url else "absent"
     what = f"none set up (key {key}, address {url}), the built-in one answers"
-    return Finding("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
+    return Check("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
 
 
-async def server(asked: Server, *, is_named: bool) -> Finding:
+async def server(asked: ServerClient, *, is_named: bool) -> Check:
     """Whether the server answers; where nobody named one, it need not."""
     try:
         facts = await asked.ask("GET", "/readyz")
     except Unreachable as error:
         if is_named or "not Unspool" in str(error):
-            return Finding("broken", "server", str(error))
-        return Finding("unset", "server", f"none at {asked.url}", "`unspool serve` starts one")
+            return Check("broken", "server", str(error))
+        return Check("unset", "server", f"none at {asked.url}", "`unspool serve` starts one")
     except UnspoolError as error:
-        return Finding("broken", "server", str(error), "look into its log")
+        return Check("broken", "server", str(error), "look into its log")
     models = ", ".join(map(str, facts["models"]))
-    return Finding("ok", "server", f"{asked.url} answers, with {models}")
+    return Check("ok", "server", f"{asked.url} answers, with {models}")
 
 
-async def streaming(asked: Server) -> Finding:
+async def streaming(asked: ServerClient) -> Check:
     """Whether the pieces of a stream arrive one by one. The built-in model costs nothing."""
     from ..formats.sse import Decoder
 
@@ -145,27 +145,27 @@ async def streaming(asked: Server) -> Finding:
         if run_id:
             await asked.cancel(run_id)  # nobody reads the rest
     except UnspoolError as error:
-        return Finding("broken", "stream", str(error), "look into the server's log")
+        return Check("broken", "stream", str(error), "look into the server's log")
     spread_s = reads[-1] - reads[0] if reads else 0.0
     if len(reads) < 2 or spread_s < SPREAD_S:
         what = f"a proxy holds back the stream: it came in {len(reads)} piece(s)"
-        return Finding("broken", "stream", what, "turn its buffering off (nginx: proxy_buffering)")
-    return Finding("ok", "stream", f"arrives piece by piece ({len(reads)} in {spread_s:.2f} s)")
+        return Check("broken", "stream", what, "turn its buffering off (nginx: proxy_buffering)")
+    return Check("ok", "stream", f"arrives piece by piece ({len(reads)} in {spread_s:.2f} s)")
 
 
-def port(settings: Settings, *, is_ours: bool) -> Finding:
+def port(settings: Settings, *, is_ours: bool) -> Check:
     """Whether `unspool serve` could listen. `is_ours`: our server does already."""
     where = f"{settings.host}:{settings.port}"
     if is_ours:
-        return Finding("ok", "port", f"{where} is in use by the server")
+        return Check("ok", "port", f"{where} is in use by the server")
     from ..server.uvicorn import listen
 
     try:
         sock: socket.socket = listen(settings)
     except SetupError as error:
-        return Finding("broken", "port", str(error))
+        return Check("broken", "port", str(error))
     sock.close()
-    return Finding("ok", "port", f"{where} is free")
+    return Check("ok", "port", f"{where} is free")
 
 
 def size(count: float) -> str:

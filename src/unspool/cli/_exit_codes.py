@@ -35,7 +35,7 @@ class Unreachable(Complaint):
         super().__init__(sentence, UNREACHABLE)
 
 
-class Refused(Complaint):
+class RequestRefused(Complaint):
     """The server answered no. `status` is the one of HTTP."""
 
     code = "refused"

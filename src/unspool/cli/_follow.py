@@ -13,8 +13,8 @@ import msgspec
 
 from ..formats.sse import Frame
 from ..runs.events import Event, decode_event
-from ._api import Server
-from ._exit_codes import Refused, Unreachable
+from ._api import ServerClient
+from ._exit_codes import RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
@@ -26,7 +26,7 @@ PASSING: Final = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FollowedRun:
     """An event as it was sent. `event` is None where a newer server sent a type unknown here."""
 
     seq: int
@@ -53,9 +53,11 @@ class _Outage:
             self._notice("")
         self._is_known, self._pause_s, self._lost_at = True, FIRST_PAUSE_S, None
 
-    async def wait(self, error: Unreachable | Refused) -> None:
+    async def wait(self, error: Unreachable | RequestRefused) -> None:
         """Wait before the next try, or raise `error` where trying again is no use."""
-        if not self._is_known or (isinstance(error, Refused) and error.status not in PASSING):
+        if not self._is_known or (
+            isinstance(error, RequestRefused) and error.status not in PASSING
+        ):
             raise error
         now = time.monotonic()
         if self._lost_at is None:
@@ -68,8 +70,8 @@ class _Outage:
 
 
 async def follow(
-    server: Server, run_id: str, *, after: int, is_known: bool, notice: Callable[[str], None]
-) -> AsyncGenerator[Seen]:
+    server: ServerClient, run_id: str, *, after: int, is_known: bool, notice: Callable[[str], None]
+) -> AsyncGenerator[FollowedRun]:
     """
     Yield every event after `after` once, in order, until the run's last.
 
@@ -92,13 +94,13 @@ async def follow(
                         yield seen
                         if seen.is_last:
                             return
-        except (Unreachable, Refused) as error:
+        except (Unreachable, RequestRefused) as error:
             await outage.wait(error)
         else:
             return  # the server has said that nothing is left
 
 
-def _new_of(frames: Iterable[Frame], after: int) -> Iterator[Seen]:
+def _new_of(frames: Iterable[Frame], after: int) -> Iterator[FollowedRun]:
     """
     Raises:
         Unreachable: The connection carries something else, or has left out an event.
@@ -112,8 +114,8 @@ def _new_of(frames: Iterable[Frame], after: int) -> Iterator[Seen]:
             yield _seen(after, frame.data)
 
 
-def _seen(seq: int, line: bytes) -> Seen:
+def _seen(seq: int, line: bytes) -> FollowedRun:
     try:
-        return Seen(seq, line, decode_event(line))
+        return FollowedRun(seq, line, decode_event(line))
     except msgspec.DecodeError:
-        return Seen(seq, line, None)
+        return FollowedRun(seq, line, None)

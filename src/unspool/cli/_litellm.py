@@ -88,12 +88,12 @@ def taken_in(file: Path, variable: Callable[[str], str]) -> tuple[str, list[str]
         raise SpecError(str(error)) from None
     if not isinstance(said, dict) or not isinstance(said.get("model_list"), list):
         raise SpecError(f"{file} has no `model_list`; name a configuration file of LiteLLM")
-    taking = _Taking(variable)
+    taking = _Conversion(variable)
     config = taking.config(said)
     return _written(file.name, config, taking.notes), taking.notes
 
 
-class _Taking:
+class _Conversion:
     """One file on its way; `notes` say what stays behind."""
 
     def __init__(self, variable: Callable[[str], str]) -> None:

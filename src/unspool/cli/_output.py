@@ -18,7 +18,7 @@ REFRESH_S: Final = 0.1
 """Ten times a second looks like writing and costs a percent of a processor."""
 
 
-class Paper(Protocol):
+class Output(Protocol):
     def write(self, text: str) -> None:
         """Add text at the end."""
 
@@ -26,7 +26,7 @@ class Paper(Protocol):
         """Say something beside the text; empty takes it back where that can be done."""
 
 
-class PlainPaper:
+class PlainOutput:
     """Text to stdout as it comes, notices to stderr; no control codes."""
 
     def write(self, text: str) -> None:
@@ -37,14 +37,14 @@ class PlainPaper:
             say(text, to=stderr())
 
 
-class SilentPaper(PlainPaper):
+class SilentOutput(PlainOutput):
     """No text: stdout belongs to JSON."""
 
     def write(self, text: str) -> None:
         pass
 
 
-class LivePaper:
+class LiveOutput:
     """
     Text above, status below.
 
@@ -104,14 +104,14 @@ class LivePaper:
 
 
 @asynccontextmanager
-async def open_paper(*, as_json: bool, status: Callable[[], str]) -> AsyncGenerator[Paper]:
+async def open_paper(*, as_json: bool, status: Callable[[], str]) -> AsyncGenerator[Output]:
     """Return what suits stdout; `status` is asked for the status line where there is one."""
     console = stdout()
     if as_json:
-        yield SilentPaper()
+        yield SilentOutput()
     elif console.is_terminal and not console.is_dumb_terminal:
-        paper = LivePaper(console, status)
+        paper = LiveOutput(console, status)
         async with paper.unrolled():
             yield paper
     else:
-        yield PlainPaper()
+        yield PlainOutput()

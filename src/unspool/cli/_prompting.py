@@ -10,10 +10,10 @@ from typing import Any
 from ..errors import ProviderError
 from ..execution.step_writer import cost_facts, usage_facts
 from ..generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted
-from ..generation.generate import Means, generate
+from ..generation.generate import GenerationDeps, generate
 from ..models.health import Health
-from ..models.registry import Registry
-from ..models.sources import Outside
+from ..models.registry import ModelRegistry
+from ..models.sources import ConfiguredModels
 from ..providers import Model, Prompt, Reasoning, Text
 from ..providers.upstream.http import open_http
 from ..records import Records
@@ -21,7 +21,7 @@ from ..settings import Settings
 from ._exit_codes import FAILED, Complaint
 
 
-class Asking:
+class DirectChat:
     """
     One question to what `name` stands for (empty: the default).
 
@@ -50,7 +50,7 @@ class Asking:
         """
         settings = self._settings
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
-            means = Means(http, settings.retries, settings.retry_budget_s)
+            means = GenerationDeps(http, settings.retries, settings.retry_budget_s)
             models = await _models(settings, self._name, means)
             self._began = time.perf_counter()
             try:
@@ -124,13 +124,13 @@ def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
     }
 
 
-async def _models(settings: Settings, name: str, means: Means) -> list[Model]:
+async def _models(settings: Settings, name: str, means: GenerationDeps) -> list[Model]:
     path = settings.data_dir / "records.db"
     if not path.exists():  # nor is it made by asking a question
-        return Outside(settings).catalog().models_for(name)
+        return ConfiguredModels(settings).catalog().models_for(name)
     records = await Records.open(path)
     try:
-        registry = await Registry.open(settings, records, means.http, Health())
+        registry = await ModelRegistry.open(settings, records, means.http, Health())
         return registry.catalog.models_for(name)
     finally:
         await records.aclose()

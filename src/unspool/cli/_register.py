@@ -20,7 +20,7 @@ PROBE_S: Final = 480.0
 """For seven small questions to a slow model: a minute is the most that each may take."""
 
 
-class Register(Protocol):
+class ModelStore(Protocol):
     where: str
     """The server's address, or the data directory."""
     is_server: bool
@@ -36,7 +36,7 @@ class Register(Protocol):
 
 
 @asynccontextmanager
-async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerator[Register]:
+async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerator[ModelStore]:
     """
     Open the register of the server at `url`, or of `data_dir`, or of whichever there is.
 
@@ -49,7 +49,7 @@ async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerato
 
     if data_dir is None:
         async with reach(url or DEFAULT_URL) as server:
-            there = _There(server)
+            there = _RemoteStore(server)
             try:
                 await there.list()
             except Unreachable:
@@ -62,7 +62,7 @@ async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerato
         yield here
 
 
-class _There:
+class _RemoteStore:
     is_server = True
 
     def __init__(self, server: Any) -> None:
@@ -82,7 +82,7 @@ class _There:
         return dict(answer)
 
 
-class _Here:
+class _LocalStore:
     is_server = False
 
     def __init__(self, registry: Any, where: str) -> None:
@@ -96,10 +96,10 @@ class _Here:
 
     async def add(self, said: dict[str, Any]) -> dict[str, Any]:
         from ..formats.written import validated
-        from ..models.definitions import Registration
+        from ..models.definitions import ModelInput
         from ..server.api.json.model import entry_json
 
-        entry = await self._registry.add(validated(Registration, said))
+        entry = await self._registry.add(validated(ModelInput, said))
         return entry_json(entry, self._registry)
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
@@ -109,9 +109,9 @@ class _Here:
 
 
 @asynccontextmanager
-async def _here(data_dir: Path | None) -> AsyncGenerator[_Here]:
+async def _here(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
     from ..models.health import Health
-    from ..models.registry import Registry
+    from ..models.registry import ModelRegistry
     from ..providers.upstream.http import open_http
     from ..records import Records
 
@@ -119,7 +119,7 @@ async def _here(data_dir: Path | None) -> AsyncGenerator[_Here]:
     records = await Records.open(settings.data_dir / "records.db")
     try:
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
-            registry = await Registry.open(settings, records, http, Health())
-            yield _Here(registry, str(settings.data_dir))
+            registry = await ModelRegistry.open(settings, records, http, Health())
+            yield _LocalStore(registry, str(settings.data_dir))
     finally:
         await records.aclose()

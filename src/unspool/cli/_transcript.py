@@ -18,7 +18,7 @@ _NUMBERED: Final = re.compile(r"-\d+$")
 """`post-1` has brothers; `answer` has not, and needs no heading."""
 
 
-class Teller:
+class Transcript:
     """Fed with events in order; calls `write` with what is to be read."""
 
     def __init__(self, write: Callable[[str], None]) -> None:

@@ -16,14 +16,14 @@ from typing import Any, Final
 
 from ..runs.events import Event
 from ..runs.progress import Progress
-from ._api import Server
+from ._api import ServerClient
 from ._console import complain, say, stderr, write_json_line
-from ._exit_codes import FAILED, FINE, INTERRUPTED, Refused, Unreachable
-from ._follow import Seen, follow
+from ._exit_codes import FAILED, FINE, INTERRUPTED, RequestRefused, Unreachable
+from ._follow import FollowedRun, follow
 from ._formatting import STYLES, problem, summary
 from ._options import DEFAULT_URL
-from ._output import Paper, open_paper
-from ._transcript import Teller
+from ._output import Output, open_paper
+from ._transcript import Transcript
 
 AGAIN_S: Final = 1.0
 """Between two requests to cancel while the server cannot be reached."""
@@ -35,14 +35,14 @@ MAX_WARNINGS: Final = 5
 """Told at the end; `unspool show` has all of them."""
 
 
-def come_back(server: Server, run_id: str, *, seen: int = 0) -> str:
+def come_back(server: ServerClient, run_id: str, *, seen: int = 0) -> str:
     """Return the line that goes on where a viewer left."""
     place = f" --from {seen + 1}" if seen else ""
     url = "" if server.url == DEFAULT_URL else f" --url {server.url}"
     return f"unspool tail {run_id}{place}{url}"
 
 
-class Watch:
+class RunWatch:
     """
     One viewer of a run.
 
@@ -52,7 +52,7 @@ class Watch:
     """
 
     def __init__(
-        self, server: Server, run_id: str, *, after: int = 0, as_json: bool, is_known: bool
+        self, server: ServerClient, run_id: str, *, after: int = 0, as_json: bool, is_known: bool
     ) -> None:
         self._server = server
         self._run_id = run_id
@@ -66,7 +66,7 @@ class Watch:
         self._presses = 0
         self._following: asyncio.Task[None] | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._paper: Paper | None = None
+        self._paper: Output | None = None
 
     async def show(self) -> int:
         """
@@ -98,8 +98,8 @@ class Watch:
     def _way_back(self) -> str:
         return come_back(self._server, self._run_id, seen=self._seen)
 
-    async def _follow(self, paper: Paper) -> None:
-        teller = Teller(paper.write)
+    async def _follow(self, paper: Output) -> None:
+        teller = Transcript(paper.write)
         events = follow(
             self._server,
             self._run_id,
@@ -114,7 +114,7 @@ class Watch:
         finally:
             teller.end()
 
-    def _take(self, seen: Seen, teller: Teller) -> None:
+    def _take(self, seen: FollowedRun, teller: Transcript) -> None:
         self._seen, self._seen_at = seen.seq, time.monotonic()
         if self._as_json:
             write_json_line(seen.line.decode("utf-8", "replace"))
@@ -134,12 +134,12 @@ class Watch:
         else:
             self._following.cancel()
 
-    async def _cancel(self, paper: Paper) -> None:
+    async def _cancel(self, paper: Output) -> None:
         while True:
             with suppress(Unreachable):
                 try:
                     await self._server.cancel(self._run_id)
-                except Refused as error:
+                except RequestRefused as error:
                     paper.notice(str(error))
                 return
             await asyncio.sleep(AGAIN_S)
@@ -161,7 +161,7 @@ class Watch:
     async def _facts(self) -> dict[str, Any]:
         try:
             return await self._server.run(self._run_id)
-        except (Unreachable, Refused):
+        except (Unreachable, RequestRefused):
             if self._ending is None:
                 raise
             # The log has told how it ended; only the numbers are missing.

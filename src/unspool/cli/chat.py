@@ -15,7 +15,7 @@ from ._console import say, stderr, write, write_json
 from ._options import DataDir, Json
 
 if TYPE_CHECKING:
-    from ._prompting import Asking
+    from ._prompting import DirectChat
 
 
 def chat(  # noqa: PLR0913 - each option is a word of the command line
@@ -41,7 +41,7 @@ def chat(  # noqa: PLR0913 - each option is a word of the command line
     # aiohttp and SQLAlchemy take half a second, which `--help` does not wait for.
     from ..generation.client import SYSTEM
     from ..providers import Prompt
-    from ._prompting import Asking
+    from ._prompting import DirectChat
 
     asked = Prompt.of(
         prompt,
@@ -49,7 +49,7 @@ def chat(  # noqa: PLR0913 - each option is a word of the command line
         temperature=temperature,
         max_tokens=max_tokens,
     )
-    asking = Asking(settings, model, asked)
+    asking = DirectChat(settings, model, asked)
     try:
         asyncio.run(_quiet(asking) if as_json else _aloud(asking))
         if as_json:
@@ -60,12 +60,12 @@ def chat(  # noqa: PLR0913 - each option is a word of the command line
                 say(line, to=stderr())
 
 
-async def _quiet(asking: Asking) -> None:
+async def _quiet(asking: DirectChat) -> None:
     async for _ in asking.pieces():
         pass
 
 
-async def _aloud(asking: Asking) -> None:
+async def _aloud(asking: DirectChat) -> None:
     last = "\n"
     try:
         async for piece in asking.pieces():

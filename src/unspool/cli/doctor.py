@@ -14,7 +14,7 @@ import typer
 from ..errors import UnspoolError
 from . import _checks
 from ._bootstrap import read_settings, start_logging
-from ._checks import Finding
+from ._checks import Check
 from ._console import say, stdout, write_json
 from ._exit_codes import FAILED, FINE
 from ._options import DEFAULT_URL, DataDir, Json
@@ -43,7 +43,7 @@ def doctor(
     raise typer.Exit(FAILED if broken else FINE)
 
 
-async def _examine(url: str | None, data_dir: object, *, as_json: bool) -> list[Finding]:
+async def _examine(url: str | None, data_dir: object, *, as_json: bool) -> list[Check]:
     """Return what was found, telling each as it is found."""
     findings = []
     async with aclosing(_findings(url, data_dir)) as found:
@@ -54,12 +54,12 @@ async def _examine(url: str | None, data_dir: object, *, as_json: bool) -> list[
     return findings
 
 
-async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Finding]:
+async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
     yield _checks.versions()
     try:
         settings = read_settings(data_dir=data_dir)
     except UnspoolError as error:
-        yield Finding("broken", "settings", str(error))
+        yield Check("broken", "settings", str(error))
         return
     for finding in _checks.data_dir(settings):
         yield finding
@@ -76,7 +76,7 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Finding
             if answering.state == "ok":
                 yield await _checks.streaming(server)
     except UnspoolError as error:
-        yield Finding("broken", "server", str(error))
+        yield Check("broken", "server", str(error))
         return
     is_ours = answering.state == "ok" and _is_own(url or DEFAULT_URL, settings)
     yield _checks.port(settings, is_ours=is_ours)
@@ -91,7 +91,7 @@ def _is_own(url: str, settings: Settings) -> bool:
         return False
 
 
-def _tell(finding: Finding) -> None:
+def _tell(finding: Check) -> None:
     mark, style = MARKS[finding.state]
     advice = f"; {finding.advice}" if finding.advice else ""
     say(f"{mark} {finding.name:<9} {finding.what}{advice}", style=style, to=stdout())

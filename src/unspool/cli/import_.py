@@ -26,14 +26,14 @@ MAX_ERRORS_SHOWN = 10
 """Of wrong rows; who has more of them has one reason for all. `--json` has further ones."""
 
 
-class Kind(StrEnum):
+class ImportKind(StrEnum):
     PRODUCTS = "products"
     BEHAVIORS = "behaviors"
     PEOPLE = "people"
 
 
 def import_file(
-    kind: Annotated[Kind, typer.Argument(help="What the rows are.")],
+    kind: Annotated[ImportKind, typer.Argument(help="What the rows are.")],
     file: Annotated[Path, typer.Argument(help="CSV, packed with gzip or not.")],
     maps: Annotated[
         list[str] | None,
@@ -73,7 +73,7 @@ def read_mapping(maps: list[str]) -> dict[str, str]:
 
 
 async def _import(
-    settings: Settings, kind: Kind, file: Path, mapping: Mapping[str, str]
+    settings: Settings, kind: ImportKind, file: Path, mapping: Mapping[str, str]
 ) -> ImportReport:
     # SQLAlchemy takes half a second, which `--help` does not wait for.
     from ..records import Records

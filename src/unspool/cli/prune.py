@@ -103,13 +103,13 @@ async def _prune(data_dir: Path, url: str, rules: dict[str, Any]) -> dict[str, A
 async def _prune_file(path: Path, rules: dict[str, Any]) -> dict[str, Any]:
     import time
 
-    from ..core.retention import Pruning, Rules
+    from ..core.retention import Pruning, RetentionRules
     from ..journals import open_journal, sqlite_url
 
     journal = open_journal(sqlite_url(path))
     try:
         pruning = Pruning(journal, is_dry=rules["dry_run"])
-        kept = Rules(rules["older_than_s"], rules["max_bytes"])
+        kept = RetentionRules(rules["older_than_s"], rules["max_bytes"])
         done = await pruning.apply(kept, now_s=time.time())
         if done.runs and not rules["dry_run"]:
             while await journal.give_back(at_rest=True):

@@ -86,13 +86,13 @@ def read_input(given: str) -> dict[str, Any]:
 
 async def _run(url: str, body: dict[str, Any], *, follow: bool, as_json: bool) -> int:
     from ._api import reach
-    from ._watch import Watch, come_back
+    from ._watch import RunWatch, come_back
 
     async with reach(url) as server:
         started = await server.ask("POST", "/v1/runs", body=body)
         run_id = started["id"]
         if follow:
-            return await Watch(server, run_id, as_json=as_json, is_known=True).show()
+            return await RunWatch(server, run_id, as_json=as_json, is_known=True).show()
         if as_json:
             write_json(started)
         else:
@@ -103,10 +103,10 @@ async def _run(url: str, body: dict[str, Any], *, follow: bool, as_json: bool) -
 
 async def _tail(url: str, run_id: str, *, after: int, as_json: bool) -> int:
     from ._api import reach
-    from ._watch import Watch
+    from ._watch import RunWatch
 
     async with reach(url) as server:
-        return await Watch(server, run_id, after=after, as_json=as_json, is_known=False).show()
+        return await RunWatch(server, run_id, after=after, as_json=as_json, is_known=False).show()
 
 
 async def _cancel(url: str, run_id: str, *, as_json: bool) -> None:

@@ -19,20 +19,20 @@ from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
 from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
-from ..generation.generate import Means
+from ..generation.generate import GenerationDeps
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
-from ..models.registry import Registry
+from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
 from ..records import Records
 from ..records.samples import seed_samples
 from ..settings import Settings
-from ..tools.calling.calls import Calls
-from ..tools.calling.registry import Toolbox
-from ..viewing.eta import Forecast
+from ..tools.calling.calls import ToolCaller
+from ..tools.calling.registry import ToolRegistry
+from ..viewing.eta import EtaEstimator
 from ..viewing.event_stream import Viewing
-from ..viewing.timelines import Sketches
-from .abandonment import Leaving
+from ..viewing.timelines import Timelines
+from .abandonment import AbandonedRuns
 from .retention import Retention
 
 try:
@@ -68,22 +68,22 @@ class Core:
     settings: Settings
     journal: Journal
     records: Records
-    registry: Registry
-    calls: Calls
+    registry: ModelRegistry
+    calls: ToolCaller
     runner: Runner
     admission: Admission
     conversations: Conversations
     viewing: Viewing
     retention: Retention
-    forecast: Forecast
-    sketches: Sketches
+    forecast: EtaEstimator
+    sketches: Timelines
 
     @property
     def catalog(self) -> Catalog:
         return self.registry.catalog
 
     @property
-    def toolbox(self) -> Toolbox:
+    def toolbox(self) -> ToolRegistry:
         return self.calls.toolbox
 
 
@@ -140,13 +140,13 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         http = await opened.enter_async_context(
             open_http(allow_private=settings.allow_private_upstreams)
         )
-        means = Means(http, settings.retries, settings.retry_budget_s)
-        registry = await Registry.open(settings, records, http, means.health)
-        calls = Calls(Toolbox(records, registry.secrets, settings), records, http)
+        means = GenerationDeps(http, settings.retries, settings.retry_budget_s)
+        registry = await ModelRegistry.open(settings, records, http, means.health)
+        calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
         viewing = Viewing(journal, settings)
         opened.callback(viewing.close)
-        forecast = Forecast(journal)
+        forecast = EtaEstimator(journal)
         observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, means, settings, records=records, tools=calls)
         runner.on_ended += [forecast.note, *(observer.note for observer in observers)]
@@ -154,7 +154,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings)
         opened.push_async_callback(retention.close)
-        opened.callback(Leaving(runner, viewing).close)
+        opened.callback(AbandonedRuns(runner, viewing).close)
         await runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
         yield Core(
@@ -169,7 +169,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             viewing=viewing,
             retention=retention,
             forecast=forecast,
-            sketches=Sketches(journal),
+            sketches=Timelines(journal),
         )
 
 

@@ -17,7 +17,7 @@ FIRST_S: Final = 30.0
 """More than its own time, for a first viewer to come to a run that begins or is taken over."""
 
 
-class Leaving:
+class AbandonedRuns:
     """Watches over the runs that are not to go on alone."""
 
     def __init__(self, runner: Runner, viewing: Viewing) -> None:

@@ -22,14 +22,14 @@ KEY: Final = "secret.key"
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopiedFile:
     """A file of the copy."""
 
     name: str
     bytes: int
 
 
-def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Copied]:
+def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[CopiedFile]:
     """
     Copy the databases of `data_dir` into `target`, and with them the key if that is meant.
 
@@ -57,7 +57,7 @@ def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Cop
             f"The backup into {target} failed: {error}. Make it writable and give it space, "
             "then begin again with an empty directory."
         ) from error
-    return [Copied(name, (target / name).stat().st_size) for name in names]
+    return [CopiedFile(name, (target / name).stat().st_size) for name in names]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import JournalError
-from ..journals import Journal, Kept
+from ..journals import EndedRun, Journal
 from ..settings import Settings
 from ..viewing.event_stream import Viewing
 
@@ -39,14 +39,14 @@ DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RetentionRules:
     """What may stay; None: no matter how old, no matter how much."""
 
     max_age_s: float | None = None
     max_bytes: int | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Rules:
+    def of(cls, settings: Settings) -> RetentionRules:
         days = settings.keep_days
         return cls(None if days is None else days * DAY_S, settings.max_journal_bytes)
 
@@ -85,7 +85,7 @@ class Pruning:
         self._after = ""
         self.done = Pruned()
 
-    async def apply(self, rules: Rules, *, now_s: float) -> Pruned:
+    async def apply(self, rules: RetentionRules, *, now_s: float) -> Pruned:
         """
         Delete what `rules` do not let stay.
 
@@ -123,9 +123,9 @@ class Pruning:
                 return True
         return False
 
-    def _some_of(self, found: list[Kept], at_most: int) -> list[Kept]:
+    def _some_of(self, found: list[EndedRun], at_most: int) -> list[EndedRun]:
         """Take so many that their bytes are enough, and go on behind them the next time."""
-        some: list[Kept] = []
+        some: list[EndedRun] = []
         size = 0
         for kept in found:
             self._after = kept.run_id
@@ -143,13 +143,13 @@ class Retention:
     def __init__(self, journal: Journal, viewing: Viewing, settings: Settings) -> None:
         self._journal = journal
         self._viewing = viewing
-        self._rules = Rules.of(settings)
+        self._rules = RetentionRules.of(settings)
         self._looking: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
 
     def watch(self) -> None:
         """Look now and then, where there is a rule to keep."""
-        if self._rules != Rules():
+        if self._rules != RetentionRules():
             self._looking = asyncio.create_task(self._look(), name="retention")
 
     async def close(self) -> None:
@@ -157,7 +157,7 @@ class Retention:
             self._looking.cancel()
             await asyncio.wait([self._looking])
 
-    async def prune(self, rules: Rules, *, is_dry: bool = False) -> Pruned:
+    async def prune(self, rules: RetentionRules, *, is_dry: bool = False) -> Pruned:
         """Delete what `rules` do not let stay, and give the room back; see `Pruning.apply`."""
         async with self._one_at_a_time:
             watched = {viewer.run_id for viewer in self._viewing.viewers}

@@ -38,7 +38,7 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class CompleteAnswer:
     """A run that has ended, as one dialect tells it."""
 
     run_id: str
@@ -46,7 +46,7 @@ class Whole:
     """The data of every frame."""
 
 
-class Door(Protocol):
+class RunGateway(Protocol):
     """What a dialect's routes may do with a request they have understood."""
 
     async def stream(self, spec: RunSpec, *, conversation: int | None = None) -> Response:
@@ -59,7 +59,7 @@ class Door(Protocol):
             SpecError: Before anything is streamed; it becomes a 4xx answer.
         """
 
-    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> Whole:
+    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> CompleteAnswer:
         """
         Start a run, wait for its end, and return what its stream would have said.
 
@@ -87,14 +87,14 @@ class Dialect(Protocol):
     the half one back. Where the flow writes lines, a break then costs no more than that half.
     """
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         """Return the paths of the contract."""
 
     def encoder(self) -> Encoder:
         """Return an encoder that has seen nothing yet."""
 
 
-class _Shown:
+class _VisibleEvents:
     """Passes on what a contract shows: not what a flow lets be written unseen."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -114,7 +114,7 @@ class _Shown:
 def encoder_for(name: str) -> Encoder:
     """Return an encoder of a dialect that has seen nothing yet; the native one shows the log."""
     encoder = open_dialect(name).encoder()
-    return encoder if name == NATIVE else _Shown(encoder)
+    return encoder if name == NATIVE else _VisibleEvents(encoder)
 
 
 def open_dialect(name: str) -> Dialect:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from ..runs.events import Event, encode_event
-from . import Door
+from . import RunGateway
 
 
-class Encoder:
+class NativeEncoder:
     def encode(self, event: Event) -> Sequence[bytes]:
         return (encode_event(event),)
 
@@ -19,12 +19,12 @@ class Native:
     trailer = b""
     can_rewind = True
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         """None of its own: `api/runs.py` starts runs, and any run can be read natively."""
         return APIRouter()
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> NativeEncoder:
+        return NativeEncoder()
 
 
 plug = Native()

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ..errors import SpecError
 from ..runs.events import Event
 from ..runs.run import RunSpec, taken_back
-from . import Door
+from . import RunGateway
 
 MAX_PROMPT_CHARS = 200_000
 
@@ -29,7 +29,7 @@ class PlainRequest(BaseModel):
     model: str = Field("", max_length=128)
 
 
-class Encoder:
+class PlainEncoder:
     def encode(self, event: Event) -> Sequence[bytes]:
         match event.type:
             case "text.delta":
@@ -47,7 +47,7 @@ class Plain:
     trailer = b""
     can_rewind = False
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(tags=["plain text (S1)"])
 
         @router.post("/ai/stream")
@@ -66,8 +66,8 @@ class Plain:
 
         return router
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> PlainEncoder:
+        return PlainEncoder()
 
 
 plug = Plain()

@@ -19,18 +19,18 @@ from typing import Any, Protocol, Unpack
 from ..dialects import open_dialect
 from ..errors import SpecError
 from ..failpoints import point
-from ..flows import Answer, Call, CallPlace, Form, How, Outcome, Reader
+from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
-from ..generation.attempts import Progress, Said
-from ..generation.continuation import Kept, SoFar
-from ..generation.generate import Means, generate
+from ..generation.attempts import GenerationEvent, PassedOn
+from ..generation.continuation import PartialText, RetainedAnswer
+from ..generation.generate import GenerationDeps, generate
 from ..journals import Pen
 from ..models.catalog import Catalog
 from ..providers import Prompt, Text, Tool
 from ..runs.events import Draft, EventType
 from ..runs.run import Run, RunSpec, Step, told
 from ..settings import Settings
-from .step_writer import Reading, Writing
+from .step_writer import ReaderFeed, StepWriter
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ class Children(Protocol):
         """Cancel those that go on."""
 
 
-class Tools(Protocol):
+class ToolRunner(Protocol):
     """What carries out calls of tools; see `calls.py`."""
 
     async def answer(
         self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
-    ) -> Answer:
+    ) -> ToolAnswer:
         """Carry out a call; whatever goes wrong is an answer too."""
 
 
@@ -83,7 +83,7 @@ class RunContext:
 
     children: Children | None = None
     """Set by whoever carries the run, where runs may have children."""
-    tools: Tools | None = None
+    tools: ToolRunner | None = None
     """Set likewise, where calls of tools can be carried out."""
 
     def __init__(
@@ -92,7 +92,7 @@ class RunContext:
         spec: RunSpec,
         past: Run,
         catalog: Catalog,
-        means: Means,
+        means: GenerationDeps,
         settings: Settings,
     ) -> None:
         self._pen = pen
@@ -119,11 +119,11 @@ class RunContext:
         step: str,
         system: str = "",
         read: Callable[[], Reader] | None = None,
-        **how: Unpack[How],
+        **how: Unpack[GenerateOptions],
     ) -> str:
         state = self._begin(step, is_unseen=how.get("is_unseen", False))
         by_lines = how.get("by_lines", False)
-        reading = Reading(read, state.text, by_lines=by_lines) if read is not None else None
+        reading = ReaderFeed(read, state.text, by_lines=by_lines) if read is not None else None
         if state.finished:
             if reading is not None:
                 reading.end()
@@ -131,7 +131,7 @@ class RunContext:
         name = how.get("model") or self._spec.model
         models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
-        writing = Writing(self._pen, state, prompt, reading)
+        writing = StepWriter(self._pen, state, prompt, reading)
         saying = generate(
             prompt,
             models,
@@ -153,19 +153,21 @@ class RunContext:
         return state.text
 
     async def structured(
-        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[GenerateOptions]
     ) -> Form:
         return await structured(self, form, text, step=step, **how)
 
-    def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> SoFar:
-        so_far = SoFar(list(state.parts), has_call=state.has_call, by_lines=by_lines)
+    def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> PartialText:
+        so_far = PartialText(list(state.parts), has_call=state.has_call, by_lines=by_lines)
         last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
             came = state.text[last.at :], last.thoughts, last.fragments
-            so_far.kept = Kept(last.model, last.handle, None, prompt, *came)
+            so_far.kept = RetainedAnswer(last.model, last.handle, None, prompt, *came)
         return so_far
 
-    async def _write(self, saying: AsyncGenerator[Said | Progress], writing: Writing) -> None:
+    async def _write(
+        self, saying: AsyncGenerator[PassedOn | GenerationEvent], writing: StepWriter
+    ) -> None:
         pen = self._pen
         async with aclosing(saying) as said:
             async for piece in said:
@@ -235,7 +237,7 @@ class RunContext:
         state = self._steps.get(step)
         return state is not None and state.has_call
 
-    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
+    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> ToolAnswer:
         state = self._steps[step]
         if call.index not in state.answers:
             assert self.tools is not None, "nobody here can carry out calls"
@@ -247,7 +249,7 @@ class RunContext:
             self._pen.append(Draft("tool.answered", {**named, **said}))
             state.answers[call.index] = said
             await self._pen.commit()
-        return Answer(**state.answers[call.index])
+        return ToolAnswer(**state.answers[call.index])
 
     def written(self, step: str) -> str:
         state = self._steps.get(step)
@@ -293,7 +295,7 @@ class RunContext:
         self._pen.append(state.ending())
 
 
-def _prompt(text: str, system: str, how: How) -> Prompt:
+def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:
     """Return what is asked: the system's message, what was said before, the question, and since."""
     prompt = Prompt.of(text, system=system, **how.get("params", {}))
     *head, question = prompt.messages

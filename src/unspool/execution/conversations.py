@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from ..errors import GoingOn, KeyReused, SpecError, UnknownRun
+from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRun
 from ..journals import Claim, Head, Journal, spec_of
 from ..records import Records
 from ..records.conversations import (
@@ -119,7 +119,7 @@ class Conversations:
         except UnknownRun:
             return
         if head.ended_ms is None:
-            raise GoingOn("the last turn of this conversation", row.run_id)
+            raise AlreadyRunning("the last turn of this conversation", row.run_id)
 
     async def _told(self, rows: list[TurnRow]) -> dict[str, Any]:
         """Return what a model is told of these turns: the newest ones that there is room for."""

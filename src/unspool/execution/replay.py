@@ -21,9 +21,9 @@ import msgspec
 from .. import plugs
 from ..dialects import encoder_for, frames_of, open_dialect
 from ..errors import SpecError
-from ..flows import Answer, Call, CallPlace, open_flow
+from ..flows import Call, CallPlace, ToolAnswer, open_flow
 from ..formats.sse import Frame
-from ..generation.generate import Means
+from ..generation.generate import GenerationDeps
 from ..journals import Pen, spec_of, started
 from ..models.catalog import Catalog
 from ..runs.events import TERMINAL, Draft, Event, decode_event, encode_event
@@ -118,7 +118,7 @@ def frames_in(dialect: str, events: Sequence[Event]) -> list[str]:
     return [frame.decode() for frame in frames + trailer]
 
 
-class _Pen:
+class _ReplayPen:
     """See `journals.Pen`. In a life that was cut it takes what the log has, and no more."""
 
     is_behind = False
@@ -155,7 +155,7 @@ class _Pen:
         self.drafts.append(ending)
 
 
-class _Context(RunContext):
+class _ReplayContext(RunContext):
     """Says to the playback which step is asked for, and has the notes of the log."""
 
     recorded: Mapping[str, Any]
@@ -173,7 +173,7 @@ class _Context(RunContext):
         return await super().note(name, remembered)
 
 
-class _Tools:
+class _ReplayTools:
     """Answers calls as they were answered, and in that order: those side by side came in some."""
 
     def __init__(self, log: Sequence[Event]) -> None:
@@ -182,12 +182,12 @@ class _Tools:
 
     async def answer(
         self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
-    ) -> Answer:
+    ) -> ToolAnswer:
         while self._turn < len(self._answers):
             data = self._answers[self._turn]
             if (data["step"], data["index"]) == (place.step, place.index):
                 self._turn += 1
-                return Answer(data["content"], data.get("code", ""))
+                return ToolAnswer(data["content"], data.get("code", ""))
             await asyncio.sleep(0)
         await asyncio.Event().wait()  # for the end of this life
         raise AssertionError
@@ -217,7 +217,7 @@ class _Life:
     async def live(self) -> list[Draft]:
         # Who is stopped accounts for it, if there was time: a server that died had none.
         after = None if self._tail else Counter(_key(e) for e in self._body if _is_stop(e))
-        pen = _Pen(self._room() if self._is_cut else None, after)
+        pen = _ReplayPen(self._room() if self._is_cut else None, after)
         past = fold(self._past)
         if self._past:
             first = self._life[0].data
@@ -235,15 +235,15 @@ class _Life:
         """How much of each step came before the cut; what a stop itself adds comes after it."""
         return Counter(_key(e) for e in self._body if not _is_stop(e))
 
-    async def _perform(self, pen: _Pen, past: Run) -> list[Draft]:
+    async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
         playback = Playback(self._past, self._life, is_cut=self._is_cut)
-        means = Means(cast("Any", None), 10, NO_LIMIT_S, open=lambda _: playback)
+        means = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, open=lambda _: playback)
         means = replace(means, sleep=_at_once, random=lambda: 0.0, clock=lambda: 0.0)
         settings = Settings(_env_file=None, say_chars_per_s=1e9)
         catalog = cast("Catalog", playback)
-        ctx = _Context(cast("Pen", pen), self._spec, past, catalog, means, settings)
+        ctx = _ReplayContext(cast("Pen", pen), self._spec, past, catalog, means, settings)
         ctx.recorded = fold([*self._past, *self._life]).notes
-        ctx.tools = _Tools(self._life[self._begun :])
+        ctx.tools = _ReplayTools(self._life[self._begun :])
         flow = open_flow(self._spec.flow)
         working = asyncio.ensure_future(flow.run(ctx, flow.asked.model_validate(self._spec.input)))
         await self._until_over(working, pen)
@@ -258,7 +258,7 @@ class _Life:
         assert isinstance(error, Exception)
         return [ending_of(error, self._spec.flow, wrote=ctx.has_written)]
 
-    async def _until_over(self, working: asyncio.Future[None], pen: _Pen) -> None:
+    async def _until_over(self, working: asyncio.Future[None], pen: _ReplayPen) -> None:
         if self._is_cut and not self._room().total():
             return
         full = asyncio.ensure_future(pen.is_full.wait())

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from ..errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from ..failpoints import point
 from ..flows import KeepingFlow, open_flow
-from ..generation.generate import Means
+from ..generation.generate import GenerationDeps
 from ..journals import Claim, Journal, Pen, spec_of, started
 from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.events import Draft, Event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
-from .context import Children, RunContext, Tools
+from .context import Children, RunContext, ToolRunner
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ READ_EVENTS = 500
 
 
 @dataclass(slots=True)
-class _Live:
+class _CarriedRun:
     """A run that this process carries."""
 
     pen: Pen
@@ -77,18 +77,18 @@ class Runner:
         self,
         journal: Journal,
         catalog: Catalog,
-        means: Means,
+        means: GenerationDeps,
         settings: Settings,
         *,
         records: Records | None = None,
-        tools: Tools | None = None,
+        tools: ToolRunner | None = None,
     ) -> None:
         """Without `records` flows keep nothing; without `tools` they call nothing."""
         self._journal = journal
         self._catalog = catalog
         self._means = means
         self._settings = settings
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, _CarriedRun] = {}
         self._orphans: set[str] = set()
         """Runs without an ending that nobody carries: an earlier process did, or the journal
         failed us. Not what is only about to begin, which the journal knows of as well."""
@@ -128,7 +128,7 @@ class Runner:
         return pen.run_id
 
     def _begin(self, pen: Pen, spec: RunSpec, past: Run) -> None:
-        live = self._live[pen.run_id] = _Live(pen)
+        live = self._live[pen.run_id] = _CarriedRun(pen)
         carrying = self._carry(live, spec, past)
         live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
         if spec.cancel_after_s is not None:
@@ -243,7 +243,7 @@ class Runner:
         assert spec is not None
         return run, spec
 
-    async def _stop(self, live: _Live, ending: Draft) -> None:
+    async def _stop(self, live: _CarriedRun, ending: Draft) -> None:
         if live.stop is None:
             live.stop = ending
             # A task that is cancelled before its first step never runs, and would leave the
@@ -255,7 +255,7 @@ class Runner:
         if live.task is not None:
             await asyncio.wait([live.task])
 
-    async def _carry(self, live: _Live, spec: RunSpec, past: Run) -> None:
+    async def _carry(self, live: _CarriedRun, spec: RunSpec, past: Run) -> None:
         pen = live.pen
         live.is_in_flow = True
         try:
@@ -307,7 +307,7 @@ class Runner:
                 return ending_of(error, spec.flow, wrote=True)
         return ending
 
-    async def _perform(self, live: _Live, spec: RunSpec, past: Run) -> Draft | None:
+    async def _perform(self, live: _CarriedRun, spec: RunSpec, past: Run) -> Draft | None:
         """Run the flow and return the ending it deserves; None where it is to go on elsewhere."""
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop

@@ -14,8 +14,8 @@ from ..generation.attempts import (
     AttemptFinished,
     AttemptKept,
     AttemptStarted,
+    PassedOn,
     Rewound,
-    Said,
     estimated_usage,
 )
 from ..journals import Pen
@@ -27,7 +27,7 @@ from ..runs.run import Step
 _fragment = point("writing.fragment")
 
 
-class Reading:
+class ReaderFeed:
     """
     What reads along in one step: given the text from its beginning, whatever became of it.
 
@@ -70,11 +70,11 @@ class Reading:
         self._reader.end()
 
 
-class Writing:
+class StepWriter:
     """Writes into one step; `state` is kept as the log will tell it."""
 
     def __init__(
-        self, pen: Pen, state: Step, prompt: Prompt, reading: Reading | None = None
+        self, pen: Pen, state: Step, prompt: Prompt, reading: ReaderFeed | None = None
     ) -> None:
         self._pen = pen
         self.state = state
@@ -91,7 +91,7 @@ class Writing:
         if self._reading is not None:
             self._reading.feed(text)
 
-    def take(self, piece: Said | Attempted | Rewound) -> None:
+    def take(self, piece: PassedOn | Attempted | Rewound) -> None:
         """Write down anything else than text."""
         match piece:
             case Text(text):

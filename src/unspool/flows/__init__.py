@@ -62,7 +62,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolAnswer:
     """What came back from a tool, or why nothing did: what the model is told either way."""
 
     content: str
@@ -100,7 +100,7 @@ class Reader(Protocol):
         """The text is whole."""
 
 
-class How(TypedDict, total=False):
+class GenerateOptions(TypedDict, total=False):
     """How a model is asked, where it is not asked the plain way."""
 
     stand_in: bool
@@ -129,7 +129,7 @@ class How(TypedDict, total=False):
     contract shows it."""
 
 
-class Telling(Protocol):
+class Recorder(Protocol):
     """To whom a reader tells what it recognises."""
 
     def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
@@ -143,7 +143,7 @@ class Telling(Protocol):
         """Record that something was left out, replaced or repaired."""
 
 
-class Context(Telling, Protocol):
+class Context(Recorder, Protocol):
     """The one thing a flow holds: its pen."""
 
     async def generate(
@@ -153,7 +153,7 @@ class Context(Telling, Protocol):
         step: str,
         system: str = "",
         read: Callable[[], Reader] | None = None,
-        **how: Unpack[How],
+        **how: Unpack[GenerateOptions],
     ) -> str:
         """
         Let the model write `step`, streaming into the log, and return its whole text.
@@ -166,7 +166,7 @@ class Context(Telling, Protocol):
         """
 
     async def structured(
-        self, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+        self, form: type[Form], text: str, *, step: str, **how: Unpack[GenerateOptions]
     ) -> Form:
         """
         Let the model write `step` as JSON that fits a pydantic model, and return that.
@@ -208,7 +208,7 @@ class Context(Telling, Protocol):
     def has_called(self, step: str) -> bool:
         """Whether a tool call was begun in `step`, whole or not."""
 
-    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> Answer:
+    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> ToolAnswer:
         """
         Carry out a call of `step` and tell of it; what the log has as its answer is returned.
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import ProviderError, SpecError
 from ..records.tools import find_tools
-from . import Answer, Call, Context, Flow
+from . import Call, Context, Flow, ToolAnswer
 from .kit.gather import together
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ MAX_TALK: Final = 1000
 """Earlier messages."""
 
 
-class Tool(BaseModel):
+class ChatTool(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -49,11 +49,11 @@ class Tool(BaseModel):
     """JSON Schema of its arguments."""
 
 
-class KeptTool(Tool):
+class StoredChatTool(ChatTool):
     id: int
 
 
-class Said(BaseModel):
+class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Literal["user", "assistant"]
@@ -67,13 +67,13 @@ class Chat(BaseModel):
     system: str = Field("You are a helpful sales assistant.", max_length=50_000)
     params: dict[str, Any] = Field(default_factory=dict)
     """Passed to the model: `temperature`, `max_tokens` …"""
-    tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS)
+    tools: list[ChatTool] = Field(default_factory=list, max_length=MAX_TOOLS)
     """Functions that the model may ask for; its calls are told, not run."""
     tool_ids: list[int] = Field(default_factory=list, max_length=MAX_TOOLS)
     """Numbers of kept tools; calls of these are carried out."""
-    kept_tools: list[KeptTool] = Field(default_factory=list)
+    kept_tools: list[StoredChatTool] = Field(default_factory=list)
     """Those tools as they were when it was asked. Whatever a client sends is replaced."""
-    talk: list[Said] = Field(default_factory=list, max_length=MAX_TALK)
+    talk: list[ChatMessage] = Field(default_factory=list, max_length=MAX_TALK)
     """What was said before, oldest first."""
     left_out: int = Field(0, ge=0)
     """Turns of a conversation that were too old, or too long, to be told again."""
@@ -92,7 +92,7 @@ class ChatFlow(Flow[Chat]):
         """
         rows = await find_tools(records, asked.tool_ids) if asked.tool_ids else []
         kept = [
-            KeptTool(
+            StoredChatTool(
                 id=row.id, name=row.name, description=row.description, parameters=row.parameters
             )
             for row in rows
@@ -188,12 +188,12 @@ def _offered(asked: Chat) -> list[dict[str, Any]]:
 
 async def _answers(
     ctx: Context, step: str, calls: Sequence[Call], asked: Chat
-) -> dict[int, Answer]:
+) -> dict[int, ToolAnswer]:
     """Carry out calls side by side; return the answers by the places of their calls."""
     tools = [tool.model_dump() for tool in asked.kept_tools]
     room = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def answer(call: Call) -> Answer:
+    async def answer(call: Call) -> ToolAnswer:
         async with room:
             return await ctx.answer(step, call, tools)
 
@@ -202,7 +202,7 @@ async def _answers(
 
 
 def _messages(
-    text: str, calls: Sequence[Call], answers: Mapping[int, Answer]
+    text: str, calls: Sequence[Call], answers: Mapping[int, ToolAnswer]
 ) -> list[dict[str, Any]]:
     """Return a round as the model is told it: what it said and called, and what came back."""
     called = [

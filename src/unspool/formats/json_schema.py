@@ -34,7 +34,7 @@ REMEMBERED: Final = 256
 """Schemas that stay compiled: the tools of a busy server."""
 
 
-class NoSchema(Exception):
+class InvalidSchema(Exception):
     """It is none; the message says why."""
 
 
@@ -47,7 +47,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     """
     said = _written(schema)
     if schema.get("type", "object") != "object":
-        raise NoSchema('is not of an object: its "type" must be "object"')
+        raise InvalidSchema('is not of an object: its "type" must be "object"')
     _compiled(said)
 
 
@@ -58,7 +58,7 @@ def misfits(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str
     try:
         found = _compiled(_written(schema)).iter_errors(arguments)
         return [_told(error) for error, _ in zip(found, range(MAX_TOLD), strict=False)]
-    except (NoSchema, ValueError) as error:  # half a character
+    except (InvalidSchema, ValueError) as error:  # half a character
         return [f"they cannot be checked: {error}"[:MAX_TOLD_CHARS]]
 
 
@@ -66,7 +66,7 @@ def _written(schema: Mapping[str, Any]) -> str:
     try:
         return plain_json(schema, levels=MAX_DEPTH, chars=MAX_SCHEMA_CHARS)
     except ValueError as error:
-        raise NoSchema(str(error)) from None
+        raise InvalidSchema(str(error)) from None
 
 
 def plain_json(value: Any, *, levels: int, chars: int) -> str:
@@ -103,9 +103,9 @@ def _compiled(schema: str) -> jsonschema_rs.Validator:
             json.loads(schema), retriever=_nothing, pattern_options=jsonschema_rs.RegexOptions()
         )
     except jsonschema_rs.ValidationError as error:
-        raise NoSchema(f"is no JSON Schema: {_told(error)}") from None
+        raise InvalidSchema(f"is no JSON Schema: {_told(error)}") from None
     except (jsonschema_rs.ReferencingError, ValueError) as error:
-        raise NoSchema(f"is no JSON Schema: {error}"[:MAX_TOLD_CHARS]) from None
+        raise InvalidSchema(f"is no JSON Schema: {error}"[:MAX_TOLD_CHARS]) from None
 
 
 def _nothing(uri: str) -> NoReturn:

@@ -26,7 +26,7 @@ _IN_STRING: Final = re.compile(r'["\\]')
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class CompleteValue:
     """A value that is complete."""
 
     path: Path
@@ -41,7 +41,7 @@ class Unreadable:
     raw: str
 
 
-Told = Whole | Unreadable
+Told = CompleteValue | Unreadable
 
 
 @dataclass(slots=True)
@@ -224,11 +224,11 @@ class Scanner:
             yield Unreadable(self._path(), raw)
             return
         here.keep(key, value)
-        yield Whole(self._path(key), value)
+        yield CompleteValue(self._path(key), value)
 
     def _close(self) -> Iterator[Told]:
         closed = self._stack[-1]
-        yield Whole(self._path(), closed.value)
+        yield CompleteValue(self._path(), closed.value)
         self._stack.pop()
         if not self._stack:
             self.is_over = True

@@ -19,7 +19,7 @@ MAX_LEVELS: Final = 32
 """Of lists and mappings within each other; ours have five, parameters may have some more."""
 
 
-class _Refused(yaml.MarkedYAMLError):
+class _NotPlain(yaml.MarkedYAMLError):
     """Valid YAML, but more than we take."""
 
 
@@ -33,11 +33,11 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Refused(None, None, "write it out; anchors and aliases", event.start_mark)
+            raise _NotPlain(None, None, "write it out; anchors and aliases", event.start_mark)
         if getattr(event, "tag", None):
-            raise _Refused(None, None, "leave the tag out; tags", event.start_mark)
+            raise _NotPlain(None, None, "leave the tag out; tags", event.start_mark)
         if self._levels > MAX_LEVELS:
-            raise _Refused(
+            raise _NotPlain(
                 None, None, f"use fewer; more than {MAX_LEVELS} levels", event.start_mark
             )
         self._levels += 1
@@ -50,7 +50,9 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             if name is None or name in seen:
-                raise _Refused(None, None, "keep one; words that stand there twice", key.start_mark)
+                raise _NotPlain(
+                    None, None, "keep one; words that stand there twice", key.start_mark
+                )
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
 
@@ -85,7 +87,7 @@ def read_yaml(raw: bytes, path: str) -> tuple[Any, Callable[[Sequence[Any]], int
             loader.dispose()
     except UnicodeDecodeError:
         raise SetupError(f"{path} is not text in UTF-8; save it as that") from None
-    except _Refused as error:
+    except _NotPlain as error:
         line = _line(error.problem_mark)
         what, _, which = str(error.problem).partition("; ")
         raise SetupError(f"{path}, line {line}: {which} are not taken here; {what}") from None

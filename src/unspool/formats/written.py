@@ -31,7 +31,7 @@ MAX_DEPTH: Final = 16
 """Of objects and arrays within parameters: a JSON Schema has fewer."""
 
 
-class Said(BaseModel):
+class StrictInput(BaseModel):
     """What people write: nothing unknown, no number that is none."""
 
     model_config = ConfigDict(
@@ -73,7 +73,7 @@ Params = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 Url = Annotated[str, Field(max_length=MAX_URL_CHARS), AfterValidator(_address)]
 
-Shape = TypeVar("Shape", bound=Said)
+Shape = TypeVar("Shape", bound=StrictInput)
 
 
 def validated(shape: type[Shape], values: Mapping[str, Any]) -> Shape:

@@ -21,12 +21,12 @@ from ..providers import (
     ToolFragment,
     Usage,
 )
-from .continuation import SoFar, Strategy, Way
+from .continuation import ContinuationPlan, PartialText, Strategy
 from .seam import StartedAnew
 
 _counted = point("attempts.counted")
 
-Said = Text | Reasoning | ToolFragment | ToolCall | Skipped
+PassedOn = Text | Reasoning | ToolFragment | ToolCall | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class AttemptKept:
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class SeamReport:
     """How a continuation joined on; see `seam.Kind`."""
 
     kind: str
@@ -66,7 +66,7 @@ class AttemptFailed:
     usage: Usage | None
     """None where nothing came: whether it was paid for is not known."""
     cost: Cost | None
-    joint: Joint | None
+    joint: SeamReport | None
     retry_in_s: float | None
 
 
@@ -77,7 +77,7 @@ class AttemptFinished:
     finish_reason: str
     usage: Usage
     cost: Cost | None
-    joint: Joint | None
+    joint: SeamReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,13 @@ class Rewound:
 
 
 Attempted = AttemptStarted | AttemptKept | AttemptFailed | AttemptFinished
-Progress = Attempted | Rewound
+GenerationEvent = Attempted | Rewound
 
 
-class Attempt:
+class OpenAttempt:
     """Passes on what is said, through the seam, and keeps count of it."""
 
-    def __init__(self, model: Model, way: Way, so_far: SoFar) -> None:
+    def __init__(self, model: Model, way: ContinuationPlan, so_far: PartialText) -> None:
         self.model = model
         self.way = way
         self.finish_reason = ""
@@ -110,7 +110,7 @@ class Attempt:
         self._thoughts_again = way.thoughts_again
         self._fragments_again = way.fragments_again
 
-    def take(self, output: Output) -> Said | None:
+    def take(self, output: Output) -> PassedOn | None:
         """Count an output; return what of it is to be passed on now."""
         if type(output) is Text:  # the path of every token
             if not output.text:
@@ -122,8 +122,8 @@ class Attempt:
             return output
         return self._take_other(output)
 
-    def _take_other(self, output: Output) -> Said | None:
-        said: Said | None = None
+    def _take_other(self, output: Output) -> PassedOn | None:
+        said: PassedOn | None = None
         match output:
             case Reasoning(text):
                 said = self._thought(text)
@@ -218,11 +218,11 @@ class Attempt:
         return len(self._calls)
 
     @property
-    def joint(self) -> Joint | None:
+    def joint(self) -> SeamReport | None:
         """How it joined on to what was there; None where there was nothing."""
         seam = self.way.seam
         is_joining = self.way.strategy in {"prefill", "instruct", "reattach"}
-        return Joint(seam.kind, seam.trimmed) if is_joining and seam.kind else None
+        return SeamReport(seam.kind, seam.trimmed) if is_joining and seam.kind else None
 
     def usage(self) -> Usage:
         """What the provider reported, else our estimate, marked as such."""

@@ -28,7 +28,7 @@ from ..providers import Delta, Limits, Model, Prompt, Reasoning, Text, ToolFragm
 from ..providers.upstream.http import open_http
 from ..settings import Settings
 from .attempts import AttemptFinished, AttemptStarted
-from .generate import Means, generate
+from .generate import GenerationDeps, generate
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Completion:
 
 
 @dataclass(slots=True)
-class _Call:
+class _ClientCall:
     """What one call has done so far, for its log lines and its error."""
 
     started_s: float = field(default_factory=time.perf_counter)
@@ -140,7 +140,7 @@ class LLMClient:
                 help; it holds code, status, attempts and the text so far.
         """
         asked = {"temperature": temperature, "max_tokens": max_tokens, **params}
-        call = _Call()
+        call = _ClientCall()
         whole = replace(Prompt.of(prompt, system=system, **asked), is_bound=is_bound)
         async with aclosing(self._deltas(whole, call)) as deltas:
             async for delta in deltas:
@@ -152,13 +152,13 @@ class LLMClient:
     ) -> AsyncGenerator[Delta]:
         """Yield `Text`, `Reasoning` and `ToolFragment` deltas; otherwise as `stream_chat`."""
         asked = Prompt.of(prompt, system=system, **params)
-        async with aclosing(self._deltas(asked, _Call())) as deltas:
+        async with aclosing(self._deltas(asked, _ClientCall())) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def complete(self, prompt: str, system: str = SYSTEM, **params: Any) -> Completion:
         """Return the whole answer. The model streams all the same: this is a fold of it."""
-        call = _Call()
+        call = _ClientCall()
         asked = Prompt.of(prompt, system=system, **params)
         async with aclosing(self._deltas(asked, call)) as deltas:
             async for _ in deltas:
@@ -175,9 +175,9 @@ class LLMClient:
             total_ms=call.elapsed_ms(),
         )
 
-    async def _deltas(self, asked: Prompt, call: _Call) -> AsyncGenerator[Delta]:
+    async def _deltas(self, asked: Prompt, call: _ClientCall) -> AsyncGenerator[Delta]:
         http = self._http or open_http(allow_private=self._allow_private)
-        means = Means(http, retries=self._retries, health=self._health)
+        means = GenerationDeps(http, retries=self._retries, health=self._health)
         chars = len(str(asked.messages[-1]["content"]))
         log.info("LLM stream started: model %s, %d characters", self.model.name, chars)
         try:
@@ -208,7 +208,7 @@ class LLMClient:
         )
 
 
-def _final(error: ProviderError, call: _Call) -> LLMClientError:
+def _final(error: ProviderError, call: _ClientCall) -> LLMClientError:
     log.error("LLM stream failed after %d attempts: %s: %s", call.attempts, error.code, error)
     return LLMClientError(
         f"no whole answer after {call.attempts} attempts: {error}",

@@ -62,7 +62,7 @@ ANCHOR_ZH: Final = "请先一字不差地重复它结尾的这几个字：“{wo
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RetainedAnswer:
     """An answer that its provider keeps, and how much of it came."""
 
     model: str
@@ -78,13 +78,13 @@ class Kept:
 
 
 @dataclass(slots=True)
-class SoFar:
+class PartialText:
     """What one text has, over all its attempts."""
 
     parts: list[str] = field(default_factory=list)
     has_call: bool = False
     """A fragment of a tool call was passed on."""
-    kept: Kept | None = None
+    kept: RetainedAnswer | None = None
     """The answer that broke off last, if its provider keeps it."""
     spent: set[tuple[str, Strategy]] = field(default_factory=set)
     """Rungs that a model has shown to be of no use."""
@@ -115,7 +115,7 @@ class SoFar:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Way:
+class ContinuationPlan:
     """One request: how, with what, and how its text joins on."""
 
     strategy: Strategy
@@ -127,7 +127,9 @@ class Way:
     """Fragments of tool calls, likewise."""
 
 
-def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | None:
+def way_on(
+    model: Model, asked: Prompt, so_far: PartialText, health: Health
+) -> ContinuationPlan | None:
     """Return the highest rung on which `model` can go on with a text; None if there is none."""
 
     def is_open(strategy: Strategy) -> bool:
@@ -139,24 +141,26 @@ def way_on(model: Model, asked: Prompt, so_far: SoFar, health: Health) -> Way | 
         after = None if so_far.has_call else kept.after
         held = replace(kept.prompt, handle=Handle(kept.id, after), prefix=kept.text)
         if after is not None:
-            return Way("reattach", held, Seam(""))
+            return ContinuationPlan("reattach", held, Seam(""))
         # What stands before the text that is there is left out with it.
         thoughts = 0 if kept.text else kept.thoughts
-        return Way("reattach", held, Seam(""), thoughts, kept.fragments)
+        return ContinuationPlan("reattach", held, Seam(""), thoughts, kept.fragments)
     text, by_lines = so_far.base, so_far.by_lines
     if so_far.has_call or not text:
         return None
     rest = replace(asked, params=_rest_of(asked.params, text))
     can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
     if can_prefill and is_open("prefill"):
-        return Way("prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines))
+        return ContinuationPlan(
+            "prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines)
+        )
     if is_open("instruct") and not (_may_call(asked) or _is_constrained(asked)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
         told = {"role": "user", "content": words}
         messages = (*asked.messages, {"role": "assistant", "content": text}, told)
         seam = Seam(text, anchor=anchor, is_told=not by_lines, by_lines=by_lines)
-        return Way("instruct", replace(rest, messages=messages), seam)
+        return ContinuationPlan("instruct", replace(rest, messages=messages), seam)
     return None
 
 

@@ -24,16 +24,16 @@ from ..models.health import Health
 from ..models.prices import cost_of
 from ..providers import Accepted, Model, Prompt, Provider, open_provider
 from .attempts import (
-    Attempt,
     AttemptFailed,
     AttemptFinished,
     AttemptKept,
     AttemptStarted,
-    Progress,
+    GenerationEvent,
+    OpenAttempt,
+    PassedOn,
     Rewound,
-    Said,
 )
-from .continuation import Kept, SoFar, Strategy, Way, way_on
+from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, way_on
 from .seam import Seam
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class GenerationDeps:
     """What generation works with, handed in so that a test can hold it."""
 
     http: aiohttp.ClientSession
@@ -77,12 +77,12 @@ class Means:
 def generate(
     prompt: Prompt,
     models: Sequence[Model],
-    means: Means,
+    means: GenerationDeps,
     *,
-    so_far: SoFar | None = None,
+    so_far: PartialText | None = None,
     numbers: Iterator[int] | None = None,
     can_rewind: bool = False,
-) -> AsyncGenerator[Said | Progress]:
+) -> AsyncGenerator[PassedOn | GenerationEvent]:
     """
     Yield what the first model that can says, and how it came about.
 
@@ -95,25 +95,25 @@ def generate(
         ProviderRefused, ProviderUnavailable: No model gave anything.
         ProviderInterrupted: The text so far is good, but it is not whole.
     """
-    return _Text(prompt, models, means, so_far, numbers, can_rewind).write()
+    return Generation(prompt, models, means, so_far, numbers, can_rewind).write()
 
 
-class _Text:
+class Generation:
     """One text, from its first request to its end."""
 
     def __init__(
         self,
         prompt: Prompt,
         models: Sequence[Model],
-        means: Means,
-        so_far: SoFar | None,
+        means: GenerationDeps,
+        so_far: PartialText | None,
         numbers: Iterator[int] | None,
         can_rewind: bool,
     ) -> None:
         self._prompt = prompt
         self._models = models
         self._means = means
-        self._so_far = so_far or SoFar()
+        self._so_far = so_far or PartialText()
         self._numbers = numbers or itertools.count(1)
         self._number = 0
         self._asked = 0
@@ -126,7 +126,7 @@ class _Text:
         self._began = means.clock()
         self._error: ProviderError = ProviderRefused("no model is set up", code="no_model")
 
-    async def write(self) -> AsyncGenerator[Said | Progress]:
+    async def write(self) -> AsyncGenerator[PassedOn | GenerationEvent]:
         while True:
             for place, model in enumerate(self._models):
                 self._retry = 0
@@ -146,7 +146,7 @@ class _Text:
             if not (self._can_rewind and self._means.retries and self._so_far.has_written):
                 raise self._ended()
             self._can_rewind = False
-            self._so_far, self._first = SoFar(by_lines=self._so_far.by_lines), "restart"
+            self._so_far, self._first = PartialText(by_lines=self._so_far.by_lines), "restart"
             yield Rewound()
 
     def _ended(self) -> ProviderError:
@@ -155,7 +155,7 @@ class _Text:
             return ProviderInterrupted(message, code="interrupted")
         return self._error
 
-    def _way(self, model: Model, place: int) -> Way | None:
+    def _way(self, model: Model, place: int) -> ContinuationPlan | None:
         if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
@@ -163,9 +163,11 @@ class _Text:
         if way is not None or so_far.has_written:
             return way
         strategy: Strategy = "retry" if self._retry else "next" if place else self._first
-        return Way(strategy, self._prompt, Seam(""))
+        return ContinuationPlan(strategy, self._prompt, Seam(""))
 
-    async def _ask(self, model: Model, way: Way) -> AsyncGenerator[Said | Progress]:
+    async def _ask(
+        self, model: Model, way: ContinuationPlan
+    ) -> AsyncGenerator[PassedOn | GenerationEvent]:
         """Make one request. The last piece is how it ended."""
         if way.strategy != "reattach" and self._so_far.take_back_half():
             yield Rewound(len(self._so_far.text))
@@ -174,7 +176,7 @@ class _Text:
         at = len(self._so_far.text)
         yield AttemptStarted(number, model, way.strategy, at, self._reason)
         (_asking if number == 1 else _asking_again)()
-        attempt = Attempt(model, way, self._so_far)
+        attempt = OpenAttempt(model, way, self._so_far)
         health = self._means.health
         began = health.began(model.name)
         try:
@@ -204,7 +206,7 @@ class _Text:
         health.finished(model.name)
         yield self._finished(attempt)
 
-    def _learn(self, attempt: Attempt, error: ProviderError) -> None:
+    def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
         so_far, name, strategy = self._so_far, attempt.model.name, attempt.way.strategy
         self._reason = error.code
         so_far.kept = _still_kept(so_far.kept, attempt, error)
@@ -236,7 +238,7 @@ class _Text:
         return None if is_over and not has_written else wait_s
 
     def _failed(
-        self, attempt: Attempt, error: ProviderError, wait_s: float | None
+        self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None
     ) -> AttemptFailed:
         model = attempt.model
         log.warning("Attempt %d at %s failed: %s", self._number, model.name, error)
@@ -248,7 +250,7 @@ class _Text:
             self._number, model, error, attempt.has_said, usage, cost, attempt.joint, wait_s
         )
 
-    def _finished(self, attempt: Attempt) -> AttemptFinished:
+    def _finished(self, attempt: OpenAttempt) -> AttemptFinished:
         usage = attempt.usage()
         cost = cost_of(attempt.model, usage)
         return AttemptFinished(
@@ -256,13 +258,17 @@ class _Text:
         )
 
 
-def _still_kept(before: Kept | None, attempt: Attempt, error: ProviderError) -> Kept | None:
+def _still_kept(
+    before: RetainedAnswer | None, attempt: OpenAttempt, error: ProviderError
+) -> RetainedAnswer | None:
     """Return the answer that can be read on after a failure: the same one, or this attempt's."""
     if attempt.way.strategy != "reattach" or before is None:
         if not attempt.handle or isinstance(error, ProviderRefused):
             return None
         came = attempt.text, attempt.thoughts, attempt.fragments
-        return Kept(attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *came)
+        return RetainedAnswer(
+            attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *came
+        )
     if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
         return None
     if not attempt.has_said:

@@ -75,7 +75,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class EndedRun:
     """An ended run, and the bytes that its events take."""
 
     run_id: str
@@ -171,7 +171,7 @@ class Journal(Protocol):
 
     async def oldest(
         self, *, after: str = "", before_ms: int | None = None, limit: int = 50
-    ) -> list[Kept]:
+    ) -> list[EndedRun]:
         """
         Return ended runs in the order in which they began.
 

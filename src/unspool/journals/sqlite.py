@@ -23,10 +23,10 @@ from urllib.parse import unquote, urlsplit
 from ..errors import JournalError, KeyTaken, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
-from . import Claim, Head, Kept, Tuning, Wanted, started
+from . import Claim, EndedRun, Head, Tuning, Wanted, started
 from .sqlite_file import pruning as _sweep
-from .sqlite_file.group_commit import BUSY_RETRY_S, Press, SQLitePen, is_busy
-from .sqlite_file.live_run import Reel
+from .sqlite_file.group_commit import BUSY_RETRY_S, GroupCommit, SQLitePen, is_busy
+from .sqlite_file.live_run import LiveRun
 from .sqlite_file.store import Store
 
 CLAIM_TRIES = 250
@@ -57,7 +57,7 @@ class SQLiteJournal:
         except (sqlite3.Error, JournalError) as error:
             self._store.close()
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
-        self._press = Press(self._store, self._live, tuning)
+        self._press = GroupCommit(self._store, self._live, tuning)
         self._making: dict[str, asyncio.Future[SQLitePen]] = {}
         """Runs that are being written down, by the key they were asked for under."""
         self._sweeping: asyncio.TimerHandle | None = None
@@ -98,7 +98,7 @@ class SQLiteJournal:
             parent=spec.parent or None,
             forked_from=spec.forked_from["run"] if spec.forked_from else None,
         )
-        reel = Reel(self._store.new_no(), head, is_new=True, claim=claim)
+        reel = LiveRun(self._store.new_no(), head, is_new=True, claim=claim)
         pen = SQLitePen(self._press, reel)
         pen.append(started(spec), *history)
         self._live[run_id] = reel
@@ -121,7 +121,7 @@ class SQLiteJournal:
             reel.ring()
         return SQLitePen(self._press, reel)
 
-    async def _claimed(self, run_id: str) -> Reel:
+    async def _claimed(self, run_id: str) -> LiveRun:
         for _ in range(CLAIM_TRIES):
             await self._press.idle()  # a commit in its thread has the connection
             try:
@@ -202,7 +202,7 @@ class SQLiteJournal:
 
     async def oldest(
         self, *, after: str = "", before_ms: int | None = None, limit: int = 50
-    ) -> list[Kept]:
+    ) -> list[EndedRun]:
         return await asyncio.to_thread(_sweep.oldest, self._path, after, before_ms, limit)
 
     async def forget(self, run_ids: Sequence[str]) -> int:

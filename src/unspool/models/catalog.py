@@ -29,7 +29,7 @@ MAX_NAMES_TOLD: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RegisteredModel:
     """A model and where it is from."""
 
     model: Model
@@ -88,23 +88,27 @@ class Catalog:
         self._health = health or Health()
         self._random = random
         self._turns: Counter[str] = Counter()
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, RegisteredModel] = {}
         self._routes: dict[str, Route] = {}
-        entries = [Entry(model) for model in models]
-        self.fill([*entries, Entry(OFFLINE, "built_in")], [], [model.name for model in models])
+        entries = [RegisteredModel(model) for model in models]
+        self.fill(
+            [*entries, RegisteredModel(OFFLINE, "built_in")], [], [model.name for model in models]
+        )
 
     def fill(
-        self, entries: Sequence[Entry], routes: Sequence[Route], defaults: Sequence[str]
+        self, entries: Sequence[RegisteredModel], routes: Sequence[Route], defaults: Sequence[str]
     ) -> None:
         """
         Hold these from now on, and no others. The default is the first of `defaults` that
         can be asked.
         """
-        found: dict[str, Entry | Route] = {}
-        ranked: list[Entry | Route] = [*entries, *routes]
+        found: dict[str, RegisteredModel | Route] = {}
+        ranked: list[RegisteredModel | Route] = [*entries, *routes]
         for each in sorted(ranked, key=_rank):
             found[each.name] = each
-        self._entries = {name: each for name, each in found.items() if isinstance(each, Entry)}
+        self._entries = {
+            name: each for name, each in found.items() if isinstance(each, RegisteredModel)
+        }
         self._routes = {name: each for name, each in found.items() if isinstance(each, Route)}
         self.default = next((name for name in defaults if self._is_askable(name)), OFFLINE.name)
 
@@ -112,14 +116,14 @@ class Catalog:
         """Return all names that can be asked for."""
         return [name for name in (*self._entries, *self._routes) if self._is_askable(name)]
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[RegisteredModel]:
         """Return every model by its number, also those that cannot be asked."""
         return sorted(self._entries.values(), key=lambda entry: entry.id)
 
     def routes(self) -> list[Route]:
         return [self._routes[name] for name in sorted(self._routes)]
 
-    def entry(self, key: int | str) -> Entry:
+    def entry(self, key: int | str) -> RegisteredModel:
         """
         Return a model by its number or its name, whether or not it can be asked.
 
@@ -244,11 +248,11 @@ _RANKS: Final[dict[Source, int]] = {"environment": 1, "file": 2, "database": 3, 
 """Of two of one name the higher one counts; nothing takes the name of the built-in model."""
 
 
-def _rank(each: Entry | Route) -> int:
+def _rank(each: RegisteredModel | Route) -> int:
     return _RANKS[each.source]
 
 
-def _unaskable(entry: Entry) -> SpecError:
+def _unaskable(entry: RegisteredModel) -> SpecError:
     why = entry.problem or "it is switched off; switch it on (`is_active`)"
     return SpecError(f"the model {entry.model.name!r} cannot be asked: {why}")
 

@@ -18,10 +18,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from .. import plugs
 from ..errors import SetupError, SpecError
 from ..formats.plain_yaml import read_yaml
-from ..formats.written import Name, Said, Url
+from ..formats.written import Name, StrictInput, Url
 from ..providers import Limits, Model
 from ..providers.upstream.vendors import PREFILLS, QUIRKS
-from .definitions import MAX_KEY_CHARS, Deployment, RouteSaid, check_place, model_of
+from .definitions import MAX_KEY_CHARS, ModelDefinition, RouteInput, check_place, model_of
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def _one_line(key: str) -> str:
     return key
 
 
-class FileModel(Deployment):
+class FileModel(ModelDefinition):
     """A model of the file."""
 
     upstream_name: str = Field("", alias="model", max_length=256)
@@ -53,14 +53,14 @@ class FileModel(Deployment):
     """`env:NAME`, the variable that holds it. A key itself is taken too, with a warning."""
 
 
-class Config(Said):
+class Config(StrictInput):
     """The whole file."""
 
     default: Name | None = None
     """Which model or route answers where none is named."""
     models: list[FileModel] = Field(default_factory=list, max_length=MAX_MODELS)
     """Models, each with a name of its own."""
-    routes: list[RouteSaid] = Field(default_factory=list, max_length=MAX_MODELS)
+    routes: list[RouteInput] = Field(default_factory=list, max_length=MAX_MODELS)
     """Names for several models."""
 
     @model_validator(mode="after")

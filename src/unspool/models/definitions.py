@@ -22,7 +22,7 @@ from pydantic import (
 
 from .. import plugs
 from ..errors import ProviderRefused, SpecError
-from ..formats.written import Name, Params, Said, Url
+from ..formats.written import Name, Params, StrictInput, Url
 from ..providers import Limits, Model, Prices
 from ..providers.upstream.addresses import check_url
 from ..providers.upstream.vendors import PREFILLS, QUIRKS, VENDORS
@@ -56,7 +56,7 @@ Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Price = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
-class LimitsSaid(Said):
+class LimitsInput(StrictInput):
     """Limits of one request. Those that are not said are those of the settings."""
 
     connect_s: Seconds | None = None
@@ -73,7 +73,7 @@ class LimitsSaid(Said):
     """Bytes of the largest single event."""
 
 
-class PricesSaid(Said):
+class PricesInput(StrictInput):
     """What a million tokens cost."""
 
     prompt: Price
@@ -117,7 +117,7 @@ Quirk = Annotated[str, Field(max_length=64), AfterValidator(_known_quirk)]
 Prefill = Annotated[str, Field(max_length=32), AfterValidator(_known_prefill)]
 
 
-class Deployment(Said):
+class ModelDefinition(StrictInput):
     """A model, all but its key."""
 
     name: Name
@@ -130,13 +130,13 @@ class Deployment(Said):
     """The root of its API, or the full address; empty: where the provider is by itself."""
     params: Params = Field(default_factory=dict)
     """Parameters of every request to it; those of a request go before them."""
-    limits: LimitsSaid = Field(default_factory=LimitsSaid)
+    limits: LimitsInput = Field(default_factory=LimitsInput)
     """Limits of one request to it; those of the settings hold where none is given."""
     prefill: Prefill = ""
     """How it goes on from a text that was cut; empty: what is known of its vendor."""
     quirks: list[Quirk] = Field(default_factory=list, max_length=16)
     """What it does otherwise than its vendor's description."""
-    prices: PricesSaid | None = None
+    prices: PricesInput | None = None
     """What a million tokens cost; empty: what its vendor has published, if that is known."""
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class Deployment(Said):
         return self
 
 
-class Registration(Deployment):
+class ModelInput(ModelDefinition):
     """A model as it is registered."""
 
     api_key: Key | None = None
@@ -161,7 +161,7 @@ class Registration(Deployment):
     """One that is not is kept, and not asked."""
 
 
-class Member(Said):
+class RouteMember(StrictInput):
     """A model of a route."""
 
     model: Name
@@ -169,7 +169,7 @@ class Member(Said):
     """How often it is asked first, beside the others; counts where the strategy is `weighted`."""
 
 
-class RouteSaid(Said):
+class RouteInput(StrictInput):
     """A name for several models: one is asked, the others stand by."""
 
     name: Name
@@ -178,7 +178,7 @@ class RouteSaid(Said):
     Which is asked first: always the first (`ordered`), each in turn (`round_robin`), by chance
     (`random`, `weighted`), or the one with the fewest requests under way (`least_loaded`).
     """
-    models: list[Member] = Field(min_length=1, max_length=MAX_MEMBERS)
+    models: list[RouteMember] = Field(min_length=1, max_length=MAX_MEMBERS)
     """In the order in which they are asked where the strategy says nothing else."""
 
     @model_validator(mode="before")
@@ -200,7 +200,7 @@ class RouteSaid(Said):
         return self
 
 
-def check_place(deployment: Deployment, *, has_key: bool, allow_private: bool) -> None:
+def check_place(deployment: ModelDefinition, *, has_key: bool, allow_private: bool) -> None:
     """
     Refuse an address that nothing may be sent to, and a public one without a key.
 

@@ -82,7 +82,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """How a model goes on: one of `PREFILLS`, or empty where that could not be told."""
 
     prefill: str
@@ -132,15 +132,15 @@ def _ms_since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
 
 
-async def probe_prefill(model: Model, http: aiohttp.ClientSession) -> Finding:
+async def probe_prefill(model: Model, http: aiohttp.ClientSession) -> ProbeFinding:
     """Find out how `model` goes on from a text. Sends as many small requests as there are ways."""
     counting = Prompt.of(COUNTING, temperature=0, max_tokens=COUNTED_TOKENS)
     try:
         whole = (await _ask(model, counting, http)).text.strip()
     except UnspoolError as error:
-        return Finding("", [], f"it did not answer: {error}")
+        return ProbeFinding("", [], f"it did not answer: {error}")
     if len(_letters(whole)) < LEAST:
-        return Finding("", [], "its answer is too short to be cut in two")
+        return ProbeFinding("", [], "its answer is too short to be cut in two")
     half = _half_of(whole)
     counting = replace(counting, prefix=half, params={"temperature": 0, "max_tokens": REST_TOKENS})
     tried = [
@@ -149,9 +149,9 @@ async def probe_prefill(model: Model, http: aiohttp.ClientSession) -> Finding:
     ]
     ways = [each.way for each in tried if each.verdict == "goes_on"]
     if ways:
-        return Finding(ways[0], tried)
+        return ProbeFinding(ways[0], tried)
     is_sure = all(each.verdict in {"refused", "starts_anew"} for each in tried)
-    return Finding("none" if is_sure else "", tried)
+    return ProbeFinding("none" if is_sure else "", tried)
 
 
 async def _try(model: Model, prompt: Prompt, whole: str, http: aiohttp.ClientSession) -> Tried:

@@ -36,29 +36,29 @@ from ..records.models import (
 )
 from ..records.secrets import Secrets, Unsealable
 from ..settings import Settings
-from .catalog import Catalog, Entry, Route
+from .catalog import Catalog, RegisteredModel, Route
 from .config_file import MAX_MODELS
-from .definitions import Registration, RouteSaid, check_place, model_of
+from .definitions import ModelInput, RouteInput, check_place, model_of
 from .environment import limits_from
 from .health import Health
-from .probe import Answered, Finding, ask, probe_prefill
-from .sources import Outside
+from .probe import Answered, ProbeFinding, ask, probe_prefill
+from .sources import ConfiguredModels
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class ModelTest:
     """What came of asking a model something small."""
 
     answered: Answered | None
     error: UnspoolError | None
-    finding: Finding | None = None
+    finding: ProbeFinding | None = None
     is_kept: bool = False
     """The finding was written down with the model."""
 
 
-class Registry:
+class ModelRegistry:
     """Make one with `await Registry.open(...)`."""
 
     def __init__(
@@ -70,13 +70,13 @@ class Registry:
         self._records = records
         self._http = http
         self.secrets = Secrets(settings.data_dir, _secret(settings))
-        self._outside = Outside(settings)
+        self._outside = ConfiguredModels(settings)
         self._writing = asyncio.Lock()
 
     @classmethod
     async def open(
         cls, settings: Settings, records: Records, http: aiohttp.ClientSession, health: Health
-    ) -> Registry:
+    ) -> ModelRegistry:
         """
         Read what there is, and give a number to every model seen for the first time.
 
@@ -104,7 +104,7 @@ class Registry:
         entries += [self._entry_of(row) for row in rows if row.source == "database"]
         self._outside.fill(self.catalog, entries, routes)
 
-    def _entry_of(self, row: ModelRow) -> Entry:
+    def _entry_of(self, row: ModelRow) -> RegisteredModel:
         key, problem, is_lost = "", "", False
         if row.provider not in plugs.names("providers"):
             problem = f"there is no provider {row.provider} here; install it, or change it"
@@ -118,11 +118,11 @@ class Registry:
         values = {column.name: getattr(row, column.name) for column in ModelRow.__table__.columns}
         model = model_of(values, key, limits_from(self._settings))
         times = row.created_ms, row.updated_ms
-        return Entry(model, "database", row.id, row.is_active, problem, is_lost, times)
+        return RegisteredModel(model, "database", row.id, row.is_active, problem, is_lost, times)
 
     # Models
 
-    async def add(self, said: Registration) -> Entry:
+    async def add(self, said: ModelInput) -> RegisteredModel:
         """
         Register a model. Connects to nothing.
 
@@ -147,7 +147,7 @@ class Registry:
             await self._reload()
             return self.catalog.entry(said.name)
 
-    async def change(self, number: int, values: Mapping[str, Any]) -> Entry:
+    async def change(self, number: int, values: Mapping[str, Any]) -> RegisteredModel:
         """
         Change some fields of a registered model; those not given stay as they are.
 
@@ -157,7 +157,7 @@ class Registry:
         async with self._writing:
             before = self._own(number)
             row = next(row for row in await list_models(self._records) if row.id == number)
-            said = validated(Registration, {**_fields(row), **values})
+            said = validated(ModelInput, {**_fields(row), **values})
             if said.name != before.name:
                 raise SpecError(
                     "a model keeps its name, because runs and routes speak of it by that; "
@@ -199,7 +199,7 @@ class Registry:
             await remove_model(self._records, number, falls_to=falls_to)
             await self._reload()
 
-    def _own(self, number: int) -> Entry:
+    def _own(self, number: int) -> RegisteredModel:
         entry = self.catalog.entry(number)
         if entry.source != "database":
             raise SpecError(
@@ -208,10 +208,10 @@ class Registry:
             )
         return entry
 
-    def _check_place(self, said: Registration, *, has_key: bool) -> None:
+    def _check_place(self, said: ModelInput, *, has_key: bool) -> None:
         check_place(said, has_key=has_key, allow_private=self._settings.allow_private_upstreams)
 
-    async def test(self, number: int, *, probe: bool = False) -> Tested:
+    async def test(self, number: int, *, probe: bool = False) -> ModelTest:
         """
         Ask a model something small; with `probe`, find out how it goes on from a text, and
         write that down where the model is in the database.
@@ -221,15 +221,15 @@ class Registry:
         """
         entry = self.catalog.entry(number)
         if entry.problem:
-            return Tested(None, SpecError(entry.problem))
+            return ModelTest(None, SpecError(entry.problem))
         try:
             answered = await ask(entry.model, self._http)
         except UnspoolError as error:
-            return Tested(None, error)
+            return ModelTest(None, error)
         # Whoever mends a model and tries it need not wait until it has rested.
         self.health.finished(entry.name)
         if not probe:
-            return Tested(answered, None)
+            return ModelTest(answered, None)
         finding = await probe_prefill(entry.model, self._http)
         if finding.prefill and finding.prefill != "none":
             self.health.found_prefill(entry.name)
@@ -238,11 +238,11 @@ class Registry:
             async with self._writing:
                 await change_model(self._records, number, {"prefill": finding.prefill})
                 await self._reload()
-        return Tested(answered, None, finding, is_kept)
+        return ModelTest(answered, None, finding, is_kept)
 
     # Routes
 
-    async def add_route(self, said: RouteSaid) -> Route:
+    async def add_route(self, said: RouteInput) -> Route:
         """
         Register a route. One of the file with that name is hidden by it.
 
@@ -274,7 +274,7 @@ class Registry:
             before = self._own_route(name)
             models = [{"model": m, "weight": w} for m, w in before.members.items()]
             whole = {"name": name, "strategy": before.strategy, "models": models, **values}
-            said = validated(RouteSaid, whole)
+            said = validated(RouteInput, whole)
             if said.name != name:
                 raise SpecError("a route keeps its name; register another one")
             self._check_members(said)
@@ -302,7 +302,7 @@ class Registry:
             )
         return route
 
-    def _check_members(self, said: RouteSaid) -> None:
+    def _check_members(self, said: RouteInput) -> None:
         routes = {route.name for route in self.catalog.routes()}
         for member in said.models:
             if member.model in routes:
@@ -321,7 +321,7 @@ def _secret(settings: Settings) -> str:
     return settings.secret_key.get_secret_value() if settings.secret_key else ""
 
 
-def _numbered(entry: Entry, row: ModelRow) -> Entry:
+def _numbered(entry: RegisteredModel, row: ModelRow) -> RegisteredModel:
     return replace(entry, id=row.id, times_ms=(row.created_ms, row.updated_ms))
 
 
@@ -330,21 +330,21 @@ def _route_of(row: RouteRow) -> Route:
     return Route(row.name, row.strategy, members, "database")  # type: ignore[arg-type]
 
 
-def _columns(said: Registration) -> dict[str, Any]:
+def _columns(said: ModelInput) -> dict[str, Any]:
     facts = said.model_dump(exclude={"api_key"})
     return {**facts, "limits": said.limits.model_dump(exclude_none=True)}
 
 
 def _fields(row: ModelRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in Registration.model_fields if name != "api_key"}
+    return {name: getattr(row, name) for name in ModelInput.model_fields if name != "api_key"}
 
 
-def _route_columns(said: RouteSaid) -> dict[str, Any]:
+def _route_columns(said: RouteInput) -> dict[str, Any]:
     members = [member.model_dump() for member in said.models]
     return {"name": said.name, "strategy": said.strategy, "members": members}
 
 
-def _is_same_place(before: Entry, said: Registration) -> bool:
+def _is_same_place(before: RegisteredModel, said: ModelInput) -> bool:
     was, will = before.model.base_url, said.base_url
     is_same = was == will or (was and will and URL(was).origin() == URL(will).origin())
     return bool(is_same) and before.model.provider == said.provider

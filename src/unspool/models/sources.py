@@ -6,12 +6,12 @@ the built-in one. Read once, at the start.
 from __future__ import annotations
 
 from ..settings import Settings
-from .catalog import OFFLINE, Catalog, Entry, Route
+from .catalog import OFFLINE, Catalog, RegisteredModel, Route
 from .config_file import Config, find_config, models_of, read_config
 from .environment import limits_from, model_from, models_beside
 
 
-class Outside:
+class ConfiguredModels:
     """
     What was there before the database: the environment, the file, the built-in model.
 
@@ -24,9 +24,9 @@ class Outside:
         self.config = Config() if path is None else read_config(path)
         named = model_from(settings)
         vendors = models_beside(named, settings)
-        self.entries = [Entry(model) for model in ([named] if named else []) + vendors]
+        self.entries = [RegisteredModel(model) for model in ([named] if named else []) + vendors]
         self.entries += [
-            Entry(model, "file", problem=problem)
+            RegisteredModel(model, "file", problem=problem)
             for model, problem in models_of(
                 self.config,
                 settings.variable,
@@ -34,7 +34,7 @@ class Outside:
                 allow_private=settings.allow_private_upstreams,
             )
         ]
-        self.entries.append(Entry(OFFLINE, "built_in"))
+        self.entries.append(RegisteredModel(OFFLINE, "built_in"))
         self._routes = [
             Route(said.name, said.strategy, {m.model: m.weight for m in said.models}, "file")
             for said in self.config.routes
@@ -49,13 +49,13 @@ class Outside:
         self.fill(catalog, self.entries, [])
         return catalog
 
-    def fill(self, catalog: Catalog, entries: list[Entry], routes: list[Route]) -> None:
+    def fill(self, catalog: Catalog, entries: list[RegisteredModel], routes: list[Route]) -> None:
         """Let a catalog hold these entries, and the routes of the file and these."""
         by_age = sorted(entries, key=lambda entry: entry.id)
         others = [entry.name for entry in by_age if entry.source != "built_in"]
         catalog.fill(entries, [*self._routes, *routes], [*self._defaults, *others])
 
-    def find(self, name: str) -> Entry | None:
+    def find(self, name: str) -> RegisteredModel | None:
         """Return what would be there under a name without the database."""
         found = [entry for entry in self.entries if entry.name == name]
         return found[-1] if found else None

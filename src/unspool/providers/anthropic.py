@@ -42,7 +42,7 @@ NAMES: Final = {**dict.fromkeys(LENGTHS, "max_tokens"), "stop": "stop_sequences"
 CHOICES: Final = {"auto": "auto", "required": "any", "none": "none"}
 
 
-class _Block(msgspec.Struct, gc=False):
+class _WireBlock(msgspec.Struct, gc=False):
     type: str = ""
     id: str | None = None
     name: str | None = None
@@ -51,7 +51,7 @@ class _Block(msgspec.Struct, gc=False):
     input: Any = None
 
 
-class _Delta(msgspec.Struct, gc=False):
+class _WireDelta(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
     thinking: str | None = None
@@ -59,30 +59,30 @@ class _Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _WireUsage(msgspec.Struct, gc=False):
     input_tokens: Any = None
     output_tokens: Any = None
     cache_read_input_tokens: Any = None
     cache_creation_input_tokens: Any = None
 
 
-class _Message(msgspec.Struct, gc=False):
-    usage: _Usage | None = None
+class _WireMessage(msgspec.Struct, gc=False):
+    usage: _WireUsage | None = None
 
 
-class _Event(msgspec.Struct, gc=False):
+class _WireEvent(msgspec.Struct, gc=False):
     type: str = ""
     index: int | None = None
-    delta: _Delta | None = None
-    content_block: _Block | None = None
-    message: _Message | None = None
-    usage: _Usage | None = None
+    delta: _WireDelta | None = None
+    content_block: _WireBlock | None = None
+    message: _WireMessage | None = None
+    usage: _WireUsage | None = None
     error: Any = None
-    content: list[_Block] | None = None
+    content: list[_WireBlock] | None = None
     stop_reason: str | None = None
 
 
-_events = Documents(_Event)
+_events = Documents(_WireEvent)
 
 
 def endpoint(base_url: str) -> str:
@@ -209,7 +209,7 @@ class _Reading:
             answer.report(event.error or "")
         self._tell(event, answer)
 
-    def _tell(self, event: _Event, answer: Answer) -> None:
+    def _tell(self, event: _WireEvent, answer: Answer) -> None:
         match event.type:
             case "content_block_delta" if event.delta is not None:
                 self._part(event.delta, event.index, answer)
@@ -218,7 +218,7 @@ class _Reading:
             case "content_block_stop":
                 self._settle(event.index, answer)
             case "message_start" if event.message is not None:
-                self._asked(event.message.usage or _Usage())
+                self._asked(event.message.usage or _WireUsage())
             case "message_delta":
                 self._end(event, answer)
             case "message_stop":
@@ -226,7 +226,7 @@ class _Reading:
             case "message":
                 self._at_once(event, answer)
 
-    def _part(self, delta: _Delta, index: int | None, answer: Answer) -> None:
+    def _part(self, delta: _WireDelta, index: int | None, answer: Answer) -> None:
         if delta.text:
             self._say(delta.text, answer)
         if delta.thinking:
@@ -235,7 +235,7 @@ class _Reading:
             self._inputs.pop(index, None)
             answer.tool(index=index, arguments=delta.partial_json)
 
-    def _block(self, block: _Block, index: int | None, answer: Answer) -> None:
+    def _block(self, block: _WireBlock, index: int | None, answer: Answer) -> None:
         if block.type == "tool_use":
             answer.tool(index=index, id=block.id, name=block.name)
             if block.input:
@@ -260,14 +260,14 @@ class _Reading:
             text, self._left_off = text[1:], self._left_off[1:]
         answer.text(text)
 
-    def _at_once(self, event: _Event, answer: Answer) -> None:
+    def _at_once(self, event: _WireEvent, answer: Answer) -> None:
         """Take in a whole message, from a server that does not stream."""
         for index, content in enumerate(event.content or ()):
             self._block(content, index, answer)
-        event.delta = _Delta(stop_reason=event.stop_reason)
+        event.delta = _WireDelta(stop_reason=event.stop_reason)
         self._end(event, answer)
 
-    def _asked(self, usage: _Usage) -> None:
+    def _asked(self, usage: _WireUsage) -> None:
         if usage.input_tokens is None:
             return
         self._cached_tokens = usage.cache_read_input_tokens
@@ -275,7 +275,7 @@ class _Reading:
         cached, written = self._cached_tokens, usage.cache_creation_input_tokens
         self._prompt_tokens = total(usage.input_tokens, cached, written)
 
-    def _end(self, event: _Event, answer: Answer) -> None:
+    def _end(self, event: _WireEvent, answer: Answer) -> None:
         if (usage := event.usage) is not None:
             self._asked(usage)
             answer.usage(self._prompt_tokens, usage.output_tokens, self._cached_tokens)

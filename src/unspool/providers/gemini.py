@@ -94,7 +94,7 @@ class _Feedback(msgspec.Struct, gc=False):
     blockReason: str | None = None  # noqa: N815
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _WireUsage(msgspec.Struct, gc=False):
     promptTokenCount: Any = None  # noqa: N815
     toolUsePromptTokenCount: Any = None  # noqa: N815
     candidatesTokenCount: Any = None  # noqa: N815
@@ -105,7 +105,7 @@ class _Usage(msgspec.Struct, gc=False):
 class _Chunk(msgspec.Struct, gc=False):
     candidates: list[_Candidate] | None = None
     promptFeedback: _Feedback | None = None  # noqa: N815
-    usageMetadata: _Usage | None = None  # noqa: N815
+    usageMetadata: _WireUsage | None = None  # noqa: N815
     error: Any = None
 
 
@@ -271,7 +271,7 @@ class _Reading:
                 answer.fail("aborted", f"the provider gave the answer up ({reason[:64]})")
             answer.finish("tool_calls" if self._calls and end == "stop" else end)
 
-    def _count(self, usage: _Usage, answer: Answer) -> None:
+    def _count(self, usage: _WireUsage, answer: Answer) -> None:
         """Counts are of all so far; what the model thought is paid as what it said."""
         asked = total(usage.promptTokenCount, usage.toolUsePromptTokenCount)
         said = total(usage.candidatesTokenCount, usage.thoughtsTokenCount)

@@ -32,19 +32,19 @@ class _Function(msgspec.Struct, gc=False):
     arguments: Any = None
 
 
-class _Call(msgspec.Struct, gc=False):
+class _WireCall(msgspec.Struct, gc=False):
     id: str | None = None
     function: _Function | None = None
 
 
-class _Message(msgspec.Struct, gc=False):
+class _WireMessage(msgspec.Struct, gc=False):
     content: str | None = None
     thinking: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[_WireCall] | None = None
 
 
 class _Line(msgspec.Struct, gc=False):
-    message: _Message | None = None
+    message: _WireMessage | None = None
     done: bool | None = None
     done_reason: str | None = None
     prompt_eval_count: Any = None
@@ -64,7 +64,7 @@ def endpoint(base_url: str) -> str:
     return parts._replace(path=path).geturl()
 
 
-class Lines:
+class JsonLines:
     """Cuts a body into lines; feed it bytes cut anywhere."""
 
     def __init__(self, *, max_event_bytes: int) -> None:
@@ -101,7 +101,7 @@ class Ollama:
         if model.api_key:  # a local one has none
             headers["Authorization"] = f"Bearer {model.api_key}"
         request = Request(endpoint(model.base_url), headers, _body(model, prompt))
-        framing = Lines(max_event_bytes=model.limits.max_event_bytes)
+        framing = JsonLines(max_event_bytes=model.limits.max_event_bytes)
         outputs = converse(http, request, model, _Reading().take, framing=framing)
         return translated(outputs, of_prefill) if prompt.prefix else outputs
 
@@ -191,7 +191,7 @@ class _Reading:
             answer.finish("tool_calls" if self._calls and reason == "stop" else reason)
             answer.is_done = True
 
-    def _call(self, call: _Call, answer: Answer) -> None:
+    def _call(self, call: _WireCall, answer: Answer) -> None:
         """Each call comes whole. Ids may be missing, or the same ones again."""
         id = call.id if call.id not in self._ids else None
         if id:

@@ -42,7 +42,7 @@ _COMPLAINT: Final = re.compile(
 Mapped = Mapping[str, Any]
 
 
-class _Delta(msgspec.Struct, gc=False):
+class _WireDelta(msgspec.Struct, gc=False):
     # Whatever comes is taken and looked at later: one odd field must not cost the others.
     content: Any = None
     reasoning_content: Any = None
@@ -54,8 +54,8 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
-    message: _Delta | None = None
+    delta: _WireDelta | None = None
+    message: _WireDelta | None = None
     text: Any = None
     finish_reason: Any = None
     index: Any = None
@@ -176,7 +176,7 @@ class _Reading:
             if isinstance(reason, str):
                 answer.finish(reason)
 
-    def _delta(self, delta: _Delta, answer: Answer) -> None:
+    def _delta(self, delta: _WireDelta, answer: Answer) -> None:
         thought = delta.reasoning_content or delta.reasoning or delta.thinking
         if thought:
             self._reason(thought, answer)

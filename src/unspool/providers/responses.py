@@ -25,7 +25,7 @@ from .upstream.prompts import (
     text_of,
     translated,
 )
-from .upstream.responses_events import Reading
+from .upstream.responses_events import ResponsesReading
 
 NAMES: Final = dict.fromkeys(LENGTHS, "max_output_tokens")
 
@@ -52,7 +52,7 @@ class Responses:
         """
         headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
         is_kept = "background" in model.quirks
-        reading = Reading(
+        reading = ResponsesReading(
             prompt,
             max_tokens=_params(model, prompt).get("max_output_tokens"),
             is_kept=is_kept,

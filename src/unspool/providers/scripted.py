@@ -76,52 +76,52 @@ def _encodable(text: str) -> str:
 Words = Annotated[str, AfterValidator(_encodable)]
 
 
-class _Step(BaseModel):
+class _ScriptStep(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Say(_Step):
+class Say(_ScriptStep):
     text: Words
 
 
-class Think(_Step):
+class Think(_ScriptStep):
     reasoning: Words
 
 
-class Fragment(_Step):
+class Fragment(_ScriptStep):
     index: int = Field(0, ge=0)
     id: Words | None = None
     name: Words | None = None
     arguments: Words = ""
 
 
-class Call(_Step):
+class ScriptedCall(_ScriptStep):
     tool: Fragment
 
 
-class Pause(_Step):
+class Pause(_ScriptStep):
     pause_s: float = Field(ge=0, le=MAX_PAUSE_S)
 
 
-class Counted(_Step):
+class ScriptedUsage(_ScriptStep):
     prompt_tokens: int | None = Field(None, ge=0)
     completion_tokens: int | None = Field(None, ge=0)
     measured: bool = True
 
 
-class Count(_Step):
-    usage: Counted
+class Count(_ScriptStep):
+    usage: ScriptedUsage
 
 
-class Skip(_Step):
+class Skip(_ScriptStep):
     skipped: Words
 
 
-class End(_Step):
+class End(_ScriptStep):
     finish: Words
 
 
-class Fail(_Step):
+class Fail(_ScriptStep):
     fail: Literal["refused", "unavailable", "interrupted"]
     code: Words | None = None
     status: int | None = Field(None, ge=100, le=599)
@@ -129,16 +129,16 @@ class Fail(_Step):
     message: Words = "the script says so"
 
 
-class Repeat(_Step):
+class Repeat(_ScriptStep):
     repeat: int = Field(ge=1)
     # Not empty: repeating nothing for ever would pass any limit on steps.
     steps: list[Step] = Field(min_length=1)
 
 
-_KINDS: Final[dict[str, type[_Step]]] = {
+_KINDS: Final[dict[str, type[_ScriptStep]]] = {
     "text": Say,
     "reasoning": Think,
-    "tool": Call,
+    "tool": ScriptedCall,
     "pause_s": Pause,
     "usage": Count,
     "skipped": Skip,
@@ -157,7 +157,7 @@ def _kind(step: Any) -> str | None:
 Step = Annotated[
     Annotated[Say, Tag("text")]
     | Annotated[Think, Tag("reasoning")]
-    | Annotated[Call, Tag("tool")]
+    | Annotated[ScriptedCall, Tag("tool")]
     | Annotated[Pause, Tag("pause_s")]
     | Annotated[Count, Tag("usage")]
     | Annotated[Skip, Tag("skipped")]
@@ -172,7 +172,7 @@ Step = Annotated[
 ]
 
 
-class Attempts(_Step):
+class Attempts(_ScriptStep):
     """Several scripts, one for each attempt; the last one for all that follow."""
 
     attempts: list[list[Step]] = Field(min_length=1, max_length=1000)
@@ -210,7 +210,7 @@ class Scripted:
                 case Fail():
                     raise _error(step, came=came)
                 case _:
-                    came = came or isinstance(step, Call) or bool(_said(step))
+                    came = came or isinstance(step, ScriptedCall) or bool(_said(step))
                     yield _output(step)
         if not any(isinstance(step, End) for step in steps):
             end = Fail(fail="unavailable", message="the script ended without a finish")
@@ -298,7 +298,7 @@ def _said(step: Step) -> str:
             return step.text
         case Think():
             return step.reasoning
-        case Call():
+        case ScriptedCall():
             return step.tool.arguments
         case _:
             return ""
@@ -310,7 +310,7 @@ def _output(step: Step) -> Output:
             return Text(step.text)
         case Think():
             return Reasoning(step.reasoning)
-        case Call(tool=it):
+        case ScriptedCall(tool=it):
             return ToolFragment(it.index, it.id, it.name, it.arguments)
         case Count(usage=it):
             return Usage(it.prompt_tokens, it.completion_tokens, measured=it.measured)

@@ -42,7 +42,7 @@ class TurnRow(Base):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ConversationCount:
     """A conversation, and how many turns it has."""
 
     row: ConversationRow
@@ -58,16 +58,21 @@ async def add_conversation(records: Records, name: str) -> int:
         return row.id
 
 
-async def list_conversations(records: Records, *, before: int, limit: int) -> list[Counted]:
+async def list_conversations(
+    records: Records, *, before: int, limit: int
+) -> list[ConversationCount]:
     """Return conversations with a number below `before`, the newest first."""
     async with records.session() as session:
         turns = select(func.count()).where(TurnRow.conversation_id == ConversationRow.id)
         wanted = select(ConversationRow, turns.scalar_subquery())
         wanted = wanted.where(ConversationRow.id < before).order_by(ConversationRow.id.desc())
-        return [Counted(row, count) for row, count in await session.execute(wanted.limit(limit))]
+        return [
+            ConversationCount(row, count)
+            for row, count in await session.execute(wanted.limit(limit))
+        ]
 
 
-async def find_conversation(records: Records, number: int) -> Counted:
+async def find_conversation(records: Records, number: int) -> ConversationCount:
     """
     Raises:
         UnknownRecord: There is none with this number.

@@ -1,7 +1,7 @@
 """
 How long runs take, step by step, and how long this one will.
 
-A `Shape` is a fold of a log: when each step began, spoke and ended, and how much it said. The
+A `RunShape` is a fold of a log: when each step began, spoke and ended, and how much it said. The
 shapes of earlier runs of a flow at a model are what the time left is told from: each of them
 says how long it took from the place where this run is now, at the speed of this run. The
 median of what they say is the estimate, and the tenth and ninetieth of a hundred its band.
@@ -80,7 +80,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Shape:
+class RunShape:
     """A run after some prefix of its events."""
 
     spans: dict[str, Span] = field(default_factory=dict)
@@ -145,14 +145,14 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastRuns:
     """A completed run that is learned from."""
 
     total_s: float
     spans: dict[str, Span]
 
     @classmethod
-    def of(cls, shape: Shape) -> Past | None:
+    def of(cls, shape: RunShape) -> PastRuns | None:
         """Return what a completed run teaches; None where it teaches nothing."""
         whole = all(span.end_s is not None for span in shape.spans.values())
         if shape.is_recovered or not whole or not 0 < len(shape.spans) <= MAX_STEPS:
@@ -160,7 +160,7 @@ class Past:
         return cls(shape.last_s, shape.spans)
 
 
-def estimate(pasts: Sequence[Past], shape: Shape, now_ms: int) -> Estimate | None:
+def estimate(pasts: Sequence[PastRuns], shape: RunShape, now_ms: int) -> Estimate | None:
     """Return how long the run of `shape` will still take; None where too little is known."""
     now_s = shape.at(now_ms)
     said = [_left(past, pasts, shape, now_s) for past in pasts]
@@ -172,7 +172,7 @@ def estimate(pasts: Sequence[Past], shape: Shape, now_ms: int) -> Estimate | Non
     return Estimate(left_s, low_s, max(_quantile(lefts, HIGH), left_s * (1 + SURE)))
 
 
-def _left(past: Past, pasts: Sequence[Past], shape: Shape, now_s: float) -> float | None:
+def _left(past: PastRuns, pasts: Sequence[PastRuns], shape: RunShape, now_s: float) -> float | None:
     """Return how long `past` took from where the run is; None where it never was there."""
     if any(name not in past.spans for name in shape.spans):
         return None
@@ -191,7 +191,7 @@ def _left(past: Past, pasts: Sequence[Past], shape: Shape, now_s: float) -> floa
 
 
 def _rest(
-    now: Span, then: Span, now_s: float, others: tuple[str, Sequence[Past]]
+    now: Span, then: Span, now_s: float, others: tuple[str, Sequence[PastRuns]]
 ) -> tuple[float, float]:
     """Return the seconds that an open step has left, and how much slower this run is."""
     took_s = (then.end_s or 0.0) - then.start_s

@@ -35,7 +35,7 @@ _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RunOptions:
     """The headers, read. Empty: the server's own setting."""
 
     key: str = ""
@@ -46,12 +46,12 @@ class Terms:
     """Of telling what is there already; None: at once."""
 
 
-_NONE: Final = Terms()
+_NONE: Final = RunOptions()
 
-_present: ContextVar[Terms] = ContextVar("terms", default=_NONE)
+_present: ContextVar[RunOptions] = ContextVar("terms", default=_NONE)
 
 
-def present() -> Terms:
+def present() -> RunOptions:
     """Return the terms of the request that is being answered."""
     return _present.get()
 

@@ -41,7 +41,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Seam:
+class Gap:
     """When the one broke, when the other's first word came, and that word's event."""
 
     t0: float
@@ -54,7 +54,7 @@ class Seam:
 
 
 @dataclass(slots=True)
-class Asking:
+class AttemptSummary:
     """What one attempt used."""
 
     model: str
@@ -65,7 +65,7 @@ class Asking:
 
 
 @dataclass(slots=True)
-class Sketch:
+class Timeline:
     """A run after some prefix of its events, in few bytes."""
 
     seq: int = 0
@@ -74,17 +74,17 @@ class Sketch:
     last_word_s: float | None = None
     about: dict[str, str | int | float | bool] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
-    seams: list[Seam] = field(default_factory=list)
+    seams: list[Gap] = field(default_factory=list)
     recoveries: int = 0
     error: dict[str, Any] | None = None
-    asked: dict[int, Asking] = field(default_factory=dict)
+    asked: dict[int, AttemptSummary] = field(default_factory=dict)
     """By the number of the attempt."""
     twelfths: int = 0
     _start_ms: int = 0
     _open: dict[str, Stretch] = field(default_factory=dict)
     """The last stretch of each writer: steps may be written at the same time."""
     _began: dict[str, float] = field(default_factory=dict)
-    _writers: dict[str, Asking] = field(default_factory=dict)
+    _writers: dict[str, AttemptSummary] = field(default_factory=dict)
     """Who writes a step at the moment; known text has no attempt."""
     _broken: dict[str, tuple[float, str, str]] = field(default_factory=dict)
     """When a step with text broke, why, and who had written."""
@@ -155,7 +155,7 @@ class Sketch:
         asking, to = self._writers.get(step), self._writer(step)
         strategy = asking.strategy if asking is not None else "template"
         if len(self.seams) < MAX_SEAMS:
-            self.seams.append(Seam(since, self.last_s, event.seq, cause, writer, to, strategy))
+            self.seams.append(Gap(since, self.last_s, event.seq, cause, writer, to, strategy))
         self._open.pop(to, None)
 
     def _writer(self, step: str) -> str:
@@ -173,7 +173,7 @@ class Sketch:
         # One that was under way when its server died broke without a word of it.
         if step in self._writers:
             self._break(step, "interrupted", self._writer(step))
-        asking = Asking(model, data["strategy"])
+        asking = AttemptSummary(model, data["strategy"])
         self._writers[step] = self.asked[data["number"]] = asking
 
     def _answers(self, event: Event) -> None:

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from .. import plugs
 from ..core import Core, open_core
-from ..dialects import Whole, encoder_for, open_dialect
+from ..dialects import CompleteAnswer, encoder_for, open_dialect
 from ..errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
 from ..runs.run import RunSpec
 from ..settings import Settings
@@ -43,7 +43,7 @@ mid-sentence. Every stream is a run; its answer carries `X-Run-Id`, and
 """
 
 
-class _Door:
+class _Gateway:
     """See `dialects.Door`."""
 
     def __init__(self, core: Core) -> None:
@@ -58,7 +58,7 @@ class _Door:
             return await self._core.admission.admit(spec)
         return await self._core.conversations.begin_turn(conversation, spec)
 
-    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> Whole:
+    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> CompleteAnswer:
         run_id = await self._begin(spec, conversation)
         viewing, waiting = self._core.viewing, asyncio.current_task()
         assert waiting is not None
@@ -74,7 +74,7 @@ class _Door:
         finally:
             viewing.leave(viewer)
 
-    async def _whole(self, run_id: str, spec: RunSpec) -> Whole:
+    async def _whole(self, run_id: str, spec: RunSpec) -> CompleteAnswer:
         encoder = encoder_for(spec.dialect)
         frames: list[bytes] = []
         patience_s = self._core.settings.heartbeat_s
@@ -83,13 +83,13 @@ class _Door:
             async for events in batches:
                 for event in events:
                     frames += encoder.encode(event)
-        return Whole(run_id, frames)
+        return CompleteAnswer(run_id, frames)
 
     def model_name(self, number: int) -> str:
         return self._core.catalog.model(number).name
 
 
-class _App(FastAPI):
+class _GuardedApp(FastAPI):
     """FastAPI behind our guard, which so is outside of everything else, streams included."""
 
     def __init__(self, settings: Settings, **facts: Any) -> None:
@@ -107,7 +107,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_core(settings) as core:
-            door = _Door(core)
+            door = _Gateway(core)
             for name in plugs.names("dialects"):
                 app.include_router(open_dialect(name).routes(door))
             for name in plugs.names("api"):
@@ -116,7 +116,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.core = core
             yield
 
-    app = _App(settings, title="Unspool", description=DESCRIPTION, lifespan=lifespan)
+    app = _GuardedApp(settings, title="Unspool", description=DESCRIPTION, lifespan=lifespan)
     app.add_exception_handler(UnspoolError, _on_unspool_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)

@@ -55,7 +55,7 @@ class BoundedConfig(uvicorn.Config):
             ws_ping_interval=settings.heartbeat_s,
             ws_ping_timeout=settings.stalled_viewer_s,
             ws_per_message_deflate=False,  # tens of KiB a viewer, for messages of tens of bytes
-            lifespan="off",  # see `_Server`
+            lifespan="off",  # see `_BoundedServer`
             access_log=False,
             proxy_headers=False,  # nothing here believes what a client says of its address
             log_config=None,
@@ -175,7 +175,7 @@ def listen(settings: Settings) -> socket.socket:
     return sock
 
 
-class _Server(uvicorn.Server):
+class _BoundedServer(uvicorn.Server):
     """
     uvicorn, with the application opened around it instead of in a task of its own.
 
@@ -221,4 +221,4 @@ def serve(
         SetupError: What the application needs cannot be opened.
         KeyboardInterrupt: After an orderly end by Ctrl-C.
     """
-    _Server(app, settings, on_ready).run(sockets=[sock])
+    _BoundedServer(app, settings, on_ready).run(sockets=[sock])

@@ -18,7 +18,7 @@ from typing import Final
 
 from ..errors import UnknownRun
 from ..journals import Head, Journal
-from ..runs.durations import Estimate, Past, Shape, estimate
+from ..runs.durations import Estimate, PastRuns, RunShape, estimate
 from ..runs.events import Event
 
 REMEMBERED: Final = 50
@@ -50,7 +50,7 @@ LEAST_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Error:
+class EtaError:
     """How far off one estimate was."""
 
     share: float
@@ -60,11 +60,11 @@ class Error:
 
 
 @dataclass(slots=True)
-class Kind:
+class RunKind:
     """What is known of a flow at a model."""
 
-    pasts: deque[Past] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    errors: tuple[deque[Error], ...] = field(
+    pasts: deque[PastRuns] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    errors: tuple[deque[EtaError], ...] = field(
         default_factory=lambda: tuple(deque(maxlen=JUDGED) for _ in MOMENTS)
     )
 
@@ -86,10 +86,10 @@ class Quality:
     """Share of the truths that lay between low and high."""
 
 
-class Forecast:
+class EtaEstimator:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str], RunKind] = {}
         self._ended: deque[str] = deque(maxlen=WAITING)
         self._is_filled = False
         self._learning = asyncio.Lock()
@@ -114,7 +114,7 @@ class Forecast:
                 except UnknownRun:
                     continue  # deleted meanwhile
 
-    def estimate(self, flow: str, shape: Shape, now_ms: int) -> Estimate | None:
+    def estimate(self, flow: str, shape: RunShape, now_ms: int) -> Estimate | None:
         """Return how long a run that goes on will still take; None where that is not known."""
         pasts = self._pasts(flow, shape)
         return estimate(pasts, shape, now_ms) if pasts else None
@@ -123,7 +123,7 @@ class Forecast:
         """Return how good the estimates have been, for each flow and model."""
         return [_quality(*key, kind) for key, kind in sorted(self._kinds.items())]
 
-    def _pasts(self, flow: str, shape: Shape) -> Sequence[Past]:
+    def _pasts(self, flow: str, shape: RunShape) -> Sequence[PastRuns]:
         kind = self._kinds.get((flow, shape.model))
         if kind is None and not shape.model:
             # No model was asked yet; the one that was asked most often will be.
@@ -137,17 +137,17 @@ class Forecast:
         whole_ms = head.ended_ms - head.created_ms
         moments = [head.created_ms + int(share * whole_ms) for share in MOMENTS]
         said: list[Estimate | None] = []
-        shape, seq = Shape(), 0
+        shape, seq = RunShape(), 0
         while events := await self._journal.read(head.run_id, after=seq, limit=READ_EVENTS):
             for event in events:
                 self._foretell(head.flow, shape, event, moments, said)
                 shape.apply(event)
             seq = events[-1].seq
             await asyncio.sleep(0)
-        past = Past.of(shape)
+        past = PastRuns.of(shape)
         if past is None:
             return
-        kind = self._kinds.pop((head.flow, shape.model), None) or Kind()
+        kind = self._kinds.pop((head.flow, shape.model), None) or RunKind()
         self._kinds[head.flow, shape.model] = kind  # the last one is the newest
         if len(self._kinds) > MAX_KINDS:
             del self._kinds[next(iter(self._kinds))]
@@ -160,7 +160,7 @@ class Forecast:
     def _foretell(
         self,
         flow: str,
-        shape: Shape,
+        shape: RunShape,
         event: Event,
         moments: Sequence[int],
         said: list[Estimate | None],
@@ -169,12 +169,12 @@ class Forecast:
             said.append(self.estimate(flow, shape, moments[len(said)]))
 
 
-def _error(told: Estimate, left_s: float) -> Error:
+def _error(told: Estimate, left_s: float) -> EtaError:
     off_s = abs(told.left_s - left_s)
-    return Error(off_s / max(left_s, LEAST_S), off_s, told.low_s <= left_s <= told.high_s)
+    return EtaError(off_s / max(left_s, LEAST_S), off_s, told.low_s <= left_s <= told.high_s)
 
 
-def _quality(flow: str, model: str, kind: Kind) -> Quality:
+def _quality(flow: str, model: str, kind: RunKind) -> Quality:
     every = [error for errors in kind.errors for error in errors]
     return Quality(
         flow,

@@ -54,7 +54,7 @@ application has returned: an open stream then holds 15 KiB, not 28.
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cursor:
     """`<seq>` or `<seq>.<frame>`: what a viewer has."""
 
     seq: int = 0
@@ -62,7 +62,7 @@ class Place:
     """Frames of event `seq + 1` that the viewer has, where it was cut inside an event."""
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str) -> Cursor:
         """
         Read an event id as a client gives it back.
 
@@ -152,7 +152,9 @@ class Viewing:
 class EventStream(Response):
     """The stream of a run in a dialect, from a place on."""
 
-    def __init__(self, viewing: Viewing, run_id: str, dialect: str, place: Place = Place()) -> None:
+    def __init__(
+        self, viewing: Viewing, run_id: str, dialect: str, place: Cursor = Cursor()
+    ) -> None:
         self.status_code = 200
         self.background = None
         self._viewing = viewing

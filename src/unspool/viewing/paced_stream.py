@@ -18,7 +18,7 @@ from ..formats.sse import HEARTBEAT, Frame
 from ..runs.events import Event
 from ..runs.options import present
 from .cursor import follow
-from .event_stream import EventStream, Place, Viewing, Write
+from .event_stream import Cursor, EventStream, Viewing, Write
 
 MAX_PAUSE_S: Final = 10.0
 """Longest wait between two events: a run that lay still for a night is not watched so long."""
@@ -28,11 +28,11 @@ def stream_of(
     viewing: Viewing,
     run_id: str,
     dialect: str,
-    place: Place | None = None,
+    place: Cursor | None = None,
     pace: float | None = None,
 ) -> EventStream:
     """Return the stream of a run: all there is at once, or at `pace` where that is asked for."""
-    place = place or Place()
+    place = place or Cursor()
     pace = pace or present().pace
     if pace is None:
         return EventStream(viewing, run_id, dialect, place)
@@ -43,7 +43,7 @@ class PacedStream(EventStream):
     """`pace` 1 is as it happened, 4 four times as quick."""
 
     def __init__(
-        self, viewing: Viewing, run_id: str, dialect: str, place: Place, pace: float
+        self, viewing: Viewing, run_id: str, dialect: str, place: Cursor, pace: float
     ) -> None:
         super().__init__(viewing, run_id, dialect, place)
         self._plug = open_dialect(dialect)

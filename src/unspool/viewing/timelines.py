@@ -15,7 +15,7 @@ from typing import Final
 
 from ..errors import UnknownRun
 from ..journals import Journal
-from ..runs.timeline import Sketch
+from ..runs.timeline import Timeline
 
 REMEMBERED: Final = 5000
 """Sketches in memory, some 2 KiB each: a month of a busy team in 10 MiB."""
@@ -27,25 +27,25 @@ READ_EVENTS: Final = 500
 """Events folded between two turns of the event loop."""
 
 
-class Sketches:
+class Timelines:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._known: OrderedDict[str, Sketch] = OrderedDict()
+        self._known: OrderedDict[str, Timeline] = OrderedDict()
         self._reading = asyncio.Lock()
         """A sketch is folded by one reader at a time: an event taken twice would count twice."""
 
-    async def of(self, run_ids: Iterable[str]) -> dict[str, Sketch]:
+    async def of(self, run_ids: Iterable[str]) -> dict[str, Timeline]:
         """
         Return the sketches of these runs, as they are now.
 
         Runs that are unknown are left out, and those that could not be reached within
         `MAX_EVENTS` events too.
         """
-        found: dict[str, Sketch] = {}
+        found: dict[str, Timeline] = {}
         left = MAX_EVENTS
         async with self._reading:
             for run_id in run_ids:
-                sketch = self._known.get(run_id) or Sketch()
+                sketch = self._known.get(run_id) or Timeline()
                 before = sketch.seq
                 try:
                     is_whole = await self._read(run_id, sketch, left)
@@ -58,7 +58,7 @@ class Sketches:
                     found[run_id] = sketch
         return found
 
-    async def _read(self, run_id: str, sketch: Sketch, most: int) -> bool:
+    async def _read(self, run_id: str, sketch: Timeline, most: int) -> bool:
         """Fold what is new of a log; whether its present end was reached."""
         if sketch.end is not None:
             return True
@@ -73,7 +73,7 @@ class Sketches:
             await asyncio.sleep(0)
         return False
 
-    def _remember(self, run_id: str, sketch: Sketch) -> None:
+    def _remember(self, run_id: str, sketch: Timeline) -> None:
         self._known[run_id] = sketch
         self._known.move_to_end(run_id)
         if len(self._known) > REMEMBERED:

@@ -13,7 +13,7 @@ from support.readers import COPY, SHOE, copy_posts, post
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk, refusal
 from unspool.apps.copywriting.audience import CLOSINGS, leaning_of, reader_lines
-from unspool.apps.copywriting.checks import Rules
+from unspool.apps.copywriting.checks import CopyRules
 from unspool.apps.copywriting.records.interests import interest_in, summary
 from unspool.apps.copywriting.templates import MAX_CHARS, MIN_HAN, SUPERLATIVES, template_post
 from unspool.records import Records
@@ -237,7 +237,7 @@ async def test_rules_that_nothing_can_meet_are_refused(
 
 
 def test_rules_say_what_is_wrong_in_words() -> None:
-    rules = Rules(min_chars=3, max_chars=8, forbidden=["Boss"])
+    rules = CopyRules(min_chars=3, max_chars=8, forbidden=["Boss"])
     assert rules.problems("合适的长度") == []
     (short,) = rules.problems("短")
     assert "至少要 3 个字" in short

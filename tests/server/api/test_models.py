@@ -15,9 +15,9 @@ from support.servers import Serve, Served, Tune
 from support.upstream import RESET, Upstream, answer, refusal
 from unspool import open_core
 from unspool.errors import SpecError
-from unspool.models.definitions import Registration
+from unspool.models.definitions import ModelInput
 from unspool.models.health import Health
-from unspool.models.registry import Registry
+from unspool.models.registry import ModelRegistry
 from unspool.providers.upstream.http import open_http
 from unspool.records import Records
 
@@ -51,7 +51,7 @@ async def test_a_fresh_start_has_the_built_in_model_as_number_one(api: httpx.Asy
 async def test_the_model_of_the_environment_is_number_one_and_keeps_its_number(
     tune: Tune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def numbers(registry: Registry) -> dict[str, int]:
+    def numbers(registry: ModelRegistry) -> dict[str, int]:
         return {entry.name: entry.id for entry in registry.catalog.entries()}
 
     monkeypatch.setenv("MISTRAL_API_KEY", KEY)
@@ -180,14 +180,14 @@ async def test_two_programs_that_write_at_once_do_not_lose_each_others_models(
     settings = tune()
     async with open_core(settings) as core, open_http() as http:
         records = await Records.open(settings.data_dir / "records.db")
-        other = await Registry.open(settings, records, http, Health())
-        said = [Registration.model_validate(body(upstream, name=f"m{n}")) for n in range(12)]
+        other = await ModelRegistry.open(settings, records, http, Health())
+        said = [ModelInput.model_validate(body(upstream, name=f"m{n}")) for n in range(12)]
         await asyncio.gather(
             *((core.registry, other)[place % 2].add(each) for place, each in enumerate(said))
         )
         with pytest.raises(SpecError, match="registered already"):
             await other.add(said[0])
-        await other.add(Registration.model_validate(body(upstream, name="last")))
+        await other.add(ModelInput.model_validate(body(upstream, name="last")))
         await records.aclose()
     async with open_core(settings) as core:
         names = {entry.name for entry in core.catalog.entries()}

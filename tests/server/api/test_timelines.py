@@ -15,22 +15,22 @@ from unspool import Journal
 from unspool.journals import Pen
 from unspool.runs.events import Draft, Event
 from unspool.runs.run import RunSpec
-from unspool.runs.timeline import MAX_FACT_CHARS, MAX_FACTS, MAX_SEAMS, Sketch
-from unspool.viewing.timelines import Sketches
+from unspool.runs.timeline import MAX_FACT_CHARS, MAX_FACTS, MAX_SEAMS, Timeline
+from unspool.viewing.timelines import Timelines
 
 FOLDER = Path(__file__).parent.parent.parent.parent / "conformance"
 VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "threads.json").read_text())
 COPY = {"sku": "8WZ01CM1", "style": "natural", "count": 2}
 
 
-def sketch_of(events: list[dict[str, Any]]) -> Sketch:
-    sketch = Sketch()
+def sketch_of(events: list[dict[str, Any]]) -> Timeline:
+    sketch = Timeline()
     for event in events:
         sketch.apply(Event(**event))
     return sketch
 
 
-def shape_of(sketch: Sketch) -> dict[str, Any]:
+def shape_of(sketch: Timeline) -> dict[str, Any]:
     seams = [asdict(seam) for seam in sketch.seams]
     for seam in seams:
         seam["from"] = seam.pop("writer")
@@ -58,7 +58,7 @@ def test_the_same_events_are_the_same_thread(vector: dict[str, Any]) -> None:
     assert shape_of(sketch_of(vector["events"])) == approximately(vector["shape"])
 
 
-def told(*drafts: tuple[str, dict[str, Any]], every_ms: int = 100) -> Sketch:
+def told(*drafts: tuple[str, dict[str, Any]], every_ms: int = 100) -> Timeline:
     events = [
         {"seq": at, "type": kind, "at_ms": 1000 + every_ms * at, "data": data}
         for at, (kind, data) in enumerate(drafts, start=1)
@@ -105,7 +105,7 @@ async def test_a_live_run_is_read_on_from_where_it_was_and_an_ended_one_once(
         return await reading(run_id, after=after, limit=limit)
 
     monkeypatch.setattr(journal, "read", counted)
-    sketches, pen = Sketches(journal), await written(journal, 3)
+    sketches, pen = Timelines(journal), await written(journal, 3)
     assert (await sketches.of([pen.run_id]))[pen.run_id].seq == 5
     await pen.end(Draft("run.completed", {}))
     assert (await sketches.of([pen.run_id]))[pen.run_id].end == "completed"
@@ -119,7 +119,7 @@ async def test_one_question_reads_no_more_than_it_may_and_the_next_one_goes_on(
     monkeypatch.setattr("unspool.viewing.timelines.MAX_EVENTS", 700)
     first, second = await written(journal, 600), await written(journal, 600)
     ids = [first.run_id, "unknown", second.run_id]
-    sketches = Sketches(journal)
+    sketches = Timelines(journal)
     assert list(await sketches.of(ids)) == [first.run_id]
     assert list(await sketches.of(ids)) == [first.run_id, second.run_id]
 
@@ -128,7 +128,7 @@ async def test_what_is_remembered_is_bounded(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unspool.viewing.timelines.REMEMBERED", 2)
-    sketches, pens = Sketches(journal), [await written(journal, 1) for _ in range(4)]
+    sketches, pens = Timelines(journal), [await written(journal, 1) for _ in range(4)]
     await sketches.of([pen.run_id for pen in pens])
     assert len(sketches._known) == 2
 

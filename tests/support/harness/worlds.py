@@ -24,13 +24,13 @@ from support.readers import Strict
 from unspool import Journal, Model, RunSpec, Settings, fold, open_journal, plugs
 from unspool.errors import JournalError, KeyTaken
 from unspool.execution.runner import Runner
-from unspool.generation.generate import Means
+from unspool.generation.generate import GenerationDeps
 from unspool.journals import Claim, Tuning, sqlite_url
 from unspool.models.catalog import Catalog
 from unspool.models.health import Health
 from unspool.runs.events import encode_event
 from unspool.server.api.json.run import run_json
-from unspool.viewing.event_stream import ABORT, EventStream, Place, Viewing
+from unspool.viewing.event_stream import ABORT, Cursor, EventStream, Viewing
 
 WORDS = 24
 PAUSE_S = 0.5
@@ -181,7 +181,7 @@ class World:
         journal = open_journal(sqlite_url(self.path / "journal.db"), tuning)
         self._tamper(journal)
         health = Health(loop.time)
-        means = Means(http, health=health, random=self.dice.random, clock=loop.time)
+        means = GenerationDeps(http, health=health, random=self.dice.random, clock=loop.time)
         catalog = Catalog([case.model for case in self.cases], health=health)
         runner = Runner(journal, catalog, means, self._settings)
         await runner.watch()
@@ -281,7 +281,7 @@ class World:
     async def _connect(self, case: Case, seen: Seen, life: Life) -> bool:
         """One connection, as `GET /v1/runs/{id}/events` makes one; false where nobody is there."""
         last = self._place(seen)
-        place = Place.parse(last)
+        place = Cursor.parse(last)
         tapes = life.viewing.tapes
         if not await tapes.has_more(case.run_id, seen.dialect, place.seq, place.frame):
             seen.was_told_the_end = True

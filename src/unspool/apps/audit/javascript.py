@@ -50,7 +50,7 @@ def sites_in_javascript(source: bytes, file: str) -> list[Site]:
     language = "js" if suffix in {".js", ".mjs", ".cjs", ".jsx"} else "tsx"
     if suffix in {".ts", ".mts", ".cts"}:
         language = "ts"  # `<T>x` is a cast there, and an element in the others
-    return list(_Reader(file, _parser(language).parse(source).root_node).sites())
+    return list(_JavaScriptReader(file, _parser(language).parse(source).root_node).sites())
 
 
 def _script_of(source: bytes) -> bytes:
@@ -63,7 +63,7 @@ def _script_of(source: bytes) -> bytes:
     return b"\n" * source[:begin].count(b"\n") + source[begin:end]
 
 
-class _Reader:
+class _JavaScriptReader:
     def __init__(self, file: str, root: Node) -> None:
         self._file = file
         self._root = root

@@ -30,12 +30,12 @@ def sites_in_python(source: bytes, file: str) -> list[Site]:
     Raises:
         SyntaxError, ValueError: It is no Python.
     """
-    reader = _Reader(file)
+    reader = _PythonReader(file)
     reader.visit(ast.parse(source))
     return reader.sites
 
 
-class _Reader(ast.NodeVisitor):
+class _PythonReader(ast.NodeVisitor):
     def __init__(self, file: str) -> None:
         self.sites: list[Site] = []
         self._file = file

@@ -15,7 +15,7 @@ LONGEST: Final = 2000
 """Characters of a post that may be asked for."""
 
 
-class Rules(BaseModel):
+class CopyRules(BaseModel):
     """Checked in characters as people count them, not in tokens."""
 
     model_config = ConfigDict(extra="forbid")
@@ -26,7 +26,7 @@ class Rules(BaseModel):
     """Words that may not stand in a post, beside those that advertising law forbids."""
 
     @model_validator(mode="after")
-    def _fit(self) -> Rules:
+    def _fit(self) -> CopyRules:
         if self.min_chars > self.max_chars:
             raise ValueError("min_chars is above max_chars")
         if any(not word.strip() or len(word) > 64 for word in self.forbidden):

@@ -16,7 +16,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut, taken_back
 
@@ -38,7 +38,7 @@ class CopyRequest(BaseModel):
     """`min_chars`, `max_chars`, `forbidden`: of posts that are checked. Ours."""
 
 
-class Encoder:
+class CopyEncoder:
     def __init__(self) -> None:
         self._total = 0
         self._numbers: dict[str, int] = {}  # step -> post, in the order in which steps began
@@ -111,7 +111,7 @@ class Copywriting:
     trailer = b""
     can_rewind = False
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(tags=["copywriting (S0)"])
 
         @router.post("/ai/generate/copy")
@@ -123,8 +123,8 @@ class Copywriting:
 
         return router
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> CopyEncoder:
+        return CopyEncoder()
 
 
 plug = Copywriting()

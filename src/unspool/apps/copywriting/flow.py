@@ -18,7 +18,7 @@ from unspool.runs.run import Run
 
 from .audience import leaning_of
 from .prompts import SYSTEM, post_prompt, rewrite_prompt
-from .records.copies import Copied, keep_copy
+from .records.copies import StoredCopy, keep_copy
 from .records.experiments import arm_for
 from .records.interests import interest_in
 from .request import Arm, Copy
@@ -56,7 +56,7 @@ class CopyFlow(KeepingFlow[Copy]):
         shown = {name: step for name, step in run.steps.items() if not step.is_unseen}
         wrote = sorted({step.model for step in shown.values() if step.model})
         began_ms = run.started_ms or 0
-        copied = Copied(
+        copied = StoredCopy(
             run_id=run_id,
             sku=asked.sku,
             style=asked.style,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .checks import Rules
+from .checks import CopyRules
 
 Style = Literal["natural", "professional", "funny"]
 
@@ -41,7 +41,7 @@ class Copy(BaseModel):
     """Posts. Ten, because there are ten angles; further ones would only repeat."""
     reveal: Literal["live", "checked"] = "live"
     """`checked`: a post is shown when it has passed the rules, and rewritten until then."""
-    rules: Rules = Field(default_factory=Rules)
+    rules: CopyRules = Field(default_factory=CopyRules)
     product: dict[str, Any] = Field(default_factory=dict)
     """The product's facts as they were when it was asked. Whatever a client sends is replaced;
     so are the next two."""

@@ -24,16 +24,16 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from unspool.errors import ProviderError
-from unspool.execution.step_writer import Writing
-from unspool.generation.attempts import Progress, Said
+from unspool.execution.step_writer import StepWriter
+from unspool.generation.attempts import GenerationEvent, PassedOn
 from unspool.generation.client import get_llm_client
-from unspool.generation.generate import Means, generate
+from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Model, Prompt, Tool
 from unspool.providers.upstream.http import open_http
 from unspool.runs.events import Draft, Event
 from unspool.runs.run import Step
 
-from .dialects.debug_chat import Encoder, answer_of, log_begin, log_end
+from .dialects.debug_chat import ChatEncoder, answer_of, log_begin, log_end
 
 Frame = dict[str, Any]
 
@@ -129,7 +129,7 @@ async def _whole(frames: AsyncGenerator[Frame, None]) -> Frame:
     return answer_of(last)
 
 
-class _Pen:
+class _FramePen:
     """See `journals.Pen`: what it takes is turned into events at once, by the clock."""
 
     is_behind = False
@@ -159,7 +159,7 @@ class _Pen:
 
 
 async def _frames(model: Model, asked: Prompt, *, is_streamed: bool) -> AsyncGenerator[Frame, None]:
-    encoder, pen = Encoder(), _Pen()
+    encoder, pen = ChatEncoder(), _FramePen()
     log_begin(model.name, is_streamed=is_streamed)
     async with aclosing(_written(model, asked, pen)) as written:
         async for _ in written:
@@ -171,15 +171,17 @@ async def _frames(model: Model, asked: Prompt, *, is_streamed: bool) -> AsyncGen
                     yield frame
 
 
-async def _written(model: Model, asked: Prompt, pen: _Pen) -> AsyncGenerator[None, None]:
+async def _written(model: Model, asked: Prompt, pen: _FramePen) -> AsyncGenerator[None, None]:
     """Write one answer, and go on when what was written has been taken."""
     state = Step(STEP)
-    writing = Writing(pen, state, asked)
+    writing = StepWriter(pen, state, asked)
     pen.append(Draft("run.started", {"input": {}}), Draft("step.started", {"step": STEP}))
     yield
     ending = Draft("run.completed")
     async with open_http() as http:
-        saying: AsyncGenerator[Said | Progress] = generate(asked, [model], Means(http))
+        saying: AsyncGenerator[PassedOn | GenerationEvent] = generate(
+            asked, [model], GenerationDeps(http)
+        )
         try:
             async with aclosing(saying) as pieces:
                 async for piece in pieces:

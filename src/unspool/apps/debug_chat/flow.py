@@ -18,7 +18,7 @@ MAX_COLUMNS: Final = 8
 """As many as can be read side by side."""
 
 
-class Column(BaseModel):
+class ComparedModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(min_length=1, max_length=128)
@@ -34,11 +34,11 @@ class Compare(BaseModel):
     system: str = Field("", max_length=50_000)
     params: dict[str, Any] = Field(default_factory=dict)
     """Passed to every model: `temperature`, `max_tokens` …"""
-    columns: list[Column] = Field(min_length=1, max_length=MAX_COLUMNS)
+    columns: list[ComparedModel] = Field(min_length=1, max_length=MAX_COLUMNS)
 
     @field_validator("columns")
     @classmethod
-    def _once(cls, columns: list[Column]) -> list[Column]:
+    def _once(cls, columns: list[ComparedModel]) -> list[ComparedModel]:
         if len({column.model for column in columns}) < len(columns):
             raise ValueError("a model stands in a comparison once")
         return columns

@@ -23,7 +23,7 @@ READ_EVENTS = 500
 """Events folded between two turns of the event loop."""
 
 
-class Diary:
+class EndLog:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._writing: set[asyncio.Task[None]] = set()
@@ -45,7 +45,7 @@ class Diary:
         try:
             if (await self._journal.head(run_id)).dialect != DIALECT:
                 return
-            encoder, seq = debug_chat.Encoder(), 0
+            encoder, seq = debug_chat.ChatEncoder(), 0
             while events := await self._journal.read(run_id, after=seq, limit=READ_EVENTS):
                 for event in events:
                     frame = encoder.frame(event)
@@ -58,4 +58,4 @@ class Diary:
         debug_chat.log_end(frame)
 
 
-plug = Diary
+plug = EndLog

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from typing import Any
 
-from unspool.flows import Reader, Telling
+from unspool.flows import Reader, Recorder
 from unspool.generation.client import LLMClient, get_llm_client
 
 from .event_lines import EventReader
@@ -36,7 +36,7 @@ Behaviors = Mapping[str, Sequence[Mapping[str, Any]]]
 Profiles = Mapping[str, Mapping[str, Any]]
 
 
-class _Log(Telling):
+class _Log(Recorder):
     """Where there is no run, what could not be read is told to the program's log."""
 
     def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:

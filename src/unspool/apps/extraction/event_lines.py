@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from unspool.flows import Telling
+from unspool.flows import Recorder
 
 HEADER: Final = "用户ID|事件类型|时间戳|上下文信息"
 
@@ -121,7 +121,7 @@ class EventReader:
         left_out: How many lines are no events; blank ones are none of anything.
     """
 
-    def __init__(self, ctx: Telling, users: Collection[str], step: str) -> None:
+    def __init__(self, ctx: Recorder, users: Collection[str], step: str) -> None:
         self._ctx = ctx
         self._users = users
         self._step = step

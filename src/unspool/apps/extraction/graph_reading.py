@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from unspool.flows import Telling
+from unspool.flows import Recorder
 from unspool.formats.partial_json import Scanner, Told, Unreadable
 
 NODE, EDGE, INSIGHT, CITATION = "node", "edge", "insight", "citation"
@@ -45,7 +45,7 @@ class GraphReader:
         nodes, edges, insights: What was told.
     """
 
-    def __init__(self, ctx: Telling, step: str) -> None:
+    def __init__(self, ctx: Recorder, step: str) -> None:
         self._ctx = ctx
         self._step = step
         self._scanner = Scanner(depth=2)
@@ -176,7 +176,7 @@ class CitationReader:
         cited: Ids of those that are in the graph, in the order in which they were named.
     """
 
-    def __init__(self, ctx: Telling, step: str, nodes: Mapping[str, str]) -> None:
+    def __init__(self, ctx: Recorder, step: str, nodes: Mapping[str, str]) -> None:
         self._ctx = ctx
         self._step = step
         self._nodes = nodes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from unspool.errors import AnswerUnfit, GoingOn, NotReady, SpecError
+from unspool.errors import AlreadyRunning, InvalidAnswer, NotReady, SpecError
 from unspool.flows import Context, KeepingFlow
 from unspool.runs.run import Run
 
@@ -58,7 +58,7 @@ class StoryFlow(KeepingFlow[Story]):
         kinds = [kind for kind in STAGES if kind in asked.stages]
         for kind in kinds:
             if stages[kind].status in {"running", "queued"}:
-                raise GoingOn(f"the stage {kind}", stages[kind].run_id)
+                raise AlreadyRunning(f"the stage {kind}", stages[kind].run_id)
         first = STAGES.index(kinds[0])
         if kinds != list(STAGES[first : first + len(kinds)]):
             raise SpecError("the stages of a run follow one another: storyboard is between")
@@ -83,7 +83,7 @@ class StoryFlow(KeepingFlow[Story]):
     async def begin(self, run_id: str, asked: Story, records: Records) -> None:
         other = await claim_stages(records, asked.project_id, asked.stages, run_id)
         if other is not None:
-            raise GoingOn(f"a stage of project {asked.project_id}", other)
+            raise AlreadyRunning(f"a stage of project {asked.project_id}", other)
 
     async def run(self, ctx: Context, asked: Story) -> None:
         given: dict[str, Any] = {"topic": asked.original_text, **asked.given}
@@ -193,7 +193,7 @@ async def _stage(
     )
     items = readers[-1].items
     if not items:
-        raise AnswerUnfit(f"the model's answer has no {kind} that can be read; its text is kept")
+        raise InvalidAnswer(f"the model's answer has no {kind} that can be read; its text is kept")
     if kind == "camera" and len(items) < len(source):
         left = sorted({scene["number"] for scene in source} - {item["scene"] for item in items})
         ctx.warn(f"scenes without a camera movement: {left}", step=kind, code="incomplete")

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from unspool.flows import Context
-from unspool.formats.partial_json import Scanner, Whole
+from unspool.formats.partial_json import CompleteValue, Scanner
 
 from .prompts import MAX_SCENES
 from .request import Camera, Scene
@@ -46,7 +46,7 @@ class Elements:
 
     def feed(self, text: str) -> None:
         for told in self._scanner.feed(text):
-            if not isinstance(told, Whole):
+            if not isinstance(told, CompleteValue):
                 self._warn("no JSON", told.raw)
             elif self._is_element(told):
                 self._take(told.value)
@@ -54,7 +54,7 @@ class Elements:
     def end(self) -> None:
         """Nothing is left: what is not whole by now never will be."""
 
-    def _is_element(self, told: Whole) -> bool:
+    def _is_element(self, told: CompleteValue) -> bool:
         """An element of a list that is the root, or a member of it."""
         in_root = len(told.path) == 1 and isinstance(told.path[0], int)
         return in_root or (len(told.path) == 2 and isinstance(told.path[1], int))

@@ -14,10 +14,10 @@ from typing import Any, Final, Unpack
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from unspool.errors import AnswerUnfit
-from unspool.formats.partial_json import Scanner, Unreadable, Whole
+from unspool.errors import InvalidAnswer
+from unspool.formats.partial_json import CompleteValue, Scanner, Unreadable
 
-from .. import Context, Form, How
+from .. import Context, Form, GenerateOptions
 
 FIELD: Final = "field"
 """Kind of the items: `path` (names and numbers) and `value`."""
@@ -38,7 +38,7 @@ _AGAIN_ZH: Final = "你上一次的回答不符合要求：{problems}。它是�
 
 
 async def structured(
-    ctx: Context, form: type[Form], text: str, *, step: str, **how: Unpack[How]
+    ctx: Context, form: type[Form], text: str, *, step: str, **how: Unpack[GenerateOptions]
 ) -> Form:
     """See `Context.structured`."""
     is_chinese = _is_chinese(text)
@@ -50,22 +50,24 @@ async def structured(
         ctx.warn(
             f"the answer does not fit and is asked for again: {told}",
             step=step,
-            code=AnswerUnfit.code,
+            code=InvalidAnswer.code,
         )
         again = (_AGAIN_ZH if is_chinese else _AGAIN_EN).format(
             problems=told, answer=ctx.written(step)[:MAX_SHOWN_CHARS]
         )
         told = await _told(ctx, form, f"{text}\n\n{again}{ask}", f"{step}-2", how)
     if isinstance(told, str):
-        raise AnswerUnfit(f"the model's answer does not fit {form.__name__}: {told}")
+        raise InvalidAnswer(f"the model's answer does not fit {form.__name__}: {told}")
     return told
 
 
-async def _told(ctx: Context, form: type[Form], text: str, step: str, how: How) -> Form | str:
+async def _told(
+    ctx: Context, form: type[Form], text: str, step: str, how: GenerateOptions
+) -> Form | str:
     """Return the answer, or what is wrong with it."""
     written = await ctx.generate(text, step=step, read=lambda: _Fields(ctx, form, step), **how)
     told = Scanner(depth=1).feed(written)
-    if not told or told[-1].path != () or not isinstance(told[-1], Whole):
+    if not told or told[-1].path != () or not isinstance(told[-1], CompleteValue):
         return "it holds no whole JSON object"
     try:
         return form.model_validate(told[-1].value)
@@ -99,14 +101,16 @@ class _Fields:
         for told in self._scanner.feed(text):
             if isinstance(told, Unreadable):
                 message = "a part of the answer cannot be read"
-                self._ctx.warn(message, step=self._step, code=AnswerUnfit.code, raw=told.raw[:200])
+                self._ctx.warn(
+                    message, step=self._step, code=InvalidAnswer.code, raw=told.raw[:200]
+                )
             elif told.path:
                 self._tell(told)
 
     def end(self) -> None:
         """Nothing is left: what is not whole by now never will be."""
 
-    def _tell(self, told: Whole) -> None:
+    def _tell(self, told: CompleteValue) -> None:
         is_field = len(told.path) == 1
         if not (is_field and isinstance(told.value, list | dict) and told.value):
             item = {"path": list(told.path), "value": told.value}
@@ -118,7 +122,7 @@ class _Fields:
             kind.validate_python(told.value)
         except ValidationError as error:
             message = f"the field {told.path[0]} does not fit: {_problems(error)}"
-            self._ctx.warn(message, step=self._step, code=AnswerUnfit.code)
+            self._ctx.warn(message, step=self._step, code=InvalidAnswer.code)
 
 
 def _is_chinese(text: str) -> bool:

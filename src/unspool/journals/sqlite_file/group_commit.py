@@ -20,7 +20,7 @@ from unspool.failpoints import point
 from unspool.runs.events import Draft, Event, encode_event
 
 from .. import Tuning
-from .live_run import Reel, Strip, cut, settle
+from .live_run import LiveRun, Strip, cut, settle
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ MAX_STRETCH = 2.5
 """… but no further than this: 5 ms for a window of 2 ms."""
 
 
-class Press:
+class GroupCommit:
     """All writing of one journal. `live` is the journal's: runs without an ending, by id."""
 
-    def __init__(self, store: Store, live: dict[str, Reel], tuning: Tuning) -> None:
+    def __init__(self, store: Store, live: dict[str, LiveRun], tuning: Tuning) -> None:
         self.clock = tuning.clock
         self.is_closed = False
         self._store = store
@@ -56,7 +56,7 @@ class Press:
         self._max_run_bytes = tuning.max_run_bytes
         self._cost_s = 0.0  # of a commit on the event loop, a moving average
         self._loop = asyncio.get_running_loop()
-        self._dirty: dict[Reel, None] = {}
+        self._dirty: dict[LiveRun, None] = {}
         self._stuck: JournalError | None = None
         self._refuses = False  # stuck or closed: one look for each token
         self._timer: asyncio.Handle | None = None
@@ -64,7 +64,7 @@ class Press:
         self._writing: asyncio.Future[tuple[int, list[Strip]]] | None = None
         self._tidy = True  # segments may be left over from ended runs
 
-    def accept(self, reel: Reel, epoch: int, drafts: Sequence[Draft]) -> None:
+    def accept(self, reel: LiveRun, epoch: int, drafts: Sequence[Draft]) -> None:
         """Take drafts for the next commit; `Pen.append` says the rest. Runs for each token."""
         if (
             reel.epoch != epoch
@@ -75,14 +75,14 @@ class Press:
             self._refuse(reel, epoch)
         self._add(reel, drafts)
 
-    async def commit(self, reel: Reel, epoch: int, seq: int) -> None:
+    async def commit(self, reel: LiveRun, epoch: int, seq: int) -> None:
         """Wait until event `seq` is committed; `Pen.commit` says the rest."""
         while reel.visible < seq:
             if reel.epoch != epoch or self._refuses:
                 self._refuse(reel, epoch)
             await self._bell(reel)
 
-    async def end(self, reel: Reel, epoch: int, ending: Draft) -> None:
+    async def end(self, reel: LiveRun, epoch: int, ending: Draft) -> None:
         """Add the last event and wait for its commit; `Pen.end` says the rest."""
         while self._stuck is not None and self._writing is not None:
             await self.idle()  # what it commits must not be forgotten
@@ -95,7 +95,7 @@ class Press:
         while reel.visible < reel.seq and reel.epoch == epoch and not self.is_closed:
             await self._bell(reel)
 
-    def drop(self, reel: Reel) -> None:
+    def drop(self, reel: LiveRun) -> None:
         """Forget what a reel has accepted and not committed."""
         self._dirty.pop(reel, None)
         reel.forget_unseen()
@@ -118,7 +118,7 @@ class Press:
         for reel in self._live.values():
             reel.ring()
 
-    def _add(self, reel: Reel, drafts: Sequence[Draft]) -> None:
+    def _add(self, reel: LiveRun, drafts: Sequence[Draft]) -> None:
         at_ms = int(self.clock() * 1000)
         seq, total_bytes = reel.seq, reel.total_bytes
         try:
@@ -135,12 +135,12 @@ class Press:
             if self._timer is None and self._writing is None:
                 self._arm(self._last_flush + self._window_s - self._loop.time())
 
-    def _bell(self, reel: Reel) -> asyncio.Future[None]:
+    def _bell(self, reel: LiveRun) -> asyncio.Future[None]:
         waiter = self._loop.create_future()
         reel.waiters[waiter] = math.inf
         return waiter
 
-    def _refuse(self, reel: Reel, epoch: int) -> NoReturn:
+    def _refuse(self, reel: LiveRun, epoch: int) -> NoReturn:
         run_id = reel.head.run_id
         if reel.epoch != epoch:
             raise StaleEpoch(f"run {run_id}: epoch {epoch}, now {reel.epoch}")
@@ -234,7 +234,7 @@ class Press:
         # so that an ending reaches the log as soon as there is space.
         self._arm(FAILED_RETRY_S)
 
-    def _lost(self, reel: Reel) -> None:
+    def _lost(self, reel: LiveRun) -> None:
         """Another process owns the run: its epoch is unknown here, but ours is over."""
         reel.forget_unseen()
         reel.ending = None
@@ -258,7 +258,7 @@ class SQLitePen:
 
     __slots__ = ("_press", "_reel", "epoch", "run_id")
 
-    def __init__(self, press: Press, reel: Reel) -> None:
+    def __init__(self, press: GroupCommit, reel: LiveRun) -> None:
         self._press = press
         self._reel = reel
         self.epoch = reel.epoch

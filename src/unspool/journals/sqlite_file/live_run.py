@@ -18,7 +18,7 @@ BACKLOG_BYTES = 256 * 1024
 """So much may wait for its commit before a writer is asked to wait too."""
 
 
-class Reel:
+class LiveRun:
     """
     Events `base` … of a run as encoded lines, committed up to `visible`.
 
@@ -102,7 +102,7 @@ class Reel:
 class Strip(msgspec.Struct, gc=False):
     """What one commit does for one run."""
 
-    reel: Reel
+    reel: LiveRun
     upto: int
     """The last event it commits."""
     total_bytes: int
@@ -114,7 +114,7 @@ class Strip(msgspec.Struct, gc=False):
     paged_upto: int = 0
 
 
-def cut(reel: Reel) -> Strip:
+def cut(reel: LiveRun) -> Strip:
     """Cut what the next commit takes from a reel."""
     lines, visible, base = reel.lines, reel.visible, reel.base
     if reel.ending is not None:

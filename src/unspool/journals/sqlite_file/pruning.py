@@ -16,7 +16,7 @@ from pathlib import Path
 
 from unspool.errors import JournalError
 
-from .. import Kept
+from .. import EndedRun
 from .schema import connect
 
 BUSY_MS = 2000
@@ -52,11 +52,11 @@ CHILDREN = 50
 """Deleted in one transaction, before their parent."""
 
 
-def oldest(path: Path, after: str, before_ms: int | None, limit: int) -> list[Kept]:
+def oldest(path: Path, after: str, before_ms: int | None, limit: int) -> list[EndedRun]:
     """Return ended runs, oldest first, from behind run `after` on."""
     with _open(path) as db:
         rows = db.execute(_OLDEST, (after, before_ms, before_ms, limit))
-        return [Kept(*row) for row in rows]
+        return [EndedRun(*row) for row in rows]
 
 
 def forget(path: Path, run_ids: Sequence[str]) -> int:

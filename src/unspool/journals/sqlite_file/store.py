@@ -12,7 +12,7 @@ from unspool.errors import UnknownRun
 from unspool.failpoints import point
 
 from .. import Head
-from .live_run import Reel, Strip
+from .live_run import LiveRun, Strip
 from .schema import connect, damaged, open_file
 
 _appended = point("journal.appended")
@@ -110,7 +110,7 @@ class Store:
             )
         return segment
 
-    def claim(self, run_id: str) -> Reel:
+    def claim(self, run_id: str) -> LiveRun:
         """Raise the epoch of a run that has not ended and return all that is committed of it."""
         db = self._db
         db.execute("begin immediate")
@@ -129,14 +129,14 @@ class Store:
             raise UnknownRun(run_id)
         return self.unended(run_id)[0]
 
-    def unended(self, run_id: str = "") -> list[Reel]:
+    def unended(self, run_id: str = "") -> list[LiveRun]:
         """Return the reel of the run, or of every run, that has no ending."""
         where = "ended_ms is null" + (" and id = ?" if run_id else "")
         rows = self._reader.execute(
             f"select no, {_HEAD} from runs where {where} order by no",  # noqa: S608
             (run_id,) if run_id else (),
         )
-        reels = {no: Reel(no, Head(*head)) for no, *head in rows}
+        reels = {no: LiveRun(no, Head(*head)) for no, *head in rows}
         for no, reel in reels.items():
             for _, page in self._pages(no, after=0):
                 reel.load_page(page)
@@ -193,7 +193,7 @@ class Store:
                 stale.append(strip)
         return stale
 
-    def _insert(self, reel: Reel) -> None:
+    def _insert(self, reel: LiveRun) -> None:
         head = reel.head
         self._db.execute(
             f"insert into runs (no, {_HEAD}, key, asked) "  # noqa: S608
@@ -230,7 +230,7 @@ class Store:
                 raise damaged(self.path, f"page {first} of run number {no}")
             yield first, data.split(b"\n")
 
-    def _read_segments(self, reels: dict[int, Reel]) -> None:
+    def _read_segments(self, reels: dict[int, LiveRun]) -> None:
         for segment, crc, data in self._reader.execute(
             "select id, crc, data from segments order by id"
         ):

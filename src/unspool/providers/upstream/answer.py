@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
 from .. import Accepted, Finish, Model, Output, Reasoning, Skipped, Text, Usage
-from .surrogates import LOST, Halves
+from .surrogates import LOST, SurrogateJoiner
 from .think_tags import ThinkTags
 from .tool_calls import MAX_CALLS, ToolCalls
 from .vendor_errors import MAX_MESSAGE_CHARS, REFUSED, told_by, without_key
@@ -86,8 +86,8 @@ class Answer:
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._skipped = 0
-        self._halves: Halves | None = None
-        self._halves_of_thought = Halves()
+        self._halves: SurrogateJoiner | None = None
+        self._halves_of_thought = SurrogateJoiner()
         self.has_output = False
         """Text or a tool call came: there is an answer, if not a whole one."""
         self.has_thought = False
@@ -142,7 +142,7 @@ class Answer:
     def may_have_halves(self) -> None:
         """From here on texts may hold what cannot be encoded (`_halves`)."""
         if self._halves is None:
-            self._halves = Halves()
+            self._halves = SurrogateJoiner()
 
     def tool(
         self,

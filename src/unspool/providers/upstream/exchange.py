@@ -82,7 +82,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-class Opening:
+class FirstBytes:
     """What a body is cut by until its first character has come, and then what fits it."""
 
     def __init__(self, *, max_event_bytes: int) -> None:
@@ -127,7 +127,7 @@ async def converse(
         ProviderError: See `providers.Provider.stream`.
     """
     answer = Answer(model)
-    opening = Opening(max_event_bytes=model.limits.max_event_bytes)
+    opening = FirstBytes(max_event_bytes=model.limits.max_event_bytes)
     framing = framing or opening
     broken: ProviderError | None = None
     try:

@@ -70,7 +70,7 @@ def open_http(*, allow_private: bool = True) -> aiohttp.ClientSession:
 
 
 @dataclass(slots=True)
-class _Trip:
+class _Exchange:
     """One way there and back."""
 
     is_reused: bool = False
@@ -78,7 +78,7 @@ class _Trip:
 
 
 async def _note_reuse(_http: Any, context: Any, _params: Any) -> None:
-    if isinstance(context.trace_request_ctx, _Trip):
+    if isinstance(context.trace_request_ctx, _Exchange):
         context.trace_request_ctx.is_reused = True
 
 
@@ -245,7 +245,7 @@ async def _post(
     body = None if request.body is None else msgspec.json.encode(request.body)
     headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
     for left in range(MAX_STALE, -1, -1):
-        trip = _Trip()
+        trip = _Exchange()
         try:
             return await http.request(
                 "GET" if body is None else "POST",

@@ -38,7 +38,7 @@ class _Details(msgspec.Struct, gc=False):
     cached_tokens: Any = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _WireUsage(msgspec.Struct, gc=False):
     input_tokens: Any = None
     output_tokens: Any = None
     input_tokens_details: _Details | None = None
@@ -51,13 +51,13 @@ class _Why(msgspec.Struct, gc=False):
 class _Response(msgspec.Struct, gc=False):
     id: str | None = None
     output: list[_Item] | None = None
-    usage: _Usage | None = None
+    usage: _WireUsage | None = None
     error: Any = None
     incomplete_details: _Why | None = None
     status: str = ""
 
 
-class _Event(msgspec.Struct, gc=False):
+class _WireEvent(msgspec.Struct, gc=False):
     type: str = ""
     sequence_number: int | None = None
     delta: str | None = None
@@ -72,11 +72,11 @@ class _Event(msgspec.Struct, gc=False):
     object: str = ""
 
 
-_events = Documents(_Event)
+_events = Documents(_WireEvent)
 _responses = Documents(_Response)
 
 
-class Reading:
+class ResponsesReading:
     """
     One answer, event by event.
 
@@ -120,7 +120,7 @@ class Reading:
         elif self._is_new(event):
             self._tell(event, event.type or frame.event or "", answer)
 
-    def _tell(self, event: _Event, type: str, answer: Answer) -> None:
+    def _tell(self, event: _WireEvent, type: str, answer: Answer) -> None:
         match type:
             case "response.output_text.delta" | "response.refusal.delta":
                 self._say(event.delta or "", answer)
@@ -138,7 +138,7 @@ class Reading:
             case _:
                 self._whole(event.response or _Response(), type, answer)
 
-    def _is_new(self, event: _Event) -> bool:
+    def _is_new(self, event: _WireEvent) -> bool:
         """Whether an event was not had before; numbers that do not count are no numbers."""
         number = event.sequence_number
         if number is None or not self._is_numbered:

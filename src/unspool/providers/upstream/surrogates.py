@@ -13,7 +13,7 @@ from typing import Any, Final
 LOST: Final = "\ufffd"
 
 
-class Halves:
+class SurrogateJoiner:
     """Feed it text that may hold halves; it returns text that can be encoded."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .. import ToolCall, ToolFragment
-from .surrogates import Halves, mended
+from .surrogates import SurrogateJoiner, mended
 
 MAX_CALLS: Final = 128
 """In one answer: as many as OpenAI allows tools."""
@@ -30,14 +30,14 @@ _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(slots=True)
-class _Call:
+class _OpenCall:
     place: int
     index: int | None
     id: str
     is_id_given: bool
     name: str
     arguments: list[str] = field(default_factory=list)
-    halves: Halves = field(default_factory=Halves)
+    halves: SurrogateJoiner = field(default_factory=SurrogateJoiner)
 
     def says_again(self, arguments: str) -> bool:
         """Whether a fragment is all the arguments once more, as some servers end a call."""
@@ -51,7 +51,7 @@ class ToolCalls:
     """A fold of fragments."""
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
+        self._calls: list[_OpenCall] = []
         self.is_full = False
         """There were more calls than `MAX_CALLS`; those are left out."""
 
@@ -70,7 +70,7 @@ class ToolCalls:
             if len(self._calls) >= MAX_CALLS:
                 self.is_full = True
                 return None
-            call = _Call(
+            call = _OpenCall(
                 len(self._calls), index, id or f"call_{secrets.token_hex(8)}", bool(id), name or ""
             )
             self._calls.append(call)
@@ -102,7 +102,7 @@ class ToolCalls:
 
     def _find(
         self, index: int | None, id: str | None, name: str | None, has_arguments: bool
-    ) -> _Call | None:
+    ) -> _OpenCall | None:
         """Return the call that a fragment goes on with, or None for the first of a new one."""
         if id:
             same = next((c for c in reversed(self._calls) if c.is_id_given and c.id == id), None)

@@ -144,7 +144,7 @@ MIN_KEY_CHARS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class VendorError:
     """What an error says."""
 
     code: str
@@ -196,7 +196,7 @@ def _is_error(document: Mapping[str, Any]) -> bool:
     return is_named and isinstance(document.get("message"), str) and "choices" not in document
 
 
-def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = None) -> Told:
+def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = None) -> VendorError:
     """Return what an error (`error_in`) says. `status` is that of the answer, if it has one."""
     fields = {"message": error} if isinstance(error, str) else dict(error)
     words = str(fields.get("message") or fields.get("msg") or fields.get("detail") or "")
@@ -207,7 +207,7 @@ def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = N
     if code == "quota" and wait_s is not None:
         code = "rate_limit"  # what comes back by itself in a while is not used up
     message = without_key(words, model)[:MAX_MESSAGE_CHARS]
-    return Told(code, message, wait_s)
+    return VendorError(code, message, wait_s)
 
 
 def _with_nested(fields: dict[str, Any], words: str) -> tuple[dict[str, Any], str]:

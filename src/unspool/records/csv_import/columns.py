@@ -34,7 +34,7 @@ def plain(header: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnMatch:
     """
     Attributes:
         read: Turns a cell into a value; its `ValueError` goes on after "price '?' …".
@@ -49,7 +49,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ColumnMatch]
     save: Callable[[AsyncSession, Sequence[Mapping[str, Any]]], Awaitable[tuple[int, int]]]
 
 
@@ -80,7 +80,7 @@ _SKU = (
     "skuid skucode itemid itemcode productid productcode productno"
 )
 
-_USER = Column(
+_USER = ColumnMatch(
     names="用户id 用户编号 会员id 会员编号 用户 uid user customerid memberid visitorid",
     required=True,
     max_chars=MAX_USER_CHARS,
@@ -90,66 +90,66 @@ TABLES = {
     "people": Table(
         {
             "user_id": _USER,
-            "name": Column(names="姓名 昵称 用户名 用户名称 username nickname", max_chars=200),
-            "gender": Column(names="性别 sex", max_chars=32),
-            "age": Column(_read_age, names="年龄"),
-            "city": Column(names="城市 所在城市 常住城市 location", max_chars=100),
-            "properties": Column(_read_object),
+            "name": ColumnMatch(names="姓名 昵称 用户名 用户名称 username nickname", max_chars=200),
+            "gender": ColumnMatch(names="性别 sex", max_chars=32),
+            "age": ColumnMatch(_read_age, names="年龄"),
+            "city": ColumnMatch(names="城市 所在城市 常住城市 location", max_chars=100),
+            "properties": ColumnMatch(_read_object),
         },
         save_people,
     ),
     "products": Table(
         {
-            "sku": Column(names=_SKU, required=True, max_chars=MAX_SKU_CHARS),
-            "name": Column(
+            "sku": ColumnMatch(names=_SKU, required=True, max_chars=MAX_SKU_CHARS),
+            "name": ColumnMatch(
                 names="商品名称 商品名 商品标题 产品名称 产品名 名称 品名 标题 "
                 "productname itemname title",
                 required=True,
                 max_chars=500,
             ),
-            "category": Column(
+            "category": ColumnMatch(
                 names="商品类别 商品分类 商品类目 产品类别 类别 分类 类目 品类 categoryname",
                 max_chars=200,
             ),
-            "brand": Column(names="品牌 品牌名称 商品品牌 brandname", max_chars=200),
-            "color": Column(names="颜色 商品颜色 颜色分类 配色 colour", max_chars=200),
-            "price": Column(
+            "brand": ColumnMatch(names="品牌 品牌名称 商品品牌 brandname", max_chars=200),
+            "color": ColumnMatch(names="颜色 商品颜色 颜色分类 配色 colour", max_chars=200),
+            "price": ColumnMatch(
                 read_price,
                 names="售价 价格 单价 销售价 销售价格 商品价格 saleprice unitprice",
             ),
-            "currency": Column(read_currency, names="币种 货币 currencycode"),
-            "material": Column(names="材质 材料 面料 商品材质", max_chars=500),
-            "season": Column(names="季节 适用季节", max_chars=200),
-            "selling_points": Column(
+            "currency": ColumnMatch(read_currency, names="币种 货币 currencycode"),
+            "material": ColumnMatch(names="材质 材料 面料 商品材质", max_chars=500),
+            "season": ColumnMatch(names="季节 适用季节", max_chars=200),
+            "selling_points": ColumnMatch(
                 read_list, names="卖点 商品卖点 产品卖点 sellingpoint features highlights"
             ),
-            "scenes": Column(read_list, names="场景 适用场景 使用场景 scene scenarios"),
-            "properties": Column(_read_object),
+            "scenes": ColumnMatch(read_list, names="场景 适用场景 使用场景 scene scenarios"),
+            "properties": ColumnMatch(_read_object),
         },
         save_products,
     ),
     "behaviors": Table(
         {
             "user_id": _USER,
-            "sku": Column(names=_SKU, max_chars=MAX_SKU_CHARS),
-            "action": Column(
+            "sku": ColumnMatch(names=_SKU, max_chars=MAX_SKU_CHARS),
+            "action": ColumnMatch(
                 names="行为类型 用户行为 行为名称 行为 动作 事件类型 事件 "
                 "behaviortype behaviourtype behavior behaviour actiontype eventtype event",
                 required=True,
                 max_chars=MAX_ACTION_CHARS,
             ),
-            "at": Column(
+            "at": ColumnMatch(
                 read_moment,
                 names="时间戳 时间 行为时间 发生时间 访问时间 操作时间 日期时间 "
                 "timestamp time ts datetime eventtime",
                 required=True,
             ),
-            "stay_s": Column(
+            "stay_s": ColumnMatch(
                 _read_stay,
                 names="停留时长 停留时间 停留秒数 停留时长秒 停留时间秒 浏览时长 浏览时长秒 "
                 "stayseconds dwelltime dwellseconds durations durationseconds",
             ),
-            "properties": Column(_read_object),
+            "properties": ColumnMatch(_read_object),
         },
         save_behaviors,
     ),

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from unspool.errors import SpecError
 
 from .. import Records
-from .columns import OF_PEOPLE, TABLES, Column, plain
+from .columns import OF_PEOPLE, TABLES, ColumnMatch, plain
 from .csv_file import MAX_FIELD_CHARS, Row, encoding_of, opened, rows_of
 
 BATCH_ROWS = 500
@@ -184,7 +184,7 @@ class _Plan:
                 return headers.index(wanted)
         raise SpecError(f"the file has no column {theirs[:64]!r}; {self._listed()}")
 
-    def _look_for(self, ours: str, column: Column) -> None:
+    def _look_for(self, ours: str, column: ColumnMatch) -> None:
         places: list[int] = []
         # Our own name wins over another one that may mean the same.
         for names in ([plain(ours)], column.names.split()):
@@ -228,7 +228,7 @@ class _Plan:
         return values
 
 
-def _value(ours: str, column: Column, cell: str) -> Any:
+def _value(ours: str, column: ColumnMatch, cell: str) -> Any:
     text = cell.strip()
     if column.required and not text:
         raise ValueError(f"{ours} is empty")

@@ -12,7 +12,7 @@ from unspool.core import Core
 from unspool.execution.conversations import MAX_TURNS, Turn
 from unspool.records.conversations import (
     MAX_NAME_CHARS,
-    Counted,
+    ConversationCount,
     add_conversation,
     find_conversation,
     list_conversations,
@@ -27,7 +27,7 @@ Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 Before = Annotated[int, Query(ge=1, le=MAX_NUMBER)]
 
 
-class Named(BaseModel):
+class ConversationInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field("", max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}*$")
@@ -39,7 +39,7 @@ def plug(core: Core) -> APIRouter:
     records, conversations = core.records, core.conversations
 
     @router.post("", status_code=201)
-    async def begin(said: Named | None = None) -> JSONResponse:
+    async def begin(said: ConversationInput | None = None) -> JSONResponse:
         """Begin one. Its turns are asked for with `conversation_id` at `/api/debug/chat`."""
         number = await add_conversation(records, said.name if said is not None else "")
         facts = counted_json(await find_conversation(records, number))
@@ -67,7 +67,7 @@ def plug(core: Core) -> APIRouter:
         return {**counted_json(counted), "last_turns": [turn_json(turn) for turn in turns]}
 
     @router.patch("/{id}")
-    async def rename(number: Number, said: Named) -> dict[str, Any]:
+    async def rename(number: Number, said: ConversationInput) -> dict[str, Any]:
         await rename_conversation(records, number, said.name)
         return counted_json(await find_conversation(records, number))
 
@@ -80,7 +80,7 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-def counted_json(counted: Counted) -> dict[str, Any]:
+def counted_json(counted: ConversationCount) -> dict[str, Any]:
     row = counted.row
     return {
         "id": row.id,

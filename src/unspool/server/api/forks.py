@@ -15,7 +15,7 @@ from unspool.viewing.paced_stream import stream_of
 from .runs import whole
 
 
-class Edited(BaseModel):
+class EditedTextInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str
@@ -34,7 +34,9 @@ class ForkRequest(BaseModel):
     """Fields that take the place of those of the old input."""
     model: str | None = Field(None, max_length=128)
     dialect: str | None = Field(None, max_length=64)
-    texts: dict[str, str | Edited] = Field(default_factory=dict, examples=[{"answer": "今天"}])
+    texts: dict[str, str | EditedTextInput] = Field(
+        default_factory=dict, examples=[{"answer": "今天"}]
+    )
     """What steps are to begin with, by their names."""
     cancel: bool = False
     """Stop the old run first."""

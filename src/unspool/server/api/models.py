@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.errors import SpecError
-from unspool.models.definitions import Registration
+from unspool.models.definitions import ModelInput
 from unspool.models.probe import MAX_TOKENS, QUESTION
 from unspool.runs.run import RunSpec
 from unspool.viewing.paced_stream import stream_of
@@ -32,7 +32,7 @@ def plug(core: Core) -> APIRouter:
         return models_json(registry)
 
     @router.post("", status_code=201)
-    async def add_model(said: Registration) -> JSONResponse:
+    async def add_model(said: ModelInput) -> JSONResponse:
         """Register a model. Nothing is connected to; `…/test` does that."""
         entry = await registry.add(said)
         headers = {"Location": f"/api/models/{entry.id}"}

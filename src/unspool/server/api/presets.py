@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.errors import SpecError
-from unspool.formats.written import Params, Said, validated
+from unspool.formats.written import Params, StrictInput, validated
 from unspool.records.presets import (
     MAX_NAME_CHARS,
     PresetRow,
@@ -36,7 +36,7 @@ FIELD: Final = re.compile(r"\{\{\s*(\w{1,64})\s*\}\}")
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
 
-class Preset(Said):
+class Preset(StrictInput):
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}+$")
     system_prompt: str = Field("", max_length=50_000)
     prompt: str = Field("", max_length=200_000, examples=["用三句话介绍{{topic}}"])

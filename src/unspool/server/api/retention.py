@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from unspool.core import Core
-from unspool.core.retention import Rules
+from unspool.core.retention import RetentionRules
 
 
 class PruneRequest(BaseModel):
@@ -27,7 +27,7 @@ def plug(core: Core) -> APIRouter:
     @router.post("/api/prune")
     async def prune(asked: PruneRequest) -> dict[str, Any]:
         """Delete ended runs that nobody watches, oldest first; without a rule, none."""
-        rules = Rules(asked.older_than_s, asked.max_bytes)
+        rules = RetentionRules(asked.older_than_s, asked.max_bytes)
         done = await core.retention.prune(rules, is_dry=asked.dry_run)
         return {
             "runs": done.runs,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Path
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
-from unspool.models.definitions import RouteSaid
+from unspool.models.definitions import RouteInput
 
 from .json.model import route_json
 
@@ -26,7 +26,7 @@ def plug(core: Core) -> APIRouter:
         return {"routes": [route_json(route, registry) for route in registry.catalog.routes()]}
 
     @router.post("", status_code=201)
-    async def add_route(said: RouteSaid) -> JSONResponse:
+    async def add_route(said: RouteInput) -> JSONResponse:
         route = await registry.add_route(said)
         headers = {"Location": f"/api/routes/{quote(route.name)}"}
         return JSONResponse(route_json(route, registry), 201, headers=headers)

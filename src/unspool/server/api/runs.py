@@ -15,10 +15,10 @@ from unspool.dialects import open_dialect
 from unspool.journals import Wanted
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
-from unspool.viewing.event_stream import Place
+from unspool.viewing.event_stream import Cursor
 from unspool.viewing.paced_stream import stream_of
 
-from .json.progress import Watched
+from .json.progress import ProgressFold
 from .json.run import head_json, run_json
 
 READ_EVENTS = 500
@@ -96,7 +96,7 @@ def plug(core: Core) -> APIRouter:
         what happened as quickly as it happened, 4 four times as quickly.
         """
         # The header wins: on a reconnect it is newer than the URL, which stays as it was.
-        place = Place.parse(request.headers.get("last-event-id") or after or "0")
+        place = Cursor.parse(request.headers.get("last-event-id") or after or "0")
         head = await journal.head(run_id)
         name = dialect or head.dialect
         open_dialect(name)
@@ -118,7 +118,7 @@ async def whole(core: Core, run_id: str) -> dict[str, Any]:
     """Return the JSON of a run after all its events so far."""
     journal = core.journal
     head = await journal.head(run_id)
-    run, watched = Run(), Watched()
+    run, watched = Run(), ProgressFold()
     while events := await journal.read(run_id, after=run.seq, limit=READ_EVENTS):
         for event in events:
             run.apply(event)

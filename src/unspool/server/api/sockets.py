@@ -25,7 +25,7 @@ from unspool.dialects import encoder_for, open_dialect
 from unspool.errors import BadCursor, JournalError, SpecError, UnknownRun, UnspoolError
 from unspool.runs.events import Event
 from unspool.viewing.cursor import follow, is_at_end
-from unspool.viewing.event_stream import ABORT, Place, Viewer
+from unspool.viewing.event_stream import ABORT, Cursor, Viewer
 
 from .forks import ForkRequest
 
@@ -58,12 +58,12 @@ def plug(core: Core) -> APIRouter:
     @router.websocket("/{run_id}/ws")
     async def watch_run(socket: WebSocket, run_id: str, after: str = "", dialect: str = "") -> None:
         await socket.accept()
-        await _Talk(core, socket, run_id).hold(after, dialect)
+        await _Socket(core, socket, run_id).hold(after, dialect)
 
     return router
 
 
-class _Talk:
+class _Socket:
     """One viewer over one connection."""
 
     def __init__(self, core: Core, socket: WebSocket, run_id: str) -> None:
@@ -101,7 +101,7 @@ class _Talk:
 
     async def _show(self, after: str, dialect: str) -> tuple[int, str]:
         try:
-            await self._play(Place.parse(after or "0"), dialect)
+            await self._play(Cursor.parse(after or "0"), dialect)
         except UnspoolError as error:
             for kind, code in CLOSES:
                 if isinstance(error, kind):
@@ -109,7 +109,7 @@ class _Talk:
             raise
         return NORMAL, ""
 
-    async def _play(self, place: Place, dialect: str) -> None:
+    async def _play(self, place: Cursor, dialect: str) -> None:
         journal, run_id = self._core.journal, self._run_id
         patience_s = self._core.settings.heartbeat_s
         dialect = dialect or (await journal.head(run_id)).dialect
@@ -130,7 +130,7 @@ class _Talk:
         if plug.trailer:
             await self._send({"data": plug.trailer.decode()})
 
-    async def _send_frames(self, event: Event, frames: Sequence[bytes], place: Place) -> None:
+    async def _send_frames(self, event: Event, frames: Sequence[bytes], place: Cursor) -> None:
         had = place.frame if event.seq == place.seq + 1 else 0
         if had and had >= len(frames):
             raise BadCursor(f"event {event.seq} has no frame {had} to go on from")

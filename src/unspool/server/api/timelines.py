@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from unspool.core import Core
-from unspool.runs.timeline import BUCKET_S, TWELFTHS, Seam, Sketch, Stretch
+from unspool.runs.timeline import BUCKET_S, TWELFTHS, Gap, Stretch, Timeline
 
 from .usage import sum_of
 
@@ -41,7 +41,7 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-def thread_json(sketch: Sketch) -> dict[str, Any]:
+def thread_json(sketch: Timeline) -> dict[str, Any]:
     """Return a sketch in the words of PROTOCOL.md."""
     step = max(1, -(-int(sketch.last_s / BUCKET_S) // MAX_POINTS))
     total = sum_of(sketch)
@@ -66,7 +66,7 @@ def thread_json(sketch: Sketch) -> dict[str, Any]:
     }
 
 
-def _seam_json(seam: Seam) -> dict[str, Any]:
+def _seam_json(seam: Gap) -> dict[str, Any]:
     facts = asdict(seam)
     facts["from"] = facts.pop("writer")
     return {**facts, "t0": round(seam.t0, 3), "t1": round(seam.t1, 3)}

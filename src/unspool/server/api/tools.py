@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from unspool import plugs
 from unspool.core import Core
-from unspool.tools.calling.registry import Kept, ToolSaid
+from unspool.tools.calling.registry import StoredTool, ToolInput
 
 from .json.run import iso
 from .models import MAX_NUMBER
@@ -20,7 +20,7 @@ from .models import MAX_NUMBER
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
 
-class Try(BaseModel):
+class ToolTrial(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -37,7 +37,7 @@ def plug(core: Core) -> APIRouter:
         return {"tools": [tool_json(it) for it in kept], "entry_points": plugs.names("tools")}
 
     @router.post("", status_code=201)
-    async def add_tool(said: ToolSaid) -> JSONResponse:
+    async def add_tool(said: ToolInput) -> JSONResponse:
         """Register a tool. Nothing is called; `…/test` does that."""
         kept = await toolbox.add(said)
         headers = {"Location": f"/api/tools/{kept.row.id}"}
@@ -60,7 +60,7 @@ def plug(core: Core) -> APIRouter:
         return Response(status_code=204)
 
     @router.post("/{id}/test")
-    async def try_tool(number: Number, asked: Try | None = None) -> dict[str, Any]:
+    async def try_tool(number: Number, asked: ToolTrial | None = None) -> dict[str, Any]:
         """Call it once with these arguments. 200 also where it fails: `code` says how."""
         row = (await toolbox.one(number)).row
         arguments = asked.arguments if asked is not None else {}
@@ -74,7 +74,7 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-def tool_json(kept: Kept) -> dict[str, Any]:
+def tool_json(kept: StoredTool) -> dict[str, Any]:
     """A tool; of the headers of its request the names alone."""
     row = kept.row
     return {

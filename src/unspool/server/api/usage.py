@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 
 from unspool.core import Core
 from unspool.journals import Head
-from unspool.runs.timeline import Asking, Sketch
+from unspool.runs.timeline import AttemptSummary, Timeline
 
 from .json.run import iso
 
@@ -23,7 +23,7 @@ DAY_MS: Final = 86_400_000
 
 
 @dataclass(slots=True)
-class Row:
+class UsageRow:
     """One day, flow and model."""
 
     runs: set[str] = field(default_factory=set)
@@ -36,7 +36,7 @@ class Row:
     is_estimated: bool = False
     costs: dict[str, float] = field(default_factory=dict)
 
-    def add(self, run_id: str, asking: Asking) -> None:
+    def add(self, run_id: str, asking: AttemptSummary) -> None:
         self.runs.add(run_id)
         self.attempts += 1
         self.failures += asking.status == "failed"
@@ -59,7 +59,7 @@ def plug(core: Core) -> APIRouter:
     async def read_usage(days: Annotated[int, Query(ge=1, le=366)] = 30) -> dict[str, Any]:
         """What the runs of the last days have used, the newest day first."""
         since_ms = int(time.time() * 1000) - days * DAY_MS
-        rows: dict[tuple[str, str, str], Row] = {}
+        rows: dict[tuple[str, str, str], UsageRow] = {}
         counted, is_whole = 0, True
         async for page in _pages(core, since_ms):
             heads = page[: MAX_RUNS - counted]
@@ -93,15 +93,15 @@ async def _pages(core: Core, since_ms: int) -> AsyncIterator[list[Head]]:
         before = page[-1].run_id
 
 
-def _count(rows: dict[tuple[str, str, str], Row], head: Head, sketch: Sketch) -> None:
+def _count(rows: dict[tuple[str, str, str], UsageRow], head: Head, sketch: Timeline) -> None:
     day = iso(head.created_ms)[:10]
     for asking in sketch.asked.values():
-        rows.setdefault((day, head.flow, asking.model), Row()).add(head.run_id, asking)
+        rows.setdefault((day, head.flow, asking.model), UsageRow()).add(head.run_id, asking)
     if not sketch.asked and sketch.stretches:  # a template wrote all of it
-        rows.setdefault((day, head.flow, "template"), Row()).runs.add(head.run_id)
+        rows.setdefault((day, head.flow, "template"), UsageRow()).runs.add(head.run_id)
 
 
-def _row_json(key: tuple[str, str, str], row: Row) -> dict[str, Any]:
+def _row_json(key: tuple[str, str, str], row: UsageRow) -> dict[str, Any]:
     day, flow, model = key
     return {
         "day": day,
@@ -120,7 +120,7 @@ def _row_json(key: tuple[str, str, str], row: Row) -> dict[str, Any]:
     }
 
 
-def sum_of(sketch: Sketch) -> dict[str, Any]:
+def sum_of(sketch: Timeline) -> dict[str, Any]:
     """What one run has used: `completion_tokens`, `basis`, `cost`; null is not known."""
     used = [asking for asking in sketch.asked.values() if asking.usage is not None]
     counts = [asking.usage["completion_tokens"] for asking in used if asking.usage is not None]

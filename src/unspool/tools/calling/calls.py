@@ -20,14 +20,14 @@ from typing import Any, Final
 import aiohttp
 
 from unspool.errors import UnknownRecord, UnspoolError
-from unspool.flows import Answer, Call, CallPlace
+from unspool.flows import Call, CallPlace, ToolAnswer
 from unspool.formats.json_schema import misfits
 from unspool.records import Records
 from unspool.records.tools import ToolRow, find_tools
 
 from .. import open_tool
 from .http import Failed, fetch
-from .registry import Toolbox
+from .registry import ToolRegistry
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,12 @@ NAMES_TOLD: Final = 20
 """Of tools, to a model that has called one that is not there."""
 
 
-class Calls:
+class ToolCaller:
     """See `context.Tools`."""
 
-    def __init__(self, toolbox: Toolbox, records: Records, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, toolbox: ToolRegistry, records: Records, http: aiohttp.ClientSession
+    ) -> None:
         self.toolbox = toolbox
         self._records = records
         self._http = http
@@ -55,7 +57,7 @@ class Calls:
 
     async def answer(
         self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
-    ) -> Answer:
+    ) -> ToolAnswer:
         """Carry out a call of a run; the schema is the one that the model was given."""
         tool = next((tool for tool in offered if tool["name"] == call.name), None)
         if tool is None:
@@ -71,7 +73,7 @@ class Calls:
 
     async def carry_out(
         self, row: ToolRow, schema: Mapping[str, Any], arguments: Mapping[str, Any], key: str
-    ) -> Answer:
+    ) -> ToolAnswer:
         """Carry out a call of a kept tool; `key` is the same when it is carried out again."""
         if wrong := misfits(schema, arguments):
             told = f"the arguments do not fit the schema: {'; '.join(wrong)}"
@@ -141,7 +143,7 @@ async def _in_thread(work: Callable[[], Any], done: Callable[[], object]) -> Any
     return value
 
 
-def _told(value: Any) -> Answer:
+def _told(value: Any) -> ToolAnswer:
     """Return an answer as a model is told it: text as it is, all else as JSON."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -151,11 +153,11 @@ def _told(value: Any) -> Answer:
         return _failed("tool_failed", f"its answer is no JSON: {error}")
     if len(text) > MAX_ANSWER_CHARS:
         text = f"{text[:MAX_ANSWER_CHARS]}… [cut: {MAX_ANSWER_CHARS} of {len(text)} characters]"
-    return Answer(text)
+    return ToolAnswer(text)
 
 
-def _failed(code: str, message: str) -> Answer:
+def _failed(code: str, message: str) -> ToolAnswer:
     log.warning("A tool call failed (%s): %s", code, message[:MAX_ERROR_CHARS])
     error = {"code": code, "message": message[:MAX_ERROR_CHARS]}
     said = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace").decode()
-    return Answer(said, code)
+    return ToolAnswer(said, code)

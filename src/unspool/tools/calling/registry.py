@@ -20,8 +20,8 @@ from yarl import URL
 
 from unspool import plugs
 from unspool.errors import ProviderRefused, SpecError, UnknownRecord
-from unspool.formats.json_schema import NoSchema, check_schema, plain_json
-from unspool.formats.written import Said, Url, validated
+from unspool.formats.json_schema import InvalidSchema, check_schema, plain_json
+from unspool.formats.written import StrictInput, Url, validated
 from unspool.providers.upstream.addresses import check_url
 from unspool.records import Records
 from unspool.records.secrets import Secrets, Unsealable
@@ -78,7 +78,7 @@ def _known(name: str) -> str:
 def _schema(schema: dict[str, Any]) -> dict[str, Any]:
     try:
         check_schema(schema)
-    except NoSchema as error:
+    except InvalidSchema as error:
         raise ValueError(str(error)) from None
     return schema
 
@@ -108,7 +108,7 @@ Headers = Annotated[
 ]
 
 
-class Mock(Said):
+class Mock(StrictInput):
     """Always the same answer."""
 
     kind: Literal["mock"]
@@ -116,7 +116,7 @@ class Mock(Said):
     """Text, which is told as it is, or any JSON."""
 
 
-class Python(Said):
+class Python(StrictInput):
     """A function in Python."""
 
     kind: Literal["python"]
@@ -124,7 +124,7 @@ class Python(Said):
     """Its name in the entry point group `unspool.tools`, or of a file in `tools/`."""
 
 
-class Http(Said):
+class Http(StrictInput):
     """A request."""
 
     kind: Literal["http"]
@@ -136,7 +136,7 @@ class Http(Said):
     """Written, never read. Left out of a change, they stay, as long as the host is the same."""
 
 
-class ToolSaid(Said):
+class ToolInput(StrictInput):
     """A tool as it is registered."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -152,7 +152,7 @@ class ToolSaid(Said):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredTool:
     """A tool as it is kept."""
 
     row: ToolRow
@@ -160,7 +160,7 @@ class Kept:
     """What keeps it from being answered, and what to do about it; empty: nothing."""
 
 
-class Toolbox:
+class ToolRegistry:
     def __init__(self, records: Records, secrets: Secrets, settings: Settings) -> None:
         self._records = records
         self._secrets = secrets
@@ -170,11 +170,11 @@ class Toolbox:
         )
         self._writing = asyncio.Lock()
 
-    async def all(self) -> list[Kept]:
+    async def all(self) -> list[StoredTool]:
         """Return every tool, by number."""
         return [self._kept(row) for row in await list_tools(self._records)]
 
-    async def one(self, number: int) -> Kept:
+    async def one(self, number: int) -> StoredTool:
         """
         Raises:
             UnknownRecord
@@ -182,7 +182,7 @@ class Toolbox:
         (row,) = await find_tools(self._records, [number])
         return self._kept(row)
 
-    async def add(self, said: ToolSaid) -> Kept:
+    async def add(self, said: ToolInput) -> StoredTool:
         """
         Keep a tool. Connects to nothing.
 
@@ -200,7 +200,7 @@ class Toolbox:
             raise _name_taken(said.name)
         return await self.one(number)
 
-    async def change(self, number: int, values: Mapping[str, Any]) -> Kept:
+    async def change(self, number: int, values: Mapping[str, Any]) -> StoredTool:
         """
         Change some fields of a tool; those not given stay as they are.
 
@@ -212,7 +212,7 @@ class Toolbox:
             fields = ("name", "description", "parameters", "answer", "limit_s")
             whole = {name: getattr(before, name) for name in fields}
             whole["answer"] = {k: v for k, v in before.answer.items() if k != "headers"}
-            said = validated(ToolSaid, {**whole, **values})
+            said = validated(ToolInput, {**whole, **values})
             self._check_place(said)
             columns = {name: it for name, it in _columns(said).items() if name in values}
             if "answer" in values:
@@ -267,12 +267,12 @@ class Toolbox:
         except ProviderRefused as error:
             raise SpecError(str(error)) from None
 
-    def _kept(self, row: ToolRow) -> Kept:
+    def _kept(self, row: ToolRow) -> StoredTool:
         try:
             self.check(row)
         except SpecError as error:
-            return Kept(row, str(error))
-        return Kept(row, "")
+            return StoredTool(row, str(error))
+        return StoredTool(row, "")
 
     def check(self, row: ToolRow) -> None:
         """
@@ -290,7 +290,7 @@ class Toolbox:
                 f"there is no tool {answer['entry_point']} in Python here; install its package"
             )
 
-    def _check_place(self, said: ToolSaid) -> None:
+    def _check_place(self, said: ToolInput) -> None:
         if isinstance(said.answer, Http):
             self.check_url(said.answer.url)
 
@@ -298,7 +298,7 @@ class Toolbox:
         said = {name: value.get_secret_value() for name, value in headers.items()}
         return self._secrets.seal(json.dumps(said)) if said else ""
 
-    def _headers_after(self, before: ToolRow, said: ToolSaid) -> dict[str, Any]:
+    def _headers_after(self, before: ToolRow, said: ToolInput) -> dict[str, Any]:
         """Return the columns that headers stand in, after a change of the answer."""
         answer = said.answer
         if not isinstance(answer, Http) or answer.headers is not None:
@@ -314,7 +314,7 @@ class Toolbox:
         return {"answer": facts}
 
 
-def _columns(said: ToolSaid) -> dict[str, Any]:
+def _columns(said: ToolInput) -> dict[str, Any]:
     facts = said.model_dump()
     if isinstance(said.answer, Http):
         facts["answer"]["headers"] = sorted(said.answer.headers or {})

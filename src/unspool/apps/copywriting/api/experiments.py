@@ -36,7 +36,7 @@ JUDGED_SHARE: Final = 0.5
 Name = Annotated[str, Path(max_length=64)]
 
 
-class ArmSaid(BaseModel):
+class ArmInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[\w.-]{1,64}$")
@@ -46,14 +46,14 @@ class ArmSaid(BaseModel):
     prompt: str = Field("", max_length=4000)
 
 
-class ExperimentSaid(BaseModel):
+class ExperimentInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[\w.-]{1,64}$", examples=["model-or-template"])
-    arms: list[ArmSaid] = Field(min_length=2, max_length=8)
+    arms: list[ArmInput] = Field(min_length=2, max_length=8)
 
 
-class Switch(BaseModel):
+class ExperimentSwitch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     is_active: bool
@@ -69,7 +69,7 @@ def plug(core: Core) -> APIRouter:
         return {"experiments": [_json(each) for each in await list_experiments(records)]}
 
     @router.post("", status_code=201)
-    async def begin(said: ExperimentSaid) -> JSONResponse:
+    async def begin(said: ExperimentInput) -> JSONResponse:
         """Begin one: from now on each request for copy is on one side of it."""
         if len({arm.name for arm in said.arms}) < len(said.arms):
             raise SpecError("two arms have one name; give each its own")
@@ -87,7 +87,7 @@ def plug(core: Core) -> APIRouter:
         return _json(found) | _report(found, await count_arms(records, name))
 
     @router.patch("/{name}")
-    async def switch(name: Name, said: Switch) -> dict[str, Any]:
+    async def switch(name: Name, said: ExperimentSwitch) -> dict[str, Any]:
         """End it, or let it go on."""
         return _json(await switch_experiment(records, name, is_active=said.is_active))
 

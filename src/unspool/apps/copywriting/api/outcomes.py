@@ -13,7 +13,7 @@ from unspool.server.api.json.run import iso
 from ..records.copies import CopyRow, OutcomeRow, keep_outcome, list_copies
 
 
-class OutcomeSaid(BaseModel):
+class OutcomeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     is_adopted: bool
@@ -26,7 +26,7 @@ def plug(core: Core) -> APIRouter:
     records = core.records
 
     @router.post("/v1/runs/{run_id}/outcome")
-    async def say_outcome(run_id: str, said: OutcomeSaid) -> dict[str, Any]:
+    async def say_outcome(run_id: str, said: OutcomeInput) -> dict[str, Any]:
         """Say what became of a run; said again, it replaces what was said."""
         await core.journal.head(run_id)
         await keep_outcome(records, run_id, is_adopted=said.is_adopted, step=said.step)

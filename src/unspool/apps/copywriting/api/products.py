@@ -17,7 +17,7 @@ MAX_SKU_CHARS = 64
 Sku = Annotated[str, Path(max_length=256)]
 
 
-class AnalysisAsked(BaseModel):
+class AnalysisRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     sku: str = Field(min_length=1, max_length=256, examples=["8WZ01CM1"])
@@ -44,7 +44,7 @@ def plug(core: Core) -> APIRouter:
         return _json(await find_product(records, sku))
 
     @router.post("/ai/analyze/product")
-    async def analyze(asked: AnalysisAsked) -> dict[str, Any]:
+    async def analyze(asked: AnalysisRequest) -> dict[str, Any]:
         """Selling points, style, scenes, people and pain points of a product, by rules."""
         product = await find_product(records, asked.sku)
         return {"sku": product.sku, "name": product.name, **analysis(product.facts())}

@@ -52,7 +52,7 @@ class OutcomeRow(Base):
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class StoredCopy:
     """See `CopyRow`."""
 
     run_id: str
@@ -82,7 +82,7 @@ class ArmCount:
     """Mean time of a run."""
 
 
-async def keep_copy(records: Records, copied: Copied) -> None:
+async def keep_copy(records: Records, copied: StoredCopy) -> None:
     """Write a row, once: a second time changes nothing."""
     async with records.session() as session:
         adding = insert_into(session, CopyRow).values(**asdict(copied))

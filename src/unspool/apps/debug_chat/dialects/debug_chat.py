@@ -16,7 +16,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
 
@@ -38,7 +38,7 @@ class DebugChatRequest(BaseModel):
     stream: bool = False
 
 
-class Encoder:
+class ChatEncoder:
     def __init__(self) -> None:
         self._parts: list[tuple[str, str]] = []  # step and text, as they came
         self._calls: dict[str, list[dict[str, Any]]] = {}  # whole ones, by step
@@ -173,7 +173,7 @@ class DebugChat:
     trailer = b"[DONE]"
     can_rewind = False
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(tags=["debug chat (S2)"])
 
         @router.post("/api/debug/chat")
@@ -195,8 +195,8 @@ class DebugChat:
 
         return router
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> ChatEncoder:
+        return ChatEncoder()
 
 
 plug = DebugChat()

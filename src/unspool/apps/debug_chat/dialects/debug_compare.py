@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
 
@@ -35,7 +35,7 @@ class DebugCompareRequest(BaseModel):
     stream: bool = False
 
 
-class _Column:
+class _ColumnFrames:
     """One model's answer; told its own events, and what begins and ends the run."""
 
     def __init__(self, model_id: int | None, model: str) -> None:
@@ -83,9 +83,9 @@ class _Column:
         return {**self.named, **(self.answer or {}), **error}
 
 
-class Encoder:
+class CompareEncoder:
     def __init__(self) -> None:
-        self._columns: dict[str, _Column] = {}  # by step
+        self._columns: dict[str, _ColumnFrames] = {}  # by step
         self._metrics = Metrics()
         self._begun: Event
 
@@ -112,8 +112,8 @@ class Encoder:
         frame = column.see(event)
         return [] if frame is None else [frame]
 
-    def _open(self, step: str, model_id: int | None, model: str) -> _Column:
-        column = self._columns[step] = _Column(model_id, model)
+    def _open(self, step: str, model_id: int | None, model: str) -> _ColumnFrames:
+        column = self._columns[step] = _ColumnFrames(model_id, model)
         column.see(self._begun)
         return column
 
@@ -139,7 +139,7 @@ class DebugCompare:
     trailer = b"[DONE]"
     can_rewind = False
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(tags=["debug chat (S2)"])
 
         @router.post("/api/debug/compare")
@@ -165,8 +165,8 @@ class DebugCompare:
 
         return router
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> CompareEncoder:
+        return CompareEncoder()
 
 
 plug = DebugCompare()

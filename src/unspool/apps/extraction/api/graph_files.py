@@ -29,7 +29,7 @@ _ARROWS: Final = {"causal": "==>", "conditional": "-.->", "sequential": "-->"}
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class GraphFormat:
     media_type: str
     ending: str
     write: Callable[[Graph], str]
@@ -103,7 +103,7 @@ def _quoted(text: str) -> str:
 
 
 FORMS: Final = {
-    "json": Form("application/json", "json", _json),
-    "graphml": Form("application/graphml+xml", "graphml", _graphml),
-    "mermaid": Form("text/plain; charset=utf-8", "mmd", _mermaid),
+    "json": GraphFormat("application/json", "json", _json),
+    "graphml": GraphFormat("application/graphml+xml", "graphml", _graphml),
+    "mermaid": GraphFormat("text/plain; charset=utf-8", "mmd", _mermaid),
 }

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.options import renew
 from unspool.runs.run import RunSpec, taken_back
@@ -45,7 +45,7 @@ class QuestionRequest(BaseModel):
     model: str = Field("", max_length=128)
 
 
-class Encoder:
+class GraphEncoder:
     def __init__(self) -> None:
         self._is_question = False
         self._counts = {"node": 0, "edge": 0, "insight": 0}
@@ -111,11 +111,11 @@ class Encoder:
         )
 
 
-class CausalGraph:
+class CausalGraphDialect:
     trailer = b""
     can_rewind = False
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(prefix="/api/v1/causal-graph", tags=["causal graphs (S3)"])
 
         @router.post("/generate/llm-stream")
@@ -136,8 +136,8 @@ class CausalGraph:
 
         return router
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> GraphEncoder:
+        return GraphEncoder()
 
 
-plug = CausalGraph()
+plug = CausalGraphDialect()

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.options import renew
 from unspool.runs.run import RunSpec
@@ -48,7 +48,7 @@ class BatchRequest(BaseModel):
     model: str = Field("", max_length=128)
 
 
-class Encoder:
+class ExtractionEncoder:
     def __init__(self) -> None:
         self._halves: dict[str, list[str]] = {}  # step -> the line that has not ended
         self._has_shown = False
@@ -115,7 +115,7 @@ class ExtractionDialect:
     trailer = b""
     can_rewind: Literal["line"] = "line"
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(tags=["events (S3)"])
 
         @router.post("/api/v1/events/extract/batch/llm-stream")
@@ -149,8 +149,8 @@ class ExtractionDialect:
 
         return router
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> ExtractionEncoder:
+        return ExtractionEncoder()
 
 
 plug = ExtractionDialect()

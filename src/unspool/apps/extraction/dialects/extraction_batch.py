@@ -13,14 +13,14 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import is_child
 
 from ..frames import frame
 
 
-class Encoder:
+class BatchEncoder:
     def __init__(self) -> None:
         self._items: Sequence[Mapping[str, Any]] = ()
         self._counts = {"completed": 0, "failed": 0, "event_count": 0}
@@ -78,12 +78,12 @@ class ExtractionBatch:
     trailer = b""
     can_rewind = True  # it sends no text
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         """None of its own: `extraction` has the path, before that of a person called `batch`."""
         return APIRouter()
 
-    def encoder(self) -> Encoder:
-        return Encoder()
+    def encoder(self) -> BatchEncoder:
+        return BatchEncoder()
 
 
 plug = ExtractionBatch()

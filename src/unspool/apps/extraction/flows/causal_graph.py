@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unspool.errors import NothingToDo
+from unspool.errors import EmptyInput
 from unspool.flows import Context, KeepingFlow
 
 from ..frequent_patterns import MAX_LENGTH, Mined, Pattern, frequent_patterns
@@ -62,7 +62,7 @@ class CausalGraphFlow(KeepingFlow[CausalGraph]):
     async def run(self, ctx: Context, asked: CausalGraph) -> None:
         count = len(asked.patterns)
         if not count:
-            raise NothingToDo("没有可用的频繁模式：请先抽象用户事件，或降低最小支持度")
+            raise EmptyInput("没有可用的频繁模式：请先抽象用户事件，或降低最小支持度")
         ctx.progress(f"正在调用LLM分析 {count} 个频繁模式...")
         reader = GraphReader(ctx, STEP)
 

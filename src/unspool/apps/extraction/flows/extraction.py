@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unspool.errors import NothingToDo
+from unspool.errors import EmptyInput
 from unspool.flows import Context, KeepingFlow
 from unspool.records.behaviors import Behavior, behaviors_of, count_behaviors
 from unspool.records.people import MAX_USER_CHARS, find_person
@@ -70,7 +70,7 @@ class ExtractionFlow(KeepingFlow[Extraction]):
     async def run(self, ctx: Context, asked: Extraction) -> None:
         user_id, count = asked.user_id, len(asked.behaviors)
         if not count:
-            raise NothingToDo(f"用户 {user_id} 没有行为数据")
+            raise EmptyInput(f"用户 {user_id} 没有行为数据")
         if asked.behavior_count > count:
             ctx.warn(f"用户 {user_id} 有 {asked.behavior_count} 条行为，只分析最近 {count} 条")
         ctx.progress(f"正在调用LLM分析 {count} 条行为...")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unspool.errors import GoingOn, NotReady, SpecError
+from unspool.errors import AlreadyRunning, NotReady, SpecError
 from unspool.records import Records
 
 from ..records import (
@@ -94,4 +94,4 @@ async def go_back(records: Records, project_id: int, kind: StageKind, result_id:
 async def _check_idle(records: Records, project_id: int, kind: StageKind) -> None:
     for stage in await stages_of(records, project_id):
         if stage.kind == kind and stage.status in {"running", "queued"}:
-            raise GoingOn(f"the stage {kind}", stage.run_id)
+            raise AlreadyRunning(f"the stage {kind}", stage.run_id)

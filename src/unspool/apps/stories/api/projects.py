@@ -35,7 +35,7 @@ ResultId = Annotated[int, Path(alias="result", ge=1, lt=2**63)]
 Kind = Annotated[StageKind, Path()]
 
 
-class ProjectSaid(BaseModel):
+class ProjectInput(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["测试项目"])
@@ -95,7 +95,7 @@ def _add_projects(core: Core, router: APIRouter) -> None:
         return {"projects": [project_json(each) for each in found], "next": more}
 
     @both(router.post, "", status_code=201)
-    async def add(said: ProjectSaid) -> JSONResponse:
+    async def add(said: ProjectInput) -> JSONResponse:
         made = await add_project(records, said.name, said.original_topic)
         headers = {"Location": f"/api/v1/projects/{made.id}/"}
         return JSONResponse(await _whole(core, made.id), 201, headers=headers)

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
 
@@ -55,7 +55,7 @@ class PipelineRequest(StageRequest):
     """Leave out stages whose result is of what there is now."""
 
 
-class Encoder:
+class StoryEncoder:
     def __init__(self, *, has_full_text: bool) -> None:
         self._has_full_text = has_full_text
         self._project = 0
@@ -154,10 +154,10 @@ class StoryContract:
     def __init__(self, *, has_full_text: bool) -> None:
         self._has_full_text = has_full_text
 
-    def encoder(self) -> Encoder:
-        return Encoder(has_full_text=self._has_full_text)
+    def encoder(self) -> StoryEncoder:
+        return StoryEncoder(has_full_text=self._has_full_text)
 
-    def routes(self, door: Door) -> APIRouter:
+    def routes(self, door: RunGateway) -> APIRouter:
         router = APIRouter(prefix="/api/v1/projects", tags=["story (S4)"])
 
         async def begin(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from unspool.dialects import Door
+from unspool.dialects import RunGateway
 
 from .story import StoryContract
 
 
-class Lean(StoryContract):
-    def routes(self, door: Door) -> APIRouter:
+class LeanStory(StoryContract):
+    def routes(self, door: RunGateway) -> APIRouter:
         """None of its own: those of `story` begin runs in it."""
         return APIRouter()
 
 
-plug = Lean(has_full_text=False)
+plug = LeanStory(has_full_text=False)

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from unspool.errors import UnspoolError
-from unspool.models.catalog import Entry, Route
+from unspool.models.catalog import RegisteredModel, Route
 from unspool.models.health import Health
-from unspool.models.registry import Registry, Tested
+from unspool.models.registry import ModelRegistry, ModelTest
 from unspool.providers import Usage
 from unspool.providers.upstream.vendors import prefill_of
 
@@ -19,13 +19,13 @@ TELLING_CHARS = 20
 """Of a key this long, four characters tell which one it is and help nobody to guess it."""
 
 
-def models_json(registry: Registry) -> dict[str, Any]:
+def models_json(registry: ModelRegistry) -> dict[str, Any]:
     """Every model, by number, and the name of what answers where none is named."""
     models = [entry_json(entry, registry) for entry in registry.catalog.entries()]
     return {"models": models, "default": registry.catalog.default}
 
 
-def entry_json(entry: Entry, registry: Registry) -> dict[str, Any]:
+def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any]:
     model, key = entry.model, entry.model.api_key
     created, updated = entry.times_ms or (None, None)
     return {
@@ -52,7 +52,7 @@ def entry_json(entry: Entry, registry: Registry) -> dict[str, Any]:
     }
 
 
-def route_json(route: Route, registry: Registry) -> dict[str, Any]:
+def route_json(route: Route, registry: ModelRegistry) -> dict[str, Any]:
     names = {entry.name: entry for entry in registry.catalog.entries()}
     members = [
         {
@@ -72,7 +72,7 @@ def route_json(route: Route, registry: Registry) -> dict[str, Any]:
     }
 
 
-def tested_json(tested: Tested) -> dict[str, Any]:
+def tested_json(tested: ModelTest) -> dict[str, Any]:
     answered, finding = tested.answered, tested.finding
     usage = answered.usage if answered else None
     facts: dict[str, Any] = {

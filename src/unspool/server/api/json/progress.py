@@ -5,28 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from unspool.journals import Head
-from unspool.runs.durations import Shape
+from unspool.runs.durations import RunShape
 from unspool.runs.events import Event
 from unspool.runs.progress import Progress
 from unspool.runs.run import Run
-from unspool.viewing.eta import Forecast
+from unspool.viewing.eta import EtaEstimator
 
 NEARLY = 99.9
 """Percent, at most, of what has not ended."""
 
 
-class Watched:
+class ProgressFold:
     """A fold of a run's log for its progress."""
 
     def __init__(self) -> None:
         self._progress = Progress()
-        self._shape = Shape()
+        self._shape = RunShape()
 
     def apply(self, event: Event) -> None:
         self._progress.apply(event)
         self._shape.apply(event)
 
-    def json(self, head: Head, run: Run, forecast: Forecast, now_ms: int) -> dict[str, Any]:
+    def json(self, head: Head, run: Run, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return `progress` of the run's JSON; what is not known is null, not guessed."""
         progress, shape = self._progress, self._shape
         if run.is_ended:
