@@ -54,6 +54,7 @@ SIXTH = {
         from fastapi import APIRouter
 
         from unspool import RunSpec
+        from unspool.dialects import Options
 
 
         class Encoder:
@@ -65,13 +66,13 @@ SIXTH = {
             trailer = b"bye"
             can_rewind = False
 
-            def routes(self, door):
+            def routes(self, gateway):
                 router = APIRouter()
 
                 @router.post("/greet/{name}")
-                async def greet(name: str):
+                async def greet(name: str, options: Options):
                     spec = RunSpec("greeting", {"name": name}, dialect="greeting")
-                    return await door.stream(spec)
+                    return await gateway.stream(spec, options)
 
                 return router
 

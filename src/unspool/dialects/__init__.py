@@ -19,14 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from .. import plugs
 from ..formats.sse import Frame
 from ..runs.events import Event
+from ..runs.options import RunOptions, read_options
 from ..runs.run import RunSpec
 
 NATIVE: Final = "native"
@@ -46,20 +47,26 @@ class CompleteAnswer:
     """The data of every frame."""
 
 
+def _options_of(request: Request) -> RunOptions:
+    return read_options(request.scope["headers"])
+
+
+Options = Annotated[RunOptions, Depends(_options_of)]
+"""A parameter of a route: what the request's headers ask of its run."""
+
+
 class RunGateway(Protocol):
     """What a dialect's routes may do with a request they have understood."""
 
-    async def stream(self, spec: RunSpec, *, conversation: int | None = None) -> Response:
+    async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
         """
         Start a run and answer with its stream in the spec's dialect.
-
-        With a `conversation` (its number) the run, a `chat`, is its next turn.
 
         Raises:
             SpecError: Before anything is streamed; it becomes a 4xx answer.
         """
 
-    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> CompleteAnswer:
+    async def whole(self, spec: RunSpec, options: RunOptions) -> CompleteAnswer:
         """
         Start a run, wait for its end, and return what its stream would have said.
 
@@ -87,7 +94,7 @@ class Dialect(Protocol):
     the half one back. Where the flow writes lines, a break then costs no more than that half.
     """
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         """Return the paths of the contract."""
 
     def encoder(self) -> Encoder:

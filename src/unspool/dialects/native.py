@@ -19,7 +19,7 @@ class Native:
     trailer = b""
     can_rewind = True
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         """None of its own: `api/runs.py` starts runs, and any run can be read natively."""
         return APIRouter()
 

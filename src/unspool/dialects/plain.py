@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ..errors import SpecError
 from ..runs.events import Event
 from ..runs.run import RunSpec, taken_back
-from . import RunGateway
+from . import Options, RunGateway
 
 MAX_PROMPT_CHARS = 200_000
 
@@ -47,11 +47,12 @@ class Plain:
     trailer = b""
     can_rewind = False
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(tags=["plain text (S1)"])
 
         @router.post("/ai/stream")
         async def stream_text(
+            options: Options,
             prompt: Annotated[str, Query(max_length=MAX_PROMPT_CHARS)] = "",
             asked: PlainRequest | None = None,
         ) -> Response:
@@ -62,7 +63,8 @@ class Plain:
             body = {"prompt": asked.prompt}
             if asked.system is not None:
                 body["system"] = asked.system
-            return await door.stream(RunSpec("chat", body, model=asked.model, dialect="plain"))
+            spec = RunSpec("chat", body, model=asked.model, dialect="plain")
+            return await gateway.stream(spec, options)
 
         return router
 

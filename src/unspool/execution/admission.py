@@ -26,7 +26,7 @@ from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.events import Draft
 from ..runs.fork import Changes, History
-from ..runs.options import present
+from ..runs.options import NO_OPTIONS, RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
 from .runner import Runner
@@ -56,7 +56,9 @@ class Admission:
         self._records = records
         self._settings = settings
 
-    async def admit(self, spec: RunSpec, claim: Claim | None = None) -> str:
+    async def admit(
+        self, spec: RunSpec, options: RunOptions = NO_OPTIONS, claim: Claim | None = None
+    ) -> str:
         """
         Start a run for a request, or find the one that it means, and return its id.
 
@@ -68,12 +70,11 @@ class Admission:
             TooBusy: As many runs as are allowed go on already.
             JournalError: It could not be written down; nothing was started.
         """
-        terms = present()
-        is_shared = claim is None and (terms.cache or self._settings.cache) == "read"
-        if claim is None and terms.key:
-            claim = Claim(terms.key, asked_of(spec))
+        is_shared = claim is None and (options.cache or self._settings.cache) == "read"
+        if claim is None and options.key:
+            claim = Claim(options.key, asked_of(spec))
         self._check_room()
-        spec = replace(await self._checked(spec), cancel_after_s=terms.cancel_after_s)
+        spec = replace(await self._checked(spec), cancel_after_s=options.cancel_after_s)
         if is_shared:
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
                 if self._will_do(head):
@@ -86,7 +87,7 @@ class Admission:
         """
         Start run `number` of `spec.parent`, or find the one that was, and return its id.
 
-        The terms of the request that has started the parent are the parent's alone.
+        The options of the request that has started the parent are the parent's alone.
 
         Raises:
             SpecError: It cannot be met; nothing was started.
@@ -94,11 +95,11 @@ class Admission:
         """
         if must_fit:
             self._check_room()
-        # No client's key has such a character in it; see `terms`.
+        # No client's key has such a character in it; see `runs.options`.
         claim = Claim(f"\x1f{spec.parent} {number}", "")
         return await self._start(await self._checked(spec), claim)
 
-    async def fork(self, run_id: str, changes: Changes) -> str:
+    async def fork(self, run_id: str, changes: Changes, options: RunOptions = NO_OPTIONS) -> str:
         """
         Start a run that goes on from another one's log, and return its id.
 
@@ -107,11 +108,10 @@ class Admission:
             SpecError: The changes cannot be met; nothing was started and nothing stopped.
             TooBusy: As many runs as are allowed go on already.
         """
-        terms = present()
-        claim = Claim(terms.key, changes.digest(run_id)) if terms.key else None
+        claim = Claim(options.key, changes.digest(run_id)) if options.key else None
         self._check_room()
         old, history, seq = await self._before(run_id, changes)
-        spec = replace(changes.applied(old), cancel_after_s=terms.cancel_after_s)
+        spec = replace(changes.applied(old), cancel_after_s=options.cancel_after_s)
         if changes.input is None:
             self._check_names(spec)
         else:

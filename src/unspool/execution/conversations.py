@@ -31,7 +31,7 @@ from ..records.conversations import (
     save_turn,
     turns_of,
 )
-from ..runs.options import present
+from ..runs.options import NO_OPTIONS, RunOptions
 from ..runs.run import Run, RunSpec
 from .admission import Admission, asked_of
 
@@ -70,7 +70,7 @@ class Conversations:
         self._admission = admission
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
-    async def begin_turn(self, number: int, spec: RunSpec) -> str:
+    async def begin_turn(self, number: int, spec: RunSpec, options: RunOptions = NO_OPTIONS) -> str:
         """
         Start the next turn of a conversation and return its run's id.
 
@@ -84,14 +84,14 @@ class Conversations:
         lock = self._locks.setdefault(number, asyncio.Lock())
         async with lock:
             counted = await find_conversation(self._records, number)
-            run_id = await self._begin(number, spec)
+            run_id = await self._begin(number, spec, options)
             if not counted.row.name:
                 name = " ".join(str(spec.input.get("prompt", "")).split())[:NAME_CHARS]
                 await rename_conversation(self._records, number, name)
             return run_id
 
-    async def _begin(self, number: int, spec: RunSpec) -> str:
-        key = hashlib.sha256(present().key.encode()).hexdigest()[:24] if present().key else ""
+    async def _begin(self, number: int, spec: RunSpec, options: RunOptions) -> str:
+        key = hashlib.sha256(options.key.encode()).hexdigest()[:24] if options.key else ""
         asked = f"{key} {asked_of(spec)}" if key else secrets.token_hex(16)
         while True:
             rows = await turns_of(self._records, number)
@@ -105,7 +105,7 @@ class Conversations:
             claim = Claim(f"\x1fturn {number} {place}", asked)  # no client's key is like it
             told = {**spec.input, **await self._told(rows)}
             try:
-                run_id = await self._admission.admit(replace(spec, input=told), claim)
+                run_id = await self._admission.admit(replace(spec, input=told), options, claim)
             except KeyReused as taken:
                 # The server died between that run and its row; now it has one.
                 await save_turn(self._records, number, place, (taken.run_id, "lost"))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
@@ -44,36 +43,26 @@ class RunOptions:
     """Without a viewer for so long the run is cancelled; None: never."""
     pace: float | None = None
     """Of telling what is there already; None: at once."""
+    conversation: int | None = None
+    """The conversation whose next turn the run is; None: it belongs to none. Not a header."""
 
 
-_NONE: Final = RunOptions()
-
-_present: ContextVar[RunOptions] = ContextVar("terms", default=_NONE)
+NO_OPTIONS: Final = RunOptions()
 
 
-def present() -> RunOptions:
-    """Return the terms of the request that is being answered."""
-    return _present.get()
-
-
-def renew() -> None:
-    """Let the request that is being answered make a new run, for later readers too."""
-    _present.set(replace(_present.get(), cache="refresh"))
-
-
-def agree(headers: Iterable[tuple[bytes, bytes]]) -> None:
+def read_options(headers: Iterable[tuple[bytes, bytes]]) -> RunOptions:
     """
-    Read the terms of a request, for whatever is done to answer it.
+    Return the options that a request's headers ask for.
 
     Raises:
-        SpecError: A header says what cannot be; the message names it.
+        SpecError: A header has a value that it cannot have; the message names it.
     """
-    terms = _NONE
+    options = NO_OPTIONS
     for name, value in headers:
         if name in _READ:
             field, read = _READ[name]
-            terms = replace(terms, **{field: read(value.decode("latin-1").strip())})
-    _present.set(terms)
+            options = replace(options, **{field: read(value.decode("latin-1").strip())})
+    return options
 
 
 def _key(value: str) -> str:

@@ -25,6 +25,7 @@ from .. import plugs
 from ..core import Core, open_core
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
 from ..errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
+from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
 from ..viewing.cursor import follow
@@ -49,17 +50,17 @@ class _Gateway:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def stream(self, spec: RunSpec, *, conversation: int | None = None) -> Response:
-        run_id = await self._begin(spec, conversation)
-        return stream_of(self._core.viewing, run_id, spec.dialect)
+    async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
+        run_id = await self._begin(spec, options)
+        return stream_of(self._core.viewing, run_id, spec.dialect, pace=options.pace)
 
-    async def _begin(self, spec: RunSpec, conversation: int | None) -> str:
-        if conversation is None:
-            return await self._core.admission.admit(spec)
-        return await self._core.conversations.begin_turn(conversation, spec)
+    async def _begin(self, spec: RunSpec, options: RunOptions) -> str:
+        if options.conversation is None:
+            return await self._core.admission.admit(spec, options)
+        return await self._core.conversations.begin_turn(options.conversation, spec, options)
 
-    async def whole(self, spec: RunSpec, *, conversation: int | None = None) -> CompleteAnswer:
-        run_id = await self._begin(spec, conversation)
+    async def whole(self, spec: RunSpec, options: RunOptions) -> CompleteAnswer:
+        run_id = await self._begin(spec, options)
         viewing, waiting = self._core.viewing, asyncio.current_task()
         assert waiting is not None
         viewer = Viewer(run_id, stop=waiting.cancel)
@@ -107,9 +108,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_core(settings) as core:
-            door = _Gateway(core)
+            gateway = _Gateway(core)
             for name in plugs.names("dialects"):
-                app.include_router(open_dialect(name).routes(door))
+                app.include_router(open_dialect(name).routes(gateway))
             for name in plugs.names("api"):
                 resource: Resource = plugs.load("api", name)
                 app.include_router(resource(core))

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import BodyTooLarge, SpecError
-from ..runs.options import agree
+from ..runs.options import read_options
 from ..settings import Settings
 from ..viewing.event_stream import STAGE, EventStream
 
@@ -49,7 +49,7 @@ class Guard:
             await refusal(scope, receive, send)
             return []
         try:
-            agree(scope["headers"])
+            read_options(scope["headers"])
         except SpecError as error:
             answer = error_answer(error.http_status, error.code, str(error))
             await answer(scope, receive, send)

@@ -83,6 +83,10 @@ class Cursor:
         return cls(int(seq))
 
 
+START = Cursor()
+"""Before the first event."""
+
+
 @dataclass(slots=True, eq=False)
 class Viewer:
     """An open stream, as the watch over slow readers sees it."""
@@ -152,9 +156,7 @@ class Viewing:
 class EventStream(Response):
     """The stream of a run in a dialect, from a place on."""
 
-    def __init__(
-        self, viewing: Viewing, run_id: str, dialect: str, place: Cursor = Cursor()
-    ) -> None:
+    def __init__(self, viewing: Viewing, run_id: str, dialect: str, place: Cursor = START) -> None:
         self.status_code = 200
         self.background = None
         self._viewing = viewing

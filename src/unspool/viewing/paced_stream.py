@@ -16,9 +16,8 @@ from starlette.types import Send
 from ..dialects import encoder_for, frames_of, open_dialect
 from ..formats.sse import HEARTBEAT, Frame
 from ..runs.events import Event
-from ..runs.options import present
 from .cursor import follow
-from .event_stream import Cursor, EventStream, Viewing, Write
+from .event_stream import START, Cursor, EventStream, Viewing, Write
 
 MAX_PAUSE_S: Final = 10.0
 """Longest wait between two events: a run that lay still for a night is not watched so long."""
@@ -28,15 +27,13 @@ def stream_of(
     viewing: Viewing,
     run_id: str,
     dialect: str,
-    place: Cursor | None = None,
+    cursor: Cursor = START,
     pace: float | None = None,
 ) -> EventStream:
-    """Return the stream of a run: all there is at once, or at `pace` where that is asked for."""
-    place = place or Cursor()
-    pace = pace or present().pace
+    """Return the stream of a run from a cursor on: all there is at once, or at a `pace`."""
     if pace is None:
-        return EventStream(viewing, run_id, dialect, place)
-    return PacedStream(viewing, run_id, dialect, place, pace)
+        return EventStream(viewing, run_id, dialect, cursor)
+    return PacedStream(viewing, run_id, dialect, cursor, pace)
 
 
 class PacedStream(EventStream):

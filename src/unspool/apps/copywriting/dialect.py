@@ -16,7 +16,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from unspool.dialects import RunGateway
+from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut, taken_back
 
@@ -111,15 +111,15 @@ class Copywriting:
     trailer = b""
     can_rewind = False
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(tags=["copywriting (S0)"])
 
         @router.post("/ai/generate/copy")
-        async def generate_copy(asked: CopyRequest) -> Response:
+        async def generate_copy(asked: CopyRequest, options: Options) -> Response:
             """Three sales posts for one product, streamed; unknown SKU: 404."""
             body = asked.model_dump(exclude={"model"}, mode="json")
             spec = RunSpec("copywriting", body, model=asked.model, dialect="copywriting")
-            return await door.stream(spec)
+            return await gateway.stream(spec, options)
 
         return router
 

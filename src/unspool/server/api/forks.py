@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
+from unspool.dialects import Options
 from unspool.runs.fork import Changes, EditedText
 from unspool.viewing.paced_stream import stream_of
 
@@ -54,12 +55,13 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/{run_id}/fork", status_code=201)
     async def fork_run(
-        run_id: str, asked: ForkRequest, accept: Annotated[str, Header()] = ""
+        run_id: str, asked: ForkRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
         """Go on from a place in a run, with changes, in a run of its own: 201 and its JSON."""
-        fork = await core.admission.fork(run_id, asked.changes())
+        fork = await core.admission.fork(run_id, asked.changes(), options)
         if "text/event-stream" in accept:
-            return stream_of(core.viewing, fork, (await core.journal.head(fork)).dialect)
+            dialect = (await core.journal.head(fork)).dialect
+            return stream_of(core.viewing, fork, dialect, pace=options.pace)
         place = f"/v1/runs/{fork}"
         headers = {"Location": place, "X-Run-Id": fork, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, fork), 201, headers=headers)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Header, Path, Query
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
+from unspool.dialects import Options
 from unspool.errors import SpecError
 from unspool.models.definitions import ModelInput
 from unspool.models.probe import MAX_TOKENS, QUESTION
@@ -57,6 +58,7 @@ def plug(core: Core) -> APIRouter:
     @router.post("/{id}/test", response_model=None)
     async def try_model(
         number: Number,
+        options: Options,
         probe: Annotated[bool, Query()] = False,
         stream: Annotated[bool, Query()] = False,
         accept: Annotated[str, Header()] = "",
@@ -74,6 +76,7 @@ def plug(core: Core) -> APIRouter:
         asked = {"prompt": QUESTION, "system": "", "params": {"max_tokens": MAX_TOKENS}}
         name = registry.catalog.model(number).name
         spec = RunSpec("chat", asked, model=name, dialect="debug_chat")
-        return stream_of(core.viewing, await core.admission.admit(spec), spec.dialect)
+        run_id = await core.admission.admit(spec, options)
+        return stream_of(core.viewing, run_id, spec.dialect, pace=options.pace)
 
     return router

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
-from unspool.dialects import open_dialect
+from unspool.dialects import Options, open_dialect
 from unspool.journals import Wanted
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
@@ -44,12 +44,14 @@ def plug(core: Core) -> APIRouter:
     journal, viewing = core.journal, core.viewing
 
     @router.post("", status_code=201)
-    async def start_run(asked: RunRequest, accept: Annotated[str, Header()] = "") -> Response:
+    async def start_run(
+        asked: RunRequest, options: Options, accept: Annotated[str, Header()] = ""
+    ) -> Response:
         """Start a run: 201 and its JSON; its stream where `Accept` is `text/event-stream`."""
         spec = RunSpec(asked.flow, asked.input, model=asked.model, dialect=asked.dialect)
-        run_id = await core.admission.admit(spec)
+        run_id = await core.admission.admit(spec, options)
         if "text/event-stream" in accept:
-            return stream_of(viewing, run_id, asked.dialect)
+            return stream_of(viewing, run_id, asked.dialect, pace=options.pace)
         place = f"/v1/runs/{run_id}"
         headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, run_id), 201, headers=headers)
@@ -84,6 +86,7 @@ def plug(core: Core) -> APIRouter:
     async def follow_run(
         run_id: str,
         request: Request,
+        options: Options,
         after: Annotated[str, Query(max_length=64)] = "",
         dialect: Annotated[str, Query(max_length=64)] = "",
         pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
@@ -102,7 +105,7 @@ def plug(core: Core) -> APIRouter:
         open_dialect(name)
         if not await viewing.tapes.has_more(run_id, name, place.seq, place.frame):
             return Response(status_code=204, headers={"X-Run-Id": run_id})
-        return stream_of(viewing, run_id, name, place, pace)
+        return stream_of(viewing, run_id, name, place, pace or options.pace)
 
     @router.post("/{run_id}/cancel")
     async def cancel_run(run_id: str) -> JSONResponse:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from unspool.dialects import RunGateway
+from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
 
@@ -173,23 +174,24 @@ class DebugChat:
     trailer = b"[DONE]"
     can_rewind = False
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(tags=["debug chat (S2)"])
 
         @router.post("/api/debug/chat")
-        async def debug_chat(asked: DebugChatRequest) -> Response:
+        async def debug_chat(asked: DebugChatRequest, options: Options) -> Response:
             """Ask a model; `stream` chooses frames or one JSON answer. Unknown model: 404."""
             body: dict[str, Any] = {"prompt": asked.prompt, "system": asked.system_prompt or ""}
             if asked.params:
                 body["params"] = asked.params
             if asked.tool_ids:
                 body["tool_ids"] = asked.tool_ids
-            name = door.model_name(asked.model_id)
+            name = gateway.model_name(asked.model_id)
             spec = RunSpec("chat", body, model=name, dialect="debug_chat")
+            options = replace(options, conversation=asked.conversation_id)
             log_begin(name, is_streamed=asked.stream)
             if asked.stream:
-                return await door.stream(spec, conversation=asked.conversation_id)
-            whole = await door.whole(spec, conversation=asked.conversation_id)
+                return await gateway.stream(spec, options)
+            whole = await gateway.whole(spec, options)
             answer = answer_of(json.loads(whole.frames[-1]))
             return JSONResponse(answer, headers={"X-Run-Id": whole.run_id})
 

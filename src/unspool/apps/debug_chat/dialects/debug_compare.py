@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from unspool.dialects import RunGateway
+from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
 
@@ -139,14 +139,15 @@ class DebugCompare:
     trailer = b"[DONE]"
     can_rewind = False
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(tags=["debug chat (S2)"])
 
         @router.post("/api/debug/compare")
-        async def debug_compare(asked: DebugCompareRequest) -> Response:
+        async def debug_compare(asked: DebugCompareRequest, options: Options) -> Response:
             """Ask several models at once; `stream` chooses frames or one JSON answer."""
             columns = [
-                {"model": door.model_name(number), "model_id": number} for number in asked.model_ids
+                {"model": gateway.model_name(number), "model_id": number}
+                for number in asked.model_ids
             ]
             body: dict[str, Any] = {"prompt": asked.prompt, "columns": columns}
             if asked.system_prompt:
@@ -155,8 +156,8 @@ class DebugCompare:
                 body["params"] = asked.params
             spec = RunSpec("compare", body, dialect="debug_compare")
             if asked.stream:
-                return await door.stream(spec)
-            whole = await door.whole(spec)
+                return await gateway.stream(spec, options)
+            whole = await gateway.whole(spec, options)
             final = json.loads(whole.frames[-1])
             answer = final["final_response"]
             if "error" in final:

@@ -9,15 +9,15 @@ S3.7: a graph of causes as it grows, and questions over one, in the frames of S3
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from unspool.dialects import RunGateway
+from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
-from unspool.runs.options import renew
 from unspool.runs.run import RunSpec, taken_back
 
 from ..frames import frame
@@ -115,24 +115,27 @@ class CausalGraphDialect:
     trailer = b""
     can_rewind = False
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(prefix="/api/v1/causal-graph", tags=["causal graphs (S3)"])
 
         @router.post("/generate/llm-stream")
-        async def generate_graph(asked: GraphRequest | None = None) -> Response:
+        async def generate_graph(options: Options, asked: GraphRequest | None = None) -> Response:
             """A graph of causes from the frequent patterns of events; its id is the run's."""
             asked = asked or GraphRequest()
             if asked.force:
-                renew()
+                options = replace(options, cache="refresh")
             body = asked.model_dump(exclude={"model", "force"})
             spec = RunSpec("causal_graph", body, asked.model, dialect="causal_graph")
-            return await door.stream(spec)
+            return await gateway.stream(spec, options)
 
         @router.post("/{id}/ask/llm-stream")
-        async def ask_graph(graph_id: GraphId, asked: QuestionRequest) -> Response:
+        async def ask_graph(
+            graph_id: GraphId, asked: QuestionRequest, options: Options
+        ) -> Response:
             """An answer from a graph, with the nodes it stands on; unknown graph: 404."""
             body = {"graph_id": graph_id, "question": asked.question}
-            return await door.stream(RunSpec(QUESTION, body, asked.model, dialect="causal_graph"))
+            spec = RunSpec(QUESTION, body, asked.model, dialect="causal_graph")
+            return await gateway.stream(spec, options)
 
         return router
 

@@ -10,15 +10,15 @@ skip. `event_count` is the number of events in what was shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
-from unspool.dialects import RunGateway
+from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
-from unspool.runs.options import renew
 from unspool.runs.run import RunSpec
 
 from ..frames import frame
@@ -115,21 +115,23 @@ class ExtractionDialect:
     trailer = b""
     can_rewind: Literal["line"] = "line"
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(tags=["events (S3)"])
 
         @router.post("/api/v1/events/extract/batch/llm-stream")
-        async def extract_batch(asked: BatchRequest) -> Response:
+        async def extract_batch(asked: BatchRequest, options: Options) -> Response:
             """The events of many people, with the progress of each; unknown ones fail alone."""
             items = [
                 {"user_id": one, "limit": asked.limit} for one in dict.fromkeys(asked.user_ids)
             ]
             body = {"flow": "extraction", "items": items, "concurrency": asked.concurrency}
-            return await door.stream(RunSpec("batch", body, asked.model, "extraction_batch"))
+            spec = RunSpec("batch", body, asked.model, "extraction_batch")
+            return await gateway.stream(spec, options)
 
         @router.post("/api/v1/events/extract/{user_id}/llm-stream")
         async def extract_events(
             user_id: UserId,
+            options: Options,
             asked: ExtractionRequest | None = None,
             model: Annotated[str, Query(max_length=128)] = "",
             force: Annotated[bool, Query()] = False,
@@ -142,10 +144,11 @@ class ExtractionDialect:
             """
             asked = asked or ExtractionRequest()
             if asked.force or force:
-                renew()
+                options = replace(options, cache="refresh")
             body = {"user_id": user_id, "limit": asked.limit}
             name = asked.model or model
-            return await door.stream(RunSpec("extraction", body, name, dialect="extraction"))
+            spec = RunSpec("extraction", body, name, dialect="extraction")
+            return await gateway.stream(spec, options)
 
         return router
 

@@ -78,7 +78,7 @@ class ExtractionBatch:
     trailer = b""
     can_rewind = True  # it sends no text
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         """None of its own: `extraction` has the path, before that of a person called `batch`."""
         return APIRouter()
 

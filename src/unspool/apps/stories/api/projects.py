@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
+from unspool.dialects import Options
 from unspool.errors import NotReady
 from unspool.runs.fork import Changes
 from unspool.viewing.paced_stream import stream_of
@@ -139,15 +140,15 @@ def _add_stages(core: Core, router: APIRouter) -> None:
         return await _stage(core, project, kind)
 
     @both(router.post, "/{id}/stages/{kind}/resume")
-    async def resume(project: ProjectId, kind: Kind) -> Response:
+    async def resume(project: ProjectId, kind: Kind, options: Options) -> Response:
         """Go on with a stage that was paused or broke, from where its text is; the stream."""
         run_id = await _run_of(core, project, kind)
         stage = await _stage(core, project, kind)
         if stage["status"] not in {"paused", "failed"}:
             raise NotReady(f"the stage {kind} is {stage['status']}; only one that stopped goes on")
         dialect = (await core.journal.head(run_id)).dialect
-        fork = await core.admission.fork(run_id, Changes())
-        return stream_of(core.viewing, fork, dialect)
+        fork = await core.admission.fork(run_id, Changes(), options)
+        return stream_of(core.viewing, fork, dialect, pace=options.pace)
 
 
 def _add_history(core: Core, router: APIRouter) -> None:

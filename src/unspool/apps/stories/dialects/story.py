@@ -17,8 +17,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from unspool.dialects import RunGateway
+from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
+from unspool.runs.options import RunOptions
 from unspool.runs.run import RunSpec, cut
 
 _json = msgspec.json.Encoder().encode
@@ -157,21 +158,26 @@ class StoryContract:
     def encoder(self) -> StoryEncoder:
         return StoryEncoder(has_full_text=self._has_full_text)
 
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(prefix="/api/v1/projects", tags=["story (S4)"])
 
         async def begin(
-            project: int, asked: StageRequest, full_text: str, **facts: Any
+            project: int, asked: StageRequest, full_text: str, options: RunOptions, **facts: Any
         ) -> Response:
             body = {"project_id": project, **asked.facts(), **facts}
             dialect = "story" if full_text == "1" else "story_lean"
-            return await door.stream(RunSpec("story", body, model=asked.model, dialect=dialect))
+            spec = RunSpec("story", body, model=asked.model, dialect=dialect)
+            return await gateway.stream(spec, options)
 
         def add(kind: str) -> None:
             async def stage_stream(
-                project: ProjectId, asked: StageRequest | None = None, full_text: FullText = "1"
+                project: ProjectId,
+                options: Options,
+                asked: StageRequest | None = None,
+                full_text: FullText = "1",
             ) -> Response:
-                return await begin(project, asked or StageRequest(), full_text, stages=[kind])
+                asked = asked or StageRequest()
+                return await begin(project, asked, full_text, options, stages=[kind])
 
             stage_stream.__doc__ = f"Write the stage {kind}; unknown project: 404."
             for path in (f"/{{id}}/{kind}-stream/", f"/{{id}}/{kind}-stream"):
@@ -183,11 +189,14 @@ class StoryContract:
             add(kind)
 
         async def pipeline_stream(
-            project: ProjectId, asked: PipelineRequest | None = None, full_text: FullText = "1"
+            project: ProjectId,
+            options: Options,
+            asked: PipelineRequest | None = None,
+            full_text: FullText = "1",
         ) -> Response:
             """Write all stages in one stream; `only_stale`: those that are not of what there is."""
             asked = asked or PipelineRequest()
-            return await begin(project, asked, full_text, only_stale=asked.only_stale)
+            return await begin(project, asked, full_text, options, only_stale=asked.only_stale)
 
         router.post("/{id}/pipeline-stream/")(pipeline_stream)
         router.post("/{id}/pipeline-stream", include_in_schema=False)(pipeline_stream)

@@ -10,7 +10,7 @@ from .story import StoryContract
 
 
 class LeanStory(StoryContract):
-    def routes(self, door: RunGateway) -> APIRouter:
+    def routes(self, gateway: RunGateway) -> APIRouter:
         """None of its own: those of `story` begin runs in it."""
         return APIRouter()
 
