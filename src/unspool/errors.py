@@ -8,10 +8,10 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - UnknownRecord         no product, model ... of that name
     - BadCursor             an event id that this run never gave out
     - BodyTooLarge          a request body above the limit
-    - NothingToDo           there is nothing in our records to work on; bring some
+    - EmptyInput            there is nothing in our records to work on; bring some
     - KeyReused             another request was sent under this Idempotency-Key
     - NotReady              something must be there first (409)
-    - GoingOn               a run is at it already; wait for it or stop it (409)
+    - AlreadyRunning        a run is at it already; wait for it or stop it (409)
   + TooBusy                 the same request may be right in a moment (503, Retry-After)
   + Stopping                the server stops; the run goes on at the next one (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
@@ -19,11 +19,12 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - JournalFull           no space left; make room
     - StaleEpoch            stop writing: another worker owns this run now
     - KeyTaken              a run was asked for under this key already; it is that one
+  + RecordsError            the database cannot be written or read now (503)
   + ProviderError           this model cannot give (more of) this answer
     - ProviderRefused       do not send the same request again (401, 400, unknown model)
     - ProviderUnavailable   nothing has been written: wait and try again, or try another model
     - ProviderInterrupted   the stream broke; the text so far is good, go on from there
-  + AnswerUnfit             the model's answer is whole and does not fit the form it was to have
+  + InvalidAnswer           the model's answer is whole and does not fit its schema
   + LLMClientError          what `LLMClient` raises when all attempts are spent
 
 `code` is stable and public, the message is for people: what happened, why, what to do next.
@@ -173,6 +174,13 @@ class KeyTaken(JournalError):
         super().__init__(f"run {run_id} was asked for under this key")
         self.run_id = run_id
         self.asked = asked
+
+
+class RecordsError(UnspoolError):
+    """The database refuses a request that it may grant later: the disk is full, say."""
+
+    code = "records_unavailable"
+    http_status = 503
 
 
 class ProviderError(UnspoolError):

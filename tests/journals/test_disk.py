@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.journals import DONE, SPEC, opened, text, words
+from support.journals import DONE, SPEC, fill, full_disk, opened, text, words
 from support.readers import until
-from unspool import Draft, Pen
+from unspool import Draft
 from unspool.errors import JournalError, JournalFull, StaleEpoch
-from unspool.journals.sqlite import SQLiteJournal
 from unspool.journals.sqlite_file import group_commit as _press
 
 
@@ -26,25 +25,6 @@ def locked(path: Path) -> Iterator[None]:
         db.execute("begin immediate")
         yield
         db.execute("rollback")
-
-
-@contextmanager
-def full_disk(journal: SQLiteJournal, path: Path) -> Iterator[None]:
-    """The journal's file may not grow any more; the limit is SQLite's own."""
-    db = journal._store._db
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("pragma wal_checkpoint(truncate)")
-    (pages,) = db.execute("pragma page_count").fetchone()
-    db.execute(f"pragma max_page_count={pages}")
-    yield
-    db.execute("pragma max_page_count=1000000")
-
-
-async def fill(pen: Pen) -> None:
-    """Write until there is no more room, as a run does that knows nothing of disks."""
-    for _ in range(1000):
-        pen.append(text("x" * 2_000))
-        await pen.commit()
 
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])

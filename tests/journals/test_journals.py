@@ -12,7 +12,7 @@ import pytest
 
 from unspool import Draft, Event, Journal, Pen, RunSpec, follow, open_journal, plugs
 from unspool.errors import BadCursor, JournalError, JournalFull, StaleEpoch, UnknownRun
-from unspool.journals import Tuning
+from unspool.journals import Tuning, read_all
 
 SPEC = RunSpec("chat", {"prompt": "你好👟"}, model="m", dialect="plain")
 DONE = Draft("run.completed")
@@ -99,6 +99,20 @@ async def test_places_have_no_gap_when_many_write_at_once(store: Journal) -> Non
     expected = "".join(f"{n} {n} " for n in range(50))
     for run_id in await asyncio.gather(*(write() for _ in range(20))):
         assert await words(store, run_id) == expected
+
+
+async def test_a_batch_is_short_only_at_the_head_of_the_log(store: Journal) -> None:
+    # So long that a journal may have moved its beginning elsewhere while it goes on.
+    pen = await store.create(SPEC)
+    for _ in range(60):
+        pen.append(*[text("长" * 3_000)] * 10)
+        await pen.commit()
+    for after in (0, 17, 590):
+        found = await store.read(pen.run_id, after=after, limit=10_000)
+        assert [event.seq for event in found] == list(range(after + 1, 602))
+    batches = [batch async for batch in read_all(store, pen.run_id, after=1, upto=600)]
+    assert [event.seq for batch in batches for event in batch] == list(range(2, 601))
+    await pen.end(DONE)
 
 
 async def test_reading_goes_on_from_any_place_and_stops_at_any_limit(store: Journal) -> None:

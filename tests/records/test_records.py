@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from unspool import records as package
-from unspool.errors import SetupError, UnknownRecord
+from unspool.errors import RecordsError, SetupError, UnknownRecord
 from unspool.records import Base, Records
 from unspool.records.behaviors import behaviors_of, count_behaviors, count_users, save_behaviors
 from unspool.records.migrations import revisions
@@ -215,7 +215,7 @@ async def test_a_full_disk_is_said_so(records: Records) -> None:
             await session.execute(text("PRAGMA max_page_count = 1"))
             await save_products(session, [{"sku": "A1", "name": "长" * 100_000}])
 
-    with pytest.raises(SetupError, match="the disk is full"):
+    with pytest.raises(RecordsError, match="the disk is full"):
         await write_more_than_there_is_room_for()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from unspool.errors import SetupError
+from unspool.errors import RecordsError, SetupError
 from unspool.records.secrets import FILE_NAME, Secrets, Unsealable
 
 KEY = "sk-0123456789-0123456789-abcd"
@@ -55,7 +55,7 @@ def test_a_key_file_that_holds_something_else_is_not_written_over(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
-    with pytest.raises(SetupError, match="holds no key; put back a copy"):
+    with pytest.raises(RecordsError, match="holds no key; put back a copy"):
         Secrets(tmp_path).seal(KEY)
     with pytest.raises(Unsealable):
         Secrets(tmp_path).unseal("gAAAAA")
@@ -91,5 +91,5 @@ def test_a_key_file_that_others_can_read_is_warned_of(
 
 
 def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="cannot be made"):
+    with pytest.raises(RecordsError, match="cannot be made"):
         Secrets(tmp_path / "absent").seal(KEY)

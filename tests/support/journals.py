@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
-from unspool import Draft, Journal, RunSpec, open_journal
+from unspool import Draft, Journal, Pen, RunSpec, open_journal
 from unspool.journals import Tuning, sqlite_url
 from unspool.journals.sqlite import SQLiteJournal
 
@@ -37,3 +38,22 @@ async def words(journal: Journal, run_id: str) -> list[str]:
         events += batch
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     return [event.data["text"] for event in events if event.type == "text.delta"]
+
+
+@contextmanager
+def full_disk(journal: SQLiteJournal, path: Path) -> Iterator[None]:
+    """The journal's file may not grow any more; the limit is SQLite's own."""
+    db = journal._store._db
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("pragma wal_checkpoint(truncate)")
+    (pages,) = db.execute("pragma page_count").fetchone()
+    db.execute(f"pragma max_page_count={pages}")
+    yield
+    db.execute("pragma max_page_count=1000000")
+
+
+async def fill(pen: Pen) -> None:
+    """Write until there is no more room, as a run does that knows nothing of disks."""
+    for _ in range(1000):
+        pen.append(text("x" * 2_000))
+        await pen.commit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import SetupError, SpecError, UnspoolError
+from ..errors import RecordsError, SetupError, SpecError, UnspoolError
 
 FINE: Final = 0
 FAILED: Final = 1
@@ -50,4 +50,4 @@ class RequestRefused(Complaint):
 def exit_code_of(error: UnspoolError) -> int:
     if isinstance(error, Complaint):
         return error.exit_code
-    return USAGE if isinstance(error, SpecError | SetupError) else FAILED
+    return USAGE if isinstance(error, SpecError | SetupError | RecordsError) else FAILED

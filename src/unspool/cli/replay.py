@@ -19,9 +19,6 @@ from ._options import DEFAULT_URL, DataDir, Json, RunId, Url
 if TYPE_CHECKING:
     from ..execution.replay import Replayed
 
-READ_EVENTS = 500
-"""Events of one reading."""
-
 
 def replay(
     run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="Id of a run.")] = "",
@@ -114,7 +111,7 @@ async def _from_server(url: str, run_id: str) -> list[bytes]:
 
 
 async def _from_directory(path: Path, run_id: str) -> list[bytes]:
-    from ..journals import open_journal, sqlite_url
+    from ..journals import open_journal, read_all, sqlite_url
     from ..runs.events import encode_event
 
     if not path.exists():  # noqa: ASYNC240 - once, and nothing else goes on
@@ -123,7 +120,7 @@ async def _from_directory(path: Path, run_id: str) -> list[bytes]:
     lines: list[bytes] = []
     try:
         await journal.head(run_id)
-        while events := await journal.read(run_id, after=len(lines), limit=READ_EVENTS):
+        async for events in read_all(journal, run_id):
             lines += map(encode_event, events)
     finally:
         await journal.aclose()

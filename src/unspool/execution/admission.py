@@ -7,7 +7,6 @@ whose turn it is.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
@@ -21,7 +20,7 @@ from ..dialects import open_dialect
 from ..errors import BadCursor, KeyReused, KeyTaken, SpecError, TooBusy
 from ..failpoints import point
 from ..flows import open_flow
-from ..journals import Claim, Head, Journal, spec_of
+from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.events import Draft
@@ -33,9 +32,6 @@ from .runner import Runner
 
 _accepted = point("admission.accepted")
 _reused = point("admission.reused")
-
-READ_EVENTS: Final = 500
-"""Events folded between two turns of the event loop."""
 
 REUSABLE: Final = 8
 """Newest equal runs that are looked at for one that will do; the rest have failed like them."""
@@ -129,14 +125,11 @@ class Admission:
         upto = head.seq if changes.after is None else changes.after
         if not 0 <= upto <= head.seq:
             raise BadCursor(f"run {run_id} has events 1 to {head.seq}; {upto} is none of them")
-        history, seq, asked = History(changes.texts), 0, None
-        while seq < max(upto, 1):
-            limit = min(READ_EVENTS, max(upto, 1) - seq)
-            for event in await self._journal.read(run_id, after=seq, limit=limit):
-                asked = asked or spec_of(event)
-                seq = event.seq
+        history, asked = History(changes.texts), None
+        async for events in read_all(self._journal, run_id, upto=max(upto, 1)):
+            asked = asked or spec_of(events[0])
+            for event in events:
                 history.take(event)
-            await asyncio.sleep(0)
         assert asked is not None
         return asked, history.drafts(), upto
 

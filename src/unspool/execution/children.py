@@ -14,7 +14,7 @@ from typing import Final
 
 from ..errors import TooBusy
 from ..flows import Outcome
-from ..journals import Journal
+from ..journals import Journal, read_all
 from ..runs.run import Run, RunSpec, is_child
 from .admission import Admission
 from .runner import Runner
@@ -27,9 +27,6 @@ ROOM_S: Final = 0.1
 
 RELOOK_S: Final = 0.4
 """Between two looks at how far a child is: people see no difference from at once."""
-
-READ_EVENTS: Final = 500
-"""Events folded between two turns of the event loop."""
 
 MAX_STOPPED: Final = 1000
 """Children cancelled in one go; a flow that has more of them at once has no cap at all."""
@@ -84,13 +81,12 @@ class ChildRuns:
         run, pieces = Run(), 0
         while not run.is_ended:
             await self._runner.ended(run_id, patience_s=RELOOK_S)
-            while events := await self._journal.read(run_id, after=run.seq, limit=READ_EVENTS):
+            async for events in read_all(self._journal, run_id, after=run.seq):
                 for event in events:
                     run.apply(event)
                     pieces += event.type == "text.delta"
                     if event.type == "text.delta" and pieces % PIECES == 0:
                         on_progress(pieces)
-                await asyncio.sleep(0)
         items = sum(not is_child(item) for item in run.items)
         return Outcome(run_id, run.status, run.text, run.result, run.error, items)
 

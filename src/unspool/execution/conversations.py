@@ -22,7 +22,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRun
-from ..journals import Claim, Head, Journal, spec_of
+from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..records import Records
 from ..records.conversations import (
     TurnRow,
@@ -43,9 +43,6 @@ MAX_TOLD_TURNS: Final = 50
 
 MAX_TOLD_CHARS: Final = 100_000
 """Of them together: some thirty thousand tokens, which leaves room in what models take in."""
-
-READ_EVENTS: Final = 500
-"""Events folded between two turns of the event loop."""
 
 NAME_CHARS: Final = 40
 """Of the first question, which a conversation without a name is called by."""
@@ -147,12 +144,11 @@ class Conversations:
         try:
             head = await self._journal.head(row.run_id)
             run, prompt = Run(), ""
-            while events := await self._journal.read(row.run_id, after=run.seq, limit=READ_EVENTS):
+            async for events in read_all(self._journal, row.run_id):
                 if run.seq == 0:
                     prompt = str(spec_of(events[0]).input.get("prompt", ""))
                 for event in events:
                     run.apply(event)
-                await asyncio.sleep(0)
         except UnknownRun:
             return Turn(row.number, row.run_id, None)
         return Turn(row.number, row.run_id, head, prompt, run)

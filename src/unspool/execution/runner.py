@@ -21,7 +21,7 @@ from ..errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
 from ..failpoints import point
 from ..flows import KeepingFlow, open_flow
 from ..generation.generate import GenerationDeps
-from ..journals import Claim, Journal, Pen, spec_of, started
+from ..journals import Claim, Journal, Pen, read_all, spec_of, started
 from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.events import Draft, Event
@@ -51,9 +51,6 @@ WATCH_S = 2.0
 MAX_RECOVERIES = 5
 """Times in a row that a run is taken over from a server that died without having got further;
 one that kills servers must end."""
-
-READ_EVENTS = 500
-"""Events folded between two turns of the event loop."""
 
 
 @dataclass(slots=True)
@@ -234,12 +231,10 @@ class Runner:
 
     async def _past(self, run_id: str) -> tuple[Run, RunSpec]:
         run, spec = Run(), None
-        while events := await self._journal.read(run_id, after=run.seq, limit=READ_EVENTS):
-            if spec is None:
-                spec = spec_of(events[0])
+        async for events in read_all(self._journal, run_id):
+            spec = spec or spec_of(events[0])
             for event in events:
                 run.apply(event)
-            await asyncio.sleep(0)
         assert spec is not None
         return run, spec
 

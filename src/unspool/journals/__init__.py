@@ -11,16 +11,20 @@ a ring costs latency, never an event.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
-from typing import Protocol, TypedDict, Unpack
+from typing import Final, Protocol, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from .. import plugs
 from ..runs.events import Draft, Event
 from ..runs.run import RunSpec, Status
+
+READ_EVENTS: Final = 500
+"""Events folded or encoded between two turns of the event loop: about 1 ms of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,11 @@ class Journal(Protocol):
         """
 
     async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
-        """Return committed events with `seq > after`, in order. Empty means none yet."""
+        """
+        Return committed events with `seq > after`, in order.
+
+        Fewer than `limit` end at the head of the log as it is now; empty means none yet.
+        """
 
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
         """
@@ -191,6 +199,14 @@ class Journal(Protocol):
             JournalError: It cannot be written now; a parent may have lost children already.
         """
 
+    def check(self) -> None:
+        """
+        Return where the journal can be written.
+
+        Raises:
+            JournalError: It cannot now: the disk is full or failing, or it is closed.
+        """
+
     async def used_bytes(self) -> int:
         """Return what is taken, without room that is free for new runs."""
 
@@ -203,6 +219,25 @@ class Journal(Protocol):
 
     async def aclose(self) -> None:
         """Commit what is accepted and let go of the store."""
+
+
+async def read_all(
+    journal: Journal, run_id: str, *, after: int = 0, upto: int | None = None
+) -> AsyncGenerator[Sequence[Event]]:
+    """
+    Yield the committed events of a run after `after`, batch by batch, up to `upto` or its head.
+
+    Between two batches the event loop has a turn, so a long log keeps nobody waiting.
+    """
+    while upto is None or after < upto:
+        limit = READ_EVENTS if upto is None else min(READ_EVENTS, upto - after)
+        events = await journal.read(run_id, after=after, limit=limit)
+        if events:
+            yield events
+        if len(events) < limit:
+            return
+        after = events[-1].seq
+        await asyncio.sleep(0)
 
 
 def started(spec: RunSpec) -> Draft:

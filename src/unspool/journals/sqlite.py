@@ -142,6 +142,8 @@ class SQLiteJournal:
                 lines = self._store.read(run_id, after, limit)
             except sqlite3.Error as error:
                 self._fail(error)
+            if reel is not None:  # its pages end where its lines in memory begin
+                lines += reel.lines[: min(limit - len(lines), reel.visible + 1 - reel.base)]
         return [decode_event(line) for line in lines]
 
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
@@ -207,6 +209,9 @@ class SQLiteJournal:
 
     async def forget(self, run_ids: Sequence[str]) -> int:
         return await asyncio.to_thread(_sweep.forget, self._path, run_ids)
+
+    def check(self) -> None:
+        self._press.check()
 
     async def used_bytes(self) -> int:
         return await asyncio.to_thread(_sweep.used_bytes, self._path)

@@ -17,8 +17,7 @@ from typing import Final
 
 from ..errors import SpecError, UnknownRecord
 from ..providers import FREE, Model
-from ..records.models import Source
-from .definitions import Strategy
+from .definitions import Source, Strategy
 from .health import Health
 
 OFFLINE = Model(name="offline", provider="offline", upstream_name="offline", prices=FREE)

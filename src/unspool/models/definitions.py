@@ -50,6 +50,9 @@ a key would go to the wrong one.
 
 NEEDS_URL: Final = frozenset({"openai", "responses"})
 
+Source = Literal["built_in", "environment", "file", "database"]
+"""Where a model or a route is written down. If two share a name, the later source wins."""
+
 Strategy = Literal["ordered", "round_robin", "random", "weighted", "least_loaded"]
 
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]

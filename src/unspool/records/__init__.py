@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
-from ..errors import SetupError
+from ..errors import RecordsError, SetupError
 from .migrations import BUSY_S, bring_up_to_date, explained
 
 
@@ -86,16 +86,16 @@ class Records:
         A session for one piece of work. Nothing is kept without `await session.commit()`.
 
         Raises:
-            SetupError: The disk is full, the file cannot be written, or the like.
+            RecordsError: The disk is full, the file cannot be written, or the like.
         """
         try:
             async with self._sessions() as session:
                 yield session
         except DBAPIError as error:
-            setup_error = explained(error, self.where)
-            if setup_error is None:
+            sentence = explained(error, self.where)
+            if sentence is None:
                 raise
-            raise setup_error from error
+            raise RecordsError(sentence) from error
 
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""

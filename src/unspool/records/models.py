@@ -8,7 +8,7 @@ is where it came from. Keys stand here sealed (`secrets`) or not at all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ColumnElement, String, Text, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
@@ -17,9 +17,6 @@ from . import Base, Records, insert_into, now_ms
 
 MAX_NAME_CHARS = 128
 """Longest name of a model or a route; the longest of vendors have about 80."""
-
-Source = Literal["built_in", "environment", "file", "database"]
-"""Where a model or a route is from; the later one goes before the earlier one of its name."""
 
 
 class ModelRow(Base):
@@ -70,7 +67,7 @@ _NOTHING: dict[str, Any] = {
 """What the row of a model says that is described elsewhere."""
 
 
-async def note_models(records: Records, seen: Mapping[str, Source]) -> None:
+async def note_models(records: Records, seen: Mapping[str, str]) -> None:
     """Give a number to each of these models that has none yet, in this order."""
     async with records.session() as session:
         stored = await session.execute(select(ModelRow.name, ModelRow.source))
@@ -119,7 +116,7 @@ async def change_model(records: Records, number: int, values: Mapping[str, Any])
     )
 
 
-async def remove_model(records: Records, number: int, *, falls_to: Source | None) -> bool:
+async def remove_model(records: Records, number: int, *, falls_to: str | None) -> bool:
     """
     Forget a registered model; false where it is not there any more.
 

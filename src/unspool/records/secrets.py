@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from ..errors import SetupError
+from ..errors import RecordsError, SetupError
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,12 @@ class Secrets:
         Return `text` as it may be written down.
 
         Raises:
-            SetupError: There is no key to seal with, and none can be made.
+            RecordsError: There is no key to seal with, and none can be made.
         """
-        keys = self._given or self._of_file() or self._made()
+        try:
+            keys = self._given or self._of_file() or self._made()
+        except SetupError as error:
+            raise RecordsError(str(error)) from error
         return MultiFernet(keys).encrypt(text.encode()).decode()
 
     def unseal(self, sealed: str) -> str:

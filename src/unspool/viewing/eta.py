@@ -17,7 +17,7 @@ from statistics import median
 from typing import Final
 
 from ..errors import UnknownRun
-from ..journals import Head, Journal
+from ..journals import Head, Journal, read_all
 from ..runs.durations import Estimate, PastRuns, RunShape, estimate
 from ..runs.events import Event
 
@@ -38,9 +38,6 @@ AT_ONCE: Final = 20
 
 MAX_EVENTS: Final = 20_000
 """Of one log; a longer one is passed over."""
-
-READ_EVENTS: Final = 500
-"""Events folded between two turns of the event loop."""
 
 MOMENTS: Final = (0.25, 0.5, 0.75)
 """Of its whole time, at which a run is foretold."""
@@ -137,13 +134,11 @@ class EtaEstimator:
         whole_ms = head.ended_ms - head.created_ms
         moments = [head.created_ms + int(share * whole_ms) for share in MOMENTS]
         said: list[Estimate | None] = []
-        shape, seq = RunShape(), 0
-        while events := await self._journal.read(head.run_id, after=seq, limit=READ_EVENTS):
+        shape = RunShape()
+        async for events in read_all(self._journal, head.run_id):
             for event in events:
                 self._foretell(head.flow, shape, event, moments, said)
                 shape.apply(event)
-            seq = events[-1].seq
-            await asyncio.sleep(0)
         past = PastRuns.of(shape)
         if past is None:
             return

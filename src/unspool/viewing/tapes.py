@@ -15,12 +15,9 @@ from weakref import WeakValueDictionary
 from ..dialects import encoder_for, frames_of, open_dialect
 from ..errors import BadCursor
 from ..formats.sse import Frame
-from ..journals import Journal
+from ..journals import READ_EVENTS, Journal, read_all
 from ..runs.events import TERMINAL
 from .cursor import is_at_end
-
-READ_EVENTS = 500
-"""Events encoded between two turns of the event loop: about 1 ms of work."""
 
 
 class Tape:
@@ -136,18 +133,12 @@ class Tapes:
         """
         encoder = encoder_for(dialect)
         datas: Sequence[bytes] = ()
-        after = 0
-        while after < seq:
-            events = await self._journal.read(
-                run_id, after=after, limit=min(READ_EVENTS, seq - after)
-            )
-            if not events:
-                break
+        last = 0
+        async for events in read_all(self._journal, run_id, upto=seq):
             for event in events:
                 datas = encoder.encode(event)
-            after = events[-1].seq
-            await asyncio.sleep(0)
-        if after < seq or frame >= len(datas):
+            last = events[-1].seq
+        if last < seq or frame >= len(datas):
             raise BadCursor(f"event {seq} of run {run_id} has no frame {frame} to go on from")
         return b"".join(frames_of(seq, datas)[frame:])
 

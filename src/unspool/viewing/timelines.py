@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..errors import UnknownRun
-from ..journals import Journal
+from ..journals import Journal, read_all
 from ..runs.timeline import Timeline
 
 REMEMBERED: Final = 5000
@@ -22,9 +22,6 @@ REMEMBERED: Final = 5000
 
 MAX_EVENTS: Final = 100_000
 """Events read for one question: half a second."""
-
-READ_EVENTS: Final = 500
-"""Events folded between two turns of the event loop."""
 
 
 class Timelines:
@@ -63,15 +60,10 @@ class Timelines:
         if sketch.end is not None:
             return True
         last = sketch.seq + most
-        while sketch.seq < last:
-            limit = min(READ_EVENTS, last - sketch.seq)
-            events = await self._journal.read(run_id, after=sketch.seq, limit=limit)
+        async for events in read_all(self._journal, run_id, after=sketch.seq, upto=last):
             for event in events:
                 sketch.apply(event)
-            if len(events) < limit:
-                return True
-            await asyncio.sleep(0)
-        return False
+        return sketch.seq < last
 
     def _remember(self, run_id: str, sketch: Timeline) -> None:
         self._known[run_id] = sketch

@@ -11,16 +11,13 @@ import asyncio
 import logging
 
 from unspool.errors import UnspoolError
-from unspool.journals import Journal
+from unspool.journals import Journal, read_all
 
 from .dialects import debug_chat
 
 log = logging.getLogger(__name__)
 
 DIALECT = "debug_chat"
-
-READ_EVENTS = 500
-"""Events folded between two turns of the event loop."""
 
 
 class EndLog:
@@ -45,12 +42,10 @@ class EndLog:
         try:
             if (await self._journal.head(run_id)).dialect != DIALECT:
                 return
-            encoder, seq = debug_chat.ChatEncoder(), 0
-            while events := await self._journal.read(run_id, after=seq, limit=READ_EVENTS):
+            encoder = debug_chat.ChatEncoder()
+            async for events in read_all(self._journal, run_id):
                 for event in events:
                     frame = encoder.frame(event)
-                seq = events[-1].seq
-                await asyncio.sleep(0)
         except UnspoolError as error:  # pruned, or the journal is closing
             log.warning("Run %s cannot be told of: %s", run_id, error)
             return

@@ -140,16 +140,20 @@ class GroupCommit:
         reel.waiters[waiter] = math.inf
         return waiter
 
+    def check(self) -> None:
+        """See `Journal.check`."""
+        if self._stuck is not None:
+            raise self._stuck
+        if self.is_closed:
+            raise JournalError("the journal is closed")
+
     def _refuse(self, reel: LiveRun, epoch: int) -> NoReturn:
         run_id = reel.head.run_id
         if reel.epoch != epoch:
             raise StaleEpoch(f"run {run_id}: epoch {epoch}, now {reel.epoch}")
         if reel.ending is not None:
             raise StaleEpoch(f"run {run_id} has ended")
-        if self._stuck is not None:
-            raise self._stuck
-        if self.is_closed:
-            raise JournalError("the journal is closed")
+        self.check()
         raise JournalFull(
             f"run {run_id} has more than {self._max_run_bytes} bytes; raise max_run_bytes if "
             "such runs are meant"

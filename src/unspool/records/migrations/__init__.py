@@ -59,19 +59,20 @@ def bring_up_to_date(url: URL, where: str) -> None:
                 # makes it speak now instead of in the middle of somebody's work.
                 connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
     except DBAPIError as error:
-        raise explained(error, where) or SetupError(
-            f"{where} cannot be opened: {error.orig}; check it, or name another one"
+        sentence = explained(error, where)
+        raise SetupError(
+            sentence or f"{where} cannot be opened: {error.orig}; check it, or name another one"
         ) from error
     finally:
         engine.dispose()
 
 
-def explained(error: DBAPIError, where: str) -> SetupError | None:
+def explained(error: DBAPIError, where: str) -> str | None:
     """Return what people can do about an error of SQLite, or None if it is not of that sort."""
     # The low byte is the kind; the rest tells apart what people need not.
     kind = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     sentence = _SENTENCES.get(kind)
-    return SetupError(sentence.format(where=where)) if sentence else None
+    return sentence and sentence.format(where=where)
 
 
 _SENTENCES = {
@@ -81,9 +82,9 @@ _SENTENCES = {
     "change that, or name another place",
     sqlite3.SQLITE_PERM: "{where} cannot be opened: access is denied; change that, or name "
     "another place",
-    sqlite3.SQLITE_FULL: "{where} cannot grow: the disk is full; make room and start again",
+    sqlite3.SQLITE_FULL: "{where} cannot grow: the disk is full; make room",
     sqlite3.SQLITE_IOERR: "{where} cannot be read or written: the disk reports an error or is "
-    "full; check it and start again",
+    "full; check it",
     sqlite3.SQLITE_NOTADB: "{where} is not a database: some other file has that name; move it "
     "away, or name another place",
     sqlite3.SQLITE_CORRUPT: "{where} is damaged: its pages contradict each other; put back a "

@@ -1,10 +1,13 @@
-"""`/healthz` (the process answers) and `/readyz` (it can write runs)."""
+"""`/healthz` (the process answers) and `/readyz` (it can read and write runs)."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
+from starlette.responses import Response
 
 from unspool.core import Core
+from unspool.errors import JournalError
+from unspool.server.guard import error_answer
 
 
 def plug(core: Core) -> APIRouter:
@@ -14,10 +17,14 @@ def plug(core: Core) -> APIRouter:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz")
-    async def readyz() -> dict[str, object]:
-        """503 where the journal cannot be read."""
-        await core.journal.heads(limit=1)
+    @router.get("/readyz", response_model=None)
+    async def readyz() -> Response | dict[str, object]:
+        """503 while the journal cannot be written or read."""
+        try:
+            core.journal.check()
+            await core.journal.heads(limit=1)
+        except JournalError as error:
+            return error_answer(503, error.code, str(error))
         return {"status": "ok", "models": core.catalog.names(), "live_runs": core.runner.live_count}
 
     return router

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.dialects import Options, open_dialect
-from unspool.journals import Wanted
+from unspool.journals import Wanted, read_all
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
 from unspool.viewing.event_stream import Cursor
@@ -20,9 +19,6 @@ from unspool.viewing.paced_stream import stream_of
 
 from .json.progress import ProgressFold
 from .json.run import head_json, run_json
-
-READ_EVENTS = 500
-"""Events folded between two turns of the event loop."""
 
 MAX_FORKS = 100
 """Newest forks told with a run: more than anybody makes by hand."""
@@ -122,10 +118,9 @@ async def whole(core: Core, run_id: str) -> dict[str, Any]:
     journal = core.journal
     head = await journal.head(run_id)
     run, watched = Run(), ProgressFold()
-    while events := await journal.read(run_id, after=run.seq, limit=READ_EVENTS):
+    async for events in read_all(journal, run_id):
         for event in events:
             run.apply(event)
             watched.apply(event)
-        await asyncio.sleep(0)
     progress = watched.json(head, run, core.forecast, int(time.time() * 1000))
     return run_json(head, run) | {"progress": progress}

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Query
 
 from unspool.core import Core
 from unspool.runs.timeline import BUCKET_S, TWELFTHS, Gap, Stretch, Timeline
-
-from .usage import sum_of
+from unspool.runs.usage import total
 
 MAX_RUNS = 100
 """In one question: what a page shows at once, twice over."""
@@ -44,8 +43,8 @@ def plug(core: Core) -> APIRouter:
 def thread_json(sketch: Timeline) -> dict[str, Any]:
     """Return a sketch in the words of PROTOCOL.md."""
     step = max(1, -(-int(sketch.last_s / BUCKET_S) // MAX_POINTS))
-    total = sum_of(sketch)
-    tokens = total["completion_tokens"]
+    usage = total((asking.usage, asking.cost) for asking in sketch.asked.values())
+    tokens = usage and usage.completion_tokens
     is_counted = sketch.end is not None and tokens is not None
     return {
         "end": sketch.end,
@@ -60,8 +59,8 @@ def thread_json(sketch: Timeline) -> dict[str, Any]:
         ],
         "recoveries": sketch.recoveries,
         "tokens": tokens if is_counted else -(-sketch.twelfths // TWELFTHS),
-        "tokens_basis": total["basis"] if is_counted else "estimated",
-        "cost": total["cost"],
+        "tokens_basis": usage.basis if usage and is_counted else "estimated",
+        "cost": usage and usage.cost,
         "error": sketch.error,
     }
 

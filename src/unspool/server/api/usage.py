@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
@@ -118,25 +118,3 @@ def _row_json(key: tuple[str, str, str], row: UsageRow) -> dict[str, Any]:
             {"currency": currency, "amount": amount} for currency, amount in row.costs.items()
         ],
     }
-
-
-def sum_of(sketch: Timeline) -> dict[str, Any]:
-    """What one run has used: `completion_tokens`, `basis`, `cost`; null is not known."""
-    used = [asking for asking in sketch.asked.values() if asking.usage is not None]
-    counts = [asking.usage["completion_tokens"] for asking in used if asking.usage is not None]
-    costs = [asking.cost for asking in used]
-    known = [cost for cost in costs if cost is not None]
-    cost = None
-    if known and len(known) == len(costs) and len({each["currency"] for each in known}) == 1:
-        amount = sum(each["amount"] for each in known)
-        cost = {"amount": amount, "currency": known[0]["currency"], "basis": _basis(known)}
-    is_known = bool(counts) and None not in counts
-    return {
-        "completion_tokens": sum(counts) if is_known else None,
-        "basis": _basis([asking.usage for asking in used if asking.usage is not None]),
-        "cost": cost,
-    }
-
-
-def _basis(told: Iterable[Any]) -> str:
-    return "measured" if all(each["basis"] == "measured" for each in told) else "estimated"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from unspool.journals import Head
 from unspool.runs.run import Attempt, Run, Step
+from unspool.runs.usage import UsageTotal, total
 
 
 def head_json(head: Head) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def head_json(head: Head) -> dict[str, Any]:
 def run_json(head: Head, run: Run) -> dict[str, Any]:
     """Everything a run is after its events."""
     first_ms = run.first_token_ms
+    usage = total((a.facts.get("usage"), a.facts.get("cost")) for a in run.attempts)
     facts = {
         "status": run.status,
         "last_seq": run.seq,
@@ -49,14 +51,19 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
             for step in run.steps.values()
         ],
         "attempts": [_attempt_json(attempt) for attempt in run.attempts],
-        "usage": _usage(run.attempts),
-        "cost": _cost(run.attempts),
+        "usage": usage and _usage_json(usage),
+        "cost": usage and usage.cost,
         "warnings": run.warnings,
         "error": run.error,
         "parent": run.parent,
         "forked_from": run.forked_from,
     }
     return head_json(head) | facts
+
+
+def _usage_json(usage: UsageTotal) -> dict[str, Any]:
+    names = "prompt_tokens", "completion_tokens", "total_tokens", "basis"
+    return {name: getattr(usage, name) for name in names}
 
 
 def _call_json(call: Mapping[str, Any], step: Step) -> dict[str, Any]:
@@ -83,35 +90,6 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
         "seam": facts.get("seam"),
         "error": error,
     }
-
-
-def _usage(attempts: Iterable[Attempt]) -> dict[str, Any] | None:
-    """The sum over attempts; unknown counts stay unknown, one estimate makes it estimated."""
-    reports = [a.facts["usage"] for a in attempts if a.facts.get("usage")]
-    if not reports:
-        return None
-    total: dict[str, Any] = {}
-    for name in ("prompt_tokens", "completion_tokens"):
-        counts = [report[name] for report in reports]
-        total[name] = None if None in counts else sum(counts)
-    both = total["prompt_tokens"], total["completion_tokens"]
-    total["total_tokens"] = None if None in both else sum(both)
-    total["basis"] = _basis(reports)
-    return total
-
-
-def _cost(attempts: Iterable[Attempt]) -> dict[str, Any] | None:
-    """The sum over attempts that used anything; one unknown, or two currencies, is unknown."""
-    costs = [a.facts.get("cost") for a in attempts if a.facts.get("usage")]
-    known = [cost for cost in costs if cost]
-    if not known or len(known) < len(costs) or len({cost["currency"] for cost in known}) > 1:
-        return None
-    amount = sum(cost["amount"] for cost in known)
-    return {"amount": amount, "currency": known[0]["currency"], "basis": _basis(known)}
-
-
-def _basis(reports: list[dict[str, Any]]) -> str:
-    return "measured" if all(r["basis"] == "measured" for r in reports) else "estimated"
 
 
 def iso(at_ms: int) -> str:
