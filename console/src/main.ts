@@ -5,8 +5,8 @@ import "element-plus/theme-chalk/dark/css-vars.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import App from "./App.vue";
+import { applyLanguage, initialLanguage, words } from "./i18n";
 import { router } from "./routes";
-import { firstLanguage, speak, words } from "./words";
 
-speak(firstLanguage());
+applyLanguage(initialLanguage());
 createApp(App).use(createPinia()).use(words).use(router).mount("#app");

@@ -1,6 +1,6 @@
 /** What the debug page asks, and the presets, tools and conversations it asks with. */
 
-export interface Asking {
+export interface ChatSettings {
   readonly left: number;
   readonly right: number;
   readonly temperature: number | null;
@@ -42,7 +42,7 @@ export interface TurnJson {
 }
 
 export function bodyOf(
-  asking: Asking,
+  asking: ChatSettings,
   model: number,
   prompt: string,
   conversation: number | null,

@@ -2,7 +2,7 @@
 
 import { computed, type Ref, ref, shallowRef, watch } from "vue";
 import { getJson } from "./http";
-import { readThreads, type ThreadJson } from "./threads";
+import { readTimelines, type TimelineJson } from "./timelines";
 import type { RunHead } from "./types";
 
 const PAGE = 100;
@@ -16,7 +16,7 @@ export interface Asked {
 
 export function useRuns(asked: Ref<Asked>) {
   const heads = shallowRef<readonly RunHead[]>([]);
-  const threads = shallowRef<ReadonlyMap<string, ThreadJson>>(new Map());
+  const timelines = shallowRef<ReadonlyMap<string, TimelineJson>>(new Map());
   const next = ref<string | null>(null);
   const isRead = ref(false);
   const failure = ref<Error | null>(null);
@@ -56,17 +56,17 @@ export function useRuns(asked: Ref<Asked>) {
     await sketch(page.runs);
   }
 
-  /** Threads of what goes on, and once of what has ended. */
+  /** Timelines of what goes on, and once of what has ended. */
   async function sketch(runs: readonly RunHead[]): Promise<void> {
     const wanted = runs.filter((run) => {
-      const known = threads.value.get(run.id);
+      const known = timelines.value.get(run.id);
       return run.status === "running" || known === undefined || known.end === null;
     });
     if (wanted.length === 0) return;
-    const read = await readThreads(wanted.map((run) => run.id));
-    threads.value = new Map([
-      ...threads.value,
-      ...read.map((thread) => [thread.run, thread] as const),
+    const read = await readTimelines(wanted.map((run) => run.id));
+    timelines.value = new Map([
+      ...timelines.value,
+      ...read.map((timeline) => [timeline.run, timeline] as const),
     ]);
   }
 
@@ -92,7 +92,7 @@ export function useRuns(asked: Ref<Asked>) {
 
   return {
     heads,
-    threads,
+    timelines,
     isRead,
     failure,
     hasMore: computed(() => next.value !== null),

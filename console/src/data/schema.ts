@@ -87,9 +87,9 @@ function kindOf(schema: Schema, root: Schema): FieldKind {
   return "json";
 }
 
-export type Filled = Record<string, unknown>;
+export type FormValues = Record<string, unknown>;
 
-export function beginning(fields: readonly Field[]): Filled {
+export function initialValues(fields: readonly Field[]): FormValues {
   return Object.fromEntries(fields.map((field) => [field.name, firstOf(field)]));
 }
 
@@ -113,7 +113,7 @@ export class BadField extends Error {
 }
 
 /** What is sent: fields that were left empty are left to the server. */
-export function inputOf(fields: readonly Field[], filled: Filled): Record<string, unknown> {
+export function inputOf(fields: readonly Field[], filled: FormValues): Record<string, unknown> {
   const input: Record<string, unknown> = {};
   for (const field of fields) {
     const value = sentOf(field, filled[field.name]);

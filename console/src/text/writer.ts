@@ -5,16 +5,16 @@
  * What the model writes is put into `data` of text nodes alone, so no tag in it is ever one.
  */
 
-import type { Passage } from "@/live/tale";
-import type { Seam } from "@/thread/fold";
-import type { Hue } from "@/thread/hues";
-import { STITCH } from "@/words/shapes";
+import type { Passage } from "@/live/runModel";
+import { STITCH } from "@/styles/shapes";
+import type { Seam } from "@/timeline/fold";
+import type { Hue } from "@/timeline/hues";
 
-export interface Manner {
+export interface WriteOptions {
   /** Whether more is expected: steady, or waiting for it. */
   readonly caret: "steady" | "wait" | "none";
   readonly isFrayed: boolean;
-  readonly sayStitch: (seam: Seam) => string;
+  readonly stitchLabel: (seam: Seam) => string;
   /** What stands in the margin beside a stitch; none where there is no margin. */
   readonly note?: (seam: Seam) => { readonly title: string; readonly lines: readonly string[] };
 }
@@ -51,7 +51,7 @@ export class TextWriter {
     this.#caret.setAttribute("aria-hidden", "true");
   }
 
-  write(passage: Passage, manner: Manner): void {
+  write(passage: Passage, manner: WriteOptions): void {
     const { text } = passage.step;
     if (
       passage !== this.#passage ||
@@ -86,7 +86,7 @@ export class TextWriter {
     this.#shown = this.#spans = this.#breaks = 0;
   }
 
-  #append(passage: Passage, text: string, manner: Manner): void {
+  #append(passage: Passage, text: string, manner: WriteOptions): void {
     while (this.#shown < text.length) {
       const span = passage.spans[this.#spans];
       if (span !== undefined && span.start <= this.#shown) {
@@ -130,7 +130,7 @@ export class TextWriter {
     if (gutter) gutter.className = `gut ${this.#hue}`;
   }
 
-  #mend(seam: Seam, manner: Manner): void {
+  #mend(seam: Seam, manner: WriteOptions): void {
     if (this.#breaks >= 2 || this.#paragraph === null) this.#newParagraph();
     else if (this.#breaks === 1) this.#node?.appendData("\n");
     this.#breaks = 0;
@@ -139,7 +139,7 @@ export class TextWriter {
     const gutter = make("i", `gut ${this.#hue}`);
     const stitch = make("span", "stitch");
     stitch.setAttribute("role", "note");
-    stitch.setAttribute("aria-label", manner.sayStitch(seam));
+    stitch.setAttribute("aria-label", manner.stitchLabel(seam));
     stitch.append(drawing(STITCH, 17, 15, 2));
     this.#node = document.createTextNode("");
     paragraph.append(gutter, stitch, this.#node);
@@ -147,7 +147,7 @@ export class TextWriter {
     this.layout();
   }
 
-  #noteFor(seam: Seam, manner: Manner): HTMLElement | null {
+  #noteFor(seam: Seam, manner: WriteOptions): HTMLElement | null {
     if (this.#margin === null || manner.note === undefined) return null;
     const { title, lines } = manner.note(seam);
     const note = make("aside", "note");
@@ -163,7 +163,7 @@ export class TextWriter {
     return note;
   }
 
-  #end(manner: Manner): void {
+  #end(manner: WriteOptions): void {
     if (this.#paragraph === null && manner.caret !== "none") this.#newParagraph();
     const tail = manner.isFrayed ? this.#fray : manner.caret === "none" ? null : this.#caret;
     if (tail !== this.#caret) this.#caret.remove();

@@ -1,0 +1,340 @@
+/** The whole drawing, in its two sizes. What is finished is painted once and kept as a picture. */
+
+import type { Theme } from "@/styles/theme";
+import type { Bracket, Stretch, TimelineShape } from "./fold";
+import type { Hue } from "./hues";
+import { fastest, type Scale, scaleOf, spanFor, ticks } from "./scale";
+import {
+  drawEnd,
+  drawGhost,
+  drawSeam,
+  drawSlack,
+  drawSpool,
+  drawStretch,
+  type Pen,
+  seamStart,
+} from "./strokes";
+
+export interface Viewer {
+  readonly atS: number;
+  readonly name: string;
+  readonly isMe: boolean;
+}
+
+export interface Drawing {
+  readonly shape: TimelineShape;
+  readonly nowS: number;
+  /** When it is expected to end. */
+  readonly etaS: number | null;
+  /** Seconds of the whole width; null: as long as this run. */
+  readonly spanS?: number | null;
+  /** Tokens a second of the full thickness; null: the fastest of this run. */
+  readonly most?: number | null;
+  readonly viewers?: readonly Viewer[];
+  readonly scrubS?: number | null;
+  readonly seamLabel?: (seq: number) => string;
+}
+
+export interface Frame {
+  readonly width: number;
+  readonly height: number;
+  readonly isSmall: boolean;
+  /** Ribbon alone: no axis, no labels. */
+  readonly isPlain: boolean;
+  readonly theme: Theme;
+  readonly ratio: number;
+}
+
+const ROOM = { small: { left: 1, right: 18, amp: 7 }, large: { left: 0, right: 26, amp: 30 } };
+
+export function scaleFor(drawing: Drawing, frame: Frame): Scale {
+  const room = frame.isSmall ? ROOM.small : ROOM.large;
+  const spanS = drawing.spanS ?? spanFor(drawing.shape, drawing.nowS, drawing.etaS);
+  return scaleOf(frame.width, spanS, room.left, room.right);
+}
+
+/** Where the timeline hangs: below its brackets, of which as many stand over one another as went on. */
+function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: number } {
+  if (frame.isSmall) return { y: frame.height / 2, amp: ROOM.small.amp };
+  const more = Math.max(0, Math.max(0, ...lanes(steps)));
+  if (frame.isPlain) {
+    const room = frame.height - (steps.length > 0 ? 20 + more * LANE : 0);
+    const amp = Math.min(ROOM.large.amp, room * 0.38);
+    return { y: frame.height - room / 2, amp };
+  }
+  const isLow = frame.height < LOW;
+  const amp = (isLow ? 22 : ROOM.large.amp) - 3 * more;
+  return { y: (isLow ? 52 : 76) + more * (LANE - 2), amp };
+}
+
+/** Below this height a drawing is that of a narrow screen. */
+const LOW = 150;
+
+/** Height of a bracket with its name. */
+const LANE = 13;
+/** More that go on at the same time share the last line. */
+const MAX_LANES = 3;
+
+/** For each step the line it is bracketed on: the first that is free when it begins. */
+function lanes(steps: readonly Bracket[]): number[] {
+  const busyUntil: number[] = [];
+  return steps.map((step) => {
+    let lane = busyUntil.findIndex((end) => end <= step.t0 + 0.001);
+    if (lane < 0) lane = Math.min(busyUntil.length, MAX_LANES - 1);
+    busyUntil[lane] = step.t1 ?? Number.POSITIVE_INFINITY;
+    return lane;
+  });
+}
+
+/** Painter of one canvas; it keeps the picture of what is finished. */
+export class Painter {
+  readonly #ctx: CanvasRenderingContext2D;
+  readonly #kept = document.createElement("canvas");
+  #keptKey = "";
+  #peak = 1;
+
+  constructor(canvas: HTMLCanvasElement) {
+    this.#ctx = canvas.getContext("2d") as CanvasRenderingContext2D;
+  }
+
+  paint(drawing: Drawing, frame: Frame): void {
+    const { ratio, width, height } = frame;
+    const canvas = this.#ctx.canvas;
+    if (
+      canvas.width !== Math.round(width * ratio) ||
+      canvas.height !== Math.round(height * ratio)
+    ) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    }
+    const pen = this.#pen(drawing, frame, this.#ctx);
+    this.#ctx.setTransform(1, 0, 0, 1, 0, 0);
+    this.#ctx.clearRect(0, 0, canvas.width, canvas.height);
+    this.#keep(drawing, frame, pen);
+    this.#ctx.drawImage(this.#kept, 0, 0);
+    this.#ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+    paintEnd(pen, drawing);
+    if (!frame.isSmall && !frame.isPlain) paintPlaces(pen, drawing, frame);
+  }
+
+  #pen(drawing: Drawing, frame: Frame, ctx: CanvasRenderingContext2D): Pen {
+    // Steps of a tenth upward: a timeline that is written must not breathe with every word.
+    const most = drawing.most ?? fastest(drawing.shape);
+    if (drawing.most != null || most > this.#peak || most < this.#peak * 0.6)
+      this.#peak = most * 1.05;
+    const scale = scaleFor(drawing, frame);
+    return {
+      ctx,
+      scale,
+      theme: frame.theme,
+      ...lineOf(frame, drawing.shape.steps),
+      most: this.#peak,
+      isSmall: frame.isSmall,
+    };
+  }
+
+  /** All but the last stretch stands still as long as nothing of the scale changes. */
+  #keep(drawing: Drawing, frame: Frame, pen: Pen): void {
+    const { shape } = drawing;
+    const closed =
+      shape.end === null ? Math.max(0, shape.stretches.length - 1) : shape.stretches.length;
+    const steps = shape.steps.map((step) => `${step.t1}${step.isRewound}`).join();
+    const key = [
+      frame.width,
+      frame.height,
+      frame.ratio,
+      frame.theme.isDark,
+      pen.scale.spanS,
+      pen.most,
+      closed,
+      shape.seams.length,
+      steps,
+      shape.end,
+      shape.stretches.length,
+    ].join("|");
+    if (key === this.#keptKey) return;
+    this.#keptKey = key;
+    this.#kept.width = this.#ctx.canvas.width;
+    this.#kept.height = this.#ctx.canvas.height;
+    const ctx = this.#kept.getContext("2d") as CanvasRenderingContext2D;
+    ctx.setTransform(frame.ratio, 0, 0, frame.ratio, 0, 0);
+    paintStill({ ...pen, ctx }, drawing, frame, closed);
+  }
+}
+
+function paintStill(pen: Pen, drawing: Drawing, frame: Frame, closed: number): void {
+  const { shape } = drawing;
+  if (!frame.isSmall && !frame.isPlain) paintAxis(pen);
+  const [first] = shape.stretches;
+  if (first !== undefined && first.t0 > 1) drawSlack(pen, first.hue, 0, first.t0);
+  let before: Stretch | undefined;
+  shape.stretches.forEach((stretch, at) => {
+    if (before !== undefined && stretch.t0 > before.t1) paintGap(pen, drawing, before, stretch);
+    if (before === undefined || stretch.t1 > before.t1) before = stretch;
+    if (at < closed) drawStretch(pen, stretch, false);
+  });
+  for (const seam of shape.seams) drawSeam(pen, seam.t0, seam.t1);
+  if (!frame.isSmall && !frame.isPlain) paintSeamLabels(pen, drawing);
+  // A low drawing has room for one line of words above it: who went on is worth more.
+  const isLow = !frame.isPlain && frame.height < LOW && shape.seams.length > 0;
+  if (!frame.isSmall && !isLow) paintBrackets(pen, drawing);
+}
+
+function paintGap(
+  pen: Pen,
+  { shape }: Drawing,
+  before: { t1: number; hue: Hue },
+  after: { t0: number; hue: Hue },
+): void {
+  const seam = shape.seams.find(({ t1 }) => t1 <= after.t0 + 0.001 && t1 > before.t1);
+  const end =
+    seam === undefined
+      ? after.t0
+      : Math.max(before.t1, pen.scale.seconds(seamStart(pen, seam.t0, seam.t1)));
+  if (end > before.t1) drawSlack(pen, before.hue, before.t1, end);
+}
+
+function paintEnd(pen: Pen, drawing: Drawing): void {
+  const { shape, nowS, etaS } = drawing;
+  const last = shape.stretches.at(-1);
+  // Of several that were written at the same time the one that ended last has the timeline's end.
+  const latest = shape.stretches.reduce(
+    (found, each) => (found !== undefined && found.t1 > each.t1 ? found : each),
+    last,
+  );
+  const hue = latest?.hue ?? "d";
+  const endS = latest?.t1 ?? 0;
+  if (shape.end !== null) {
+    // An end long after the last word is drawn where it was: the timeline hung until then.
+    const isLate = shape.lastS - endS > 1;
+    if (isLate) drawSlack(pen, hue, endS, shape.lastS);
+    drawEnd(pen, shape, pen.scale.x(isLate ? shape.lastS : endS), hue);
+    return;
+  }
+  const waits = nowS - endS > 1;
+  const place = waits ? nowS : endS;
+  if (etaS !== null && etaS > place) drawGhost(pen, place, Math.min(etaS, pen.scale.spanS));
+  if (last !== undefined) drawStretch(pen, last, !waits);
+  if (waits) drawSlack(pen, hue, endS, nowS);
+  if (last !== undefined || waits) drawSpool(pen, pen.scale.x(place), hue);
+}
+
+function paintAxis({ ctx, scale, theme, y, amp }: Pen): void {
+  ctx.font = `11px ${theme.log}`;
+  ctx.lineWidth = 1;
+  for (const at of ticks(scale)) {
+    const x = Math.round(scale.x(at)) + 0.5;
+    ctx.strokeStyle = theme.colour.line;
+    ctx.beginPath();
+    ctx.moveTo(x, y - amp - 6);
+    ctx.lineTo(x, y + amp + 8);
+    ctx.stroke();
+    ctx.fillStyle = theme.colour["ink-3"];
+    ctx.textAlign = at === 0 ? "left" : "center";
+    ctx.fillText(`${at} s`, x, y + amp + 22);
+  }
+  ctx.textAlign = "left";
+}
+
+function paintBrackets({ ctx, scale, theme }: Pen, { shape, etaS, nowS }: Drawing): void {
+  const rows = lanes(shape.steps);
+  ctx.font = `11px ${theme.log}`;
+  ctx.lineWidth = 1;
+  for (const [at, step] of shape.steps.entries()) {
+    const top = 10 + (rows[at] ?? 0) * LANE;
+    const from = Math.round(scale.x(step.t0)) + 1.5;
+    const to = scale.x(step.t1 ?? Math.max(nowS, etaS ?? 0)) - 1;
+    ctx.strokeStyle = theme.colour["line-strong"];
+    ctx.setLineDash(step.isRewound ? [2, 3] : []);
+    ctx.beginPath();
+    ctx.moveTo(from, top + 5.5);
+    ctx.lineTo(from, top + 0.5);
+    ctx.lineTo(Math.max(from, to), top + 0.5);
+    ctx.lineTo(Math.max(from, to), top + 5.5);
+    ctx.stroke();
+    ctx.setLineDash([]);
+    const width = ctx.measureText(step.name).width;
+    if (to - from < width + 16) continue;
+    ctx.fillStyle = theme.colour.surface;
+    ctx.fillRect(from + 7, top - 8, width + 12, 16);
+    ctx.fillStyle = theme.colour["ink-3"];
+    ctx.fillText(step.name, from + 13, top + 4);
+  }
+}
+
+function paintSeamLabels(pen: Pen, { shape, seamLabel }: Drawing): void {
+  const { ctx, scale, theme, y, amp } = pen;
+  let taken = Number.NEGATIVE_INFINITY;
+  for (const seam of shape.seams) {
+    const x = (seamStart(pen, seam.t0, seam.t1) + scale.x(seam.t1)) / 2 + 2;
+    ctx.strokeStyle = theme.colour.seam;
+    ctx.lineWidth = 1;
+    ctx.beginPath();
+    ctx.moveTo(Math.round(x) + 0.5, y - 15);
+    ctx.lineTo(Math.round(x) + 0.5, y - amp - 6);
+    ctx.stroke();
+    const label = seamLabel?.(seam.seq) ?? "";
+    ctx.font = `600 12px ${theme.ui}`;
+    const width = ctx.measureText(label).width;
+    const left = x + 8 + width > scale.width ? x - 8 - width : x + 8;
+    // Two labels never stand on one another; the stitch itself is always there.
+    if (left < taken) continue;
+    taken = left + width + 12;
+    ctx.fillStyle = theme.colour["seam-ink"];
+    ctx.fillText(label, left, y - amp - 8);
+  }
+}
+
+/** The axis one can operate: the knob, and who looks at which place. */
+function paintPlaces(pen: Pen, drawing: Drawing, frame: Frame): void {
+  const { ctx, scale, theme, y, amp } = pen;
+  const axis = y + amp + 8.5;
+  const end = scale.x(drawing.shape.end === null ? drawing.nowS : drawing.shape.lastS);
+  ctx.strokeStyle = theme.colour.control;
+  ctx.lineWidth = 1.5;
+  ctx.beginPath();
+  ctx.moveTo(scale.x(0), axis);
+  ctx.lineTo(end, axis);
+  ctx.stroke();
+  for (const viewer of drawing.viewers ?? []) paintViewer(pen, viewer, frame);
+  const at = drawing.scrubS ?? null;
+  const x = at === null ? end : scale.x(at);
+  if (at !== null) {
+    ctx.strokeStyle = theme.colour.accent;
+    ctx.lineWidth = 1;
+    ctx.beginPath();
+    ctx.moveTo(x, y - amp - 6);
+    ctx.lineTo(x, axis);
+    ctx.stroke();
+  }
+  ctx.beginPath();
+  ctx.arc(x, axis, 5, 0, 2 * Math.PI);
+  ctx.fillStyle = theme.colour.surface;
+  ctx.fill();
+  ctx.strokeStyle = theme.colour.accent;
+  ctx.lineWidth = 2;
+  ctx.stroke();
+}
+
+function paintViewer({ ctx, scale, theme, y, amp }: Pen, viewer: Viewer, frame: Frame): void {
+  const x = scale.x(viewer.atS);
+  const top = y + amp + 30;
+  ctx.strokeStyle = viewer.isMe ? theme.colour.ink : theme.colour.control;
+  ctx.setLineDash(viewer.isMe ? [] : [2, 2]);
+  ctx.lineWidth = 1;
+  ctx.beginPath();
+  ctx.moveTo(x, y + 14);
+  ctx.lineTo(x, top);
+  ctx.stroke();
+  ctx.setLineDash([]);
+  ctx.fillStyle = viewer.isMe ? theme.colour.ink : theme.colour["ink-3"];
+  ctx.beginPath();
+  ctx.moveTo(x - 4, top + 8);
+  ctx.lineTo(x, top);
+  ctx.lineTo(x + 4, top + 8);
+  ctx.fill();
+  ctx.font = `12px ${theme.ui}`;
+  const width = ctx.measureText(viewer.name).width;
+  const isAtEdge = x + 9 + width > frame.width;
+  ctx.fillText(viewer.name, isAtEdge ? x - 9 - width : x + 9, top + 9);
+}
