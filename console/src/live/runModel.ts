@@ -1,11 +1,11 @@
-/** A run as the pages tell it: its fold, who wrote which part of each text, its shape in time. */
+/** A run as the pages show it: its state, the writer of each part of its text, its timeline. */
 
 import { type RunEvent, RunFold, type Step } from "unspool-client";
 import type { Seam } from "@/timeline/fold";
 import { TimelineFold } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
 
-/** From `start` (UTF-16) on, the text of a step is of one writer. */
+/** From `start` (in UTF-16 units) on, one writer wrote the text of a step. */
 interface Span {
   readonly start: number;
   readonly model: string;
@@ -17,7 +17,7 @@ interface Span {
 export interface Passage {
   readonly step: Step;
   spans: Span[];
-  /** Raised where the text was taken back: what was drawn of it is drawn anew. */
+  /** Goes up when text is taken back, so that it is drawn again from its start. */
   revision: number;
 }
 
@@ -26,15 +26,18 @@ export class RunModel {
   readonly hues: Hues;
   readonly timeline: TimelineFold;
   readonly passages = new Map<string, Passage>();
-  /** Times that another server, or the same one again, took the run over. */
+  /** How often a server took the run over from one that had stopped. */
   recoveries = 0;
   input: Readonly<Record<string, unknown>> = {};
   flow = "";
-  /** Who was asked: a model or a route; empty where it was the default one. */
+  /** The requested model or route; empty for the default one. */
   model = "";
+  /** The batch run that started this one. */
+  parent: string | null = null;
+  forkedFrom: { readonly run: string; readonly seq: number } | null = null;
 
-  constructor(base: (model: string) => Hue) {
-    this.hues = new Hues(base);
+  constructor(hueOf: (model: string) => Hue) {
+    this.hues = new Hues(hueOf);
     this.timeline = new TimelineFold(this.hues);
   }
 
@@ -48,6 +51,8 @@ export class RunModel {
       this.input = event.data.input ?? {};
       this.flow = event.data.flow;
       this.model = event.data.model;
+      this.parent = event.data.parent ?? null;
+      this.forkedFrom = event.data.forked_from ?? null;
     }
     if (event.type === "run.recovered") this.recoveries += 1;
     const step = name === undefined ? undefined : this.fold.steps.get(name);

@@ -1,29 +1,30 @@
 /**
- * One viewer of one run: reads its events, folds them as they come, and lets pages draw.
+ * One viewer of one run: it reads the events, folds them as they come, and lets pages draw.
  *
- * The fold is no reactive object: a page takes a snapshot four times a second, and what moves
- * oftener (the end of a text, the end of the timeline) is drawn by the page's one frame.
+ * The fold is not reactive. A page takes a snapshot four times a second; what moves more often
+ * (the end of a text, the end of a timeline) is drawn in the page's animation frame.
  */
 
 import { type Contact, type OpenRun, type RunEvent, UnspoolError } from "unspool-client";
 import { type SharedRun, shareRun } from "unspool-client/shared";
 import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
 import { getJson } from "@/data/http";
-import type { RunJson } from "@/data/types";
+import type { RunProgress } from "@/data/types";
 import type { Hue } from "@/timeline/hues";
 import { wantFrame } from "./frame";
 import { RunModel } from "./runModel";
 import { type Snapshot, snapshotOf } from "./snapshot";
 
-/** Numbers change at most so often: more cannot be read. */
-const TELL_MS = 250;
-/** What earlier runs and other viewers say is asked so often. */
-const ASK_MS = 2000;
+/** Between two snapshots: nobody can read numbers that change faster. */
+const SNAPSHOT_MS = 250;
+/** Between two questions for the time left and the number of viewers. */
+const PROGRESS_MS = 2000;
 
-/** More events than these in so short a time are no words of a model any more: a log pours in. */
-const POURING = 100;
+/** A model does not write this many events in a window: a log that is already there is loading. */
+const LOADING_EVENTS = 100;
 const WINDOW_MS = 100;
-const POUR_MS = 150;
+/** Between two drawings of a log that is loading. */
+const LOADING_MS = 150;
 
 export class RunView {
   readonly runModel: RunModel;
@@ -31,36 +32,36 @@ export class RunView {
   readonly contact: Ref<Contact> = ref("connecting");
   readonly failure: Ref<Error | null> = ref(null);
   readonly snapshot: ShallowRef<Snapshot>;
-  /** What the server says of the run beside its events: time left, viewers, forks. */
-  readonly told: ShallowRef<RunJson | null> = shallowRef(null);
-  /** The run as it was after an event that somebody looks back to. */
+  /** What the events do not say: time left, viewers, forks. */
+  readonly progress: ShallowRef<RunProgress | null> = shallowRef(null);
+  /** The run as it was after an earlier event, while the user looks back at it. */
   readonly past: ShallowRef<RunModel | null> = shallowRef(null);
-  /** From where the stream was gone on with after a break, until that is old news. */
+  /** The last event before a reconnect, for a few seconds after it. */
   readonly resumedAt: Ref<number | null> = ref(null);
-  /** ErrorJson with each event, as it comes; for pages that react to some. */
+  /** Called with each event as it comes. */
   onEvent: ((event: RunEvent) => void) | null = null;
 
-  readonly #base: (model: string) => Hue;
+  readonly #hueOf: (model: string) => Hue;
   readonly #stop = new AbortController();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #run: OpenRun | SharedRun;
   #lastAt = performance.now();
   #windowAt = 0;
   #inWindow = 0;
-  #later: ReturnType<typeof setTimeout> | undefined;
+  #delayed: ReturnType<typeof setTimeout> | undefined;
   #wasAway = false;
   #isDone = false;
 
   constructor(
     open: (options: ReadingOptions) => OpenRun | SharedRun,
-    base: (model: string) => Hue,
+    hueOf: (model: string) => Hue,
   ) {
-    this.#base = base;
-    this.runModel = new RunModel(base);
+    this.#hueOf = hueOf;
+    this.runModel = new RunModel(hueOf);
     this.snapshot = shallowRef(snapshotOf(this, 0));
-    this.#run = open({ signal: this.#stop.signal, onContact: (now) => this.#meet(now) });
-    this.#timers.push(setInterval(() => this.#tell(), TELL_MS));
-    void this.#read();
+    this.#run = open({ signal: this.#stop.signal, onContact: (now) => this.#setContact(now) });
+    this.#timers.push(setInterval(() => this.#takeSnapshot(), SNAPSHOT_MS));
+    void this.#follow();
   }
 
   /** Seconds since the run began, by the log's clock; it goes on between two events. */
@@ -73,12 +74,12 @@ export class RunView {
     return this.#run.id;
   }
 
-  /** Look back to an event, or with null return to the end. */
-  look(seq: number | null): void {
+  /** Show the run as it was after an event; null shows it as it is. */
+  showAt(seq: number | null): void {
     if (seq === null || seq >= this.events.length) {
       this.past.value = null;
     } else {
-      const past = new RunModel(this.#base);
+      const past = new RunModel(this.#hueOf);
       for (const event of this.events.slice(0, Math.max(1, seq))) past.apply(event);
       this.past.value = past;
     }
@@ -98,32 +99,32 @@ export class RunView {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  async #read(): Promise<void> {
+  async #follow(): Promise<void> {
     try {
-      for await (const event of this.#run) this.#take(event);
+      for await (const event of this.#run) this.#apply(event);
     } catch (error) {
       if (!this.#stop.signal.aborted) this.failure.value = asError(error);
     }
     this.#isDone = true;
-    this.#tell();
-    await this.#ask();
+    this.#takeSnapshot();
+    await this.#readProgress();
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  #take(event: RunEvent): void {
+  #apply(event: RunEvent): void {
     if (this.events.length === 0) {
-      queueMicrotask(() => void this.#ask());
-      this.#timers.push(setInterval(() => void this.#ask(), ASK_MS));
+      queueMicrotask(() => void this.#readProgress());
+      this.#timers.push(setInterval(() => void this.#readProgress(), PROGRESS_MS));
     }
     this.events.push(event);
     this.runModel.apply(event);
     this.#lastAt = performance.now();
-    if (this.#wasAway) this.#resume(event.seq - 1);
+    if (this.#wasAway) this.#showResumed(event.seq - 1);
     this.onEvent?.(event);
     this.#draw();
   }
 
-  /** With the next frame; while a log that is there already pours in, a few times a second. */
+  /** Draw with the next frame; while a log is loading, a few times a second. */
   #draw(): void {
     const now = performance.now();
     if (now - this.#windowAt > WINDOW_MS) {
@@ -131,23 +132,23 @@ export class RunView {
       this.#inWindow = 0;
     }
     this.#inWindow += 1;
-    if (this.#inWindow <= POURING) wantFrame();
-    else this.#later ??= setTimeout(() => this.#drawNow(), POUR_MS);
+    if (this.#inWindow <= LOADING_EVENTS) wantFrame();
+    else this.#delayed ??= setTimeout(() => this.#drawNow(), LOADING_MS);
   }
 
   #drawNow(): void {
-    this.#later = undefined;
+    this.#delayed = undefined;
     wantFrame();
   }
 
-  #meet(contact: Contact): void {
+  #setContact(contact: Contact): void {
     this.contact.value = contact;
     if (this.events.length > 0 && (contact === "away" || contact === "waiting")) {
       this.#wasAway = true;
     }
   }
 
-  #resume(seq: number): void {
+  #showResumed(seq: number): void {
     this.#wasAway = false;
     this.resumedAt.value = seq;
     setTimeout(() => {
@@ -155,18 +156,18 @@ export class RunView {
     }, 3000);
   }
 
-  #tell(): void {
+  #takeSnapshot(): void {
     this.snapshot.value = snapshotOf(this, this.nowS);
     wantFrame();
   }
 
-  async #ask(): Promise<void> {
+  async #readProgress(): Promise<void> {
     const id = this.id;
     if (id === null || this.#stop.signal.aborted || document.hidden) return;
     try {
-      this.told.value = await getJson<RunJson>(`/v1/runs/${id}`);
+      this.progress.value = await getJson<RunProgress>(`/v1/runs/${id}/progress`);
     } catch {
-      // The stream tells of a lost server; this is only beside it.
+      // The stream shows a lost server; these numbers may be missing.
     }
     if (this.#isDone) this.snapshot.value = snapshotOf(this, this.nowS);
   }
@@ -177,9 +178,9 @@ export interface ReadingOptions {
   readonly onContact: (contact: Contact) => void;
 }
 
-/** Watch a run that is there, together with the other tabs. */
-export function watch(id: string, base: (model: string) => Hue): RunView {
-  return new RunView((options) => shareRun(`${location.origin}/v1/runs/${id}`, options), base);
+/** Watch an existing run; the tabs of a browser share one connection. */
+export function watchRun(id: string, hueOf: (model: string) => Hue): RunView {
+  return new RunView((options) => shareRun(`${location.origin}/v1/runs/${id}`, options), hueOf);
 }
 
 function asError(error: unknown): Error {

@@ -1,6 +1,7 @@
-/** What a page shows of a run in numbers and words, at one moment. */
+/** A run at one moment, in the numbers and labels that a page shows. */
 
 import type { Attempt } from "unspool-client";
+import type { RunProgress } from "@/data/types";
 import type { StateName } from "@/styles/shapes";
 import type { Hue } from "@/timeline/hues";
 import type { RunModel } from "./runModel";
@@ -8,7 +9,6 @@ import type { RunModel } from "./runModel";
 export interface StepLine {
   readonly name: string;
   readonly state: StateName;
-  readonly tokens: number;
   readonly chars: number;
   readonly hue: Hue;
 }
@@ -40,7 +40,7 @@ export interface Snapshot {
   readonly firstS: number | null;
   readonly rate: number;
   readonly tokens: number;
-  /** Whether a provider has counted them. */
+  /** `measured` if the provider counted them. */
   readonly tokensBasis: "measured" | "estimated";
   readonly leftS: number | null;
   readonly cost: Money | null;
@@ -55,24 +55,19 @@ export interface Snapshot {
   readonly viewers: number;
 }
 
-interface Watched {
+interface Source {
   readonly runModel: RunModel;
-  readonly told?: { readonly value: ToldOf | null };
-}
-
-interface ToldOf {
-  readonly viewers?: number;
-  readonly progress: { readonly left_s: number | null } | null;
+  readonly progress?: { readonly value: RunProgress | null };
 }
 
 /** Silence that is a stall: eight times what is usual in this run, and at least five seconds. */
 const STALL_S = 5;
 const STALL_TIMES = 8;
 
-export function snapshotOf(view: Watched, nowS: number): Snapshot {
-  const { fold, timeline, hues, recoveries } = view.runModel;
-  const stalledS = stallOf(view.runModel, nowS);
-  const attempts = fold.attempts.map((attempt) => lineOf(attempt, view.runModel));
+export function snapshotOf({ runModel, progress }: Source, nowS: number): Snapshot {
+  const { fold, timeline, hues, recoveries } = runModel;
+  const stalledS = stallOf(runModel, nowS);
+  const attempts = fold.attempts.map((attempt) => lineOf(attempt, runModel));
   const counted = attempts.filter((attempt) => attempt.tokens !== null);
   const isMeasured = counted.length > 0 && counted.every((each) => each.basis === "measured");
   const sum = counted.reduce((total, each) => total + (each.tokens ?? 0), 0);
@@ -80,23 +75,21 @@ export function snapshotOf(view: Watched, nowS: number): Snapshot {
     state: fold.status === "running" ? (stalledS === null ? "streaming" : "stalled") : fold.status,
     seq: fold.seq,
     nowS,
-    firstS: sinceStart(view.runModel, fold.firstTokenMs),
-    rate: fold.isEnded
-      ? meanRate(view.runModel)
-      : fold.tokensPerS((fold.startedMs ?? 0) + nowS * 1000),
+    firstS: sinceStart(runModel, fold.firstTokenMs),
+    rate: fold.isEnded ? meanRate(runModel) : fold.tokensPerS((fold.startedMs ?? 0) + nowS * 1000),
     tokens: fold.isEnded && counted.length > 0 ? sum : fold.tokens,
     tokensBasis: fold.isEnded && isMeasured ? "measured" : "estimated",
-    leftS: fold.isEnded ? null : (view.told?.value?.progress?.left_s ?? fold.leftS),
+    leftS: fold.isEnded ? null : (progress?.value?.left_s ?? fold.leftS),
     cost: costOf(attempts),
     stalledS,
     seams: timeline.seams.length,
     recoveries,
-    steps: stepsOf(view.runModel),
+    steps: stepsOf(runModel),
     attempts,
     legend: hues.legend,
     error: fold.error as Snapshot["error"],
     warnings: fold.warnings.length,
-    viewers: view.told?.value?.viewers ?? 0,
+    viewers: progress?.value?.viewers ?? 0,
   };
 }
 
@@ -122,7 +115,6 @@ function stepsOf({ fold, timeline, hues }: RunModel): StepLine[] {
   return shown.map((step) => ({
     name: step.name,
     state: step.isFinished ? "completed" : fold.status === "running" ? "streaming" : fold.status,
-    tokens: Math.ceil(Math.max(step.text.length / 1.5, 0)),
     chars: step.text.length,
     hue: hues.of(step.isFinished ? writerOf(step.model) : timeline.writerOf(step.name)),
   }));

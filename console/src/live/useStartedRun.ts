@@ -4,15 +4,15 @@ import { openRun, type RunEvent } from "unspool-client";
 import { onBeforeUnmount, type ShallowRef, shallowRef } from "vue";
 import { useRoute, useRouter } from "vue-router";
 import { useModels } from "@/data/stores";
-import { RunView, watch } from "./runView";
+import { RunView, watchRun } from "./runView";
 
 export interface StartedRun {
   readonly view: ShallowRef<RunView | null>;
   /** Start a run by a POST and show it. */
   start(url: string, body: unknown, headers?: Record<string, string>): RunView;
-  /** Show a run that is there. */
+  /** Show an existing run. */
   show(id: string): RunView;
-  /** Show the run that the address names, where it names one. */
+  /** Show the run in the address, if there is one. */
   restore(): void;
   clear(): void;
 }
@@ -46,7 +46,7 @@ export function useStartedRun(name = "run", onEvent?: (event: RunEvent) => void)
   }
 
   function show(id: string): RunView {
-    const next = watch(id, models.hueOf);
+    const next = watchRun(id, models.hueOf);
     if (onEvent !== undefined) next.onEvent = onEvent;
     set(next);
     if (route.query[name] !== id) write(id);
@@ -67,7 +67,7 @@ export function useStartedRun(name = "run", onEvent?: (event: RunEvent) => void)
   return { view, start, show, restore, clear };
 }
 
-/** Whether it still goes on. */
+/** Whether the run has not ended. */
 export function isLive(view: RunView | null): boolean {
   if (view === null || view.failure.value !== null) return false;
   return ["streaming", "stalled", "queued"].includes(view.snapshot.value.state);

@@ -14,7 +14,7 @@ export type StateName =
 
 export interface Stroke {
   readonly d: string;
-  /** FormValues instead of drawn. */
+  /** Filled, not drawn as a line. */
   readonly fill?: boolean;
   readonly width?: number;
   readonly dash?: string;
@@ -46,7 +46,8 @@ export const ICONS = {
   copy: "M3 2h10v12H3zM5.5 5.5h5M5.5 8h5M5.5 10.5h3",
   extraction: "M2 4h12M2 8h7M2 12h4M12 8v6M9.5 11.5L12 14l2.5-2.5",
   graph:
-    "M2 4a2 2 0 1 0 4 0a2 2 0 1 0-4 0M10 7a2 2 0 1 0 4 0a2 2 0 1 0-4 0M3 13a2 2 0 1 0 4 0a2 2 0 1 0-4 0M5.9 4.5l4.2 2M10.4 8.4l-4 3.4",
+    "M2 4a2 2 0 1 0 4 0a2 2 0 1 0-4 0M10 7a2 2 0 1 0 4 0a2 2 0 1 0-4 0" +
+    "M3 13a2 2 0 1 0 4 0a2 2 0 1 0-4 0M5.9 4.5l4.2 2M10.4 8.4l-4 3.4",
   story: "M2 3h5l1 1 1-1h5v10H9l-1 1-1-1H2zM8 4v9.5",
   flows: "M2 4h4v3H2zM10 2h4v3h-4zM10 10h4v3h-4zM6 5.5h2v6h2M8 5.5V3.5h2",
   runs: "M1 4h9M1 8h13M1 12h6M12.5 4h1M9.5 12h1",

@@ -24,7 +24,7 @@ export function diff(before: string, after: string): Piece[] {
   return joined([...same(a.slice(0, start)), ...middle, ...same(a.slice(a.length - end))]);
 }
 
-/** Messages of alphabets, single characters of others. */
+/** Words in alphabetic scripts, single characters in others. */
 function wordsOf(text: string): string[] {
   return text.match(/[\p{Script=Latin}\p{N}_'’-]+|\s+|./gsu) ?? [];
 }
