@@ -21,6 +21,17 @@ export interface CopyJson {
   readonly adopted_step: string | null;
 }
 
+export const STYLES = ["natural", "professional", "funny"] as const;
+
+/** What the copy page asks for beside the product. */
+export interface CopyRequest {
+  style: (typeof STYLES)[number];
+  customer: string;
+  model: string;
+  /** Whether posts are checked before they are shown. */
+  isChecked: boolean;
+}
+
 interface ArmJson {
   readonly name: string;
   readonly shown: number;

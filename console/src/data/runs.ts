@@ -1,4 +1,4 @@
-/** The list of runs: pages of heads, kept up to date while somebody looks. */
+/** The list of runs: pages of heads, kept up to date while the page is open. */
 
 import { computed, type Ref, ref, shallowRef, watch } from "vue";
 import { getJson } from "./http";
@@ -6,15 +6,16 @@ import { readTimelines, type TimelineJson } from "./timelines";
 import type { RunHead } from "./types";
 
 const PAGE = 100;
-/** Between two looks: quick enough to see a run begin, slow enough to be nothing. */
-const LOOK_MS = 1500;
+/** Between two requests: often enough to see a run start, seldom enough to cost nothing. */
+const POLL_MS = 1500;
 
-export interface Asked {
+/** Filters that the server applies. */
+export interface RunFilter {
   readonly status: string;
   readonly flow: string;
 }
 
-export function useRuns(asked: Ref<Asked>) {
+export function useRuns(filter: Ref<RunFilter>) {
   const heads = shallowRef<readonly RunHead[]>([]);
   const timelines = shallowRef<ReadonlyMap<string, TimelineJson>>(new Map());
   const next = ref<string | null>(null);
@@ -25,7 +26,7 @@ export function useRuns(asked: Ref<Asked>) {
 
   function path(before = ""): string {
     const query = new URLSearchParams({ limit: String(PAGE) });
-    for (const [name, value] of Object.entries({ ...asked.value, before })) {
+    for (const [name, value] of Object.entries({ ...filter.value, before })) {
       if (value) query.set(name, value);
     }
     return `/v1/runs?${query}`;
@@ -40,7 +41,7 @@ export function useRuns(asked: Ref<Asked>) {
     } catch (error) {
       failure.value = error as Error;
     }
-    if (mine === turn) timer = setTimeout(() => void look(), LOOK_MS);
+    if (mine === turn) timer = setTimeout(() => void look(), POLL_MS);
   }
 
   async function refresh(mine: number): Promise<void> {
@@ -53,11 +54,11 @@ export function useRuns(asked: Ref<Asked>) {
     heads.value = [...page.runs, ...older];
     if (older.length === 0) next.value = page.next;
     isRead.value = true;
-    await sketch(page.runs);
+    await readNewTimelines(page.runs);
   }
 
-  /** Timelines of what goes on, and once of what has ended. */
-  async function sketch(runs: readonly RunHead[]): Promise<void> {
+  /** Live runs are read again, ended ones once. */
+  async function readNewTimelines(runs: readonly RunHead[]): Promise<void> {
     const wanted = runs.filter((run) => {
       const known = timelines.value.get(run.id);
       return run.status === "running" || known === undefined || known.end === null;
@@ -76,10 +77,10 @@ export function useRuns(asked: Ref<Asked>) {
     const known = new Set(heads.value.map((run) => run.id));
     heads.value = [...heads.value, ...page.runs.filter((run) => !known.has(run.id))];
     next.value = page.next;
-    await sketch(page.runs);
+    await readNewTimelines(page.runs);
   }
 
-  watch(asked, () => {
+  watch(filter, () => {
     heads.value = [];
     isRead.value = false;
     void look();

@@ -3,6 +3,7 @@
 import type { Money } from "@/live/snapshot";
 import type { Bracket, Stretch, TimelineShape } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
+import type { Drawing } from "@/timeline/painter";
 import { getJson } from "./http";
 
 export interface SeamJson {
@@ -89,4 +90,14 @@ export function aboutOf(about: TimelineJson["about"], styleOf: (style: string) =
     flow ??
     Object.values(rest).find((value) => typeof value === "string");
   return first === undefined ? "" : String(first).replace(/\s+/g, " ");
+}
+
+/** A timeline as it is drawn in a list; null before it is read. */
+export function drawingOf(
+  timeline: TimelineJson | undefined,
+  hueOf: (model: string) => Hue,
+): Drawing | null {
+  if (timeline === undefined) return null;
+  const shape = shapeOf(timeline, hueOf);
+  return { shape, nowS: shape.lastS, etaS: null };
 }
