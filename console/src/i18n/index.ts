@@ -1,4 +1,4 @@
-/** The page's two languages. The choice is kept; without one the browser's own counts. */
+/** The page's two languages. A choice is stored; without one the browser's language counts. */
 
 import { createI18n } from "vue-i18n";
 import { en } from "./en";
@@ -6,15 +6,15 @@ import { zh } from "./zh";
 
 export type Language = "zh" | "en";
 
-const KEPT = "unspool.language";
+const STORAGE_KEY = "unspool.language";
 
 export function initialLanguage(): Language {
-  const kept = localStorage.getItem(KEPT);
-  if (kept === "zh" || kept === "en") return kept;
+  const stored = localStorage.getItem(STORAGE_KEY);
+  if (stored === "zh" || stored === "en") return stored;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
-export const words = createI18n({
+export const i18n = createI18n({
   legacy: false,
   locale: initialLanguage(),
   fallbackLocale: "en",
@@ -22,7 +22,7 @@ export const words = createI18n({
 });
 
 export function applyLanguage(language: Language): void {
-  words.global.locale.value = language;
-  localStorage.setItem(KEPT, language);
+  i18n.global.locale.value = language;
+  localStorage.setItem(STORAGE_KEY, language);
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 }
