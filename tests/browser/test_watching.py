@@ -66,7 +66,7 @@ def test_a_reload_in_the_middle_goes_on_without_loss(live: str, open_page: Open)
 
 def test_two_browsers_agree_and_know_of_each_other(live: str, open_page: Open) -> None:
     pages = [open_page(f"/runs/{live}"), open_page(f"/view/{live}", language="en-US")]
-    until(pages[0], lambda: pages[0].get_by_role("slider").count() == 1, "a thread")
+    until(pages[0], lambda: pages[0].get_by_role("slider").count() == 1, "a timeline")
     for page in pages:
         until_state(page, "completed")
     assert text_of(pages[0]) == text_of(pages[1]) == plain(LETTER)
