@@ -23,7 +23,7 @@ test("neighbours of one kind and step are one row, told as they came or all at o
   const bit = new EventRows();
   for (let at = 0; at <= EVENTS.length; at += 1) bit.extend(EVENTS.slice(0, at));
   expect(bit).toEqual(all);
-  expect(all.folded.map(({ first, last, words }) => [first, last, words])).toEqual([
+  expect(all.folded.map(({ first, last, text }) => [first, last, text])).toEqual([
     [1, 1, "chat"],
     [2, 3, "今天"],
     [4, 4, "x"],

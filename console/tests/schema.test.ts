@@ -22,13 +22,13 @@ const begun = initialValues(fields);
 
 test("each kind of field is one that people can fill in", () => {
   expect(fields.map(({ name, kind }) => [name, kind])).toEqual([
-    ["prompt", "long"],
+    ["prompt", "multiline"],
     ["sku", "text"],
     ["style", "choice"],
     ["user_id", "text"],
-    ["count", "whole"],
+    ["count", "integer"],
     ["warm", "number"],
-    ["deep", "yes"],
+    ["deep", "boolean"],
     ["tags", "list"],
     ["params", "json"],
   ]);

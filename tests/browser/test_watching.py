@@ -154,7 +154,7 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     assert stitch.get_attribute("aria-label") == "此处由 goes-on 接续"
     before = stitch.evaluate(
         """(stitch) => {
-            const paragraphs = [...document.querySelectorAll('.said > p')];
+            const paragraphs = [...document.querySelectorAll('.model-text > p')];
             const range = document.createRange();
             range.setStart(paragraphs[0], 0);
             range.setEndBefore(stitch);
@@ -165,7 +165,7 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     assert text_of(page) == plain(LETTER)
     assert page.locator(".note").get_by_text("由 goes-on 接续").count() == 1
     assert page.locator(".ev.seam").count() == 1
-    hues = page.locator(".said > p", has=stitch).locator(".gut")
+    hues = page.locator(".model-text > p", has=stitch).locator(".gut")
     assert hues.count() == 2
 
 

@@ -1,12 +1,12 @@
-/** A word in passing. Element Plus brings it; it is loaded when there is first one to say. */
+/** A short message that goes away by itself. Element Plus shows it, loaded on first use. */
 
-export async function toast(words: string, kind: "ok" | "bad" = "ok"): Promise<void> {
+export async function toast(message: string, kind: "ok" | "bad" = "ok"): Promise<void> {
   const [{ ElMessage }] = await Promise.all([
     import("element-plus/es/components/message/index.mjs"),
     import("element-plus/theme-chalk/el-message.css"),
   ]);
   ElMessage({
-    message: words,
+    message,
     type: kind === "ok" ? "success" : "error",
     plain: true,
     offset: 58,
@@ -14,6 +14,6 @@ export async function toast(words: string, kind: "ok" | "bad" = "ok"): Promise<v
   });
 }
 
-export async function copyText(words: string): Promise<void> {
-  await navigator.clipboard.writeText(words).catch(() => {});
+export async function copyText(text: string): Promise<void> {
+  await navigator.clipboard.writeText(text).catch(() => {});
 }

@@ -53,7 +53,7 @@ export interface ExperimentJson {
   };
 }
 
-/** What a customer has done with a product, as the run was told. */
+/** What a customer did with a product, as in the input of the run. */
 export interface Interest {
   readonly visits: number;
   readonly longest_s: number;
@@ -66,7 +66,7 @@ export interface Interest {
 
 type Translate = (key: string, facts?: Record<string, unknown>) => string;
 
-/** The same in lines of name and words; what did not happen is not told. */
+/** Lines of name and text; what did not happen is left out. */
 export function interestLines(
   interest: Interest,
   t: Translate,
@@ -82,8 +82,8 @@ export function interestLines(
       t("copy.visits"),
       visits > 0 ? t("interest.stays", { n: visits, s: Math.round(longest_s) }) : "",
     ],
-    [t("copy.seen"), did(["has_seen_sizes", "has_opened_buy_page"])],
-    [t("interest.did"), did(["has_favorited", "has_shared", "has_bought"])],
+    [t("copy.viewed"), did(["has_seen_sizes", "has_opened_buy_page"])],
+    [t("interest.actions"), did(["has_favorited", "has_shared", "has_bought"])],
   ];
-  return lines.filter(([, words]) => words !== "");
+  return lines.filter(([, text]) => text !== "");
 }

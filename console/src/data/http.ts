@@ -41,7 +41,7 @@ async function ask(path: string, init: RequestInit): Promise<Response> {
     throw new ApiError("offline", "", 0);
   }
   if (response.ok) return response;
-  const said = await response.json().catch(() => ({}));
-  const { code = `http_${response.status}`, message = response.statusText } = said.error ?? {};
+  const body = await response.json().catch(() => ({}));
+  const { code = `http_${response.status}`, message = response.statusText } = body.error ?? {};
   throw new ApiError(code, message, response.status);
 }

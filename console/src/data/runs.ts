@@ -32,7 +32,7 @@ export function useRuns(filter: Ref<RunFilter>) {
     return `/v1/runs?${query}`;
   }
 
-  async function look(): Promise<void> {
+  async function poll(): Promise<void> {
     clearTimeout(timer);
     const mine = ++turn;
     try {
@@ -41,7 +41,7 @@ export function useRuns(filter: Ref<RunFilter>) {
     } catch (error) {
       failure.value = error as Error;
     }
-    if (mine === turn) timer = setTimeout(() => void look(), POLL_MS);
+    if (mine === turn) timer = setTimeout(() => void poll(), POLL_MS);
   }
 
   async function refresh(mine: number): Promise<void> {
@@ -83,7 +83,7 @@ export function useRuns(filter: Ref<RunFilter>) {
   watch(filter, () => {
     heads.value = [];
     isRead.value = false;
-    void look();
+    void poll();
   });
 
   function stop(): void {
@@ -97,7 +97,7 @@ export function useRuns(filter: Ref<RunFilter>) {
     isRead,
     failure,
     hasMore: computed(() => next.value !== null),
-    look,
+    poll,
     more,
     stop,
   };

@@ -1,4 +1,4 @@
-/** What every page needs to know: the look, the server, the models. */
+/** State that all pages share: appearance, server, models. */
 
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
@@ -8,9 +8,9 @@ import { type Hue, hueByPlace } from "@/timeline/hues";
 import { getJson } from "./http";
 import type { ModelJson, RouteJson } from "./types";
 
-const KEPT_THEME = "unspool.theme";
+const THEME_KEY = "unspool.theme";
 
-export const useLook = defineStore("look", () => {
+export const useAppearance = defineStore("appearance", () => {
   const language = ref<Language>(initialLanguage());
   const isDark = ref(document.documentElement.classList.contains("dark"));
 
@@ -21,7 +21,7 @@ export const useLook = defineStore("look", () => {
 
   function setDark(wanted: boolean): void {
     isDark.value = wanted;
-    localStorage.setItem(KEPT_THEME, wanted ? "dark" : "light");
+    localStorage.setItem(THEME_KEY, wanted ? "dark" : "light");
     document.documentElement.classList.toggle("dark", wanted);
     themeChanged();
   }
@@ -29,17 +29,17 @@ export const useLook = defineStore("look", () => {
   return { language, isDark, setLanguage, setDark };
 });
 
-/** Between two looks at the server. */
-const LOOK_MS = 4000;
+/** Between two requests to the server. */
+const POLL_MS = 4000;
 
 export const useServer = defineStore("server", () => {
   const isReached = ref(true);
   const live = ref(0);
 
-  async function look(): Promise<void> {
+  async function poll(): Promise<void> {
     if (document.hidden) return;
     try {
-      const ready = await getJson<{ live_runs: number }>("/readyz", AbortSignal.timeout(LOOK_MS));
+      const ready = await getJson<{ live_runs: number }>("/readyz", AbortSignal.timeout(POLL_MS));
       live.value = ready.live_runs;
       isReached.value = true;
     } catch {
@@ -48,12 +48,12 @@ export const useServer = defineStore("server", () => {
   }
 
   function watch(): void {
-    void look();
-    setInterval(() => void look(), LOOK_MS);
-    addEventListener("online", () => void look());
+    void poll();
+    setInterval(() => void poll(), POLL_MS);
+    addEventListener("online", () => void poll());
   }
 
-  return { isReached, live, look, watch };
+  return { isReached, live, poll, watch };
 });
 
 export const useModels = defineStore("models", () => {
@@ -63,16 +63,16 @@ export const useModels = defineStore("models", () => {
   const usable = computed(() => models.value.filter((model) => model.problem === null));
 
   async function read(): Promise<void> {
-    const [those, ways] = await Promise.all([
+    const [listed, routed] = await Promise.all([
       getJson<{ models: ModelJson[] }>("/api/models"),
       getJson<{ routes: RouteJson[] }>("/api/routes"),
     ]);
-    models.value = those.models;
-    routes.value = ways.routes;
+    models.value = listed.models;
+    routes.value = routed.routes;
     isRead.value = true;
   }
 
-  /** Hues are given in the order of registration, and kept. */
+  /** Models get hues in the order in which they are registered. */
   function hueOf(name: string): Hue {
     return hueByPlace(
       models.value.map((model) => model.name),

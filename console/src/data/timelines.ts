@@ -48,17 +48,17 @@ const AT_ONCE = 50;
 export async function readTimelines(ids: readonly string[]): Promise<TimelineJson[]> {
   const found: TimelineJson[] = [];
   for (let at = 0; at < ids.length; at += AT_ONCE) {
-    const asked = ids.slice(at, at + AT_ONCE).map((id) => `run=${encodeURIComponent(id)}`);
+    const query = ids.slice(at, at + AT_ONCE).map((id) => `run=${encodeURIComponent(id)}`);
     const { timelines } = await getJson<{ timelines: TimelineJson[] }>(
-      `/api/timelines?${asked.join("&")}`,
+      `/api/timelines?${query.join("&")}`,
     );
     found.push(...timelines);
   }
   return found;
 }
 
-export function shapeOf(timeline: TimelineJson, base: (model: string) => Hue): TimelineShape {
-  const hues = new Hues(base);
+export function shapeOf(timeline: TimelineJson, hueOf: (model: string) => Hue): TimelineShape {
+  const hues = new Hues(hueOf);
   const stretches: Stretch[] = timeline.stretches.map(({ model, t0, t1, per_s }) => ({
     hue: hues.of(model),
     t0,
@@ -70,7 +70,7 @@ export function shapeOf(timeline: TimelineJson, base: (model: string) => Hue): T
   return { stretches, seams: timeline.seams, steps, end: timeline.end, lastS: timeline.last_s };
 }
 
-/** What a run is about, from what was asked: the words a reader would know it by. */
+/** What a run is about, from what was query: the words a reader would know it by. */
 export function aboutOf(about: TimelineJson["about"], styleOf: (style: string) => string): string {
   if (about.sku !== undefined) {
     return [

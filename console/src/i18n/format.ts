@@ -39,7 +39,7 @@ export function duration(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
 
-/** Today the hour, else the day too. */
+/** The time of day; with the date if that is not today. */
 export function moment(iso: string, now = new Date()): string {
   const at = new Date(iso);
   const hour = `${two(at.getHours())}:${two(at.getMinutes())}`;

@@ -1,4 +1,4 @@
-/** Codes of the server in the reader's words; what has no words here is told in the server's own. */
+/** Labels for the server's codes; a code without one shows the server's own message. */
 
 type Translate = (key: string, facts?: Record<string, unknown>) => string;
 type Knows = (key: string) => boolean;
@@ -8,13 +8,13 @@ export interface ErrorJson {
   readonly message: string;
 }
 
-/** What went wrong and what to do next. */
+/** What happened, and what to do next. */
 export function errorText(error: ErrorJson, t: Translate, te: Knows): string {
   const key = `error.${error.code}`;
   return te(key) ? t(key) : error.message || error.code;
 }
 
-/** The same in two words, for a column. */
+/** Short, for a column. */
 export function causeLabel(code: string, t: Translate, te: Knows): string {
   const key = `cause.${code}`;
   return te(key) ? t(key) : code;
@@ -30,7 +30,7 @@ export function flowLabel(flow: string, t: Translate, te: Knows): string {
   return te(key) ? t(key) : flow;
 }
 
-/** Which page can mend it. */
+/** The page where the user can fix it. */
 export function pageFor(code: string): string | null {
   if (["auth", "quota", "no_model", "address", "unknown_model"].includes(code)) return "/models";
   return null;

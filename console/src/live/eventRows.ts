@@ -2,23 +2,23 @@
 
 import type { RunEvent } from "unspool-client";
 
-export interface Row {
+export interface EventRow {
   readonly first: number;
   last: number;
   readonly type: string;
   /** Seconds since the run began. */
   t: number;
-  words: string;
+  text: string;
   readonly event: RunEvent;
 }
 
 const DELTAS = new Set(["text.delta", "reasoning.delta", "tool.delta"]);
-/** As much of what was said as a row can show. */
-const MAX_WORDS = 160;
+/** As much text as a row can show. */
+const MAX_CHARS = 160;
 
 export class EventRows {
-  readonly folded: Row[] = [];
-  readonly single: Row[] = [];
+  readonly folded: EventRow[] = [];
+  readonly single: EventRow[] = [];
   #startMs = 0;
 
   /** Take in what is new of a log that only grows. */
@@ -30,9 +30,9 @@ export class EventRows {
   #add(event: RunEvent): void {
     if (event.seq === 1) this.#startMs = event.at_ms;
     const t = (event.at_ms - this.#startMs) / 1000;
-    const words = wordsOf(event);
+    const text = textOf(event);
     const { seq, type } = event;
-    this.single.push({ first: seq, last: seq, type, t, words, event });
+    this.single.push({ first: seq, last: seq, type, t, text, event });
     const before = this.folded.at(-1);
     const joins =
       before !== undefined &&
@@ -40,24 +40,24 @@ export class EventRows {
       before.type === type &&
       before.event.data.step === event.data.step;
     if (!joins) {
-      this.folded.push({ first: seq, last: seq, type, t, words, event });
+      this.folded.push({ first: seq, last: seq, type, t, text, event });
       return;
     }
     before.last = seq;
     before.t = t;
-    if (before.words.length < MAX_WORDS) before.words += words;
+    if (before.text.length < MAX_CHARS) before.text += text;
   }
 }
 
-function wordsOf({ type, data }: RunEvent): string {
-  const say = WORDS[type];
-  if (say !== undefined) return say(data).replaceAll("\n", "⏎").slice(0, MAX_WORDS);
-  return Object.keys(data).length > 0 ? JSON.stringify(data).slice(0, MAX_WORDS) : "";
+function textOf({ type, data }: RunEvent): string {
+  const format = TEXTS[type];
+  if (format !== undefined) return format(data).replaceAll("\n", "⏎").slice(0, MAX_CHARS);
+  return Object.keys(data).length > 0 ? JSON.stringify(data).slice(0, MAX_CHARS) : "";
 }
 
 const join = (...parts: unknown[]) => parts.filter((part) => part || part === 0).join(" · ");
 
-const WORDS: Readonly<Record<string, (data: RunEvent["data"]) => string>> = {
+const TEXTS: Readonly<Record<string, (data: RunEvent["data"]) => string>> = {
   "run.started": (d) => join(d.flow, d.model, d.dialect),
   "run.released": (d) => `epoch ${d.epoch}`,
   "run.recovered": (d) => join(d.reason, `epoch ${d.epoch}`),

@@ -1,4 +1,4 @@
-/** The tab's own words and icon: the state of what it shows, for those who look at tabs. */
+/** The title and the icon of the browser tab show the state of the run. */
 
 import type { StateName } from "@/styles/shapes";
 import { SHAPES } from "@/styles/shapes";

@@ -34,22 +34,22 @@ export interface Theme {
 }
 
 let current: Theme | null = null;
-const heard = new Set<() => void>();
+const listeners = new Set<() => void>();
 
 export function theme(): Theme {
   current ??= read();
   return current;
 }
 
-/** Be told when another theme counts; returns how to stop. */
+/** Call `change` when the theme changes; returns how to stop. */
 export function onTheme(change: () => void): () => void {
-  heard.add(change);
-  return () => heard.delete(change);
+  listeners.add(change);
+  return () => listeners.delete(change);
 }
 
 export function themeChanged(): void {
   current = null;
-  for (const change of heard) change();
+  for (const change of listeners) change();
 }
 
 function read(): Theme {

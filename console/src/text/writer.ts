@@ -155,9 +155,9 @@ export class TextWriter {
     heading.textContent = title;
     note.append(heading);
     for (const line of lines) {
-      const said = make("span");
-      said.textContent = line;
-      note.append(said);
+      const row = make("span");
+      row.textContent = line;
+      note.append(row);
     }
     this.#margin.append(note);
     return note;

@@ -3,10 +3,10 @@
 export type Hue = "a" | "b" | "c" | "d";
 
 const DYES = ["a", "b", "c"] as const;
-/** The built-in model and templates: known words. */
+/** The built-in model and templates, which write fixed texts. */
 const UNDYED = new Set(["offline", "template"]);
 
-/** What a model's hue is by its place among those that are registered. */
+/** The hue of a model by its place among the registered ones. */
 export function hueByPlace(names: readonly string[], name: string): Hue {
   if (UNDYED.has(name)) return "d";
   const place = names.filter((each) => !UNDYED.has(each)).indexOf(name);
@@ -15,24 +15,24 @@ export function hueByPlace(names: readonly string[], name: string): Hue {
 
 /** The hues of one run: where two models share one, the later takes the next. */
 export class Hues {
-  readonly #base: (model: string) => Hue;
+  readonly #baseHue: (model: string) => Hue;
   readonly #given = new Map<string, Hue>();
 
-  constructor(base: (model: string) => Hue) {
-    this.#base = base;
+  constructor(baseHue: (model: string) => Hue) {
+    this.#baseHue = baseHue;
   }
 
   of(model: string): Hue {
     const known = this.#given.get(model);
     if (known !== undefined) return known;
-    let hue = this.#base(model);
+    let hue = this.#baseHue(model);
     const taken = new Set(this.#given.values());
     if (hue !== "d" && taken.has(hue)) hue = nextFree(hue, taken);
     this.#given.set(model, hue);
     return hue;
   }
 
-  /** Models that have written, in the order in which they came. */
+  /** Models that wrote, in order of appearance. */
   get legend(): readonly { readonly model: string; readonly hue: Hue }[] {
     return [...this.#given].map(([model, hue]) => ({ model, hue }));
   }

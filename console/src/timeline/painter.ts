@@ -74,8 +74,8 @@ function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: numb
 /** Painter of one canvas; it keeps the picture of what is finished. */
 export class Painter {
   readonly #ctx: CanvasRenderingContext2D;
-  readonly #kept = document.createElement("canvas");
-  #keptKey = "";
+  readonly #still = document.createElement("canvas");
+  #stillKey = "";
   #peak = 1;
 
   constructor(canvas: HTMLCanvasElement) {
@@ -95,8 +95,8 @@ export class Painter {
     const pen = this.#pen(drawing, frame, this.#ctx);
     this.#ctx.setTransform(1, 0, 0, 1, 0, 0);
     this.#ctx.clearRect(0, 0, canvas.width, canvas.height);
-    this.#keep(drawing, frame, pen);
-    this.#ctx.drawImage(this.#kept, 0, 0);
+    this.#paintStill(drawing, frame, pen);
+    this.#ctx.drawImage(this.#still, 0, 0);
     this.#ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     paintEnd(pen, drawing);
     if (!frame.isSmall && !frame.isPlain) paintPlaces(pen, drawing, frame);
@@ -119,7 +119,7 @@ export class Painter {
   }
 
   /** All but the last stretch stands still as long as nothing of the scale changes. */
-  #keep(drawing: Drawing, frame: Frame, pen: Pen): void {
+  #paintStill(drawing: Drawing, frame: Frame, pen: Pen): void {
     const { shape } = drawing;
     const closed =
       shape.end === null ? Math.max(0, shape.stretches.length - 1) : shape.stretches.length;
@@ -137,11 +137,11 @@ export class Painter {
       shape.end,
       shape.stretches.length,
     ].join("|");
-    if (key === this.#keptKey) return;
-    this.#keptKey = key;
-    this.#kept.width = this.#ctx.canvas.width;
-    this.#kept.height = this.#ctx.canvas.height;
-    const ctx = this.#kept.getContext("2d") as CanvasRenderingContext2D;
+    if (key === this.#stillKey) return;
+    this.#stillKey = key;
+    this.#still.width = this.#ctx.canvas.width;
+    this.#still.height = this.#ctx.canvas.height;
+    const ctx = this.#still.getContext("2d") as CanvasRenderingContext2D;
     ctx.setTransform(frame.ratio, 0, 0, frame.ratio, 0, 0);
     paintStill({ ...pen, ctx }, drawing, frame, closed);
   }
