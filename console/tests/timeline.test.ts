@@ -5,7 +5,7 @@ import { Hues, hueByPlace } from "../src/timeline/hues";
 
 const NAMES = ["m", "n", "a", "b"];
 
-/** The same every time: what is compared is the shape, so a writer's hue stands for its name. */
+/** The hue of a writer stands for its name, and is the same in every test. */
 function fold(events: (typeof vectors)[number]["events"]): TimelineFold {
   const timeline = new TimelineFold(new Hues((model) => hueByPlace(NAMES, model)));
   for (const event of events) timeline.apply(event);

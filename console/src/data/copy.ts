@@ -23,7 +23,7 @@ export interface CopyJson {
 
 export const STYLES = ["natural", "professional", "funny"] as const;
 
-/** What the copy page asks for beside the product. */
+/** The settings of the copy page. */
 export interface CopyRequest {
   style: (typeof STYLES)[number];
   customer: string;

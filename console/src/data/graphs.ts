@@ -44,7 +44,7 @@ export function partsOf(fold: RunFold): GraphParts {
 
 export interface AnswerPart {
   readonly text: string;
-  /** The node that is named here. */
+  /** The node of this name. */
   readonly node: NodeJson | null;
 }
 

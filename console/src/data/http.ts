@@ -1,4 +1,4 @@
-/** JSON from and to the server; what it refuses is an error with its own code. */
+/** JSON from and to the server. A refusal is an error with the server's code. */
 
 class ApiError extends Error {
   override readonly name = "ApiError";
@@ -22,7 +22,7 @@ export async function sendJson<T>(method: string, path: string, body?: unknown):
   return response.status === 204 ? (undefined as T) : response.json();
 }
 
-/** The resource, or null where this server has none of that name. */
+/** The resource, or null if the server has none at this path. */
 export async function getJsonOrNull<T>(path: string, signal?: AbortSignal): Promise<T | null> {
   try {
     return await getJson<T>(path, signal);

@@ -49,7 +49,7 @@ export function useRuns(filter: Ref<RunFilter>) {
     if (mine !== turn) return;
     const newest = new Set(page.runs.map((run) => run.id));
     const last = page.runs.at(-1)?.id ?? "";
-    // What was read below stays; ids sort by age, so the pages meet without a seam.
+    // Older pages stay. Ids sort by age, so no run falls between two pages.
     const older = heads.value.filter((run) => !newest.has(run.id) && run.id < last);
     heads.value = [...page.runs, ...older];
     if (older.length === 0) next.value = page.next;

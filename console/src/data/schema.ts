@@ -65,7 +65,7 @@ function withoutRef({ $ref: _, ...rest }: Schema): Schema {
   return rest;
 }
 
-/** `X | null` is X that may be left out. */
+/** `X | null` is an X that may be left out. */
 function simple(property: Schema, root: Schema): { schema: Schema; isNullable: boolean } {
   const schema = resolve(property, root);
   const kinds = schema.anyOf?.map((each) => resolve(each, root)) ?? [];

@@ -1,4 +1,4 @@
-/** Timelines of many runs at once, as the server has folded them. */
+/** Timelines of many runs, folded by the server. */
 
 import type { Money } from "@/live/snapshot";
 import type { Bracket, Stretch, TimelineShape } from "@/timeline/fold";
@@ -42,7 +42,7 @@ export interface TimelineJson {
   readonly viewers: number;
 }
 
-/** Most runs in one question; the server's own limit is twice that. */
+/** Runs in one request; the server's own limit is twice that. */
 const AT_ONCE = 50;
 
 export async function readTimelines(ids: readonly string[]): Promise<TimelineJson[]> {
@@ -70,7 +70,7 @@ export function shapeOf(timeline: TimelineJson, hueOf: (model: string) => Hue): 
   return { stretches, seams: timeline.seams, steps, end: timeline.end, lastS: timeline.last_s };
 }
 
-/** What a run is about, from what was query: the words a reader would know it by. */
+/** What a run is about, in words from its input that a reader would know it by. */
 export function aboutOf(about: TimelineJson["about"], styleOf: (style: string) => string): string {
   if (about.sku !== undefined) {
     return [

@@ -1,4 +1,4 @@
-/** What the server's resources look like, as far as the pages read them; see PROTOCOL.md. */
+/** The server's resources, as far as the pages read them; see PROTOCOL.md. */
 
 import type { Ending } from "unspool-client";
 

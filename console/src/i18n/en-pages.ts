@@ -1,4 +1,4 @@
-/** English: words of single pages. */
+/** English: texts of single pages. */
 
 import type { pages as chinese } from "./zh-pages";
 

@@ -1,4 +1,4 @@
-/** English: words of all pages. */
+/** English: texts of all pages. */
 
 import { pages } from "./en-pages";
 import type { Messages } from "./zh";

@@ -1,4 +1,4 @@
-/** The log as rows: one event each, or neighbours of one kind together. */
+/** The log as rows: one per event, or one per group of neighbours of the same kind. */
 
 import type { RunEvent } from "unspool-client";
 
@@ -21,7 +21,7 @@ export class EventRows {
   readonly single: EventRow[] = [];
   #startMs = 0;
 
-  /** Take in what is new of a log that only grows. */
+  /** Add the new events of a log that only grows. */
   extend(events: readonly RunEvent[]): void {
     for (let at = this.single.length; at < events.length; at += 1)
       this.#add(events[at] as RunEvent);

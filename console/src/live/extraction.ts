@@ -1,6 +1,6 @@
 /**
- * The log panel of an extraction, as the contract prints it: progress, the model's lines as they
- * come, and whether each was recognised. A fold of the run's events.
+ * The log panel of an extraction, as the contract has it: progress, the model's lines, and which of
+ * them are events. A fold of the run's events.
  */
 
 import { endingOf, type RunEvent } from "unspool-client";

@@ -1,18 +1,18 @@
-/** One animation frame for the whole page: everything that moves is callbacks in it. */
+/** One animation frame for the whole page draws everything that moves. */
 
 type Draw = () => void;
 
 const callbacks = new Set<Draw>();
 let requestId = 0;
 
-/** Draw `draw` with every frame that somebody wants; returns how to stop. */
+/** Call `draw` in every frame; returns how to stop. */
 export function onFrame(draw: Draw): () => void {
   callbacks.add(draw);
   wantFrame();
   return () => callbacks.delete(draw);
 }
 
-/** Ask for a frame. A hidden page gets none until it is seen, and loses nothing by that. */
+/** Request a frame. A hidden page gets it when it becomes visible again. */
 export function wantFrame(): void {
   if (requestId === 0) requestId = requestAnimationFrame(drawAll);
 }

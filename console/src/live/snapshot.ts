@@ -60,7 +60,7 @@ interface Source {
   readonly progress?: { readonly value: RunProgress | null };
 }
 
-/** Silence that is a stall: eight times what is usual in this run, and at least five seconds. */
+/** A stall is a silence of eight times the usual gap of this run, and at least five seconds. */
 const STALL_S = 5;
 const STALL_TIMES = 8;
 
@@ -105,7 +105,7 @@ function meanRate({ fold, timeline }: RunModel): number {
 function stallOf({ fold, timeline }: RunModel, nowS: number): number | null {
   if (fold.status !== "running" || timeline.lastWordS === null) return null;
   const usual = [...timeline.gaps].sort((a, b) => a - b)[timeline.gaps.length >> 1] ?? 0;
-  // A silence that is filled by other events (a retry, the next step) is none of the model's.
+  // Other events (a retry, the next step) end a silence: the model is not stalled.
   const silence = nowS - Math.max(timeline.lastWordS, timeline.lastS);
   return silence >= Math.max(STALL_S, STALL_TIMES * usual) ? silence : null;
 }

@@ -1,4 +1,4 @@
-/** A state is a shape first: how the timeline ends tells what became of the run. */
+/** The shape of each state, which is also the end of a run's timeline, and the icons. */
 
 export type StateName =
   | "streaming"
@@ -60,5 +60,5 @@ export const ICONS = {
 
 export type IconName = keyof typeof ICONS;
 
-/** The stitch that stands in the text, on 17 by 15. */
+/** The stitch in a text, on 17 by 15. */
 export const STITCH = "M2 13L5.5 2M7 13l3.5-11M12 13l3.5-11";

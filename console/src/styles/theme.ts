@@ -1,4 +1,4 @@
-/** The tokens of the page, for what is painted and not styled: canvases, charts, graphs. */
+/** The design tokens for code that paints: canvases, charts, graphs. */
 
 const NAMES = [
   "bg",

@@ -1,11 +1,11 @@
-/** What became of one text in another: the fewest pieces left out and put in (Myers, 1986). */
+/** The shortest list of deletions and insertions that turns one text into another (Myers, 1986). */
 
 export interface Piece {
   readonly kind: "same" | "out" | "in";
   readonly text: string;
 }
 
-/** Beyond so many changes the texts are two, not one that was changed. */
+/** With more changes than this, the texts count as unrelated. */
 const MAX_CHANGES = 2000;
 
 export function diff(before: string, after: string): Piece[] {

@@ -1,8 +1,8 @@
 /**
- * A model's words on the page: as text and never as anything else.
+ * A model's text on the page: as text and never as anything else.
  *
- * Each open paragraph is one text node that is appended to; closed ones are not touched again.
- * What the model writes is put into `data` of text nodes alone, so no tag in it is ever one.
+ * The open paragraph is one text node that grows; closed ones are not touched again. The model's
+ * text only goes into `data` of text nodes, so a tag in it never becomes an element.
  */
 
 import type { Passage } from "@/live/runModel";
@@ -11,11 +11,11 @@ import type { Seam } from "@/timeline/fold";
 import type { Hue } from "@/timeline/hues";
 
 export interface WriteOptions {
-  /** Whether more is expected: steady, or waiting for it. */
+  /** Steady while text arrives, waiting while it stalls. */
   readonly caret: "steady" | "wait" | "none";
   readonly isFrayed: boolean;
   readonly stitchLabel: (seam: Seam) => string;
-  /** What stands in the margin beside a stitch; none where there is no margin. */
+  /** The note in the margin beside a stitch, if there is a margin. */
   readonly note?: (seam: Seam) => { readonly title: string; readonly lines: readonly string[] };
 }
 
@@ -64,7 +64,7 @@ export class TextWriter {
     this.#end(manner);
   }
 
-  /** Where the hue of the gutter changes, and where notes stand: after the lines are broken. */
+  /** Place gutters and notes; this needs the final line breaks. */
   layout(): void {
     for (const { stitch, gutter, before, note } of this.#stitches) {
       const y = stitch.offsetTop + stitch.offsetHeight / 2;
@@ -105,7 +105,7 @@ export class TextWriter {
   #words(piece: string): void {
     for (const part of piece.split(BREAKS)) {
       if (part === "") continue;
-      // Line ends wait for what comes after them: only then is known what they were.
+      // Line ends wait for the next text: only then is it clear whether a paragraph ends.
       if (part.includes("\n") && part.trim() === "") {
         this.#breaks += part.split("\n").length - 1;
         continue;
@@ -124,7 +124,7 @@ export class TextWriter {
     this.#root.append(this.#paragraph);
   }
 
-  /** A paragraph that was begun for the caret alone has the hue of its first word. */
+  /** An empty paragraph, made for the caret, gets the hue of its first word. */
   #dye(): void {
     const gutter = this.#paragraph?.querySelector(".gut");
     if (gutter) gutter.className = `gut ${this.#hue}`;

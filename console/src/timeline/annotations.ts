@@ -1,4 +1,4 @@
-/** What stands around a timeline: axis, brackets of steps, labels of seams, viewers. */
+/** The parts around a timeline: axis, brackets of steps, labels of seams, viewers. */
 
 import type { Bracket } from "./fold";
 import type { Drawing, Frame, Viewer } from "./painter";
@@ -7,10 +7,10 @@ import { type Pen, seamStart } from "./strokes";
 
 /** Height of a bracket with its name. */
 export const LANE = 13;
-/** More that go on at the same time share the last line. */
+/** Of more parallel steps, the rest share the last line. */
 const MAX_LANES = 3;
 
-/** For each step the line it is bracketed on: the first that is free when it begins. */
+/** The line of each step's bracket: the first one that is free when the step begins. */
 export function lanes(steps: readonly Bracket[]): number[] {
   const busyUntil: number[] = [];
   return steps.map((step) => {
@@ -79,7 +79,7 @@ export function paintSeamLabels(pen: Pen, { shape, seamLabel }: Drawing): void {
     ctx.font = `600 12px ${theme.ui}`;
     const width = ctx.measureText(label).width;
     const left = x + 8 + width > scale.width ? x - 8 - width : x + 8;
-    // Two labels never stand on one another; the stitch itself is always there.
+    // Labels never overlap; a seam without a label still shows its stitch.
     if (left < taken) continue;
     taken = left + width + 12;
     ctx.fillStyle = theme.colour["seam-ink"];
@@ -87,7 +87,7 @@ export function paintSeamLabels(pen: Pen, { shape, seamLabel }: Drawing): void {
   }
 }
 
-/** The axis one can operate: the knob, and who looks at which place. */
+/** The axis as a control: its knob, and the places of the viewers. */
 export function paintPlaces(pen: Pen, drawing: Drawing, frame: Frame): void {
   const { ctx, scale, theme, y, amp } = pen;
   const axis = y + amp + 8.5;

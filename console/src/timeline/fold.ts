@@ -1,15 +1,15 @@
 /**
- * A run's shape in time, as a fold of its events: what the timeline is drawn from.
+ * The timeline of a run, as a fold of its events.
  *
  * Text comes in stretches (one writer, one step, no pause over a second), each a row of buckets
- * of 200 ms. Between two of them the timeline is slack, or mended where an attempt broke.
+ * of 200 ms. Between two of them there is silence, or a seam where an attempt broke off.
  */
 
 import { type Ending, endingOf, type RunEvent, weigh } from "unspool-client";
 import type { Hue, Hues } from "./hues";
 
 const BUCKET_S = 0.2;
-/** A pause that is drawn as one. */
+/** The shortest silence that is drawn. */
 const PAUSE_S = 1;
 
 export interface Stretch {
@@ -22,12 +22,12 @@ export interface Stretch {
 }
 
 export interface Seam {
-  /** When the one broke and when the other's first word came, in seconds. */
+  /** When one attempt broke off and when the next one's first word came, in seconds. */
   readonly t0: number;
   readonly t1: number;
   readonly seq: number;
   readonly step: string;
-  /** The attempt that went on; null where known text did. */
+  /** The attempt that continued; null if fixed text did. */
   readonly attempt: number | null;
   readonly cause: string;
   readonly from: string;
@@ -47,7 +47,7 @@ export interface TimelineShape {
   readonly seams: readonly Pick<Seam, "t0" | "t1" | "seq">[];
   readonly steps: readonly Bracket[];
   readonly end: Ending | null;
-  /** The last moment that is in the log. */
+  /** Time of the newest event. */
   readonly lastS: number;
 }
 
@@ -57,7 +57,7 @@ export class TimelineFold implements TimelineShape {
   readonly steps: Bracket[] = [];
   end: Ending | null = null;
   lastS = 0;
-  /** When the last word came: a timeline that waits is slack from there. */
+  /** Time of the last word; the silence since then is drawn as a slack line. */
   lastWordS: number | null = null;
   /** Seconds between one word and the next, the newest hundred. */
   readonly gaps: number[] = [];
@@ -87,7 +87,7 @@ export class TimelineFold implements TimelineShape {
     if (this.end !== null) for (const step of this.steps) step.t1 ??= this.lastS;
   }
 
-  /** Who writes a step at the moment; known text has no attempt. */
+  /** The present writer of a step; fixed text has no attempt. */
   writerOf(step: string): string {
     return this.#writers.get(step)?.model ?? "template";
   }
@@ -97,11 +97,11 @@ export class TimelineFold implements TimelineShape {
     const now = this.lastS;
     const writer = this.writerOf(step);
     const hue = this.#hues.of(writer);
-    this.#mend(event, step, now);
+    this.#addSeam(event, step, now);
     if (this.lastWordS !== null) this.gaps.push(now - this.lastWordS);
     if (this.gaps.length > 100) this.gaps.shift();
     let stretch = this.#open.get(writer);
-    // A step that began after the last word is another stretch; one beside it is the same.
+    // A step that began after the last word opens a new stretch; a parallel one does not.
     const isNew =
       stretch === undefined ||
       now - stretch.t1 > PAUSE_S ||
@@ -119,8 +119,8 @@ export class TimelineFold implements TimelineShape {
     if (event.type === "text.delta") this.#spoken.add(step);
   }
 
-  /** The first word after a break that had left text behind: here it was mended. */
-  #mend(event: RunEvent, step: string, now: number): void {
+  /** The first word after a break that left text behind makes a seam. */
+  #addSeam(event: RunEvent, step: string, now: number): void {
     const broken = this.#broken.get(step);
     if (broken === undefined) return;
     this.#broken.delete(step);
@@ -144,7 +144,7 @@ export class TimelineFold implements TimelineShape {
     const step: string = data.step;
     if (type === "attempt.started") {
       const { model, strategy, number } = data;
-      // One that was under way when its server died broke without a word of it.
+      // An attempt that was live when its server died has no event for its end.
       const before = this.#writers.get(step);
       if (before && !this.#broken.has(step)) this.#break(step, before.model, "interrupted");
       this.#writers.set(step, { model, strategy, number });
@@ -171,7 +171,7 @@ export class TimelineFold implements TimelineShape {
       }
       return;
     }
-    // Half a line that is taken back is no end of anything.
+    // Taking back half a line does not end the step.
     if (type === "step.rewound" && data.at !== undefined) return;
     const open = this.steps.findLast((step) => step.name === name);
     if (open !== undefined) open.t1 = this.lastS;

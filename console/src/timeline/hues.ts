@@ -1,4 +1,4 @@
-/** Who wrote it, as one of four timelines. `d` is text that no model wrote. */
+/** The writer of a text as one of four hues. `d` is text that no model wrote. */
 
 export type Hue = "a" | "b" | "c" | "d";
 
@@ -13,7 +13,7 @@ export function hueByPlace(names: readonly string[], name: string): Hue {
   return DYES[Math.max(place, 0) % DYES.length] ?? "a";
 }
 
-/** The hues of one run: where two models share one, the later takes the next. */
+/** The hues of one run: if two models share a hue, the later one takes the next. */
 export class Hues {
   readonly #baseHue: (model: string) => Hue;
   readonly #given = new Map<string, Hue>();

@@ -1,4 +1,4 @@
-/** The whole drawing, in its two sizes. What is finished is painted once and kept as a picture. */
+/** Paints a timeline in its two sizes. The finished part is painted once and reused. */
 
 import type { Theme } from "@/styles/theme";
 import { LANE, lanes, paintAxis, paintBrackets, paintPlaces, paintSeamLabels } from "./annotations";
@@ -40,7 +40,7 @@ export interface Frame {
   readonly width: number;
   readonly height: number;
   readonly isSmall: boolean;
-  /** Ribbon alone: no axis, no labels. */
+  /** No axis and no labels. */
   readonly isPlain: boolean;
   readonly theme: Theme;
   readonly ratio: number;
@@ -57,7 +57,7 @@ export function scaleFor(drawing: Drawing, frame: Frame): Scale {
   return scaleOf(frame.width, spanS, room.left, room.right);
 }
 
-/** Where the timeline hangs: below its brackets, of which as many stand over one another as went on. */
+/** The centre line of a timeline: it leaves room for the brackets of parallel steps above. */
 function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: number } {
   if (frame.isSmall) return { y: frame.height / 2, amp: ROOM.small.amp };
   const more = Math.max(0, Math.max(0, ...lanes(steps)));
@@ -71,7 +71,7 @@ function lineOf(frame: Frame, steps: readonly Bracket[]): { y: number; amp: numb
   return { y: (isLow ? 52 : 76) + more * (LANE - 2), amp };
 }
 
-/** Painter of one canvas; it keeps the picture of what is finished. */
+/** Paints one canvas, and reuses the picture of the finished part. */
 export class Painter {
   readonly #ctx: CanvasRenderingContext2D;
   readonly #still = document.createElement("canvas");
@@ -103,7 +103,7 @@ export class Painter {
   }
 
   #pen(drawing: Drawing, frame: Frame, ctx: CanvasRenderingContext2D): Pen {
-    // Steps of a tenth upward: a timeline that is written must not breathe with every word.
+    // The scale grows in steps, so that a live timeline does not pulse with every word.
     const most = drawing.most ?? fastest(drawing.shape);
     if (drawing.most != null || most > this.#peak || most < this.#peak * 0.6)
       this.#peak = most * 1.05;
@@ -118,7 +118,7 @@ export class Painter {
     };
   }
 
-  /** All but the last stretch stands still as long as nothing of the scale changes. */
+  /** All but the last stretch stays the same as long as the scale does. */
   #paintStill(drawing: Drawing, frame: Frame, pen: Pen): void {
     const { shape } = drawing;
     const closed =
@@ -160,7 +160,7 @@ function paintStill(pen: Pen, drawing: Drawing, frame: Frame, closed: number): v
   });
   for (const seam of shape.seams) drawSeam(pen, seam.t0, seam.t1);
   if (!frame.isSmall && !frame.isPlain) paintSeamLabels(pen, drawing);
-  // A low drawing has room for one line of words above it: who went on is worth more.
+  // A low drawing has room for one line of labels: the seams matter more than the steps.
   const isLow = !frame.isPlain && frame.height < LOW && shape.seams.length > 0;
   if (!frame.isSmall && !isLow) paintBrackets(pen, drawing);
 }
@@ -182,7 +182,7 @@ function paintGap(
 function paintEnd(pen: Pen, drawing: Drawing): void {
   const { shape, nowS, etaS } = drawing;
   const last = shape.stretches.at(-1);
-  // Of several that were written at the same time the one that ended last has the timeline's end.
+  // Of parallel stretches, the one that ended last carries the end of the timeline.
   const latest = shape.stretches.reduce(
     (found, each) => (found !== undefined && found.t1 > each.t1 ? found : each),
     last,
@@ -190,7 +190,7 @@ function paintEnd(pen: Pen, drawing: Drawing): void {
   const hue = latest?.hue ?? "d";
   const endS = latest?.t1 ?? 0;
   if (shape.end !== null) {
-    // An end long after the last word is drawn where it was: the timeline hung until then.
+    // An end long after the last word is drawn at its own time, behind a slack line.
     const isLate = shape.lastS - endS > 1;
     if (isLate) drawSlack(pen, hue, endS, shape.lastS);
     drawEnd(pen, shape, pen.scale.x(isLate ? shape.lastS : endS), hue);

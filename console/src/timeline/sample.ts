@@ -1,4 +1,4 @@
-/** Timelines of no run: for the pages that explain what one sees. */
+/** Made-up timelines, for the pages that explain them. */
 
 import type { Stretch, TimelineShape } from "./fold";
 import type { Hue } from "./hues";
@@ -10,7 +10,7 @@ interface Part {
   readonly per_s: number;
 }
 
-/** The same every time: speeds swing as those of models do. */
+/** The same every time, with speeds that vary as a model's do. */
 export function sampleShape(
   parts: readonly Part[],
   rest: Partial<TimelineShape> = {},

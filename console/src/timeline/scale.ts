@@ -1,4 +1,4 @@
-/** Seconds and speeds as places on the canvas. */
+/** From seconds and speeds to pixels. */
 
 import type { Stretch, TimelineShape } from "./fold";
 
@@ -13,7 +13,7 @@ export interface Scale {
 
 const NICE_S = [2, 4, 6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100, 120];
 
-/** Whole spans, so that a timeline that grows does not shift with every word. */
+/** Round spans, so that a growing timeline does not shift with every word. */
 export function spanFor(shape: TimelineShape, nowS: number, etaS: number | null): number {
   if (shape.end !== null) return Math.max(shape.lastS * 1.02, 0.6);
   const wanted = Math.max(nowS * 1.16, etaS ?? 0, 2);
@@ -40,7 +40,7 @@ export function fastest(shape: TimelineShape): number {
   return most;
 }
 
-/** Buckets as speeds; a bucket and its neighbours, so that a timeline has no teeth. */
+/** Buckets as speeds, smoothed over the neighbours. */
 export function rates({ buckets, bucketS }: Stretch): number[] {
   return buckets.map((own, at) => {
     const before = buckets[at - 1] ?? own;

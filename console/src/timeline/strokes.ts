@@ -1,4 +1,4 @@
-/** The timeline itself: ribbons, slack, seams, what stands at its end. Canvas in, nothing out. */
+/** The strokes of a timeline: stretches, slack lines, seams, ends. */
 
 import type { Ending } from "unspool-client";
 import type { Theme } from "@/styles/theme";
@@ -10,14 +10,14 @@ export interface Pen {
   readonly ctx: CanvasRenderingContext2D;
   readonly scale: Scale;
   readonly theme: Theme;
-  /** The line the timeline hangs on, and its half thickness at the fastest. */
+  /** The centre line, and the half thickness at full speed. */
   readonly y: number;
   readonly amp: number;
   readonly most: number;
   readonly isSmall: boolean;
 }
 
-/** Of the first and last buckets. */
+/** Factors for the first and last buckets. */
 const TAPER = [0.5, 0.82];
 
 type Point = readonly [x: number, half: number];
@@ -43,7 +43,7 @@ export function drawStretch(pen: Pen, stretch: Stretch, isOpen: boolean): void {
   ctx.stroke();
 }
 
-/** Half thicknesses along a stretch: one for each bucket, or for each pixel where they are finer. */
+/** Half thicknesses along a stretch: one per bucket, or per pixel column if buckets are finer. */
 function outline(pen: Pen, stretch: Stretch, isOpen: boolean): Point[] {
   const { scale, most, amp, isSmall } = pen;
   const least = isSmall ? 1 : 1.5;
@@ -54,7 +54,7 @@ function outline(pen: Pen, stretch: Stretch, isOpen: boolean): Point[] {
   let [column, peak] = [-1, 0];
   for (const [at, rate] of speeds.entries()) {
     const x = scale.x(Math.min(stretch.t0 + (at + 0.5) * stretch.bucketS, stretch.t1));
-    // Spun timeline begins and ends thin.
+    // A stretch begins and ends thin.
     const taper = Math.min(TAPER[at] ?? 1, isOpen ? 1 : (TAPER[last - at] ?? 1));
     const here = Math.floor(x / (isSmall ? 3 : 2));
     peak = here === column ? Math.max(peak, rate * taper) : rate * taper;
@@ -96,7 +96,7 @@ function side(
 
 const hatches = new Map<string, CanvasPattern | string>();
 
-/** Twisted fibres: lines at an angle, as on a timeline. */
+/** Diagonal lines, as on a twisted thread. */
 function hatch(ctx: CanvasRenderingContext2D, colour: string): CanvasPattern | string {
   const known = hatches.get(colour);
   if (known !== undefined) return known;
@@ -114,7 +114,7 @@ function hatch(ctx: CanvasRenderingContext2D, colour: string): CanvasPattern | s
   return made;
 }
 
-/** Nothing came, the connection lived: the timeline hangs. */
+/** Silence on a live connection, as a slack line. */
 export function drawSlack(pen: Pen, hue: Hue, t0: number, t1: number): void {
   const { ctx, scale, theme, y, isSmall } = pen;
   const [from, to] = [scale.x(t0), scale.x(t1)];
@@ -127,7 +127,7 @@ export function drawSlack(pen: Pen, hue: Hue, t0: number, t1: number): void {
   ctx.stroke();
 }
 
-/** Stitches are close together, however long the mending took; before them the timeline hangs. */
+/** Stitches stand close together, however long the break; a slack line leads up to them. */
 export function seamStart({ scale, isSmall }: Pen, t0: number, t1: number): number {
   const to = scale.x(t1);
   return isSmall ? Math.min(scale.x(t0), to) : Math.min(Math.max(scale.x(t0), to - 52), to - 14);
@@ -193,7 +193,7 @@ export function drawEnd(pen: Pen, shape: TimelineShape, x: number, hue: Hue): vo
   ctx.lineCap = "butt";
 }
 
-/** The spool that is still writing. */
+/** A spool at the end of a live run. */
 export function drawSpool(pen: Pen, x: number, hue: Hue): void {
   const { ctx, theme, y, isSmall } = pen;
   const r = isSmall ? 4 : 10;
@@ -216,7 +216,7 @@ export function drawSpool(pen: Pen, x: number, hue: Hue): void {
   ctx.fill();
 }
 
-/** What is still expected. */
+/** The expected rest, as a dotted line. */
 export function drawGhost(pen: Pen, t0: number, t1: number): void {
   const { ctx, scale, theme, y } = pen;
   ctx.beginPath();
