@@ -247,3 +247,15 @@ def test_the_events_of_the_page_are_those_of_the_log(
     shown = page.locator(".ev").all_inner_texts()
     assert [line.split()[0] for line in shown[:5]] == [str(e["seq"]) for e in events[:-6:-1]]
     assert json.dumps(events[-1]["type"]).strip('"') in shown[0]
+
+
+def test_an_open_page_asks_for_the_progress_and_never_for_the_whole_run(
+    long: str, open_page: Open
+) -> None:
+    page = open_page("/states")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/v1/runs/")[2]))
+    page.goto(f"/runs/{long}")
+    until(page, lambda: asked.count(f"{long}/progress") >= 2, "the page has asked twice")
+    assert long not in asked
+    assert sum(each.startswith(f"{long}/events") for each in asked) == 1
