@@ -33,10 +33,10 @@ export default defineConfig({
     __INTLIFY_JIT_COMPILATION__: true,
   },
   build: {
-    outDir: at("../src/unspool/_console"),
+    outDir: at("../src/unspool/server/_console"),
     emptyOutDir: true,
     target: "es2022",
-    // The policy of the pages knows no `data:` but for images, and no code within the page.
+    // The pages' policy allows `data:` for images only, and no code within the page.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 800,

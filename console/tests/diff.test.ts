@@ -3,7 +3,7 @@ import { diff } from "../src/text/diff";
 
 const told = (before: string, after: string) =>
   diff(before, after).map(
-    ({ kind, words }) => ({ same: words, out: `-${words}`, in: `+${words}` })[kind],
+    ({ kind, text }) => ({ same: text, out: `-${text}`, in: `+${text}` })[kind],
   );
 
 test.each([
@@ -30,7 +30,7 @@ test("whatever the texts are, both can be read from the difference", () => {
     const side = (left: string) =>
       pieces
         .filter(({ kind }) => kind !== left)
-        .map(({ words }) => words)
+        .map(({ text }) => text)
         .join("");
     expect([side("in"), side("out")]).toEqual([before, after]);
   }

@@ -20,7 +20,7 @@ const START: [string, object] = [
   "run.started",
   { flow: "extraction", input: { user_id: "user_0007" } },
 ];
-const shown = ({ lines }: ExtractionLog) => lines.map((line) => line.words);
+const shown = ({ lines }: ExtractionLog) => lines.map((line) => line.text);
 
 test("s3_10 the panel says what the contract prints, to the letter", () => {
   const panel = log(
@@ -49,7 +49,7 @@ test("lines that became events are told from those that did not, and half a line
     found("启动APP"),
     text("user_0007|浏"),
   );
-  expect(panel.lines.slice(2).map(({ words, isEvent }) => [words, isEvent])).toEqual([
+  expect(panel.lines.slice(2).map(({ text, isEvent }) => [text, isEvent])).toEqual([
     ["以下是事件：", false],
     ["user_0007|启动APP|…", true],
   ]);
@@ -72,8 +72,8 @@ test("an answer names the nodes that it rests on, each once where it stands", ()
   const nodes = [
     { id: "e1", name: "收藏商品", type: "event", description: "" },
   ] satisfies NodeJson[];
-  const told = answerParts("从收藏商品 [e1]走向[e9]，再到 [e1]", nodes).map(({ words, node }) =>
-    node ? `<${words}>` : words,
+  const parts = answerParts("从收藏商品 [e1]走向[e9]，再到 [e1]", nodes).map(({ text, node }) =>
+    node ? `<${text}>` : text,
   );
-  expect(told).toEqual(["从", "<收藏商品>", "走向", "[e9]", "，再到 ", "<收藏商品>", ""]);
+  expect(parts).toEqual(["从", "<收藏商品>", "走向", "[e9]", "，再到 ", "<收藏商品>", ""]);
 });

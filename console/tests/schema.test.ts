@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { BadField, beginning, fieldsOf, inputOf, type Schema } from "../src/data/schema";
+import { BadField, fieldsOf, initialValues, inputOf, type Schema } from "../src/data/schema";
 
 const SCHEMA: Schema = {
   type: "object",
@@ -18,17 +18,17 @@ const SCHEMA: Schema = {
   $defs: { Style: { enum: ["natural", "funny"], type: "string" } },
 };
 const fields = fieldsOf(SCHEMA);
-const begun = beginning(fields);
+const begun = initialValues(fields);
 
 test("each kind of field is one that people can fill in", () => {
   expect(fields.map(({ name, kind }) => [name, kind])).toEqual([
-    ["prompt", "long"],
+    ["prompt", "multiline"],
     ["sku", "text"],
     ["style", "choice"],
     ["user_id", "text"],
-    ["count", "whole"],
+    ["count", "integer"],
     ["warm", "number"],
-    ["deep", "yes"],
+    ["deep", "boolean"],
     ["tags", "list"],
     ["params", "json"],
   ]);

@@ -16,7 +16,7 @@ WITHIN_S = 20.0
 def text_of(page: Page) -> str:
     """The words of all steps on the page, without stitches, line ends left out."""
     said = page.evaluate(
-        """() => [...document.querySelectorAll('.said > p')]
+        """() => [...document.querySelectorAll('.model-text > p')]
             .flatMap((p) => [...p.childNodes].filter((n) => n.nodeType === 3))
             .map((node) => node.data)
             .join('')"""

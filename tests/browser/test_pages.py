@@ -31,7 +31,7 @@ def test_a_first_visit_explains_itself_and_one_click_writes_three_posts(
     stage: Stage, open_page: Open
 ) -> None:
     page = open_page("/runs?first=1")
-    page.get_by_text("一次生成，就是一根线。").wait_for()
+    page.get_by_text("一次运行，就是一条时间线。").wait_for()
     assert stage.url in page.locator(".first .pre").inner_text()
     page.get_by_role("button", name="生成第一条").click()
     page.wait_for_url("**/runs/0*")

@@ -52,7 +52,7 @@ class Watch:
         facts: Any = self._page.evaluate("() => [window.hit ?? null, window.refused ?? []]")
         assert facts == [None, []]
         assert (self.foreign, self.dialogs) == ([], [])
-        inside = ".said script, .said img, .said svg:not([aria-hidden]), .said iframe, .said a"
+        inside = ".model-text :is(script, img, svg:not([aria-hidden]), iframe, a)"
         assert self._page.locator(inside).count() == 0
 
 

@@ -66,7 +66,7 @@ def test_a_reload_in_the_middle_goes_on_without_loss(live: str, open_page: Open)
 
 def test_two_browsers_agree_and_know_of_each_other(live: str, open_page: Open) -> None:
     pages = [open_page(f"/runs/{live}"), open_page(f"/view/{live}", language="en-US")]
-    until(pages[0], lambda: pages[0].get_by_role("slider").count() == 1, "a thread")
+    until(pages[0], lambda: pages[0].get_by_role("slider").count() == 1, "a timeline")
     for page in pages:
         until_state(page, "completed")
     assert text_of(pages[0]) == text_of(pages[1]) == plain(LETTER)
@@ -154,7 +154,7 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     assert stitch.get_attribute("aria-label") == "此处由 goes-on 接续"
     before = stitch.evaluate(
         """(stitch) => {
-            const paragraphs = [...document.querySelectorAll('.said > p')];
+            const paragraphs = [...document.querySelectorAll('.model-text > p')];
             const range = document.createRange();
             range.setStart(paragraphs[0], 0);
             range.setEndBefore(stitch);
@@ -165,7 +165,7 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     assert text_of(page) == plain(LETTER)
     assert page.locator(".note").get_by_text("由 goes-on 接续").count() == 1
     assert page.locator(".ev.seam").count() == 1
-    hues = page.locator(".said > p", has=stitch).locator(".gut")
+    hues = page.locator(".model-text > p", has=stitch).locator(".gut")
     assert hues.count() == 2
 
 
@@ -247,3 +247,15 @@ def test_the_events_of_the_page_are_those_of_the_log(
     shown = page.locator(".ev").all_inner_texts()
     assert [line.split()[0] for line in shown[:5]] == [str(e["seq"]) for e in events[:-6:-1]]
     assert json.dumps(events[-1]["type"]).strip('"') in shown[0]
+
+
+def test_an_open_page_asks_for_the_progress_and_never_for_the_whole_run(
+    long: str, open_page: Open
+) -> None:
+    page = open_page("/states")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/v1/runs/")[2]))
+    page.goto(f"/runs/{long}")
+    until(page, lambda: asked.count(f"{long}/progress") >= 2, "the page has asked twice")
+    assert long not in asked
+    assert sum(each.startswith(f"{long}/events") for each in asked) == 1

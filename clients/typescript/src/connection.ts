@@ -14,9 +14,9 @@ export type Contact = "connecting" | "open" | "waiting" | "away";
 export interface Options {
   readonly signal?: AbortSignal | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Told when the state of the connection changes; the run's own state is in its events. */
+  /** Called when the state of the connection changes; the run's own state is in its events. */
   readonly onContact?: ((contact: Contact) => void) | undefined;
-  /** Tries in a row that bring nothing before it gives up: at 10 s each, three quarters of an hour. */
+  /** Tries in a row without a frame before it gives up: at 10 s each, three quarters of an hour. */
   readonly maxTries?: number | undefined;
   readonly fetch?: typeof fetch | undefined;
   readonly random?: (() => number) | undefined;
@@ -29,7 +29,7 @@ export interface Place {
   readonly after?: string;
 }
 
-/** Three heartbeats of the server (15 s each) may be lost; then nobody is there. */
+/** Three heartbeats of the server (15 s each) may be lost; then the connection counts as dead. */
 const SILENCE_MS = 45_000;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
@@ -56,7 +56,7 @@ export class Connection {
     this.#options = options;
     this.#dialect = dialect;
     const { post } = place;
-    // The same key with every try: a run whose answer was lost is found again, not started twice.
+    // Every try has the same key, so a lost answer does not start a second run.
     const key = post ? crypto.randomUUID() : "";
     this.#first = post ? () => this.#post(post.url, post.body, key) : null;
   }
@@ -139,7 +139,7 @@ export class Connection {
       if (status !== 204) this.#options.onContact?.("open");
       return response;
     }
-    // Too busy, stopping, a proxy without a server behind it: come back. The rest is an answer.
+    // Too busy, stopping, or a proxy without a server behind it: try again. All else is an answer.
     if (![429, 502, 503, 504].includes(status)) throw await refusal(response);
     this.#retryMs = 1000 * Number(response.headers.get("retry-after") ?? 0) || 0;
     response.body?.cancel().catch(() => {});
@@ -161,7 +161,7 @@ export class Connection {
         if (done) return;
       }
     } catch (error) {
-      // What breaks while it is read is a break; what we were told of it is not.
+      // A failure while reading is a break, and the reader reconnects. A frame that is too long is final.
       if (error instanceof Error && error.name === "FrameTooLong") throw error;
     } finally {
       const leave = () => void reader.cancel().catch(() => {});
@@ -196,14 +196,14 @@ export class Connection {
     });
   }
 
-  /** Twice as long each time, and any length up to that: those who were cut together come back apart. */
+  /** A random time up to a limit that doubles, so that readers cut together do not return together. */
   #wait(tries: number): number {
     const most = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (tries - 1));
     return this.#retryMs + most * (this.#options.random ?? Math.random)();
   }
 }
 
-/** What stands before the server's own paths, where a proxy has put it below another. */
+/** The part of a URL before the server's own paths: a proxy may serve it below another path. */
 export function rootOf(url: string): string {
   return url.replace(/\/(v1|ai|api)\/.*$/, "");
 }
@@ -214,17 +214,17 @@ function aborted(signal: AbortSignal | undefined): Promise<void> {
   );
 }
 
-/** Wait so long, or until the machine says that it is connected again. */
+/** Wait for a time, or until the browser is online again. */
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
-    const heard = new AbortController();
+    const listening = new AbortController();
     const wake = () => {
       clearTimeout(timer);
-      heard.abort();
+      listening.abort();
       resolve();
     };
     const timer = setTimeout(wake, ms);
-    signal?.addEventListener("abort", wake, heard);
-    globalThis.addEventListener?.("online", wake, heard);
+    signal?.addEventListener("abort", wake, listening);
+    globalThis.addEventListener?.("online", wake, listening);
   });
 }

@@ -1,9 +1,9 @@
-/** Everything that ends a stream for good. What can be mended by coming back is not an error. */
+/** Everything that ends a stream for good. A break that a reconnect repairs is not an error. */
 
 export type ErrorCode =
-  /** An event is missing: what came is not what is in the log. */
+  /** An event is missing. */
   | "gap"
-  /** What came is no event of a run. */
+  /** The response is not an event of a run. */
   | "protocol"
   /** The server could not be reached within the limit of tries. */
   | "unreachable"
@@ -26,11 +26,11 @@ export class UnspoolError extends Error {
 
 /** Read the server's refusal: `{"error": {"code", "message"}}`, or whatever a proxy put there. */
 export async function refusal(response: Response): Promise<UnspoolError> {
-  const said = (await response.text().catch(() => "")).slice(0, 4000);
+  const body = (await response.text().catch(() => "")).slice(0, 4000);
   try {
-    const { code, message } = JSON.parse(said).error;
+    const { code, message } = JSON.parse(body).error;
     return new UnspoolError("refused", String(message), response.status, String(code));
   } catch {
-    return new UnspoolError("refused", `HTTP ${response.status}: ${said}`, response.status);
+    return new UnspoolError("refused", `HTTP ${response.status}: ${body}`, response.status);
   }
 }

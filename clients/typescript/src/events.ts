@@ -1,4 +1,4 @@
-/** What can happen to a run, as PROTOCOL.md has it. Readers pass over types they do not know. */
+/** The events of a run, as in PROTOCOL.md. Readers ignore types they do not know. */
 
 export type Ending = "completed" | "failed" | "cancelled" | "incomplete";
 
@@ -7,7 +7,7 @@ export interface RunEvent {
   readonly seq: number;
   /** `noun.verb-ed`: `run.started`, `text.delta`, `run.completed` … */
   readonly type: string;
-  /** Unix time; order is told by `seq` alone. */
+  /** Unix time in milliseconds. Only `seq` gives the order. */
   readonly at_ms: number;
   // biome-ignore lint/suspicious/noExplicitAny: each type has its own shape; see PROTOCOL.md.
   readonly data: Readonly<Record<string, any>>;

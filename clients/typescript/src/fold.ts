@@ -12,10 +12,10 @@ export interface ToolCall {
   readonly index: number;
   id: string;
   name: string;
-  /** JSON text, as far as it has come. */
+  /** JSON text, as much of it as has arrived. */
   arguments: string;
   isWhole: boolean;
-  /** What came back, as the model is told it; `code` says why there is no answer. */
+  /** The tool's answer as the model gets it; `code` says why there is none. */
   answer: { readonly content: string; readonly code: string | null } | null;
 }
 
@@ -25,10 +25,10 @@ export interface Step {
   reasoning: string;
   toolCalls: ToolCall[];
   isFinished: boolean;
-  /** Written for the flow alone: no part of the run's text. */
+  /** Only the flow reads it; it is not part of the run's text. */
   isUnseen: boolean;
   finishReason: string | null;
-  /** Who wrote it last; `template` for known text, `m+template` where a template finished it. */
+  /** The last writer; `template` for fixed text, `m+template` if a template finished what `m` began. */
   model: string | null;
 }
 
@@ -41,14 +41,14 @@ export interface Attempt {
   readonly startedMs: number;
   status: "running" | "finished" | "failed";
   endedMs: number | null;
-  /** What `attempt.finished` or `attempt.failed` says of it. */
+  /** The data of `attempt.finished` or `attempt.failed`. */
   facts: RunEvent["data"];
 }
 
 /** What "now" means for a speed: long enough for a steady number, short enough to show a stall. */
 const WINDOW_MS = 5000;
 
-/** Outputs that are kept before those are looked for that are older than the window. */
+/** Outputs in memory before those older than the window are dropped. */
 const ENOUGH = 1024;
 
 export class RunFold {
@@ -65,7 +65,7 @@ export class RunFold {
   startedMs: number | null = null;
   firstTokenMs: number | null = null;
   endedMs: number | null = null;
-  /** What people were last told, and how far of how much, where the flow says so. */
+  /** The newest progress message, with current and total if the flow gives them. */
   progress: { message: string; current: number | null; total: number | null } | null = null;
 
   #lastMs = 0;
@@ -74,7 +74,7 @@ export class RunFold {
   #recent: { at: number; size: number }[] = [];
   #enough = ENOUGH;
 
-  /** Take in the next event; anything but `seq + 1` is refused by the reader before. */
+  /** Apply the next event. The reader makes sure that it is `seq + 1`. */
   apply(event: RunEvent): void {
     this.seq = event.seq;
     this.#lastMs = Math.max(this.#lastMs, event.at_ms);
@@ -111,7 +111,7 @@ export class RunFold {
     return span > 0 ? size / 12 / (span / 1000) : 0;
   }
 
-  /** Guess from what the flow says of its progress; `null` where it says nothing. */
+  /** An estimate from the flow's own progress; `null` if it reports none. */
   get leftS(): number | null {
     const { current, total } = this.progress ?? {};
     if (!current || !total || this.startedMs === null) return null;
@@ -206,7 +206,7 @@ export class RunFold {
       const { current, total } = this.progress ?? {};
       this.progress = {
         message: data.message ?? "",
-        // A message without numbers says nothing of how far we are: those before it hold.
+        // A message without numbers leaves the earlier numbers as they are.
         current: data.current ?? current ?? null,
         total: data.total ?? total ?? null,
       };
@@ -224,7 +224,7 @@ export class RunFold {
     if (this.#lastMs <= this.#firstOutputMs) return;
     this.#recent.push({ at: this.#lastMs, size });
     if (this.#recent.length < this.#enough) return;
-    // Now and then, and the more seldom the more there is: a log is folded in one sweep.
+    // Less often as the list grows, so that folding a whole log stays linear.
     const edge = this.#lastMs - WINDOW_MS;
     this.#recent = this.#recent.filter((output) => output.at > edge);
     this.#enough = Math.max(ENOUGH, 2 * this.#recent.length);

@@ -1,5 +1,5 @@
 /**
- * A run as an endless promise kept: `for await (const event of openRun(url, {body}))`.
+ * A run as an async iterable: `for await (const event of openRun(url, {body}))`.
  *
  * Every event of the log comes exactly once and in order, over any number of connections. The
  * loop ends when the run ends; it throws where an event is missing or the server refuses.
@@ -22,7 +22,7 @@ export interface FollowOptions extends Options {
 }
 
 export class OpenRun implements AsyncIterable<RunEvent> {
-  /** What the run is after the events that were handed out. */
+  /** The run after the events that the iterator has yielded. */
   readonly state = new RunFold();
 
   readonly #connection: Connection;

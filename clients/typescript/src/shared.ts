@@ -2,9 +2,9 @@
  * One connection for all tabs that watch a run.
  *
  * A browser opens six connections to a host over HTTP/1.1 and lets the seventh wait. So the tab
- * that has the lock of a run reads it, and says what it reads on a channel; the others listen.
- * When it goes, the next one has the lock, and reads on from the last event that it heard. The
- * lock also keeps browsers from freezing the tab that the others live on.
+ * that holds the lock of a run reads it and sends the events on a channel; the others listen.
+ * When that tab closes, the next one gets the lock and continues after its last event. The lock
+ * also keeps browsers from freezing the tab that the others depend on.
  */
 
 import type { RunEvent } from "./events.ts";
@@ -14,7 +14,7 @@ import { type FollowOptions, followRun, type OpenRun } from "./run.ts";
 
 type Message = { readonly want: number } | { readonly events: readonly RunEvent[] };
 
-/** Events handed to one who comes late, in one message: some hundred kilobytes. */
+/** Events in one message to a tab that joins late: some hundred kilobytes. */
 const PER_MESSAGE = 1000;
 
 export class SharedRun implements AsyncIterable<RunEvent> {
@@ -38,9 +38,9 @@ export class SharedRun implements AsyncIterable<RunEvent> {
     this.#url = runUrl;
     this.#options = options;
     this.#channel = new BroadcastChannel(`unspool ${runUrl}`);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onmessage = ({ data }) => this.#receive(data);
     options.signal?.addEventListener("abort", () => this.close());
-    this.#ask();
+    this.#request();
     const { signal } = this.#stop;
     navigator.locks
       .request(this.#channel.name, { signal }, () => this.#read())
@@ -73,11 +73,11 @@ export class SharedRun implements AsyncIterable<RunEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<RunEvent> {
-    let told = 0;
+    let next = 0;
     try {
       while (!this.#stop.signal.aborted) {
-        for (let event = this.#events[told]; event !== undefined; event = this.#events[told]) {
-          told += 1;
+        for (let event = this.#events[next]; event !== undefined; event = this.#events[next]) {
+          next += 1;
           this.state.apply(event);
           yield event;
           if (endingOf(event) !== null) return;
@@ -97,13 +97,13 @@ export class SharedRun implements AsyncIterable<RunEvent> {
     const { signal } = this.#stop;
     this.#run = followRun(this.#url, { ...this.#options, signal, after: this.#events.length });
     for await (const event of this.#run) {
-      this.#take([event]);
+      this.#add([event]);
       this.#passOn(event);
     }
     this.#send();
   }
 
-  /** To those who have asked, if anybody has; what comes together is one message. */
+  /** Send to the other tabs, if there are any; events that arrive together are one message. */
   #passOn(event: RunEvent): void {
     if (!this.#hasOthers) return;
     if (this.#unsent.length === 0) setTimeout(() => this.#send());
@@ -117,31 +117,31 @@ export class SharedRun implements AsyncIterable<RunEvent> {
     }
   }
 
-  #hear(message: Message): void {
-    if ("events" in message) this.#take(message.events);
+  #receive(message: Message): void {
+    if ("events" in message) this.#add(message.events);
     else {
       this.#hasOthers = true;
-      if (this.isReading) this.#tell(message.want);
+      if (this.isReading) this.#sendFrom(message.want);
     }
   }
 
-  #tell(from: number): void {
+  #sendFrom(from: number): void {
     for (let at = from; at < this.#events.length; at += PER_MESSAGE) {
       const events = this.#events.slice(at, at + PER_MESSAGE);
       this.#channel.postMessage({ events } satisfies Message);
     }
   }
 
-  #ask(): void {
+  #request(): void {
     this.#channel.postMessage({ want: this.#events.length } satisfies Message);
   }
 
-  /** Take what comes next; what was heard already is passed over, what is missing asked for. */
-  #take(events: readonly RunEvent[]): void {
+  /** Add the next events: skip those already there, request those that are missing. */
+  #add(events: readonly RunEvent[]): void {
     const [first] = events;
     if (first === undefined) return;
     if (first.seq > this.#events.length + 1) {
-      this.#ask();
+      this.#request();
       return;
     }
     for (const event of events) if (event.seq === this.#events.length + 1) this.#events.push(event);

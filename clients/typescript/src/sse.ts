@@ -41,7 +41,7 @@ export class SseDecoder {
     let start = 0;
     let [lf, cr] = [-1, -1];
     for (;;) {
-      // Each is looked for again only when it has been passed: most streams have no CR at all.
+      // Search again only after passing the last one found: most streams have no CR at all.
       if (lf < start) lf = place(buffer, "\n", start);
       if (cr < start) cr = place(buffer, "\r", start);
       const end = Math.min(lf, cr);
@@ -57,7 +57,7 @@ export class SseDecoder {
     return frames;
   }
 
-  /** The stream is at its end: what was begun counts. */
+  /** The stream has ended: an unfinished frame counts. */
   flush(): Frame[] {
     const frames: Frame[] = [];
     const line = this.#rest.replace(/\r$/, "");
@@ -95,7 +95,7 @@ export class SseDecoder {
   }
 }
 
-/** Where it is, or the end of the text where it is not. */
+/** The index of the letter, or the length of the text if it is not there. */
 function place(text: string, letter: string, from: number): number {
   const at = text.indexOf(letter, from);
   return at < 0 ? text.length : at;

@@ -21,6 +21,17 @@ export interface CopyJson {
   readonly adopted_step: string | null;
 }
 
+export const STYLES = ["natural", "professional", "funny"] as const;
+
+/** The settings of the copy page. */
+export interface CopyRequest {
+  style: (typeof STYLES)[number];
+  customer: string;
+  model: string;
+  /** Whether posts are checked before they are shown. */
+  isChecked: boolean;
+}
+
 interface ArmJson {
   readonly name: string;
   readonly shown: number;
@@ -42,7 +53,7 @@ export interface ExperimentJson {
   };
 }
 
-/** What a customer has done with a product, as the run was told. */
+/** What a customer did with a product, as in the input of the run. */
 export interface Interest {
   readonly visits: number;
   readonly longest_s: number;
@@ -55,7 +66,7 @@ export interface Interest {
 
 type Translate = (key: string, facts?: Record<string, unknown>) => string;
 
-/** The same in lines of name and words; what did not happen is not told. */
+/** Lines of name and text; what did not happen is left out. */
 export function interestLines(
   interest: Interest,
   t: Translate,
@@ -71,8 +82,8 @@ export function interestLines(
       t("copy.visits"),
       visits > 0 ? t("interest.stays", { n: visits, s: Math.round(longest_s) }) : "",
     ],
-    [t("copy.seen"), did(["has_seen_sizes", "has_opened_buy_page"])],
-    [t("interest.did"), did(["has_favorited", "has_shared", "has_bought"])],
+    [t("copy.viewed"), did(["has_seen_sizes", "has_opened_buy_page"])],
+    [t("interest.actions"), did(["has_favorited", "has_shared", "has_bought"])],
   ];
-  return lines.filter(([, words]) => words !== "");
+  return lines.filter(([, text]) => text !== "");
 }

@@ -1,6 +1,6 @@
-/** What the debug page asks, and the presets, tools and conversations it asks with. */
+/** The debug page's requests, and its presets, tools and conversations. */
 
-export interface Asking {
+export interface ChatSettings {
   readonly left: number;
   readonly right: number;
   readonly temperature: number | null;
@@ -42,21 +42,21 @@ export interface TurnJson {
 }
 
 export function bodyOf(
-  asking: Asking,
+  settings: ChatSettings,
   model: number,
   prompt: string,
   conversation: number | null,
 ): Record<string, unknown> {
   const params = {
-    ...(asking.temperature === null ? {} : { temperature: asking.temperature }),
-    ...(asking.maxTokens === null ? {} : { max_tokens: asking.maxTokens }),
+    ...(settings.temperature === null ? {} : { temperature: settings.temperature }),
+    ...(settings.maxTokens === null ? {} : { max_tokens: settings.maxTokens }),
   };
   return {
     model_id: model,
     prompt,
-    ...(asking.system ? { system_prompt: asking.system } : {}),
+    ...(settings.system ? { system_prompt: settings.system } : {}),
     ...(Object.keys(params).length > 0 ? { params } : {}),
-    ...(asking.tools.length > 0 ? { tool_ids: asking.tools } : {}),
+    ...(settings.tools.length > 0 ? { tool_ids: settings.tools } : {}),
     ...(conversation === null ? {} : { conversation_id: conversation }),
   };
 }

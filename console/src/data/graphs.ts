@@ -1,4 +1,4 @@
-/** Graphs of causes: their parts, from a run's events or as they are kept. */
+/** Causal graphs: their parts, from the events of a run or as they are stored. */
 
 import type { RunFold } from "unspool-client";
 
@@ -31,7 +31,7 @@ export interface GraphParts {
   readonly insights: readonly string[];
 }
 
-/** What a run has drawn so far. */
+/** The parts that a run has found so far. */
 export function partsOf(fold: RunFold): GraphParts {
   const of = (kind: string) =>
     fold.items.filter((item) => item.kind === kind).map((item) => item.item);
@@ -43,27 +43,27 @@ export function partsOf(fold: RunFold): GraphParts {
 }
 
 export interface AnswerPart {
-  readonly words: string;
-  /** The node that is named here. */
+  readonly text: string;
+  /** The node of this name. */
   readonly node: NodeJson | null;
 }
 
-/** An answer with its `[id]`s as what they name; the name right before one is not told twice. */
+/** An answer whose `[id]`s are replaced by the names of nodes; no name stands twice in a row. */
 export function answerParts(text: string, nodes: readonly NodeJson[]): AnswerPart[] {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const parts: AnswerPart[] = [];
   for (const [at, piece] of text.split(/\[([^[\]\n]{1,64})\]/).entries()) {
     const node = at % 2 === 1 ? (byId.get(piece.trim()) ?? null) : null;
     if (node === null) {
-      parts.push({ words: at % 2 === 1 ? `[${piece}]` : piece, node });
+      parts.push({ text: at % 2 === 1 ? `[${piece}]` : piece, node });
       continue;
     }
     const before = parts.pop();
-    const said = before?.words.trimEnd() ?? "";
-    const words = said.endsWith(node.name)
-      ? said.slice(0, -node.name.length)
-      : (before?.words ?? "");
-    parts.push({ words, node: null }, { words: node.name, node });
+    const written = before?.text.trimEnd() ?? "";
+    const rest = written.endsWith(node.name)
+      ? written.slice(0, -node.name.length)
+      : (before?.text ?? "");
+    parts.push({ text: rest, node: null }, { text: node.name, node });
   }
   return parts;
 }

@@ -1,7 +1,7 @@
-/** JSON from and to the server; what it refuses is an error with its own code. */
+/** JSON from and to the server. A refusal is an error with the server's code. */
 
-class Refused extends Error {
-  override readonly name = "Refused";
+class ApiError extends Error {
+  override readonly name = "ApiError";
 
   constructor(
     readonly code: string,
@@ -22,12 +22,12 @@ export async function sendJson<T>(method: string, path: string, body?: unknown):
   return response.status === 204 ? (undefined as T) : response.json();
 }
 
-/** The resource, or null where this server has none of that name. */
-export async function maybeJson<T>(path: string, signal?: AbortSignal): Promise<T | null> {
+/** The resource, or null if the server has none at this path. */
+export async function getJsonOrNull<T>(path: string, signal?: AbortSignal): Promise<T | null> {
   try {
     return await getJson<T>(path, signal);
   } catch (error) {
-    if (error instanceof Refused && (error.status === 404 || error.status === 405)) return null;
+    if (error instanceof ApiError && (error.status === 404 || error.status === 405)) return null;
     throw error;
   }
 }
@@ -38,10 +38,10 @@ async function ask(path: string, init: RequestInit): Promise<Response> {
     response = await fetch(path, { cache: "no-store", ...init });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new Refused("offline", "", 0);
+    throw new ApiError("offline", "", 0);
   }
   if (response.ok) return response;
-  const said = await response.json().catch(() => ({}));
-  const { code = `http_${response.status}`, message = response.statusText } = said.error ?? {};
-  throw new Refused(code, message, response.status);
+  const body = await response.json().catch(() => ({}));
+  const { code = `http_${response.status}`, message = response.statusText } = body.error ?? {};
+  throw new ApiError(code, message, response.status);
 }

@@ -1,22 +1,23 @@
-/** The list of runs: pages of heads, kept up to date while somebody looks. */
+/** The list of runs: pages of heads, kept up to date while the page is open. */
 
 import { computed, type Ref, ref, shallowRef, watch } from "vue";
 import { getJson } from "./http";
-import { readThreads, type ThreadJson } from "./threads";
+import { readTimelines, type TimelineJson } from "./timelines";
 import type { RunHead } from "./types";
 
 const PAGE = 100;
-/** Between two looks: quick enough to see a run begin, slow enough to be nothing. */
-const LOOK_MS = 1500;
+/** Between two requests: often enough to see a run start, seldom enough to cost nothing. */
+const POLL_MS = 1500;
 
-export interface Asked {
+/** Filters that the server applies. */
+export interface RunFilter {
   readonly status: string;
   readonly flow: string;
 }
 
-export function useRuns(asked: Ref<Asked>) {
+export function useRuns(filter: Ref<RunFilter>) {
   const heads = shallowRef<readonly RunHead[]>([]);
-  const threads = shallowRef<ReadonlyMap<string, ThreadJson>>(new Map());
+  const timelines = shallowRef<ReadonlyMap<string, TimelineJson>>(new Map());
   const next = ref<string | null>(null);
   const isRead = ref(false);
   const failure = ref<Error | null>(null);
@@ -25,13 +26,13 @@ export function useRuns(asked: Ref<Asked>) {
 
   function path(before = ""): string {
     const query = new URLSearchParams({ limit: String(PAGE) });
-    for (const [name, value] of Object.entries({ ...asked.value, before })) {
+    for (const [name, value] of Object.entries({ ...filter.value, before })) {
       if (value) query.set(name, value);
     }
     return `/v1/runs?${query}`;
   }
 
-  async function look(): Promise<void> {
+  async function poll(): Promise<void> {
     clearTimeout(timer);
     const mine = ++turn;
     try {
@@ -40,7 +41,7 @@ export function useRuns(asked: Ref<Asked>) {
     } catch (error) {
       failure.value = error as Error;
     }
-    if (mine === turn) timer = setTimeout(() => void look(), LOOK_MS);
+    if (mine === turn) timer = setTimeout(() => void poll(), POLL_MS);
   }
 
   async function refresh(mine: number): Promise<void> {
@@ -48,25 +49,25 @@ export function useRuns(asked: Ref<Asked>) {
     if (mine !== turn) return;
     const newest = new Set(page.runs.map((run) => run.id));
     const last = page.runs.at(-1)?.id ?? "";
-    // What was read below stays; ids sort by age, so the pages meet without a seam.
+    // Older pages stay. Ids sort by age, so no run falls between two pages.
     const older = heads.value.filter((run) => !newest.has(run.id) && run.id < last);
     heads.value = [...page.runs, ...older];
     if (older.length === 0) next.value = page.next;
     isRead.value = true;
-    await sketch(page.runs);
+    await readNewTimelines(page.runs);
   }
 
-  /** Threads of what goes on, and once of what has ended. */
-  async function sketch(runs: readonly RunHead[]): Promise<void> {
+  /** Live runs are read again, ended ones once. */
+  async function readNewTimelines(runs: readonly RunHead[]): Promise<void> {
     const wanted = runs.filter((run) => {
-      const known = threads.value.get(run.id);
+      const known = timelines.value.get(run.id);
       return run.status === "running" || known === undefined || known.end === null;
     });
     if (wanted.length === 0) return;
-    const read = await readThreads(wanted.map((run) => run.id));
-    threads.value = new Map([
-      ...threads.value,
-      ...read.map((thread) => [thread.run, thread] as const),
+    const read = await readTimelines(wanted.map((run) => run.id));
+    timelines.value = new Map([
+      ...timelines.value,
+      ...read.map((timeline) => [timeline.run, timeline] as const),
     ]);
   }
 
@@ -76,13 +77,13 @@ export function useRuns(asked: Ref<Asked>) {
     const known = new Set(heads.value.map((run) => run.id));
     heads.value = [...heads.value, ...page.runs.filter((run) => !known.has(run.id))];
     next.value = page.next;
-    await sketch(page.runs);
+    await readNewTimelines(page.runs);
   }
 
-  watch(asked, () => {
+  watch(filter, () => {
     heads.value = [];
     isRead.value = false;
-    void look();
+    void poll();
   });
 
   function stop(): void {
@@ -92,11 +93,11 @@ export function useRuns(asked: Ref<Asked>) {
 
   return {
     heads,
-    threads,
+    timelines,
     isRead,
     failure,
     hasMore: computed(() => next.value !== null),
-    look,
+    poll,
     more,
     stop,
   };

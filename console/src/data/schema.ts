@@ -1,4 +1,4 @@
-/** Forms from JSON Schema: which fields there are, what they begin with, what was filled in. */
+/** Forms from JSON Schema: their fields, initial values, and the input made of them. */
 
 export interface Schema {
   readonly type?: string | readonly string[];
@@ -20,25 +20,26 @@ export interface Schema {
   readonly maxLength?: number;
 }
 
-type FieldKind = "text" | "long" | "number" | "whole" | "yes" | "choice" | "list" | "json";
+type FieldKind =
+  "text" | "multiline" | "number" | "integer" | "boolean" | "choice" | "list" | "json";
 
 export interface Field {
   readonly name: string;
   readonly kind: FieldKind;
   readonly schema: Schema;
   readonly isRequired: boolean;
-  /** It may be left out, and then is not sent. */
+  /** An empty field is not sent. */
   readonly isNullable: boolean;
 }
 
-/** A text that is longer than this is written in more than a line. */
+/** A text that may be longer than this gets more than one line. */
 const LONG = 500;
 
 export function fieldsOf(root: Schema): Field[] {
   const schema = resolve(root, root);
   const required = new Set(schema.required ?? []);
-  return Object.entries(schema.properties ?? {}).map(([name, said]) => {
-    const { schema: plain, isNullable } = simple(said, root);
+  return Object.entries(schema.properties ?? {}).map(([name, property]) => {
+    const { schema: plain, isNullable } = simple(property, root);
     return {
       name,
       kind: kindOf(plain, root),
@@ -64,9 +65,9 @@ function withoutRef({ $ref: _, ...rest }: Schema): Schema {
   return rest;
 }
 
-/** `X | null` is X that may be left out. */
-function simple(said: Schema, root: Schema): { schema: Schema; isNullable: boolean } {
-  const schema = resolve(said, root);
+/** `X | null` is an X that may be left out. */
+function simple(property: Schema, root: Schema): { schema: Schema; isNullable: boolean } {
+  const schema = resolve(property, root);
   const kinds = schema.anyOf?.map((each) => resolve(each, root)) ?? [];
   const rest = kinds.filter((each) => each.type !== "null");
   if (rest.length === 1 && rest[0] !== undefined) {
@@ -77,19 +78,19 @@ function simple(said: Schema, root: Schema): { schema: Schema; isNullable: boole
 
 function kindOf(schema: Schema, root: Schema): FieldKind {
   if (schema.enum !== undefined) return "choice";
-  if (schema.type === "boolean") return "yes";
-  if (schema.type === "integer") return "whole";
+  if (schema.type === "boolean") return "boolean";
+  if (schema.type === "integer") return "integer";
   if (schema.type === "number") return "number";
-  if (schema.type === "string") return (schema.maxLength ?? LONG + 1) > LONG ? "long" : "text";
+  if (schema.type === "string") return (schema.maxLength ?? LONG + 1) > LONG ? "multiline" : "text";
   if (schema.type === "array" && schema.items !== undefined) {
     return resolve(schema.items, root).type === "string" ? "list" : "json";
   }
   return "json";
 }
 
-export type Filled = Record<string, unknown>;
+export type FormValues = Record<string, unknown>;
 
-export function beginning(fields: readonly Field[]): Filled {
+export function initialValues(fields: readonly Field[]): FormValues {
   return Object.fromEntries(fields.map((field) => [field.name, firstOf(field)]));
 }
 
@@ -98,7 +99,7 @@ function firstOf({ schema, kind, isRequired }: Field): unknown {
   const value = schema.default ?? example ?? null;
   if (kind === "json") return value === null ? "" : JSON.stringify(value, null, 2);
   if (kind === "list") return Array.isArray(value) ? [...value] : [];
-  if (kind === "yes") return value === true;
+  if (kind === "boolean") return value === true;
   if (kind === "choice") return value ?? schema.enum?.[0] ?? null;
   return value ?? "";
 }
@@ -112,30 +113,30 @@ export class BadField extends Error {
   }
 }
 
-/** What is sent: fields that were left empty are left to the server. */
-export function inputOf(fields: readonly Field[], filled: Filled): Record<string, unknown> {
+/** The input to send; the server fills in what is left empty. */
+export function inputOf(fields: readonly Field[], values: FormValues): Record<string, unknown> {
   const input: Record<string, unknown> = {};
   for (const field of fields) {
-    const value = sentOf(field, filled[field.name]);
+    const value = sentOf(field, values[field.name]);
     if (value !== undefined) input[field.name] = value;
     else if (field.isRequired) throw new BadField(field.name, "required");
   }
   return input;
 }
 
-function sentOf({ name, kind }: Field, said: unknown): unknown {
-  if (kind === "yes") return said === true;
+function sentOf({ name, kind }: Field, value: unknown): unknown {
+  if (kind === "boolean") return value === true;
   if (kind === "list")
-    return (said as string[]).filter((each) => each !== "").length > 0 ? said : undefined;
-  if (said === null || said === undefined || said === "") return undefined;
-  if (kind === "number" || kind === "whole") {
-    const number = Number(said);
+    return (value as string[]).filter((each) => each !== "").length > 0 ? value : undefined;
+  if (value === null || value === undefined || value === "") return undefined;
+  if (kind === "number" || kind === "integer") {
+    const number = Number(value);
     if (!Number.isFinite(number)) throw new BadField(name, "badNumber");
-    return kind === "whole" ? Math.trunc(number) : number;
+    return kind === "integer" ? Math.trunc(number) : number;
   }
-  if (kind !== "json") return said;
+  if (kind !== "json") return value;
   try {
-    return JSON.parse(String(said));
+    return JSON.parse(String(value));
   } catch {
     throw new BadField(name, "badJson");
   }

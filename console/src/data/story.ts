@@ -35,12 +35,12 @@ export interface ProjectJson {
 
 export const STAGES: readonly StageKind[] = ["rewrite", "storyboard", "camera"];
 
-/** A scene or a movement in a line of its own. */
+/** A scene or a camera movement as a title and a text. */
 export function lineOf(item: Readonly<Record<string, unknown>>): {
   readonly title: string;
-  readonly words: string;
+  readonly text: string;
 } {
   const number = String(item.number ?? item.scene ?? "");
   const title = [number, item.title ?? item.movement].filter(Boolean).join(" · ");
-  return { title, words: String(item.description ?? item.reason ?? "") };
+  return { title, text: String(item.description ?? item.reason ?? "") };
 }

@@ -1,7 +1,6 @@
-/** What the server's resources look like, as far as the pages read them; see PROTOCOL.md. */
+/** The server's resources, as far as the pages read them; see PROTOCOL.md. */
 
 import type { Ending } from "unspool-client";
-import type { Money } from "@/live/snapshot";
 
 export interface RunHead {
   readonly id: string;
@@ -17,14 +16,13 @@ export interface RunHead {
 
 export interface RunJson extends RunHead {
   readonly text: string;
-  readonly usage: { readonly completion_tokens: number | null; readonly basis: string } | null;
-  readonly cost: Money | null;
-  readonly error: { readonly code: string; readonly message: string } | null;
-  readonly parent: string | null;
-  readonly forked_from: { readonly run: string; readonly seq: number } | null;
-  readonly forks?: readonly string[];
-  readonly viewers?: number;
-  readonly progress: { readonly left_s: number | null; readonly percent: number | null } | null;
+}
+
+/** `/v1/runs/{id}/progress`: what the events of a run do not say. */
+export interface RunProgress {
+  readonly left_s: number | null;
+  readonly forks: readonly string[];
+  readonly viewers: number;
 }
 
 export interface Health {

@@ -1,4 +1,4 @@
-/** What `/api/usage` tells, and sums over it. */
+/** The answer of `/api/usage`, and sums over it. */
 
 interface Row {
   readonly day: string;

@@ -1,13 +1,13 @@
 /**
- * The log panel of an extraction, as the contract prints it: progress, the model's lines as they
- * come, and whether each was recognised. A fold of the run's events.
+ * The log panel of an extraction, as the contract has it: progress, the model's lines, and which of
+ * them are events. A fold of the run's events.
  */
 
 import { endingOf, type RunEvent } from "unspool-client";
 
 export interface LogLine {
   readonly kind: "rule" | "progress" | "line" | "error";
-  readonly words: string;
+  readonly text: string;
   /** Whether a line became an event; null until that is known. */
   isEvent: boolean | null;
 }
@@ -18,7 +18,7 @@ export class ExtractionLog {
   open = "";
   stored = 0;
   unread = 0;
-  /** Lines before it have been told of. */
+  /** Index of the first line that is not judged yet. */
   #judged = 0;
 
   apply(event: RunEvent): void {
@@ -35,8 +35,8 @@ export class ExtractionLog {
     else this.#end(event);
   }
 
-  #push(kind: LogLine["kind"], words: string): void {
-    this.lines.push({ kind, words, isEvent: null });
+  #push(kind: LogLine["kind"], text: string): void {
+    this.lines.push({ kind, text, isEvent: null });
   }
 
   #text(text: string): void {
@@ -54,12 +54,12 @@ export class ExtractionLog {
     this.#judge(this.lines.length);
   }
 
-  /** It was told right behind the line that it is of: lines before that one were none. */
+  /** An event follows the line it came from; the lines before that one were no events. */
   #event(item: { readonly type?: string; readonly context?: string }): void {
     this.stored += 1;
     const at = this.lines.findIndex(
       (line, place) =>
-        place >= this.#judged && line.kind === "line" && line.words.includes(item.type ?? ""),
+        place >= this.#judged && line.kind === "line" && line.text.includes(item.type ?? ""),
     );
     const line = this.lines[at];
     if (line === undefined) return;
@@ -71,7 +71,7 @@ export class ExtractionLog {
   #judge(end: number): void {
     for (let at = this.#judged; at < end; at += 1) {
       const line = this.lines[at];
-      if (line?.kind === "line" && line.words.trim() !== "") line.isEvent ??= false;
+      if (line?.kind === "line" && line.text.trim() !== "") line.isEvent ??= false;
     }
     this.#judged = Math.max(this.#judged, end);
   }

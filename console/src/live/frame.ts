@@ -1,23 +1,23 @@
-/** One animation frame for the whole page: everything that moves is drawn in it. */
+/** One animation frame for the whole page draws everything that moves. */
 
 type Draw = () => void;
 
-const drawn = new Set<Draw>();
-let asked = 0;
+const callbacks = new Set<Draw>();
+let requestId = 0;
 
-/** Draw `draw` with every frame that somebody wants; returns how to stop. */
+/** Call `draw` in every frame; returns how to stop. */
 export function onFrame(draw: Draw): () => void {
-  drawn.add(draw);
+  callbacks.add(draw);
   wantFrame();
-  return () => drawn.delete(draw);
+  return () => callbacks.delete(draw);
 }
 
-/** Ask for a frame. A hidden page gets none until it is seen, and loses nothing by that. */
+/** Request a frame. A hidden page gets it when it becomes visible again. */
 export function wantFrame(): void {
-  if (asked === 0) asked = requestAnimationFrame(drawAll);
+  if (requestId === 0) requestId = requestAnimationFrame(drawAll);
 }
 
 function drawAll(): void {
-  asked = 0;
-  for (const draw of drawn) draw();
+  requestId = 0;
+  for (const draw of callbacks) draw();
 }

@@ -1,14 +1,14 @@
-/** What a page shows of a run in numbers and words, at one moment. */
+/** A run at one moment, in the numbers and labels that a page shows. */
 
 import type { Attempt } from "unspool-client";
-import type { Hue } from "@/thread/hues";
-import type { StateName } from "@/words/shapes";
-import type { Tale } from "./tale";
+import type { RunProgress } from "@/data/types";
+import type { StateName } from "@/styles/shapes";
+import type { Hue } from "@/timeline/hues";
+import type { RunModel } from "./runModel";
 
 export interface StepLine {
   readonly name: string;
   readonly state: StateName;
-  readonly tokens: number;
   readonly chars: number;
   readonly hue: Hue;
 }
@@ -40,7 +40,7 @@ export interface Snapshot {
   readonly firstS: number | null;
   readonly rate: number;
   readonly tokens: number;
-  /** Whether a provider has counted them. */
+  /** `measured` if the provider counted them. */
   readonly tokensBasis: "measured" | "estimated";
   readonly leftS: number | null;
   readonly cost: Money | null;
@@ -55,24 +55,19 @@ export interface Snapshot {
   readonly viewers: number;
 }
 
-interface Watched {
-  readonly tale: Tale;
-  readonly told?: { readonly value: ToldOf | null };
+interface Source {
+  readonly runModel: RunModel;
+  readonly progress?: { readonly value: RunProgress | null };
 }
 
-interface ToldOf {
-  readonly viewers?: number;
-  readonly progress: { readonly left_s: number | null } | null;
-}
-
-/** Silence that is a stall: eight times what is usual in this run, and at least five seconds. */
+/** A stall is a silence of eight times the usual gap of this run, and at least five seconds. */
 const STALL_S = 5;
 const STALL_TIMES = 8;
 
-export function snapshotOf(view: Watched, nowS: number): Snapshot {
-  const { fold, thread, hues, recoveries } = view.tale;
-  const stalledS = stallOf(view.tale, nowS);
-  const attempts = fold.attempts.map((attempt) => lineOf(attempt, view.tale));
+export function snapshotOf({ runModel, progress }: Source, nowS: number): Snapshot {
+  const { fold, timeline, hues, recoveries } = runModel;
+  const stalledS = stallOf(runModel, nowS);
+  const attempts = fold.attempts.map((attempt) => lineOf(attempt, runModel));
   const counted = attempts.filter((attempt) => attempt.tokens !== null);
   const isMeasured = counted.length > 0 && counted.every((each) => each.basis === "measured");
   const sum = counted.reduce((total, each) => total + (each.tokens ?? 0), 0);
@@ -80,49 +75,48 @@ export function snapshotOf(view: Watched, nowS: number): Snapshot {
     state: fold.status === "running" ? (stalledS === null ? "streaming" : "stalled") : fold.status,
     seq: fold.seq,
     nowS,
-    firstS: sinceStart(view.tale, fold.firstTokenMs),
-    rate: fold.isEnded ? meanRate(view.tale) : fold.tokensPerS((fold.startedMs ?? 0) + nowS * 1000),
+    firstS: sinceStart(runModel, fold.firstTokenMs),
+    rate: fold.isEnded ? meanRate(runModel) : fold.tokensPerS((fold.startedMs ?? 0) + nowS * 1000),
     tokens: fold.isEnded && counted.length > 0 ? sum : fold.tokens,
     tokensBasis: fold.isEnded && isMeasured ? "measured" : "estimated",
-    leftS: fold.isEnded ? null : (view.told?.value?.progress?.left_s ?? fold.leftS),
+    leftS: fold.isEnded ? null : (progress?.value?.left_s ?? fold.leftS),
     cost: costOf(attempts),
     stalledS,
-    seams: thread.seams.length,
+    seams: timeline.seams.length,
     recoveries,
-    steps: stepsOf(view.tale),
+    steps: stepsOf(runModel),
     attempts,
     legend: hues.legend,
     error: fold.error as Snapshot["error"],
     warnings: fold.warnings.length,
-    viewers: view.told?.value?.viewers ?? 0,
+    viewers: progress?.value?.viewers ?? 0,
   };
 }
 
-function sinceStart({ fold }: Tale, ms: number | null): number | null {
+function sinceStart({ fold }: RunModel, ms: number | null): number | null {
   return ms === null || fold.startedMs === null ? null : (ms - fold.startedMs) / 1000;
 }
 
-function meanRate({ fold, thread }: Tale): number {
-  const spans = thread.stretches.reduce((sum, { t0, t1 }) => sum + t1 - t0, 0);
+function meanRate({ fold, timeline }: RunModel): number {
+  const spans = timeline.stretches.reduce((sum, { t0, t1 }) => sum + t1 - t0, 0);
   return spans > 0 ? fold.tokens / spans : 0;
 }
 
-function stallOf({ fold, thread }: Tale, nowS: number): number | null {
-  if (fold.status !== "running" || thread.lastWordS === null) return null;
-  const usual = [...thread.gaps].sort((a, b) => a - b)[thread.gaps.length >> 1] ?? 0;
-  // A silence that is filled by other events (a retry, the next step) is none of the model's.
-  const silence = nowS - Math.max(thread.lastWordS, thread.lastS);
+function stallOf({ fold, timeline }: RunModel, nowS: number): number | null {
+  if (fold.status !== "running" || timeline.lastWordS === null) return null;
+  const usual = [...timeline.gaps].sort((a, b) => a - b)[timeline.gaps.length >> 1] ?? 0;
+  // Other events (a retry, the next step) end a silence: the model is not stalled.
+  const silence = nowS - Math.max(timeline.lastWordS, timeline.lastS);
   return silence >= Math.max(STALL_S, STALL_TIMES * usual) ? silence : null;
 }
 
-function stepsOf({ fold, thread, hues }: Tale): StepLine[] {
+function stepsOf({ fold, timeline, hues }: RunModel): StepLine[] {
   const shown = [...fold.steps.values()].filter((step) => !step.isUnseen);
   return shown.map((step) => ({
     name: step.name,
     state: step.isFinished ? "completed" : fold.status === "running" ? "streaming" : fold.status,
-    tokens: Math.ceil(Math.max(step.text.length / 1.5, 0)),
     chars: step.text.length,
-    hue: hues.of(step.isFinished ? writerOf(step.model) : thread.writerOf(step.name)),
+    hue: hues.of(step.isFinished ? writerOf(step.model) : timeline.writerOf(step.name)),
   }));
 }
 
@@ -130,7 +124,7 @@ function writerOf(model: string | null): string {
   return model?.endsWith("+template") ? "template" : (model ?? "template");
 }
 
-function lineOf(attempt: Attempt, { hues }: Tale): AttemptLine {
+function lineOf(attempt: Attempt, { hues }: RunModel): AttemptLine {
   const usage = attempt.facts.usage ?? null;
   const goesOn = ["reattach", "prefill", "instruct", "restart"].includes(attempt.strategy);
   const states = { running: "streaming", failed: "failed", finished: "completed" } as const;

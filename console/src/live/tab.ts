@@ -1,8 +1,8 @@
-/** The tab's own words and icon: the state of what it shows, for those who look at tabs. */
+/** The title and the icon of the browser tab show the state of the run. */
 
-import { theme } from "@/thread/theme";
-import type { StateName } from "@/words/shapes";
-import { SHAPES } from "@/words/shapes";
+import type { StateName } from "@/styles/shapes";
+import { SHAPES } from "@/styles/shapes";
+import { theme } from "@/styles/theme";
 
 const SIGNS: Partial<Record<StateName, string>> = {
   streaming: "◉",
@@ -23,7 +23,7 @@ const HUES = {
 
 let shown: string | null = null;
 
-export function tabSays(state: StateName | null, title: string): void {
+export function showInTab(state: StateName | null, title: string): void {
   document.title = [state === null ? "" : (SIGNS[state] ?? ""), title || "Unspool"]
     .filter(Boolean)
     .join(" ");

@@ -1,11 +1,11 @@
-/** What became of one text in another: the fewest pieces left out and put in (Myers, 1986). */
+/** The shortest list of deletions and insertions that turns one text into another (Myers, 1986). */
 
 export interface Piece {
   readonly kind: "same" | "out" | "in";
-  readonly words: string;
+  readonly text: string;
 }
 
-/** Beyond so many changes the texts are two, not one that was changed. */
+/** With more changes than this, the texts count as unrelated. */
 const MAX_CHANGES = 2000;
 
 export function diff(before: string, after: string): Piece[] {
@@ -20,11 +20,11 @@ export function diff(before: string, after: string): Piece[] {
   )
     end += 1;
   const middle = changes(a.slice(start, a.length - end), b.slice(start, b.length - end));
-  const same = (words: string[]): Piece[] => words.map((each) => ({ kind: "same", words: each }));
+  const same = (words: string[]): Piece[] => words.map((text) => ({ kind: "same", text }));
   return joined([...same(a.slice(0, start)), ...middle, ...same(a.slice(a.length - end))]);
 }
 
-/** Words of alphabets, single characters of others. */
+/** Words in alphabetic scripts, single characters in others. */
 function wordsOf(text: string): string[] {
   return text.match(/[\p{Script=Latin}\p{N}_'’-]+|\s+|./gsu) ?? [];
 }
@@ -44,8 +44,8 @@ function changes(a: readonly string[], b: readonly string[]): Piece[] {
     }
   }
   return [
-    ...a.map((words): Piece => ({ kind: "out", words })),
-    ...b.map((words): Piece => ({ kind: "in", words })),
+    ...a.map((text): Piece => ({ kind: "out", text })),
+    ...b.map((text): Piece => ({ kind: "in", text })),
   ];
 }
 
@@ -65,12 +65,12 @@ function backward(
     const x0 = furthest.get(from) ?? 0;
     const y0 = x0 - from;
     while (x > x0 && y > y0 && x > 0 && y > 0) {
-      pieces.push({ kind: "same", words: a[--x] ?? "" });
+      pieces.push({ kind: "same", text: a[--x] ?? "" });
       y -= 1;
     }
     if (count === 0) break;
-    if (isDown) pieces.push({ kind: "in", words: b[--y] ?? "" });
-    else pieces.push({ kind: "out", words: a[--x] ?? "" });
+    if (isDown) pieces.push({ kind: "in", text: b[--y] ?? "" });
+    else pieces.push({ kind: "out", text: a[--x] ?? "" });
   }
   return pieces.reverse();
 }
@@ -80,7 +80,7 @@ function joined(pieces: readonly Piece[]): Piece[] {
   for (const piece of pieces) {
     const last = all.at(-1);
     if (last?.kind === piece.kind)
-      all[all.length - 1] = { kind: last.kind, words: last.words + piece.words };
+      all[all.length - 1] = { kind: last.kind, text: last.text + piece.text };
     else all.push(piece);
   }
   return all;

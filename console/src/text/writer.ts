@@ -1,21 +1,21 @@
 /**
- * A model's words on the page: as text and never as anything else.
+ * A model's text on the page: as text and never as anything else.
  *
- * Each open paragraph is one text node that is appended to; closed ones are not touched again.
- * What the model writes is put into `data` of text nodes alone, so no tag in it is ever one.
+ * The open paragraph is one text node that grows; closed ones are not touched again. The model's
+ * text only goes into `data` of text nodes, so a tag in it never becomes an element.
  */
 
-import type { Passage } from "@/live/tale";
-import type { Seam } from "@/thread/fold";
-import type { Hue } from "@/thread/hues";
-import { STITCH } from "@/words/shapes";
+import type { Passage } from "@/live/runModel";
+import { STITCH } from "@/styles/shapes";
+import type { Seam } from "@/timeline/fold";
+import type { Hue } from "@/timeline/hues";
 
-export interface Manner {
-  /** Whether more is expected: steady, or waiting for it. */
+export interface WriteOptions {
+  /** Steady while text arrives, waiting while it stalls. */
   readonly caret: "steady" | "wait" | "none";
   readonly isFrayed: boolean;
-  readonly sayStitch: (seam: Seam) => string;
-  /** What stands in the margin beside a stitch; none where there is no margin. */
+  readonly stitchLabel: (seam: Seam) => string;
+  /** The note in the margin beside a stitch, if there is a margin. */
   readonly note?: (seam: Seam) => { readonly title: string; readonly lines: readonly string[] };
 }
 
@@ -51,7 +51,7 @@ export class TextWriter {
     this.#caret.setAttribute("aria-hidden", "true");
   }
 
-  write(passage: Passage, manner: Manner): void {
+  write(passage: Passage, manner: WriteOptions): void {
     const { text } = passage.step;
     if (
       passage !== this.#passage ||
@@ -64,7 +64,7 @@ export class TextWriter {
     this.#end(manner);
   }
 
-  /** Where the hue of the gutter changes, and where notes stand: after the lines are broken. */
+  /** Place gutters and notes; this needs the final line breaks. */
   layout(): void {
     for (const { stitch, gutter, before, note } of this.#stitches) {
       const y = stitch.offsetTop + stitch.offsetHeight / 2;
@@ -86,7 +86,7 @@ export class TextWriter {
     this.#shown = this.#spans = this.#breaks = 0;
   }
 
-  #append(passage: Passage, text: string, manner: Manner): void {
+  #append(passage: Passage, text: string, manner: WriteOptions): void {
     while (this.#shown < text.length) {
       const span = passage.spans[this.#spans];
       if (span !== undefined && span.start <= this.#shown) {
@@ -105,7 +105,7 @@ export class TextWriter {
   #words(piece: string): void {
     for (const part of piece.split(BREAKS)) {
       if (part === "") continue;
-      // Line ends wait for what comes after them: only then is known what they were.
+      // Line ends wait for the next text: only then is it clear whether a paragraph ends.
       if (part.includes("\n") && part.trim() === "") {
         this.#breaks += part.split("\n").length - 1;
         continue;
@@ -124,13 +124,13 @@ export class TextWriter {
     this.#root.append(this.#paragraph);
   }
 
-  /** A paragraph that was begun for the caret alone has the hue of its first word. */
+  /** An empty paragraph, made for the caret, gets the hue of its first word. */
   #dye(): void {
     const gutter = this.#paragraph?.querySelector(".gut");
     if (gutter) gutter.className = `gut ${this.#hue}`;
   }
 
-  #mend(seam: Seam, manner: Manner): void {
+  #mend(seam: Seam, manner: WriteOptions): void {
     if (this.#breaks >= 2 || this.#paragraph === null) this.#newParagraph();
     else if (this.#breaks === 1) this.#node?.appendData("\n");
     this.#breaks = 0;
@@ -139,7 +139,7 @@ export class TextWriter {
     const gutter = make("i", `gut ${this.#hue}`);
     const stitch = make("span", "stitch");
     stitch.setAttribute("role", "note");
-    stitch.setAttribute("aria-label", manner.sayStitch(seam));
+    stitch.setAttribute("aria-label", manner.stitchLabel(seam));
     stitch.append(drawing(STITCH, 17, 15, 2));
     this.#node = document.createTextNode("");
     paragraph.append(gutter, stitch, this.#node);
@@ -147,7 +147,7 @@ export class TextWriter {
     this.layout();
   }
 
-  #noteFor(seam: Seam, manner: Manner): HTMLElement | null {
+  #noteFor(seam: Seam, manner: WriteOptions): HTMLElement | null {
     if (this.#margin === null || manner.note === undefined) return null;
     const { title, lines } = manner.note(seam);
     const note = make("aside", "note");
@@ -155,15 +155,15 @@ export class TextWriter {
     heading.textContent = title;
     note.append(heading);
     for (const line of lines) {
-      const said = make("span");
-      said.textContent = line;
-      note.append(said);
+      const row = make("span");
+      row.textContent = line;
+      note.append(row);
     }
     this.#margin.append(note);
     return note;
   }
 
-  #end(manner: Manner): void {
+  #end(manner: WriteOptions): void {
     if (this.#paragraph === null && manner.caret !== "none") this.#newParagraph();
     const tail = manner.isFrayed ? this.#fray : manner.caret === "none" ? null : this.#caret;
     if (tail !== this.#caret) this.#caret.remove();

@@ -1,7 +1,7 @@
 """
 A run in a row of a list: its shape in time, what it cost and what it was about. A fold.
 
-The same fold as in `console/src/thread/fold.ts`; `conformance/threads.json` holds both to it.
+The same fold as in `console/src/timeline/fold.ts`; `conformance/timelines.json` holds both to it.
 Pure: time is the log's own.
 """
 

@@ -19,7 +19,7 @@ from unspool.runs.timeline import MAX_FACT_CHARS, MAX_FACTS, MAX_SEAMS, Timeline
 from unspool.viewing.timelines import Timelines
 
 FOLDER = Path(__file__).parent.parent.parent.parent / "conformance"
-VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "threads.json").read_text())
+VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "timelines.json").read_text())
 COPY = {"sku": "8WZ01CM1", "style": "natural", "count": 2}
 
 
@@ -54,7 +54,7 @@ def approximately(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["says"])
-def test_the_same_events_are_the_same_thread(vector: dict[str, Any]) -> None:
+def test_the_same_events_are_the_same_timeline(vector: dict[str, Any]) -> None:
     assert shape_of(sketch_of(vector["events"])) == approximately(vector["shape"])
 
 
@@ -142,13 +142,13 @@ async def test_the_resource_tells_shape_cost_and_seams(
     async with client.stream("GET", f"{url}/v1/runs/{run}/events") as events:
         async for _ in events.aiter_lines():
             pass
-    answer = await client.get(f"{url}/api/threads", params={"run": [run, "nothing", run]})
-    (thread,) = answer.json()["threads"]
-    assert thread["run"] == run
-    assert thread["end"] == "completed"
-    assert thread["about"]["sku"] == "8WZ01CM1"
-    assert {each["model"] for each in thread["stretches"]} == {"template"}
-    assert thread["tokens_basis"] == "estimated"
-    assert (thread["seams"], thread["attempts"], thread["cost"]) == ([], [], None)
-    many = await client.get(f"{url}/api/threads", params={"run": ["x"] * 101})
+    answer = await client.get(f"{url}/api/timelines", params={"run": [run, "nothing", run]})
+    (timeline,) = answer.json()["timelines"]
+    assert timeline["run"] == run
+    assert timeline["end"] == "completed"
+    assert timeline["about"]["sku"] == "8WZ01CM1"
+    assert {each["model"] for each in timeline["stretches"]} == {"template"}
+    assert timeline["tokens_basis"] == "estimated"
+    assert (timeline["seams"], timeline["attempts"], timeline["cost"]) == ([], [], None)
+    many = await client.get(f"{url}/api/timelines", params={"run": ["x"] * 101})
     assert many.status_code == 422

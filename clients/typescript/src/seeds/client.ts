@@ -1,4 +1,4 @@
-/** The fourth seed's `SSEClient`: a POST whose frames are told by their `type`. */
+/** The fourth seed's `SSEClient`: a POST whose frames go to listeners by their `type`. */
 
 import { Connection, type Options } from "../connection.ts";
 

@@ -1,7 +1,7 @@
 /**
- * The browser functions that the seed documents print, as they are called there.
+ * The browser functions of the seed documents, under the same names.
  *
- * What is new is below: a stream that breaks is gone on with, and an error in it is told.
+ * New: they continue a stream that breaks, and report an error in it.
  */
 
 import { Connection, type Options } from "../connection.ts";
@@ -12,9 +12,9 @@ export { type Listener, SSEClient } from "./client.ts";
 const BASE_URL = "/api/v1";
 
 /**
- * Run a stage of a project and tell its frames (`stage_update`, `info`, `token`, `done`, `error`).
+ * Run a stage of a project and emit its frames (`stage_update`, `info`, `token`, `done`, `error`).
  *
- * It connects by itself, after whoever called it has had time to listen.
+ * It connects by itself in the next microtask, so the caller can add listeners first.
  */
 export function createStageStreamClient(
   projectId: string | number,
@@ -38,8 +38,8 @@ export interface ExtractionCallbacks {
 }
 
 /**
- * Extract the events of one user. Fulfilled at the end of the stream; rejected where the server
- * could not be asked, after `onError` was called. `{"type":"error"}` calls `onError` alone.
+ * Extract the events of one user. The promise is fulfilled at the end of the stream. It is rejected
+ * if the request fails, after a call of `onError`. `{"type":"error"}` only calls `onError`.
  */
 export async function extractEventsForUserStream(
   userId: string,

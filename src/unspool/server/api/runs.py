@@ -17,7 +17,7 @@ from unspool.runs.run import Run, RunSpec
 from unspool.viewing.event_stream import Cursor
 from unspool.viewing.paced_stream import stream_of
 
-from .json.progress import ProgressFold
+from .json.progress import ProgressFold, ProgressFolds
 from .json.run import head_json, run_json
 
 MAX_FORKS = 100
@@ -38,6 +38,7 @@ class RunRequest(BaseModel):
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/v1/runs", tags=["runs"])
     journal, viewing = core.journal, core.viewing
+    folds = ProgressFolds(journal)
 
     @router.post("", status_code=201)
     async def start_run(
@@ -72,10 +73,25 @@ def plug(core: Core) -> APIRouter:
     async def read_run(run_id: str) -> JSONResponse:
         """What the run is after all its events so far."""
         await core.forecast.learn()
-        facts = await whole(core, run_id)
-        forks = await journal.heads(forked_from=run_id, limit=MAX_FORKS)
-        facts["forks"] = [head.run_id for head in forks]
-        facts["viewers"] = viewing.count(run_id)
+        facts = await whole(core, run_id) | await _around(core, run_id)
+        return JSONResponse(facts, headers={"Cache-Control": "no-store"})
+
+    @router.get("/{run_id}/progress")
+    async def read_progress(run_id: str) -> JSONResponse:
+        """
+        What the events of a run do not say: time left, forks, viewers.
+
+        Made for a page that follows the events and asks again and again: no event is read twice.
+        """
+        await core.forecast.learn()
+        head = await journal.head(run_id)
+        facts = await folds.left_json(head, core.forecast, int(time.time() * 1000))
+        facts = {
+            "status": head.status,
+            "last_seq": head.seq,
+            **facts,
+            **await _around(core, run_id),
+        }
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
     @router.get("/{run_id}/events")
@@ -111,6 +127,12 @@ def plug(core: Core) -> APIRouter:
         return JSONResponse(await whole(core, run_id))
 
     return router
+
+
+async def _around(core: Core, run_id: str) -> dict[str, Any]:
+    """Return what other runs and viewers have to do with a run."""
+    forks = await core.journal.heads(forked_from=run_id, limit=MAX_FORKS)
+    return {"forks": [head.run_id for head in forks], "viewers": core.viewing.count(run_id)}
 
 
 async def whole(core: Core, run_id: str) -> dict[str, Any]:

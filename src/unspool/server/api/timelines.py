@@ -1,4 +1,4 @@
-"""`/api/threads`: runs as a list draws them, without their texts."""
+"""`/api/timelines`: timelines of runs, as a list draws them, without their texts."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ MAX_POINTS = 60
 
 
 def plug(core: Core) -> APIRouter:
-    router = APIRouter(prefix="/api/threads", tags=["threads"])
+    router = APIRouter(prefix="/api/timelines", tags=["timelines"])
 
     @router.get("")
-    async def read_threads(
+    async def read_timelines(
         run: Annotated[list[str], Query(max_length=MAX_RUNS)],
     ) -> dict[str, Any]:
         """How these runs went; unknown ones, and those that take longer to read, are left out."""
         found = await core.sketches.of(dict.fromkeys(run))
-        threads = [
-            {"run": run_id, **thread_json(sketch), "viewers": core.viewing.count(run_id)}
+        timelines = [
+            {"run": run_id, **timeline_json(sketch), "viewers": core.viewing.count(run_id)}
             for run_id, sketch in found.items()
         ]
-        return {"threads": threads}
+        return {"timelines": timelines}
 
     return router
 
 
-def thread_json(sketch: Timeline) -> dict[str, Any]:
-    """Return a sketch in the words of PROTOCOL.md."""
+def timeline_json(sketch: Timeline) -> dict[str, Any]:
+    """Return a timeline as PROTOCOL.md describes it."""
     step = max(1, -(-int(sketch.last_s / BUCKET_S) // MAX_POINTS))
     usage = total((asking.usage, asking.cost) for asking in sketch.asked.values())
     tokens = usage and usage.completion_tokens

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections import OrderedDict
+from typing import Any, Final
 
-from unspool.journals import Head
+from unspool.journals import Head, Journal, read_all
 from unspool.runs.durations import RunShape
 from unspool.runs.events import Event
 from unspool.runs.progress import Progress
@@ -14,45 +16,90 @@ from unspool.viewing.eta import EtaEstimator
 NEARLY = 99.9
 """Percent, at most, of what has not ended."""
 
+MAX_FOLDS: Final = 1000
+"""Live runs whose folds are kept, some 2 KiB each; of more, the one asked for longest ago goes."""
+
 
 class ProgressFold:
     """A fold of a run's log for its progress."""
 
     def __init__(self) -> None:
+        self.seq = 0
         self._progress = Progress()
         self._shape = RunShape()
 
     def apply(self, event: Event) -> None:
+        self.seq = event.seq
         self._progress.apply(event)
         self._shape.apply(event)
 
     def json(self, head: Head, run: Run, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return `progress` of the run's JSON; what is not known is null, not guessed."""
-        progress, shape = self._progress, self._shape
+        progress = self._progress
         if run.is_ended:
-            percent, left, band = 100.0 if run.status == "completed" else None, 0.0, (0.0, 0.0)
-            return _json(progress, progress.mean_per_s, percent, (left, *band))
+            return _tokens_json(progress.tokens, progress.mean_per_s) | _end_json(run.status)
         progress.wait_until(now_ms)
-        told = forecast.estimate(head.flow, shape, now_ms)
+        tokens = _tokens_json(progress.tokens, progress.tokens_per_s)
+        return tokens | self.left_json(head.flow, forecast, now_ms)
+
+    def left_json(self, flow: str, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
+        """Return percent and time left of a live run. The fold stays as it is."""
+        progress, shape = self._progress, self._shape
+        told = forecast.estimate(flow, shape, now_ms)
         if told is None:
-            by_flow = progress.left_s, None, None
-            return _json(progress, progress.tokens_per_s, progress.percent, by_flow)
+            return _left_json(progress.percent, progress.left_s, None, None)
         elapsed_s = shape.at(now_ms)
         percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + told.left_s, 1e-9))
-        times = told.left_s, told.low_s, told.high_s
-        return _json(progress, progress.tokens_per_s, percent, times)
+        return _left_json(percent, told.left_s, told.low_s, told.high_s)
 
 
-def _json(
-    progress: Progress,
-    per_s: float,
-    percent: float | None,
-    times: tuple[float | None, float | None, float | None],
+class ProgressFolds:
+    """
+    The progress of runs that pages are open on.
+
+    However many pages ask, and however often, each event of a run is read and folded once. A
+    run that has ended needs no fold: its head says enough.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._folds: OrderedDict[str, tuple[ProgressFold, asyncio.Lock]] = OrderedDict()
+
+    async def left_json(self, head: Head, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
+        """Return percent and time left of a run, in the words of PROTOCOL.md."""
+        if head.status != "running":
+            self._folds.pop(head.run_id, None)
+            return _end_json(head.status)
+        watched = await self._read(head.run_id)
+        return watched.left_json(head.flow, forecast, now_ms)
+
+    async def _read(self, run_id: str) -> ProgressFold:
+        """Fold the events that came since the last time."""
+        watched, reading = self._folds.setdefault(run_id, (ProgressFold(), asyncio.Lock()))
+        self._folds.move_to_end(run_id)
+        if len(self._folds) > MAX_FOLDS:
+            self._folds.popitem(last=False)
+        # One reader at a time: an event that two of them read would count twice.
+        async with reading:
+            async for events in read_all(self._journal, run_id, after=watched.seq):
+                for event in events:
+                    watched.apply(event)
+        return watched
+
+
+def _tokens_json(tokens: int, per_s: float) -> dict[str, Any]:
+    return {"tokens": tokens, "tokens_per_s": round(per_s, 1)}
+
+
+def _end_json(status: str) -> dict[str, Any]:
+    return _left_json(100.0 if status == "completed" else None, 0.0, 0.0, 0.0)
+
+
+def _left_json(
+    percent: float | None, left_s: float | None, low_s: float | None, high_s: float | None
 ) -> dict[str, Any]:
-    left, low, high = (None if value is None else round(value, 2) for value in times)
+    left, low, high = (None if it is None else round(it, 2) for it in (left_s, low_s, high_s))
     return {
-        "tokens": progress.tokens,
-        "tokens_per_s": round(per_s, 1),
         "percent": None if percent is None else round(percent, 1),
         "left_s": left,
         "left_s_low": low,

@@ -1,0 +1,84 @@
+/** State that all pages share: appearance, server, models. */
+
+import { defineStore } from "pinia";
+import { computed, ref, shallowRef } from "vue";
+import { applyLanguage, initialLanguage, type Language } from "@/i18n";
+import { themeChanged } from "@/styles/theme";
+import { type Hue, hueByPlace } from "@/timeline/hues";
+import { getJson } from "./http";
+import type { ModelJson, RouteJson } from "./types";
+
+const THEME_KEY = "unspool.theme";
+
+export const useAppearance = defineStore("appearance", () => {
+  const language = ref<Language>(initialLanguage());
+  const isDark = ref(document.documentElement.classList.contains("dark"));
+
+  function setLanguage(wanted: Language): void {
+    language.value = wanted;
+    applyLanguage(wanted);
+  }
+
+  function setDark(wanted: boolean): void {
+    isDark.value = wanted;
+    localStorage.setItem(THEME_KEY, wanted ? "dark" : "light");
+    document.documentElement.classList.toggle("dark", wanted);
+    themeChanged();
+  }
+
+  return { language, isDark, setLanguage, setDark };
+});
+
+/** Between two requests to the server. */
+const POLL_MS = 4000;
+
+export const useServer = defineStore("server", () => {
+  const isReached = ref(true);
+  const live = ref(0);
+
+  async function poll(): Promise<void> {
+    if (document.hidden) return;
+    try {
+      const ready = await getJson<{ live_runs: number }>("/readyz", AbortSignal.timeout(POLL_MS));
+      live.value = ready.live_runs;
+      isReached.value = true;
+    } catch {
+      isReached.value = false;
+    }
+  }
+
+  function watch(): void {
+    void poll();
+    setInterval(() => void poll(), POLL_MS);
+    addEventListener("online", () => void poll());
+  }
+
+  return { isReached, live, poll, watch };
+});
+
+export const useModels = defineStore("models", () => {
+  const models = shallowRef<readonly ModelJson[]>([]);
+  const routes = shallowRef<readonly RouteJson[]>([]);
+  const isRead = ref(false);
+  const usable = computed(() => models.value.filter((model) => model.problem === null));
+
+  async function read(): Promise<void> {
+    const [listed, routed] = await Promise.all([
+      getJson<{ models: ModelJson[] }>("/api/models"),
+      getJson<{ routes: RouteJson[] }>("/api/routes"),
+    ]);
+    models.value = listed.models;
+    routes.value = routed.routes;
+    isRead.value = true;
+  }
+
+  /** Models get hues in the order in which they are registered. */
+  function hueOf(name: string): Hue {
+    return hueByPlace(
+      models.value.map((model) => model.name),
+      name,
+    );
+  }
+
+  return { models, routes, usable, isRead, read, hueOf };
+});

@@ -1,0 +1,14 @@
+import type { Drawing } from "@/timeline/painter";
+import type { RunView } from "./runView";
+
+/** The timeline of a run that is being watched; null before its first event. */
+export function drawingOf(view: RunView | null): Drawing | null {
+  if (view === null || view.runModel.fold.seq === 0) return null;
+  return { shape: view.runModel.timeline, nowS: view.nowS, etaS: etaOf(view) };
+}
+
+/** When the run is expected to end, in seconds since it began; null if that is unknown. */
+export function etaOf(view: RunView): number | null {
+  const { leftS, nowS } = view.snapshot.value;
+  return view.runModel.timeline.end !== null || leftS === null ? null : nowS + leftS;
+}

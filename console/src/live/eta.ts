@@ -1,7 +1,0 @@
-import type { RunView } from "./view";
-
-/** When the run is expected to end, in seconds since it began; null where nobody knows. */
-export function etaOf(view: RunView): number | null {
-  const { leftS, nowS } = view.snapshot.value;
-  return view.tale.thread.end !== null || leftS === null ? null : nowS + leftS;
-}

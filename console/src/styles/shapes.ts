@@ -1,0 +1,64 @@
+/** The shape of each state, which is also the end of a run's timeline, and the icons. */
+
+export type StateName =
+  | "streaming"
+  | "stalled"
+  | "resumed"
+  | "continued"
+  | "completed"
+  | "incomplete"
+  | "failed"
+  | "cancelled"
+  | "cached"
+  | "queued";
+
+export interface Stroke {
+  readonly d: string;
+  /** Filled, not drawn as a line. */
+  readonly fill?: boolean;
+  readonly width?: number;
+  readonly dash?: string;
+}
+
+/** On a square of 14. */
+export const SHAPES: Readonly<Record<StateName, readonly Stroke[]>> = {
+  streaming: [
+    { d: "M1.8 7a5.2 5.2 0 1 0 10.4 0a5.2 5.2 0 1 0-10.4 0" },
+    { d: "M5 7a2 2 0 1 0 4 0a2 2 0 1 0-4 0", fill: true },
+  ],
+  stalled: [{ d: "M1 4.5C4 11.5 10 11.5 13 4.5" }],
+  resumed: [{ d: "M11.8 8.6A5 5 0 1 1 11 3.9M11.3 1.2v3h-3" }],
+  continued: [{ d: "M3 11L6 3M6.2 11L9.2 3M9.4 11l3-8", width: 1.7 }],
+  completed: [
+    { d: "M0 7h3M11 7h3" },
+    { d: "M2.6 7a4.4 4.4 0 1 0 8.8 0a4.4 4.4 0 1 0-8.8 0", fill: true },
+  ],
+  incomplete: [{ d: "M0 7h6M6 7c3 0 4-3.4 7-4M6 7h7M6 7c3 0 4 3.4 7 4", width: 1.5 }],
+  failed: [{ d: "M3 3l8 8M11 3l-8 8", width: 1.8 }],
+  cancelled: [{ d: "M0 7h9" }, { d: "M10 2.5v9", width: 1.8 }],
+  cached: [{ d: "M1 4.8h12M1 9.2h12" }],
+  queued: [{ d: "M2.4 7a4.6 4.6 0 1 0 9.2 0a4.6 4.6 0 1 0-9.2 0", width: 1.4, dash: "2 2.2" }],
+};
+
+/** On a square of 16. */
+export const ICONS = {
+  debug: "M2 3h12v10H2zM5 6l2 2-2 2M9 10h3",
+  copy: "M3 2h10v12H3zM5.5 5.5h5M5.5 8h5M5.5 10.5h3",
+  extraction: "M2 4h12M2 8h7M2 12h4M12 8v6M9.5 11.5L12 14l2.5-2.5",
+  graph:
+    "M2 4a2 2 0 1 0 4 0a2 2 0 1 0-4 0M10 7a2 2 0 1 0 4 0a2 2 0 1 0-4 0" +
+    "M3 13a2 2 0 1 0 4 0a2 2 0 1 0-4 0M5.9 4.5l4.2 2M10.4 8.4l-4 3.4",
+  story: "M2 3h5l1 1 1-1h5v10H9l-1 1-1-1H2zM8 4v9.5",
+  flows: "M2 4h4v3H2zM10 2h4v3h-4zM10 10h4v3h-4zM6 5.5h2v6h2M8 5.5V3.5h2",
+  runs: "M1 4h9M1 8h13M1 12h6M12.5 4h1M9.5 12h1",
+  models: "M8 1.5l6 3.2v6.6L8 14.5l-6-3.2V4.7zM2 4.7l6 3.2 6-3.2M8 8v6.5",
+  usage: "M2 14V9M6 14V5M10 14V7.5M14 14V2",
+  play: "M4 2.5v11l9-5.5z",
+  pause: "M4.5 3v10M11.5 3v10",
+  close: "M3.5 3.5l9 9M12.5 3.5l-9 9",
+} as const;
+
+export type IconName = keyof typeof ICONS;
+
+/** The stitch in a text, on 17 by 15. */
+export const STITCH = "M2 13L5.5 2M7 13l3.5-11M12 13l3.5-11";

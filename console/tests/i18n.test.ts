@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { en } from "../src/i18n/en";
+import { money, shortId } from "../src/i18n/format";
+import { zh } from "../src/i18n/zh";
+
+type Tree = { [name: string]: string | Tree };
+
+function leaves(tree: Tree, path = ""): [string, string][] {
+  return Object.entries(tree).flatMap(([name, value]): [string, string][] =>
+    typeof value === "string" ? [[path + name, value]] : leaves(value, `${path}${name}.`),
+  );
+}
+
+const both = { zh: leaves(zh), en: leaves(en as unknown as Tree) };
+
+test("both languages have the same words, with the same things to fill in", () => {
+  const holes = (words: string) => [...words.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+  expect(both.en.map(([path]) => path)).toEqual(both.zh.map(([path]) => path));
+  for (const [at, [path, words]] of both.zh.entries()) {
+    expect(holes(both.en[at]?.[1] ?? ""), path).toEqual(holes(words));
+  }
+});
+
+test("nobody is told to be sorry, to wait, or with an exclamation mark", () => {
+  for (const [path, words] of [...both.zh, ...both.en]) {
+    expect(words, path).not.toMatch(/抱歉|请稍候|[!！]|oops|sorry|please wait/i);
+  }
+});
+
+test("what the contracts fix is the same in both languages", () => {
+  const fixed = { "story.make": "AI生成", "story.busy": "执行中..." };
+  for (const [path, words] of Object.entries(fixed)) {
+    for (const listed of Object.values(both)) expect(listed).toContainEqual([path, words]);
+  }
+});
+
+test.each([
+  [0, "CNY", "¥0"],
+  [0.000222, "CNY", "¥0.00022"],
+  [0.0131, "USD", "$0.013"],
+  [1234.5, "CHF", "CHF 1234.50"],
+])("%d %s is told as %s", (amount, currency, told) => {
+  expect(money({ amount, currency })).toBe(told);
+});
+
+test("a long id is told by its ends", () => {
+  expect(shortId("01m8ade2xn8rf8cantazp3fn24")).toBe("01m8ad…fn24");
+});

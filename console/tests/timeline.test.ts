@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import vectors from "../../conformance/timelines.json" with { type: "json" };
+import { TimelineFold } from "../src/timeline/fold";
+import { Hues, hueByPlace } from "../src/timeline/hues";
+
+const NAMES = ["m", "n", "a", "b"];
+
+/** The hue of a writer stands for its name, and is the same in every test. */
+function fold(events: (typeof vectors)[number]["events"]): TimelineFold {
+  const timeline = new TimelineFold(new Hues((model) => hueByPlace(NAMES, model)));
+  for (const event of events) timeline.apply(event);
+  return timeline;
+}
+
+test.each(vectors)("the same events are the same timeline: $says", ({ events, shape }) => {
+  const timeline = fold(events);
+  const hues = new Hues((model) => hueByPlace(NAMES, model));
+  for (const { type, data } of events)
+    if (type === "attempt.started" && "model" in data) hues.of(String(data.model));
+  expect(timeline.end).toBe(shape.end);
+  expect(timeline.lastS).toBeCloseTo(shape.last_s, 6);
+  expect(timeline.stretches).toHaveLength(shape.stretches.length);
+  for (const [at, wanted] of shape.stretches.entries()) {
+    const stretch = timeline.stretches[at];
+    expect(stretch?.hue).toBe(hues.of(wanted.model));
+    expect([stretch?.t0, stretch?.t1]).toEqual([
+      expect.closeTo(wanted.t0, 6),
+      expect.closeTo(wanted.t1, 6),
+    ]);
+    expect(stretch?.buckets).toEqual(wanted.buckets.map((tokens) => expect.closeTo(tokens, 5)));
+  }
+  expect(timeline.seams.map(({ step: _, attempt: __, ...seam }) => seam)).toEqual(
+    shape.seams.map((seam) => ({
+      ...seam,
+      t0: expect.closeTo(seam.t0, 6),
+      t1: expect.closeTo(seam.t1, 6),
+    })),
+  );
+});
+
+test("models keep the hue of their place, and two in one run never share one while there is another", () => {
+  const names = ["offline", "one", "two", "three", "four"];
+  const base = (model: string) => hueByPlace(names, model);
+  expect(["offline", "one", "two", "three", "four", "template"].map(base)).toEqual([
+    "d",
+    "a",
+    "b",
+    "c",
+    "a",
+    "d",
+  ]);
+  const hues = new Hues(base);
+  expect(["one", "four", "two", "one"].map((model) => hues.of(model))).toEqual([
+    "a",
+    "b",
+    "c",
+    "a",
+  ]);
+});
