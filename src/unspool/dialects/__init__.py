@@ -130,10 +130,14 @@ def open_dialect(name: str) -> Dialect:
     return dialect
 
 
-def frames_of(seq: int, datas: Sequence[bytes]) -> list[bytes]:
-    """Encode the frames of event `seq`: `<seq>.1` …, the last one `<seq>`."""
+def with_ids(seq: int, datas: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    """Number the frames of event `seq`: `<seq>.1` …, the last one `<seq>`."""
     last = len(datas)
     return [
-        Frame(data, id=str(seq) if k == last else f"{seq}.{k}").encode()
-        for k, data in enumerate(datas, start=1)
+        (str(seq) if k == last else f"{seq}.{k}", data) for k, data in enumerate(datas, start=1)
     ]
+
+
+def frames_of(seq: int, datas: Sequence[bytes]) -> list[bytes]:
+    """Encode the frames of event `seq`, numbered as `with_ids` does."""
+    return [Frame(data, id=number).encode() for number, data in with_ids(seq, datas)]

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ProviderError
 from ..failpoints import point
 from ..flows import Reader
+from ..formats.lines import LineBuffer
 from ..generation.attempts import (
     Attempted,
     AttemptFailed,
@@ -37,35 +38,31 @@ class ReaderFeed:
     def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
         self._make = make
         self._by_lines = by_lines
-        self._half: list[str] = []
+        self._lines = LineBuffer()
         self.again(text)
 
     def again(self, text: str) -> None:
         """Read anew: this is the text now."""
-        self._half.clear()
+        self._lines.take()
         self._reader = self._make()
         self.feed = self._whole_lines if self._by_lines else self._reader.feed
         if text:
             self.feed(text)
 
     def _whole_lines(self, text: str) -> None:
-        lines, end, half = text.rpartition("\n")
-        if end:
-            whole = "".join((*self._half, lines, end))
-            self._half.clear()
-            self._reader.feed(whole)
-        self._half.append(half)
+        if lines := self._lines.feed(text):
+            self._reader.feed("".join(lines))
 
     def rewind(self, at: int) -> None:
         """The text was taken back from `at` on: all of it, or half a line."""
         if at:
-            self._half.clear()
+            self._lines.take()
         else:
             self.again("")
 
     def end(self) -> None:
         """Read the rest: the text is whole."""
-        if half := "".join(self._half):
+        if half := self._lines.take():
             self._reader.feed(half)
         self._reader.end()
 

@@ -9,33 +9,27 @@ the log has them in: an event of a later post waits for the end of the one befor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut, taken_back
 
+from .request import CopyOrder
+
 _json = msgspec.json.Encoder().encode
 
 
-class CopyRequest(BaseModel):
-    sku: str = Field(min_length=1, max_length=64, examples=["8WZ01CM1"])
-    style: Literal["natural", "professional", "funny"] = "natural"
-    user_id: str | None = Field(None, max_length=64)
-    """Whom it is for; kept with the run. Ours; existing clients do not send it."""
-    count: int = Field(3, ge=1, le=10)
-    """How many posts. Ours."""
+class CopyRequest(CopyOrder):
+    """What clients of S0 send: `sku` and `style`; the other fields are ours."""
+
     model: str = Field("", max_length=128)
-    """Which model is to write. Ours."""
-    reveal: Literal["live", "checked"] = "live"
-    """`checked`: posts are shown when they have passed the rules. Ours."""
-    rules: dict[str, Any] = Field(default_factory=dict)
-    """`min_chars`, `max_chars`, `forbidden`: of posts that are checked. Ours."""
+    """The model that writes; empty: the default one."""
 
 
 class CopyEncoder:

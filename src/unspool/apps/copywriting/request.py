@@ -29,10 +29,10 @@ class Arm(BaseModel):
     """Takes the place of our list of wishes, line by line; empty: ours."""
 
 
-class Copy(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class CopyOrder(BaseModel):
+    """What a client may ask for."""
 
-    sku: str = Field(min_length=1, max_length=64, pattern=r"^\P{Cc}+$")
+    sku: str = Field(min_length=1, max_length=64, pattern=r"^\P{Cc}+$", examples=["8WZ01CM1"])
     """The product's number. No control characters: it stands in prompts, logs and warnings."""
     style: Style = "natural"
     user_id: str | None = Field(None, max_length=64)
@@ -42,6 +42,13 @@ class Copy(BaseModel):
     reveal: Literal["live", "checked"] = "live"
     """`checked`: a post is shown when it has passed the rules, and rewritten until then."""
     rules: CopyRules = Field(default_factory=CopyRules)
+
+
+class Copy(CopyOrder):
+    """The input of the flow: the order, and what the database knows."""
+
+    model_config = ConfigDict(extra="forbid")
+
     product: dict[str, Any] = Field(default_factory=dict)
     """The product's facts as they were when it was asked. Whatever a client sends is replaced;
     so are the next two."""

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from unspool.flows import Recorder
+from unspool.formats.lines import LineBuffer
 
 HEADER: Final = "用户ID|事件类型|时间戳|上下文信息"
 
@@ -125,7 +126,7 @@ class EventReader:
         self._ctx = ctx
         self._users = users
         self._step = step
-        self._half: list[str] = []
+        self._lines = LineBuffer()
         self._number = 0
         self._known: set[EventLine] = set()
         self._decorations = 0
@@ -133,15 +134,11 @@ class EventReader:
         self.left_out = 0
 
     def feed(self, text: str) -> None:
-        first, *others = text.split("\n")
-        self._half.append(first)
-        for line in others:
-            self._line("".join(self._half))
-            self._half = [line]
+        for line in self._lines.feed(text):
+            self._line(line)
 
     def end(self) -> None:
-        self._line("".join(self._half))
-        self._half = []
+        self._line(self._lines.take())
         if self._decorations:
             self._warn(f"{self._decorations} 行是表头、代码块等格式标记，不计为事件")
         if (more := self.left_out - self._decorations - MAX_TOLD) > 0:

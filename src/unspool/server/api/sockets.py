@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from unspool.core import Core
-from unspool.dialects import encoder_for, open_dialect
+from unspool.dialects import encoder_for, open_dialect, with_ids
 from unspool.errors import BadCursor, JournalError, SpecError, UnknownRun, UnspoolError
 from unspool.runs.events import Event
 from unspool.viewing.cursor import follow, is_at_end
@@ -134,10 +134,8 @@ class _Socket:
         had = place.frame if event.seq == place.seq + 1 else 0
         if had and had >= len(frames):
             raise BadCursor(f"event {event.seq} has no frame {had} to go on from")
-        for number, data in enumerate(frames[had:], start=had + 1):
-            is_last = number == len(frames)
-            frame_id = str(event.seq) if is_last else f"{event.seq}.{number}"
-            await self._send({"id": frame_id, "data": data.decode()})
+        for number, data in with_ids(event.seq, frames)[had:]:
+            await self._send({"id": number, "data": data.decode()})
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         viewer = self._viewer

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from unspool.dialects import Options, RunGateway
+from unspool.formats.lines import LineBuffer
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec
 
@@ -50,7 +51,7 @@ class BatchRequest(BaseModel):
 
 class ExtractionEncoder:
     def __init__(self) -> None:
-        self._halves: dict[str, list[str]] = {}  # step -> the line that has not ended
+        self._lines: dict[str, LineBuffer] = {}  # by step
         self._has_shown = False
         self._count = 0
 
@@ -80,22 +81,17 @@ class ExtractionEncoder:
         return frames
 
     def _text(self, step: str, text: str) -> list[bytes]:
-        half = self._halves.setdefault(step, [])
-        frames = []
-        first, *others = text.split("\n")
-        half.append(first)
-        for line in others:
-            frames.append(frame("llm_chunk", content="".join((*half, "\n"))))
-            half[:] = [line]
-        self._has_shown |= bool(frames)
-        return frames
+        lines = self._lines.setdefault(step, LineBuffer()).feed(text)
+        self._has_shown |= bool(lines)
+        return [frame("llm_chunk", content=line) for line in lines]
 
     def _rest(self, step: str) -> list[bytes]:
-        rest = "".join(self._halves.pop(step, ()))
+        lines = self._lines.pop(step, None)
+        rest = lines.take() if lines else ""
         return [frame("llm_chunk", content=rest)] if rest else []
 
     def _rewound(self, data: Mapping[str, Any]) -> list[bytes]:
-        self._halves.pop(data["step"], None)
+        self._lines.pop(data["step"], None)
         if data.get("at") or not self._has_shown:
             return []
         self._count = 0  # only in a run that was asked in another dialect
@@ -104,7 +100,7 @@ class ExtractionEncoder:
     def _ending(self, event: Event) -> list[bytes]:
         if event.type != "run.completed":
             # What was held back cannot be taken back any more.
-            rest = [one for step in list(self._halves) for one in self._rest(step)]
+            rest = [one for step in list(self._lines) for one in self._rest(step)]
             message = event.data.get("message") or event.type.partition(".")[2]
             return [*rest, frame("error", message=message)]
         saved = frame("progress", message=f"成功保存 {self._count} 个事件")

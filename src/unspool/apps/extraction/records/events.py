@@ -19,11 +19,7 @@ from unspool.records import Base, Records, insert_into
 from unspool.records.behaviors import Moment
 from unspool.records.people import MAX_USER_CHARS
 
-MAX_TYPE_CHARS: Final = 64
-"""Longest type of an event; it is a word or two."""
-
-MAX_CONTEXT_CHARS: Final = 500
-"""Longest context; it is a phrase."""
+from ..event_lines import MAX_CONTEXT_CHARS, MAX_TYPE_CHARS
 
 MAX_SEQUENCES: Final = 10_000
 """People whose events are looked at together: some seconds of work, and more tell no more."""
