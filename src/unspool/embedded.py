@@ -20,7 +20,9 @@ from .core import Core, open_core
 from .errors import SetupError
 from .runs.run import RunSpec
 from .settings import Settings
-from .viewing.event_stream import Cursor, EventStream
+from .viewing.cursor import Cursor
+from .viewing.event_stream import EventStream
+from .viewing.tape_stream import TapeStream
 
 START_S: Final = 30.0
 """For the data directory to be opened; half a second is usual, a large journal takes longer."""
@@ -143,7 +145,7 @@ class Embedded:
 
     async def _pulling(self, run_id: str, dialect: str, after: str) -> _Pull:
         await self.core.journal.head(run_id)
-        return _Pull(EventStream(self.core.viewing, run_id, dialect, Cursor.parse(after or "0")))
+        return _Pull(TapeStream(self.core.viewing, run_id, dialect, Cursor.parse(after or "0")))
 
     def _submitted(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
         async def working() -> T:

@@ -29,7 +29,7 @@ from .runs.run import RunSpec
 from .server.app import create_app
 from .server.guard import error_answer
 from .settings import Settings
-from .viewing.paced_stream import stream_of
+from .viewing.streams import stream_of
 
 
 class Unspool:

@@ -16,7 +16,7 @@ from support.servers import Served, ServeModel
 from support.upstream import Upstream, answer, chunk
 from unspool import Draft, Journal, Pen, RunSpec, plugs
 from unspool.formats.sse import Decoder, Frame
-from unspool.viewing.event_stream import Cursor
+from unspool.viewing.cursor import Cursor
 from unspool.viewing.tapes import READ_EVENTS, Tape, Tapes
 
 SPEC = RunSpec("copywriting", {"count": 1, "style": "natural"}, dialect="copywriting")

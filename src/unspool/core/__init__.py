@@ -30,8 +30,8 @@ from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
 from ..tools.calling.registry import ToolRegistry
 from ..viewing.eta import EtaEstimator
-from ..viewing.event_stream import Viewing
 from ..viewing.timelines import Timelines
+from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
 from .retention import Retention
 

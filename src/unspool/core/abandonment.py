@@ -11,7 +11,7 @@ import asyncio
 from typing import Final
 
 from ..execution.runner import Runner
-from ..viewing.event_stream import Viewing
+from ..viewing.viewers import Viewing
 
 FIRST_S: Final = 30.0
 """More than its own time, for a first viewer to come to a run that begins or is taken over."""

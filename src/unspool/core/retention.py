@@ -18,7 +18,7 @@ from typing import Final
 from ..errors import JournalError
 from ..journals import EndedRun, Journal
 from ..settings import Settings
-from ..viewing.event_stream import Viewing
+from ..viewing.viewers import Viewing
 
 log = logging.getLogger(__name__)
 

@@ -141,3 +141,9 @@ def with_ids(seq: int, datas: Sequence[bytes]) -> list[tuple[str, bytes]]:
 def frames_of(seq: int, datas: Sequence[bytes]) -> list[bytes]:
     """Encode the frames of event `seq`, numbered as `with_ids` does."""
     return [Frame(data, id=number).encode() for number, data in with_ids(seq, datas)]
+
+
+def trailer_of(name: str) -> bytes:
+    """Return the encoded frame that a dialect sends after the last event; empty for none."""
+    trailer = open_dialect(name).trailer
+    return Frame(trailer).encode() if trailer else b""

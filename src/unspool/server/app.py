@@ -29,8 +29,8 @@ from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
 from ..viewing.cursor import follow
-from ..viewing.event_stream import Viewer
-from ..viewing.paced_stream import stream_of
+from ..viewing.streams import stream_of
+from ..viewing.viewers import Viewer
 from .api import Resource
 from .console import add_console
 from .guard import Guard, error_answer

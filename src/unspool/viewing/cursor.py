@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
 from ..errors import BadCursor
 from ..journals import Journal
 from ..runs.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """`<seq>` or `<seq>.<frame>`: what a viewer has."""
+
+    seq: int = 0
+    frame: int = 0
+    """Frames of event `seq + 1` that the viewer has, where it was cut inside an event."""
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """
+        Read an event id as a client gives it back.
+
+        Raises:
+            BadCursor: It is not one that we give out.
+        """
+        seq, dot, frame = text.partition(".")
+        # 15 digits hold any log there can be; more is an attack on the parser of integers.
+        digits = (seq, frame) if dot else (seq,)
+        is_number = all(d.isascii() and d.isdigit() and len(d) <= 15 for d in digits)
+        if not is_number or (dot and not (int(seq) and int(frame))):
+            raise BadCursor(
+                "not an event id of a run: send the last `id` you received, or leave it out "
+                "to begin at the first event"
+            )
+        if dot:
+            return cls(int(seq) - 1, int(frame))
+        return cls(int(seq))
+
+
+START = Cursor()
+"""Before the first event."""
 
 
 async def follow(

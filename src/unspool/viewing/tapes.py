@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
-from ..dialects import encoder_for, frames_of, open_dialect
+from ..dialects import encoder_for, frames_of, trailer_of
 from ..errors import BadCursor
-from ..formats.sse import Frame
 from ..journals import READ_EVENTS, Journal, read_all
 from ..runs.events import TERMINAL
 from .cursor import is_at_end
@@ -27,7 +26,6 @@ class Tape:
         self, journal: Journal, run_id: str, dialect: str, *, max_bytes: int | None
     ) -> None:
         """`max_bytes` None: for one viewer, who winds on only when it has read everything."""
-        plug = open_dialect(dialect)
         self.run_id = run_id
         self.dialect = dialect
         self.base = 1
@@ -35,7 +33,7 @@ class Tape:
         self.has_ended = False
         self.is_behind = True
         """The log has more for sure, or may have: the last reading got all that it may."""
-        self.trailer = Frame(plug.trailer).encode() if plug.trailer else b""
+        self.trailer = trailer_of(dialect)
         self._journal = journal
         self._encoder = encoder_for(dialect)
         self._frames: list[bytes] = []

@@ -30,7 +30,10 @@ from unspool.models.catalog import Catalog
 from unspool.models.health import Health
 from unspool.runs.events import encode_event
 from unspool.server.api.json.run import run_json
-from unspool.viewing.event_stream import ABORT, Cursor, EventStream, Viewing
+from unspool.viewing.cursor import Cursor
+from unspool.viewing.event_stream import ABORT
+from unspool.viewing.tape_stream import TapeStream
+from unspool.viewing.viewers import Viewing
 
 WORDS = 24
 PAUSE_S = 0.5
@@ -286,7 +289,7 @@ class World:
         if not await tapes.has_more(case.run_id, seen.dialect, place.seq, place.frame):
             seen.was_told_the_end = True
             return True
-        stream = EventStream(life.viewing, case.run_id, seen.dialect, place)
+        stream = TapeStream(life.viewing, case.run_id, seen.dialect, place)
         dice = self.dice
         cut = dice.choice((None, dice.randint(0, 200), dice.randint(0, 1500)))
         there = Connection(cut, dice.choice((0.0, 0.0, 0.05)))

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.dialects import Options
 from unspool.runs.fork import Changes, EditedText
-from unspool.viewing.paced_stream import stream_of
+from unspool.viewing.streams import stream_of
 
 from .runs import whole
 

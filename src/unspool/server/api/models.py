@@ -13,7 +13,7 @@ from unspool.errors import SpecError
 from unspool.models.definitions import ModelInput
 from unspool.models.probe import MAX_TOKENS, QUESTION
 from unspool.runs.run import RunSpec
-from unspool.viewing.paced_stream import stream_of
+from unspool.viewing.streams import stream_of
 
 from .json.model import entry_json, models_json, tested_json
 

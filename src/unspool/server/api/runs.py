@@ -14,8 +14,8 @@ from unspool.dialects import Options, open_dialect
 from unspool.journals import Wanted, read_all
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
-from unspool.viewing.event_stream import Cursor
-from unspool.viewing.paced_stream import stream_of
+from unspool.viewing.cursor import Cursor
+from unspool.viewing.streams import stream_of
 
 from .json.progress import ProgressFold, ProgressFolds
 from .json.run import head_json, run_json

@@ -24,8 +24,9 @@ from unspool.core import Core
 from unspool.dialects import encoder_for, open_dialect, with_ids
 from unspool.errors import BadCursor, JournalError, SpecError, UnknownRun, UnspoolError
 from unspool.runs.events import Event
-from unspool.viewing.cursor import follow, is_at_end
-from unspool.viewing.event_stream import ABORT, Cursor, Viewer
+from unspool.viewing.cursor import Cursor, follow, is_at_end
+from unspool.viewing.event_stream import ABORT
+from unspool.viewing.viewers import Viewer
 
 from .forks import ForkRequest
 

@@ -13,7 +13,7 @@ from unspool.core import Core
 from unspool.dialects import Options
 from unspool.errors import NotReady
 from unspool.runs.fork import Changes
-from unspool.viewing.paced_stream import stream_of
+from unspool.viewing.streams import stream_of
 
 from ..records import (
     MAX_NAME_CHARS,

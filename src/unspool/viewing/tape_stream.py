@@ -1,0 +1,58 @@
+"""A run's stream from a shared tape: all there is at once, then each event as it is committed."""
+
+from __future__ import annotations
+
+from ..formats.sse import HEARTBEAT
+from .cursor import START, Cursor
+from .event_stream import EventStream
+from .tapes import Tape
+from .viewers import Viewing
+
+
+class TapeStream(EventStream):
+    """The stream of a run in a dialect, from a cursor on."""
+
+    def __init__(self, viewing: Viewing, run_id: str, dialect: str, cursor: Cursor = START) -> None:
+        super().__init__(viewing, run_id)
+        self._tape = viewing.tapes.shared(run_id, dialect)
+        self._cursor = cursor
+
+    async def show(self) -> bytes:
+        run_id, settings = self.run_id, self.viewing.settings
+        after = self._cursor.seq
+        if self._cursor.frame:
+            tapes = self.viewing.tapes
+            after += 1
+            rest = await tapes.rest_of_event(run_id, self._tape.dialect, after, self._cursor.frame)
+            if rest:
+                await self.write(rest)
+        tape, journal = self._tape, self.viewing.journal
+        while True:
+            if tape is not self._tape or after + 1 < tape.base or after > tape.head:
+                tape = await self._tape_at(tape, after)
+            data, after = tape.read(after, settings.max_write_bytes)
+            if data:
+                await self.write(data)
+            elif after < tape.head:
+                continue  # events that make no frame in this dialect
+            elif tape.has_ended:
+                break
+            else:
+                head = tape.head
+                if not tape.is_behind:  # a long log that is there already is not waited for
+                    await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
+                await tape.wind()
+                # The head moves by our doing or another viewer's of this tape.
+                if tape.head == head and self.is_quiet():
+                    await self.write(HEARTBEAT)
+        return tape.trailer
+
+    async def _tape_at(self, tape: Tape, after: int) -> Tape:
+        if tape is not self._tape and after + 1 >= self._tape.base and self._tape.head >= after:
+            return self._tape  # caught up: from here on the shared frames are ours too
+        if after + 1 < tape.base:
+            tape = self.viewing.tapes.own(self.run_id, self._tape.dialect)
+            await tape.skip(after)
+        elif tape.head < after:
+            await tape.skip(after)
+        return tape

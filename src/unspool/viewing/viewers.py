@@ -1,0 +1,85 @@
+"""Who watches: all open streams of this process, and the watch over slow readers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..journals import Journal
+from ..settings import Settings
+from .tapes import Tapes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Viewer:
+    """An open stream, as the watch over slow readers sees it."""
+
+    run_id: str
+    sent_at: float = 0.0
+    """Loop time at which the last write began."""
+    is_sending: bool = False
+    has_begun: bool = False
+    """The head of its answer is sent."""
+    stop: Callable[[], object] = lambda: None
+
+
+class Viewing:
+    """All open streams of this process."""
+
+    def __init__(self, journal: Journal, settings: Settings) -> None:
+        self.journal = journal
+        self.settings = settings
+        self.tapes = Tapes(journal, max_bytes=settings.max_tape_bytes)
+        self.viewers: set[Viewer] = set()
+        self._counts: Counter[str] = Counter()  # of viewers, by run: thousands may leave at once
+        self.on_left: Callable[[str], object] = _nobody_asks
+        """Called with the id of a run whose last viewer has gone."""
+        self.is_ending = False
+        """The server stops: every stream is left to the next process."""
+        self._watch: asyncio.TimerHandle | None = None
+
+    def count(self, run_id: str) -> int:
+        """Return how many streams of a run are open in this process."""
+        return self._counts[run_id]
+
+    def enter(self, viewer: Viewer) -> None:
+        self.viewers.add(viewer)
+        self._counts[viewer.run_id] += 1
+        if self.is_ending:  # its request was on its way when the others were told
+            viewer.stop()
+        if self._watch is None:
+            self._look()
+
+    def leave(self, viewer: Viewer) -> None:
+        self.viewers.remove(viewer)
+        self._counts[viewer.run_id] -= 1
+        if not self._counts[viewer.run_id]:
+            del self._counts[viewer.run_id]
+            self.on_left(viewer.run_id)
+
+    def close(self) -> None:
+        """End all streams; their viewers resume where they were, at the next process."""
+        self.is_ending = True
+        if self._watch is not None:
+            self._watch.cancel()
+        for viewer in self.viewers:
+            viewer.stop()
+
+    def _look(self) -> None:
+        # One timer for all viewers, not one per write.
+        loop = asyncio.get_running_loop()
+        patience_s = self.settings.stalled_viewer_s
+        self._watch = loop.call_later(patience_s / 4, self._look) if self.viewers else None
+        for viewer in self.viewers:
+            if viewer.is_sending and loop.time() - viewer.sent_at > patience_s:
+                log.info("A viewer of run %s took nothing for %s s", viewer.run_id, patience_s)
+                viewer.stop()
+
+
+def _nobody_asks(run_id: str) -> None:
+    """Stand in for `Viewing.on_left` where runs go on alone."""
