@@ -8,7 +8,7 @@
 import { type Contact, type OpenRun, type RunEvent, UnspoolError } from "unspool-client";
 import { type SharedRun, shareRun } from "unspool-client/shared";
 import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
-import { getJson } from "@/data/http";
+import { getJson, sendJson } from "@/data/http";
 import type { RunJson } from "@/data/types";
 import type { Hue } from "@/thread/hues";
 import { wantFrame } from "./frame";
@@ -43,6 +43,8 @@ export class RunView {
   readonly #base: (model: string) => Hue;
   readonly #stop = new AbortController();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
+  readonly #named: Promise<void>;
+  #isNamed: () => void = () => {};
   #run: OpenRun | SharedRun;
   #lastAt = performance.now();
   #windowAt = 0;
@@ -57,6 +59,9 @@ export class RunView {
   ) {
     this.#base = base;
     this.tale = new Tale(base);
+    this.#named = new Promise((resolve) => {
+      this.#isNamed = resolve;
+    });
     this.snapshot = shallowRef(snapshotOf(this, 0));
     this.#run = open({ signal: this.#stop.signal, onContact: (now) => this.#meet(now) });
     this.#timers.push(setInterval(() => this.#tell(), TELL_MS));
@@ -85,6 +90,12 @@ export class RunView {
     wantFrame();
   }
 
+  /** Stop the run itself, for everybody; as soon as it has an id, where it has none yet. */
+  async cancel(): Promise<void> {
+    if (this.id === null) await this.#named;
+    if (this.id !== null) await sendJson("POST", `/v1/runs/${this.id}/cancel`);
+  }
+
   disconnect(): void {
     this.#run.disconnect();
   }
@@ -104,6 +115,7 @@ export class RunView {
     } catch (error) {
       if (!this.#stop.signal.aborted) this.failure.value = asError(error);
     }
+    this.#isNamed();
     this.#isDone = true;
     this.#tell();
     await this.#ask();
@@ -112,6 +124,7 @@ export class RunView {
 
   #take(event: RunEvent): void {
     if (this.events.length === 0) {
+      this.#isNamed();
       queueMicrotask(() => void this.#ask());
       this.#timers.push(setInterval(() => void this.#ask(), ASK_MS));
     }

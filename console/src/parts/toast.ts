@@ -1,17 +1,33 @@
 /** A word in passing. Element Plus brings it; it is loaded when there is first one to say. */
 
-export async function toast(words: string, kind: "ok" | "bad" = "ok"): Promise<void> {
+/**
+ * How long each kind stays. A fault may be told nowhere else, so it stays until somebody closes
+ * it: with the mouse, or with Escape.
+ */
+const STAYS_MS = { ok: 2600, warn: 6000, bad: 0 } as const;
+const TYPES = { ok: "success", warn: "warning", bad: "error" } as const;
+
+/** Faults at once: an older one gives way. */
+const MAX_FAULTS = 3;
+
+const faults: { close(): void }[] = [];
+
+export async function toast(words: string, kind: keyof typeof STAYS_MS = "ok"): Promise<void> {
   const [{ ElMessage }] = await Promise.all([
     import("element-plus/es/components/message/index.mjs"),
     import("element-plus/theme-chalk/el-message.css"),
   ]);
-  ElMessage({
+  const shown = ElMessage({
     message: words,
-    type: kind === "ok" ? "success" : "error",
+    type: TYPES[kind],
     plain: true,
     offset: 58,
-    duration: kind === "ok" ? 2600 : 6000,
+    duration: STAYS_MS[kind],
+    showClose: kind === "bad",
   });
+  if (kind !== "bad") return;
+  faults.push(shown);
+  if (faults.length > MAX_FAULTS) faults.shift()?.close();
 }
 
 export async function copyText(words: string): Promise<void> {
