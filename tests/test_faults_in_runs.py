@@ -23,10 +23,7 @@ from faults.adapter import KEY, model_of
 from faults.playing import Fault, Stage, faults, patient
 from readers import View, post
 
-pytestmark = [
-    pytest.mark.timeout(60),  # the first one waits for all that is played
-    pytest.mark.xdist_group("faults"),  # played once, and beside nothing else of its kind
-]
+pytestmark = pytest.mark.timeout(60)  # the first one waits for all that is played
 
 FAULTS = faults()
 AT_ONCE = 24

@@ -4,8 +4,8 @@
  * How long each kind stays. A fault may be told nowhere else, so it stays until somebody closes
  * it: with the mouse, or with Escape.
  */
-const STAYS_MS = { ok: 2600, warn: 6000, bad: 0 } as const;
-const TYPES = { ok: "success", warn: "warning", bad: "error" } as const;
+const STAYS_MS = { ok: 2600, cancelled: 6000, bad: 0 } as const;
+const TYPES = { ok: "success", cancelled: "error", bad: "error" } as const;
 
 /** Faults at once: an older one gives way. */
 const MAX_FAULTS = 3;
