@@ -1,4 +1,4 @@
-"""The server as its clients see it: plain JSON, and streams of native events."""
+"""A client of the server: plain JSON, and streams of native events."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CONNECT_S: Final = 5.0
 """To open a connection; a server that is up answers at once."""
 
 ANSWER_S: Final = 30.0
-"""For a whole JSON answer. Cancelling waits for the run's ending, which takes a second or so."""
+"""For a whole JSON answer. Cancelling waits for the run's ending, which takes about a second."""
 
 SILENCE_S: Final = 45.0
-"""Without a byte on a stream. The server sends a heartbeat every 15 s: three were lost."""
+"""Without a byte on a stream. The server sends a heartbeat every 15 s, so three are missing."""
 
 
 class ServerClient:
@@ -48,11 +48,11 @@ class ServerClient:
         answer_s: float = ANSWER_S,
     ) -> Any:
         """
-        Return the JSON of an answer.
+        Send a request and return the JSON of the answer.
 
         Raises:
-            Unreachable: Nobody answers, or it is not Unspool who does.
-            Refused: The server says no, and why.
+            Unreachable: Nobody answers, or something other than Unspool.
+            RequestRefused: The server answers with an error.
         """
         try:
             async with self._http.request(
@@ -67,23 +67,23 @@ class ServerClient:
             raise self._unreachable(error) from error
 
     async def run(self, run_id: str) -> dict[str, Any]:
-        """Return what the run is after all its events so far."""
+        """Return the run's current state."""
         return dict(await self.ask("GET", run_path(run_id)))
 
     async def cancel(self, run_id: str) -> dict[str, Any]:
-        """Ask the run to stop; return what it is then."""
+        """Cancel the run; return its state then."""
         return dict(await self.ask("POST", f"{run_path(run_id)}/cancel"))
 
     async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
         """
         Yield the native frames after event `after` as they come; an empty list is a heartbeat.
 
-        Returns only where the run has ended and `after` was its last event.
+        Returns only if the run has ended and `after` was its last event.
 
         Raises:
-            Unreachable: The connection could not be made, or it ended. Whether the run has
-                ended too is told by its events alone.
-            Refused: The server says no.
+            Unreachable: The connection failed or ended. Only the events say whether the run
+                has ended too.
+            RequestRefused: The server answers with an error.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = aiohttp.ClientTimeout(None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
@@ -108,7 +108,7 @@ class ServerClient:
 
     @asynccontextmanager
     async def streaming(self, path: str, body: Any) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """Send `body` and hold the answer while it streams; raises as `ask` does."""
+        """Send `body` and yield the streaming answer; raises the errors of `ask`."""
         timeout = aiohttp.ClientTimeout(ANSWER_S, sock_connect=CONNECT_S)
         try:
             async with self._http.post(self._at(path), json=body, timeout=timeout) as answer:
@@ -138,10 +138,10 @@ class ServerClient:
         )
 
     def _odd(self, status: int) -> Unreachable | RequestRefused:
-        """What an answer means that is not in our words."""
+        """Return the error for an answer that is not Unspool's JSON."""
         if status in {502, 503, 504}:
             return RequestRefused(
-                f"The proxy at {self.url} answers {status}: no server behind it.", status
+                f"The proxy at {self.url} answers {status}: there is no server behind it.", status
             )
         if status >= 500:
             return RequestRefused(
@@ -165,7 +165,7 @@ async def reach(url: str) -> AsyncGenerator[ServerClient]:
     Hold connections to the server at `url` for a while.
 
     Raises:
-        SpecError: That is no address.
+        SpecError: `url` is not an address.
     """
     try:
         base = URL(url if "://" in url else f"http://{url}")
@@ -184,7 +184,7 @@ def run_path(run_id: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words what the network said in many."""
+    """Return a network error in a few words."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, TimeoutError):
         return "no answer in time"
