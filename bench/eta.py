@@ -72,8 +72,8 @@ async def _measured(folder: Path, count: int) -> list[dict[str, object]]:
                     pass
 
         await asyncio.gather(*(one(_spec(dice, RunSpec, n)) for n in range(count)))
-        await core.forecast.learn(at_most=count)
-        return [asdict(kind) for kind in core.forecast.quality()]
+        await core.eta.learn(at_most=count)
+        return [asdict(kind) for kind in core.eta.quality()]
 
 
 def _spec(dice: random.Random, kind: type, number: int) -> object:

@@ -76,24 +76,24 @@ def close() -> None:
 
 
 def stream(
-    request: HttpRequest, flow: str, asked: Mapping[str, Any], dialect: str = "native"
+    request: HttpRequest, flow: str, input: Mapping[str, Any], dialect: str = "native"
 ) -> HttpResponseBase:
     """Start a run and answer with its stream: for a view that is called by WSGI."""
     here = unspool()
     try:
-        run_id = here.start(flow, asked, dialect=dialect)
+        run_id = here.start(flow, input, dialect=dialect)
     except UnspoolError as error:
         return _refusal(error)
     return _streaming(here.frames(run_id, dialect), run_id)
 
 
 async def astream(
-    request: HttpRequest, flow: str, asked: Mapping[str, Any], dialect: str = "native"
+    request: HttpRequest, flow: str, input: Mapping[str, Any], dialect: str = "native"
 ) -> HttpResponseBase:
     """Start a run and answer with its stream: for an async view, under ASGI."""
     here = unspool()
     try:
-        run_id = await here.astart(flow, asked, dialect=dialect)
+        run_id = await here.astart(flow, input, dialect=dialect)
     except UnspoolError as error:
         return _refusal(error)
     return _streaming(here.aframes(run_id, dialect), run_id)
@@ -138,8 +138,8 @@ def _streaming(pieces: Any, run_id: str) -> StreamingHttpResponse:
 
 
 def _refusal(error: UnspoolError) -> HttpResponse:
-    said = {"error": {"code": error.code, "message": str(error)}}
-    return JsonResponse(said, status=error.http_status)
+    fields = {"error": {"code": error.code, "message": str(error)}}
+    return JsonResponse(fields, status=error.http_status)
 
 
 class Rewrite:
@@ -151,9 +151,9 @@ class Rewrite:
         """Yield what the frames of contract S4 say; what is wrong is the last of them."""
         here = unspool()
         text = (input_data or {}).get("original_text")
-        asked = {"project_id": project_id, "stages": ["rewrite"], "original_text": text}
+        request = {"project_id": project_id, "stages": ["rewrite"], "original_text": text}
         try:
-            run_id = await here.astart("story", asked, dialect="story")
+            run_id = await here.astart("story", request, dialect="story")
         except UnspoolError as error:
             yield {"type": "error", "error": str(error), "code": error.code}
             return

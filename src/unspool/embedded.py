@@ -85,7 +85,7 @@ class Embedded:
         return await asyncio.wrap_future(self._submitted(work))
 
     def start(
-        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+        self, flow: str, input: Mapping[str, Any], *, model: str = "", dialect: str = "native"
     ) -> str:
         """
         Start a run and return its id.
@@ -93,14 +93,14 @@ class Embedded:
         Raises:
             SpecError, TooBusy, JournalError: As for a request.
         """
-        spec = RunSpec(flow, asked, model=model, dialect=dialect)
+        spec = RunSpec(flow, input, model=model, dialect=dialect)
         return self.call(lambda: self.core.admission.admit(spec))
 
     async def astart(
-        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+        self, flow: str, input: Mapping[str, Any], *, model: str = "", dialect: str = "native"
     ) -> str:
         """See `start`."""
-        spec = RunSpec(flow, asked, model=model, dialect=dialect)
+        spec = RunSpec(flow, input, model=model, dialect=dialect)
         return await self.acall(lambda: self.core.admission.admit(spec))
 
     def frames(

@@ -170,10 +170,10 @@ class KeyTaken(JournalError):
 
     code = "key_taken"
 
-    def __init__(self, run_id: str, asked: str) -> None:
+    def __init__(self, run_id: str, question: str) -> None:
         super().__init__(f"run {run_id} was asked for under this key")
         self.run_id = run_id
-        self.asked = asked
+        self.asked = question
 
 
 class RecordsError(UnspoolError):

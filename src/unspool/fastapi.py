@@ -60,7 +60,7 @@ class Unspool:
         return core
 
     async def start(
-        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+        self, flow: str, input: Mapping[str, Any], *, model: str = "", dialect: str = "native"
     ) -> str:
         """
         Start a run and return its id.
@@ -68,15 +68,15 @@ class Unspool:
         Raises:
             SpecError, TooBusy, JournalError: As for a request.
         """
-        return await self.core.admission.admit(RunSpec(flow, asked, model=model, dialect=dialect))
+        return await self.core.admission.admit(RunSpec(flow, input, model=model, dialect=dialect))
 
     async def stream(
-        self, flow: str, asked: Mapping[str, Any], *, model: str = "", dialect: str = "native"
+        self, flow: str, input: Mapping[str, Any], *, model: str = "", dialect: str = "native"
     ) -> Response:
         """Start a run and answer with its stream; what is wrong with it is an answer too."""
         try:
             open_dialect(dialect)
-            run_id = await self.start(flow, asked, model=model, dialect=dialect)
+            run_id = await self.start(flow, input, model=model, dialect=dialect)
         except UnspoolError as error:
             return error_answer(error.http_status, error.code, str(error))
         return stream_of(self.core.viewing, run_id, dialect)

@@ -57,7 +57,7 @@ class Played:
 
 async def play(
     flow: Flow[Any],
-    asked: BaseModel | Mapping[str, Any],
+    input: BaseModel | Mapping[str, Any],
     *,
     says: Sequence[Said] = (),
     **settings: Any,
@@ -67,7 +67,7 @@ async def play(
 
     Args:
         flow: What `@flow` made, or any `Flow`.
-        asked: Its input, checked as a request's is.
+        input: Its input, checked as a request's is.
         says: What the model answers, request after request, also where one is sent again. The
             last one is its answer ever after; without any the built-in model answers.
         settings: Fields of `Settings`, such as `retries=0`.
@@ -76,7 +76,7 @@ async def play(
         SpecError: The input is not right.
     """
     name = f"played-{next(_numbers)}"
-    body = asked.model_dump() if isinstance(asked, BaseModel) else dict(asked)
+    body = input.model_dump() if isinstance(input, BaseModel) else dict(input)
     plugs.offer("flows", name, flow)
     try:
         async with _core(says, settings) as core:

@@ -66,7 +66,7 @@ def test_s2_11_without_streaming_the_answer_comes_at_once(
     page.locator("[data-model]").select_option(str(number_of(stage, adviser)))
     page.locator("[data-stream]").click()
     page.get_by_role("textbox", name="提问").fill("明天呢？")
-    page.keyboard.press("Control+Enter")
+    page.keyboard.group_commit("Control+Enter")
     page.get_by_text("写完才显示").wait_for()
     assert text_of(page) == ""
     until_state(page, "completed")
@@ -227,14 +227,14 @@ def test_one_finds_pages_runs_and_models_by_keys(
     stage: Stage, adviser: str, open_page: Open
 ) -> None:
     page = open_page("/states")
-    page.keyboard.press("Control+k")
+    page.keyboard.group_commit("Control+k")
     page.get_by_role("combobox").fill("advis")
     page.get_by_role("option").get_by_text("adviser").wait_for()
-    page.keyboard.press("Enter")
+    page.keyboard.group_commit("Enter")
     page.wait_for_url("**/models?model=adviser")
     page.locator("h1").click()
-    page.keyboard.press("g")
-    page.keyboard.press("u")
+    page.keyboard.group_commit("g")
+    page.keyboard.group_commit("u")
     page.wait_for_url("**/usage")
 
 

@@ -110,7 +110,7 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
     page.locator("[data-model-pick]").select_option("teller")
     box = page.get_by_placeholder("再问一句")
     box.fill("为什么有人收藏了却没有下单？")
-    box.press("Enter")
+    box.group_commit("Enter")
     until(page, lambda: page.locator(".qa .cited").count() == 2, "both nodes")
     assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "价格犹豫"]
 

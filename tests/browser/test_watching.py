@@ -186,16 +186,16 @@ def test_one_looks_back_by_keys_and_returns(stage: Stage, done: str, open_page: 
     until_state(page, "completed")
     slider = page.get_by_role("slider")
     slider.focus()
-    page.keyboard.press("Home")
+    page.keyboard.group_commit("Home")
     page.get_by_text(f"seq 1 / {last}").wait_for()
     assert text_of(page) == ""
     for _ in range(12):
-        page.keyboard.press("ArrowRight")
+        page.keyboard.group_commit("ArrowRight")
     page.get_by_text(f"seq 13 / {last}").wait_for()
     words = [e["data"]["text"] for e in stage.events(done)[:13] if e["type"] == "text.delta"]
     until(page, lambda: text_of(page) == plain("".join(words)), "the text as it was")
     assert slider.get_attribute("aria-valuenow") == "13"
-    page.keyboard.press("End")
+    page.keyboard.group_commit("End")
     until(page, lambda: text_of(page) == plain(LETTER), "the whole text again")
 
 

@@ -47,7 +47,7 @@ async def test_a_model_is_added_listed_and_asked_without_a_server(upstream: Upst
     assert "Where none is named, m answers." in table.stderr
     asked = await cli("chat", "hi", "--model", "m", *HERE)
     assert (asked.exit_code, asked.stdout) == (0, "你好\n")
-    assert upstream.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in added.output + table.output + asked.output
 
 

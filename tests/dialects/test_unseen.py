@@ -12,19 +12,19 @@ from unspool.runs.fork import History
 from unspool.testing import Played, play
 
 
-class Asked(BaseModel):
+class UpstreamRequest(BaseModel):
     topic: str = "sea"
 
 
 @flow
-async def twice(ctx: Context, asked: Asked) -> str:
+async def twice(ctx: Context, asked: UpstreamRequest) -> str:
     draft = await ctx.generate(asked.topic, step="draft", is_unseen=True)
     await ctx.say(draft.upper(), step="shown", model=ctx.writer("draft"))
     return draft
 
 
 @flow
-async def once(ctx: Context, asked: Asked) -> None:
+async def once(ctx: Context, asked: UpstreamRequest) -> None:
     await ctx.generate(asked.topic, step="draft", is_unseen=True)
 
 

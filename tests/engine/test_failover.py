@@ -102,7 +102,7 @@ async def test_an_answer_cut_after_77_tokens_is_the_uninterrupted_one_in_the_end
     assert (started[1].reason, started[1].model.name) == ("connection", "second")
     assert started[1].at == len("".join(WORDS[:CUT]))
     assert isinstance(attempts[-1], AttemptFinished)
-    assert attempts[-1].joint.kind == "exact"
+    assert attempts[-1].seam_report.kind == "exact"
 
 
 async def test_an_engine_that_is_killed_is_followed_by_another(recital: Path, second: str) -> None:
@@ -123,4 +123,4 @@ async def test_an_engine_that_is_only_told_to_go_on_starts_anew_and_loses_nothin
         models = model(broken, name="first"), model(second, name="second", prefill="none")
         text, attempts = await tell(*models)
     assert text == RECITED
-    assert (attempts[-1].joint.kind, attempts[-1].joint.trimmed) == ("echo", CUT * 2)
+    assert (attempts[-1].seam_report.kind, attempts[-1].seam_report.trimmed) == ("echo", CUT * 2)

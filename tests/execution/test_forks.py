@@ -58,7 +58,7 @@ async def test_the_open_step_goes_on_from_the_place_of_the_fork_with_the_new_pro
     assert (run["status"], run["text"]) == ("completed", "今天推荐那顶帽子")
     assert run["forked_from"] == {"run": old, "seq": place}
     assert [(a["strategy"], a["at"]) for a in run["attempts"]] == [("instruct", 4)]
-    assert "请介绍帽子" in str(upstream.asked[1].body)
+    assert "请介绍帽子" in str(upstream.requests[1].body)
     kept = await read(client, served, old)
     assert (kept["text"], kept["last_seq"]) == ("今天推荐这双鞋", before)
     assert kept["forks"] == [made["id"]]
@@ -95,7 +95,7 @@ async def test_an_edited_text_is_gone_on_with_or_stands_as_it_is(
     whole = {"answer": {"text": "我自己写", "finished": True}}
     run = await ended(client, served, (await fork(client, served, old, texts=whole))["id"])
     assert (run["text"], run["steps"][0]["model"]) == ("我自己写", "edited")
-    assert len(upstream.asked) == 2
+    assert len(upstream.requests) == 2
 
 
 async def test_a_live_run_is_steered_in_one_request_and_loses_nothing_that_was_shown(

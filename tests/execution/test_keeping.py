@@ -19,28 +19,28 @@ from unspool.records import Records
 from unspool.runs.run import Run
 
 
-class Asked(BaseModel):
+class Question(BaseModel):
     prompt: str = "x"
     system: str = ""
     params: dict[str, Any] = {}
     tools: list[Any] = []
 
 
-class Kept(KeepingFlow[Asked]):
+class Kept(KeepingFlow[Question]):
     """Keeps the text of its run, in a dictionary instead of a table."""
 
-    asked = Asked
+    input_model = Question
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.calls: list[str] = []
         self.error: Exception | None = None
 
-    async def run(self, ctx: Context, asked: Asked) -> None:
+    async def run(self, ctx: Context, asked: Question) -> None:
         await ctx.generate(asked.prompt, step="answer")
         ctx.result({"chars": len(ctx.written("answer"))})
 
-    async def keep(self, run_id: str, asked: Asked, run: Run, records: Records) -> None:
+    async def keep(self, run_id: str, asked: Question, run: Run, records: Records) -> None:
         self.calls.append(run.status)
         assert run.ended_ms
         if self.error is not None:
@@ -84,7 +84,7 @@ async def test_a_run_that_breaks_or_is_cancelled_is_kept_as_what_it_is(
     broken = await begun(client, served)
     await until_ended(client, served, broken)
     cancelled = await begun(client, served)
-    await upstream.until(lambda: len(upstream.asked) == 2 and upstream.open == 1)
+    await upstream.until(lambda: len(upstream.requests) == 2 and upstream.open == 1)
     await client.post(f"{served.url}/v1/runs/{cancelled}/cancel")
     assert kept.calls == ["incomplete", "cancelled"]
     assert kept.texts[broken] == "今天"

@@ -20,7 +20,7 @@ from unspool.runs.fork import History
 from unspool.runs.run import fold
 
 
-class Asked(BaseModel):
+class Question(BaseModel):
     prompt: str = "x"
     system: str = ""
     params: dict[str, Any] = {}
@@ -44,10 +44,10 @@ class Lines:
             self.feed("\n")
 
 
-class LinesFlow(Flow[Asked]):
-    asked = Asked
+class LinesFlow(Flow[Question]):
+    input_model = Question
 
-    async def run(self, ctx: Context, asked: Asked) -> None:
+    async def run(self, ctx: Context, asked: Question) -> None:
         read: Callable[[], Reader] = lambda: Lines(ctx)  # noqa: E731
         await ctx.generate(asked.prompt, step="answer", read=read, params=asked.params)
 

@@ -156,7 +156,7 @@ async def log_of(core: Core, spec: RunSpec) -> list[Event]:
 class TwoAtOnce(Flow[chat.Chat]):
     """Two steps that go on at the same time, and a third one after them."""
 
-    asked = chat.Chat
+    input_model = chat.Chat
 
     async def run(self, ctx: Context, asked: chat.Chat) -> None:
         both = (ctx.generate(asked.prompt + word, step=word) for word in ("left", "right"))
@@ -199,7 +199,7 @@ async def test_whatever_the_provider_does_its_log_replays(
     ]
     served = serve_model(retries=2)
     for number, script in enumerate(scripts):
-        upstream.asked.clear()
+        upstream.requests.clear()
         upstream.play = script
         seen = await post(client, served.url + "/ai/stream", {"prompt": f"问 {number}"})
         log = read_log(await exported(client, served.url, seen.run_id))

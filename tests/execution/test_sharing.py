@@ -33,7 +33,7 @@ async def test_a_hundred_equal_requests_under_one_key_are_one_run(
     assert {a.status_code for a in answers} == {201}
     assert len({a.json()["id"] for a in answers}) == 1
     await look(client, f"{served.url}/v1/runs/{answers[0].json()['id']}/events")
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
     runs = (await client.get(f"{served.url}/v1/runs")).json()["runs"]
     assert len(runs) == 1
 
@@ -93,7 +93,7 @@ async def test_an_equal_request_gets_the_run_that_is_whole(
     first = await post(client, f"{served.url}/ai/stream", {"prompt": "你好"})
     again = await post(client, f"{served.url}/ai/stream", {"prompt": "你好"})
     assert (again.run_id, again.seen.raw) == (first.run_id, first.seen.raw)
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
     other = await post(client, f"{served.url}/ai/stream", {"prompt": "再见"})
     assert other.run_id != first.run_id
 
@@ -106,7 +106,7 @@ async def test_an_equal_request_joins_the_run_that_goes_on(
     first = await post(client, f"{served.url}/ai/stream", {"prompt": "你好"}, frames=1)
     joined = await post(client, f"{served.url}/ai/stream", {"prompt": "你好"}, frames=1)
     assert (joined.run_id, joined.seen.data) == (first.run_id, ["好"])
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize("cache", ["off", "refresh"])

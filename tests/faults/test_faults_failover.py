@@ -20,7 +20,7 @@ from faults.adapter import KEY, model_of
 from faults.playing import Stage, faults, patient
 from support.readers import post
 from support.servers import Served, tuned
-from support.upstream import Asked, Script, Upstream, answer, refusal
+from support.upstream import Script, Upstream, UpstreamRequest, answer, refusal
 
 pytestmark = [
     pytest.mark.timeout(60),  # the first one waits for all that is played
@@ -60,7 +60,7 @@ TEMPERS = {
 AT_ONCE = 40
 
 
-def second(asked: Asked) -> Script:
+def second(asked: UpstreamRequest) -> Script:
     """What a second model of the temper that its name says does with a request."""
     temper, messages = asked.body["model"], asked.body["messages"]
     is_prefilled = messages[-1]["role"] == "assistant"

@@ -11,7 +11,7 @@ import pytest
 from support.readers import look
 from support.runs import batch, children, ended, read, start
 from support.servers import Serve, Served, ServeModel
-from support.upstream import SILENCE, Asked, Script, Upstream, answer, chunk
+from support.upstream import SILENCE, Script, Upstream, UpstreamRequest, answer, chunk
 from unspool import RunSpec, open_journal, plugs
 from unspool.journals import Claim, sqlite_url
 
@@ -22,7 +22,7 @@ async def events(client: httpx.AsyncClient, served: Served, run_id: str) -> list
     ).seen.documents
 
 
-def echo(asked: Asked) -> Script:
+def echo(asked: UpstreamRequest) -> Script:
     return answer("答：", asked.question)
 
 
@@ -151,7 +151,7 @@ async def test_cancelling_a_child_is_one_item_that_did_not_complete(
     upstream.play = lambda asked: [chunk("好"), SILENCE] if asked.question == "二" else answer("好")
     served = serve_model()
     parent = await start(client, served, batch("一", "二", "三", concurrency=1))
-    await upstream.until(lambda: len(upstream.asked) == 2)
+    await upstream.until(lambda: len(upstream.requests) == 2)
     (going_on,) = [h for h in await children(client, served, parent) if h["status"] == "running"]
     await client.post(f"{served.url}/v1/runs/{going_on['id']}/cancel")
     run = await ended(client, served, parent)
@@ -179,14 +179,14 @@ async def test_a_batch_goes_on_at_the_next_server_with_the_children_it_had(
 ) -> None:
     is_slow = True
 
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         slow = is_slow and asked.question != "一"
         return [chunk("好"), SILENCE] if slow else answer("好的")
 
     upstream.play = play
     served = serve_model()
     parent = await start(client, served, batch("一", "二", "三", "四", concurrency=2))
-    await upstream.until(lambda: len(upstream.asked) == 3)
+    await upstream.until(lambda: len(upstream.requests) == 3)
     before = {head["id"] for head in await children(client, served, parent)}
     assert len(before) == 3
     served.stop()

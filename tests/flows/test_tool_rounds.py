@@ -54,7 +54,7 @@ async def recorded(tune: Tune, quick_model: None, asked_for: Counter[str]) -> An
     """Settings, and the log of a run that has called twice and answered."""
     settings = tune()
     async with open_core(settings) as core:
-        kept = await core.toolbox.add(ToolInput.model_validate(TOOL))
+        kept = await core.tool_registry.add(ToolInput.model_validate(TOOL))
         spec = RunSpec("chat", {"prompt": "北京和上海的天气？", "tool_ids": [kept.row.id]})
         log = await whole(core, await core.admission.admit(spec))
     assert asked_for == dict.fromkeys(PLACES, 1)
@@ -140,9 +140,9 @@ async def test_a_call_over_http_that_a_stop_cut_off_comes_again_under_the_same_k
         served.stop()
         await shop.until(lambda: shop.left == 1)
         run = await until_ended(client, serve_model(tool_hosts=hosts), run_id)
-        keys = [request.headers["idempotency-key"] for request in shop.asked]
+        keys = [request.headers["idempotency-key"] for request in shop.requests]
     assert (run["status"], run["text"]) == ("completed", "好")
-    assert results(upstream.asked[1]) == [("a", "sold")]
+    assert results(upstream.requests[1]) == [("a", "sold")]
     assert keys == [f"{run_id}-answer-0"] * 2
 
 

@@ -212,7 +212,7 @@ async def test_what_is_written_counts_towards_the_limit_of_tokens(
     second = replace(upstream.model(), name="second")
     asked = replace(ASKED, params={"max_tokens": 100})
     await tell(http, [model(breaks_after(CUT)), second], asked, retries=0)
-    assert 80 <= upstream.asked[0].body["max_tokens"] < 100
+    assert 80 <= upstream.requests[0].body["max_tokens"] < 100
 
 
 @pytest.mark.parametrize(("text", "language"), [(CUT, "断开"), ("The shoe is very ", "cut off")])
@@ -222,7 +222,7 @@ async def test_the_instruction_is_a_users_message_in_the_language_of_the_text(
     upstream.play = [answer("!")]
     second = replace(upstream.model(), name="second")
     await tell(http, [model(breaks_after(text)), second], retries=0)
-    messages = upstream.asked[0].body["messages"]
+    messages = upstream.requests[0].body["messages"]
     assert [m["role"] for m in messages] == ["user", "assistant", "user"], "no prompt of ours"
     assert messages[1]["content"] == text
     assert language in messages[2]["content"]
@@ -265,11 +265,11 @@ async def test_retries_end_with_their_budget_of_time(
         now += wait_s
 
     facts = {"sleep": sleep, "random": lambda: 0.0, "clock": lambda: now}
-    means = GenerationDeps(http, retries=10, budget_s=4.0, **facts)
-    async with aclosing(generate(ASKED, [upstream.model()], means)) as pieces:
+    deps = GenerationDeps(http, retries=10, budget_s=4.0, **facts)
+    async with aclosing(generate(ASKED, [upstream.model()], deps)) as pieces:
         with pytest.raises(ProviderError):
             _ = [piece async for piece in pieces]
-    assert len(upstream.asked) == 4, "0.5, 1 and 2 s; another 4 s would be too long"
+    assert len(upstream.requests) == 4, "0.5, 1 and 2 s; another 4 s would be too long"
 
 
 async def test_a_model_that_keeps_failing_rests(

@@ -66,7 +66,7 @@ async def test_s1_2_what_is_given_is_passed_through_and_what_is_not_is_left_out(
     await said(
         asking, "你好", system="你是顾问。", temperature=0.7, max_tokens=200, top_p=0.9, seed=0
     )
-    bare, full = (asked.body for asked in upstream.asked)
+    bare, full = (asked.body for asked in upstream.requests)
     assert bare["messages"] == [
         {"role": "system", "content": "You are a helpful sales assistant."},
         {"role": "user", "content": "你好"},
@@ -81,7 +81,7 @@ async def test_s1_2_no_parameter_changes_the_model_or_turns_streaming_off(
     asking: LLMClient, upstream: Upstream
 ) -> None:
     await said(asking, "你好", stream=False, model="a-dearer-one", messages=[])
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert (asked.body["stream"], asked.body["model"]) == (True, asking.model.upstream_name)
     assert asked.body["messages"][-1]["content"] == "你好"
 
@@ -90,7 +90,7 @@ async def test_s1_3_the_model_is_asked_to_stream_by_a_post(
     asking: LLMClient, upstream: Upstream
 ) -> None:
     await said(asking)
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert asked.headers["content-type"] == "application/json"
@@ -193,7 +193,7 @@ async def test_s1_8_without_a_key_or_an_address_nothing_is_sent_and_words_stream
     asking = get_llm_client(Settings(_env_file=None, **facts))
     assert asking.is_stub
     assert len(await said(asking, "请介绍运动鞋的特点")) > 3
-    assert upstream.asked == []
+    assert upstream.requests == []
 
 
 async def test_s1_9_the_two_log_lines_have_the_promised_shape(
@@ -237,7 +237,7 @@ async def test_s1_10_the_text_itself_is_the_data_of_each_frame(
     assert view.seen.data == ["运动鞋", " 很轻\n也很软", "\n\n", "data: 不是帧", "。"]
     assert "data:  很轻\ndata: 也很软\n\n".encode() in view.seen.raw
     assert b"event:" not in view.seen.raw
-    assert upstream.asked[0].question == "你好"
+    assert upstream.requests[0].question == "你好"
 
 
 async def test_s1_10_without_a_prompt_the_answer_says_what_is_missing(

@@ -35,8 +35,8 @@ async def waits(
         waited.append(wait_s)
 
     text, error = "", None
-    means = GenerationDeps(http, retries=3, sleep=sleep, random=lambda: luck)
-    async with aclosing(generate(Prompt.of("你好"), models, means)) as pieces:
+    deps = GenerationDeps(http, retries=3, sleep=sleep, random=lambda: luck)
+    async with aclosing(generate(Prompt.of("你好"), models, deps)) as pieces:
         try:
             async for piece in pieces:
                 text += piece.text if isinstance(piece, Text) else ""
@@ -64,7 +64,7 @@ async def test_s1_5_a_passing_fault_is_retried_three_times_and_ever_later(
     )
     assert (waited, text) == ([0.5, 1.0, 2.0], "")
     assert error is not None
-    assert len(upstream.asked) == 4
+    assert len(upstream.requests) == 4
 
 
 async def test_s1_5_jitter_only_ever_adds_a_little(
@@ -111,7 +111,7 @@ async def test_s1_5_what_a_retry_cannot_mend_is_asked_once(
     assert waited == []
     assert error is not None
     assert error.status == status
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
 
 
 async def test_s1_5_a_stream_that_broke_is_gone_on_with_and_never_said_twice(
@@ -119,7 +119,7 @@ async def test_s1_5_a_stream_that_broke_is_gone_on_with_and_never_said_twice(
 ) -> None:
     upstream.play = [[chunk("今天推荐"), 0.02, RESET]]
     waited, text, error = await waits(http, upstream.model())
-    assert (waited, text, len(upstream.asked)) == ([1.0, 2.0], "今天推荐", 4)
+    assert (waited, text, len(upstream.requests)) == ([1.0, 2.0], "今天推荐", 4)
     assert isinstance(error, ProviderInterrupted)
     assert error.code == "connection"
 
@@ -134,7 +134,7 @@ async def test_s1_5_the_next_model_is_asked_where_the_first_said_nothing_or_brok
         assert await waits(http, *models) == ([], "，很轻", None)
         upstream.play = [[chunk("今天推荐"), 0.02, RESET]]
         assert await waits(http, *models) == ([], "今天推荐，很轻", None)
-        assert len(second.asked) == 2
+        assert len(second.requests) == 2
 
 
 async def test_s1_5_in_real_time_a_rate_limit_costs_half_a_second(upstream: Upstream) -> None:
@@ -143,7 +143,7 @@ async def test_s1_5_in_real_time_a_rate_limit_costs_half_a_second(upstream: Upst
     began = loop.time()
     assert await said(LLMClient(upstream.model())) == ["好"]
     assert loop.time() - began >= 0.5
-    assert len(upstream.asked) == 2
+    assert len(upstream.requests) == 2
 
 
 def test_s1_6_the_limits_have_names_and_there_is_none_on_the_whole() -> None:
@@ -187,8 +187,8 @@ async def test_s1_6_each_limit_ends_what_is_too_slow_and_nothing_else(
 
 
 async def test_s1_6_a_slow_stream_that_lives_is_let_live(upstream: Upstream) -> None:
-    upstream.play = [[*[step for _ in range(10) for step in (chunk("好"), 0.1)], *END]]
-    asking = LLMClient(upstream.model(first_event_s=0.6, idle_s=0.6), retries=0)
+    upstream.play = [[*[step for _ in range(10) for step in (chunk("好"), 0.2)], *END]]
+    asking = LLMClient(upstream.model(first_event_s=1.8, idle_s=1.8), retries=0)
     assert await said(asking) == ["好"] * 10
 
 

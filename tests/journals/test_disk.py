@@ -15,7 +15,7 @@ from support.journals import DONE, SPEC, fill, full_disk, opened, text, words
 from support.readers import until
 from unspool import Draft
 from unspool.errors import JournalError, JournalFull, StaleEpoch
-from unspool.journals.sqlite_file import group_commit as _press
+from unspool.journals.sqlite_file import group_commit as _group_commit
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def locked(path: Path) -> Iterator[None]:
 async def test_a_full_disk_stops_writers_and_not_readers_and_the_ending_lands_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synchronous: str
 ) -> None:
-    monkeypatch.setattr(_press, "FAILED_RETRY_S", 0.05)
+    monkeypatch.setattr(_group_commit, "FAILED_RETRY_S", 0.05)
     path = tmp_path / "journal.db"
     async with opened(path, synchronous=synchronous) as journal:
         ended = await journal.create(SPEC)
@@ -176,7 +176,7 @@ async def test_a_run_claimed_in_the_middle_of_a_commit_has_one_owner(
 async def test_an_ending_that_comes_while_a_commit_is_tried_again_leaves_the_log_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_press, "FAILED_RETRY_S", 0.01)
+    monkeypatch.setattr(_group_commit, "FAILED_RETRY_S", 0.01)
     for number in range(5):
         path = tmp_path / f"journal-{number}.db"
         async with opened(path, synchronous="FULL") as journal:
@@ -186,7 +186,7 @@ async def test_an_ending_that_comes_while_a_commit_is_tried_again_leaves_the_log
                 with pytest.raises(JournalFull):
                     await pen.commit()
             # There is space again. The ending comes just when what waited is being written.
-            await until(lambda: journal._press._writing is not None)
+            await until(lambda: journal._group_commit._writing is not None)
             await pen.end(Draft("run.incomplete"))
             assert await words(journal, pen.run_id) in ([], ["x" * 50_000])
             assert (await journal.head(pen.run_id)).status == "incomplete"

@@ -15,7 +15,7 @@ from support.journals import DONE, SPEC, opened, text, words
 from unspool import Draft
 from unspool.errors import JournalError, SetupError
 from unspool.journals import sqlite_url
-from unspool.journals.sqlite_file import live_run as _reel
+from unspool.journals.sqlite_file import live_run as parts
 from unspool.journals.sqlite_file import store as _store
 
 
@@ -47,7 +47,7 @@ async def test_a_copy_made_at_any_moment_holds_everything_that_was_seen(
 ) -> None:
     # A copy of two files is of one moment only if nothing is moved between them meanwhile.
     monkeypatch.setattr(_store, "CHECKPOINT_S", 60)
-    monkeypatch.setattr(_reel, "PAGE_BYTES", 600)
+    monkeypatch.setattr(parts, "PAGE_BYTES", 600)
     path = tmp_path / "journal.db"
     seen: list[dict[str, list[str]]] = []
     async with opened(path) as journal:
@@ -115,7 +115,7 @@ async def test_a_killed_process_loses_nothing_that_anybody_saw(tmp_path: Path, l
 async def test_a_long_run_moves_to_pages_and_reads_the_same_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_reel, "PAGE_BYTES", 1_000)
+    monkeypatch.setattr(parts, "PAGE_BYTES", 1_000)
     path = tmp_path / "journal.db"
     expected = [f"{number} " + "x" * 50 for number in range(100)]
     async with opened(path) as journal:

@@ -42,7 +42,7 @@ async def test_a_planted_key_is_in_one_header_and_nowhere_else(
     files = [file for file in served.settings.data_dir.rglob("*") if file.is_file()]
     assert {"records.db", "journal.db", "secret.key"} <= {file.name for file in files}
     assert not [file.name for file in files if KEY.encode() in file.read_bytes()]
-    assert {asked.headers["authorization"] for asked in upstream.asked} == {f"Bearer {KEY}"}
+    assert {asked.headers["authorization"] for asked in upstream.requests} == {f"Bearer {KEY}"}
 
 
 async def test_a_server_whose_key_file_was_lost_starts_and_says_what_to_do(
@@ -61,7 +61,7 @@ async def test_a_server_whose_key_file_was_lost_starts_and_says_what_to_do(
         assert "secret.key is not in the data directory" in model["problem"]
         await refused(await api.post("/v1/runs", json={"model": "m"}), "set its `api_key` again")
         tried = (await api.post("/api/models/2/test")).json()
-        assert (tried["ok"], upstream.asked) == (False, [])
+        assert (tried["ok"], upstream.requests) == (False, [])
         mended = (await api.patch("/api/models/2", json={"api_key": KEY})).json()
         assert mended["problem"] is None
         assert (await asked_of(api, "m"))["text"] == "你好"

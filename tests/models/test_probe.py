@@ -8,7 +8,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.upstream import RESET, SILENCE, Asked, Script, Upstream, answer, chunk, refusal
+from support.upstream import (
+    RESET,
+    SILENCE,
+    Script,
+    Upstream,
+    UpstreamRequest,
+    answer,
+    chunk,
+    refusal,
+)
 from unspool.models.catalog import OFFLINE
 from unspool.models.probe import COUNTING, MAX_CHARS, ask, probe_prefill, verdict_of
 from unspool.providers.upstream.http import open_http
@@ -29,13 +38,15 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
-def counting(goes_on: Callable[[dict[str, Any]], bool | None]) -> Callable[[Asked], Script]:
+def counting(
+    goes_on: Callable[[dict[str, Any]], bool | None],
+) -> Callable[[UpstreamRequest], Script]:
     """
     A model that counts. Given the beginning of its answer it goes on, begins again (False),
     or answers 400 (None).
     """
 
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         last = asked.body["messages"][-1]
         given = last["content"] if last["role"] == "assistant" else asked.body.get("prefix", "")
         if not given:
@@ -65,9 +76,9 @@ async def test_a_model_that_marks_its_beginning_is_found_by_its_mark(
     assert found.prefill == "prefix"
     assert verdicts(found)["assistant"] == "starts_anew"
     assert set(verdicts(found)) == set(PREFILLS) - {"none"}
-    first, *others = upstream.asked
+    first, *others = upstream.requests
     assert first.question == COUNTING
-    assert {asked.body["temperature"] for asked in upstream.asked} == {0}
+    assert {asked.body["temperature"] for asked in upstream.requests} == {0}
     assert all(asked.body["max_tokens"] < 100 for asked in others)
 
 
@@ -123,7 +134,7 @@ async def test_where_nothing_can_be_tried_the_reason_is_told(
     found = await probe_prefill(upstream.model(), http)
     assert (found.prefill, found.tried) == ("", [])
     assert why in found.why
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
 
 
 async def test_the_built_in_model_goes_on(quick_model: None, http: aiohttp.ClientSession) -> None:

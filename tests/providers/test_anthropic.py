@@ -42,7 +42,7 @@ def test_the_root_the_version_and_the_whole_address_are_the_same_place(path: str
 
 async def test_a_token_goes_out_as_one(upstream: Upstream, claude: Model) -> None:
     await ask(replace(claude, quirks=frozenset({"bearer"})), Prompt.of("你好"))
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert "x-api-key" not in asked.headers
 
@@ -53,7 +53,7 @@ async def test_an_answer_is_asked_for_as_the_api_wants_it(
     heard = await ask(claude, Prompt.of("你好", system="be brief", stop="END", temperature=0.5))
     assert (heard.text, heard.finish, heard.error) == ("今天推荐", "stop", None)
     assert heard.usage == Usage(25, 15)
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert (asked.method, asked.path) == ("POST", "/v1/messages")
     assert asked.headers["x-api-key"] == KEY
     assert asked.headers["anthropic-version"] == "2023-06-01"
@@ -74,14 +74,14 @@ async def test_a_length_is_passed_on_under_any_of_its_names(
     upstream: Upstream, claude: Model, name: str
 ) -> None:
     await ask(claude, Prompt.of("你好", **{name: 7}))
-    assert upstream.asked[0].body["max_tokens"] == 7
-    assert name == "max_tokens" or name not in upstream.asked[0].body
+    assert upstream.requests[0].body["max_tokens"] == 7
+    assert name == "max_tokens" or name not in upstream.requests[0].body
 
 
 async def test_a_talk_with_tools_is_written_in_blocks(upstream: Upstream, claude: Model) -> None:
     params = {"tool_choice": {"type": "function", "function": {"name": "get_weather"}}}
     await ask(claude, Prompt(TALK, tools=(WEATHER,), params=params))
-    body = upstream.asked[0].body
+    body = upstream.requests[0].body
     assert body["system"] == "be brief"
     assert body["tools"] == [
         {
@@ -118,7 +118,7 @@ async def test_a_choice_of_tools_has_other_words(
 ) -> None:
     await ask(claude, Prompt.of("你好", tool_choice=choice))
     words = {"auto": "auto", "required": "any", "none": "none"}
-    assert upstream.asked[0].body["tool_choice"] == {"type": words[choice]}
+    assert upstream.requests[0].body["tool_choice"] == {"type": words[choice]}
 
 
 async def test_thinking_signatures_and_what_is_not_known_are_told_from_the_answer(
@@ -361,9 +361,9 @@ async def test_a_message_that_is_more_than_text_is_refused_before_it_is_sent(
     parts = [{"type": "text", "text": "what"}, {"type": "text", "text": " is it?"}]
     image = {"type": "image_url", "image_url": {"url": "data:,"}}
     await ask(claude, Prompt(({"role": "user", "content": parts},)))
-    assert upstream.asked[0].question == "what is it?"
+    assert upstream.requests[0].question == "what is it?"
     heard = await ask(claude, Prompt(({"role": "user", "content": [*parts, image]},)))
-    assert (heard.failure, len(upstream.asked)) == (("refused", "invalid_request"), 1)
+    assert (heard.failure, len(upstream.requests)) == (("refused", "invalid_request"), 1)
 
 
 async def test_halves_of_a_character_are_joined(upstream: Upstream, claude: Model) -> None:

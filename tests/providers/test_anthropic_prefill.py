@@ -23,7 +23,7 @@ async def test_a_text_is_gone_on_from_as_the_last_message(
     upstream: Upstream, claude: Model
 ) -> None:
     heard = await ask(claude, prefixed("从前"))
-    assert upstream.asked[0].body["messages"][-1] == {"role": "assistant", "content": "从前"}
+    assert upstream.requests[0].body["messages"][-1] == {"role": "assistant", "content": "从前"}
     assert heard.text == "今天推荐"
 
 
@@ -51,7 +51,7 @@ async def test_white_space_at_the_seam_is_neither_sent_nor_doubled(
     upstream.play = [[START, *(delta(text=piece) for piece in said), *END]]
     heard = await ask(claude, prefixed(prefix))
     assert heard.text == rest
-    last = upstream.asked[0].body["messages"][-1]
+    last = upstream.requests[0].body["messages"][-1]
     assert last["content"] == (prefix.rstrip() or "你好")
 
 
@@ -61,7 +61,7 @@ async def test_a_model_that_cannot_go_on_from_a_text_is_not_asked(
 ) -> None:
     heard = await ask(replace(claude, prefill=way), prefixed("从前"))
     assert heard.failure == ("refused", "prefill")
-    assert upstream.asked == []
+    assert upstream.requests == []
 
 
 async def test_a_model_that_thinks_does_not_go_on_from_a_text(
@@ -69,7 +69,7 @@ async def test_a_model_that_thinks_does_not_go_on_from_a_text(
 ) -> None:
     thinking = {"type": "enabled", "budget_tokens": 1024}
     heard = await ask(claude, prefixed("从前", thinking=thinking))
-    assert (heard.failure, upstream.asked) == (("refused", "prefill"), [])
+    assert (heard.failure, upstream.requests) == (("refused", "prefill"), [])
     assert (await ask(claude, prefixed("从前", thinking={"type": "disabled"}))).finish == "stop"
 
 

@@ -75,7 +75,7 @@ async def test_an_answer_is_asked_for_as_the_api_wants_it(
     heard = await ask(gemini, Prompt.of("你好", system="be brief", **params))
     assert (heard.text, heard.finish, heard.error) == ("今天推荐", "stop", None)
     assert heard.usage == Usage(12, 6)
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert asked.path == "/v1beta/models/m-1:streamGenerateContent?alt=sse"
     assert asked.headers["x-goog-api-key"] == KEY
     assert "authorization" not in asked.headers
@@ -99,14 +99,14 @@ async def test_a_form_is_taken_in_openai_s_words_too(upstream: Upstream, gemini:
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     await ask(gemini, Prompt.of("你好", response_format=form))
     await ask(gemini, Prompt.of("你好", response_format={"type": "json_object"}))
-    with_schema, without = (it.body["generationConfig"] for it in upstream.asked)
+    with_schema, without = (it.body["generationConfig"] for it in upstream.requests)
     assert without == {"responseMimeType": "application/json"}
     assert with_schema == {**without, "responseJsonSchema": schema}
 
 
 async def test_a_talk_with_tools_alternates(upstream: Upstream, gemini: Model) -> None:
     await ask(gemini, Prompt(TALK, tools=(WEATHER,), params={"tool_choice": "required"}))
-    body = upstream.asked[0].body
+    body = upstream.requests[0].body
     (declared,) = body["tools"][0]["functionDeclarations"]
     assert declared["parametersJsonSchema"] == WEATHER.parameters
     assert body["toolConfig"] == {"functionCallingConfig": {"mode": "ANY"}}
@@ -123,7 +123,7 @@ async def test_a_talk_with_tools_alternates(upstream: Upstream, gemini: Model) -
 async def test_one_tool_may_be_chosen_by_name(upstream: Upstream, gemini: Model) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
     await ask(gemini, Prompt.of("你好", tool_choice=choice))
-    config = upstream.asked[0].body["toolConfig"]["functionCallingConfig"]
+    config = upstream.requests[0].body["toolConfig"]["functionCallingConfig"]
     assert config == {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}
 
 
@@ -132,7 +132,7 @@ async def test_models_that_want_their_signature_back_get_the_word_for_none(
     upstream: Upstream, gemini: Model, name: str, *, is_signed: bool
 ) -> None:
     await ask(replace(gemini, upstream_name=name), Prompt(TALK))
-    first, second = upstream.asked[0].body["contents"][1]["parts"]
+    first, second = upstream.requests[0].body["contents"][1]["parts"]
     assert first.get("thoughtSignature") == (UNSIGNED if is_signed else None)
     assert "thoughtSignature" not in second
 
@@ -140,10 +140,10 @@ async def test_models_that_want_their_signature_back_get_the_word_for_none(
 async def test_a_text_is_gone_on_from_as_the_last_turn(upstream: Upstream, gemini: Model) -> None:
     prompt = replace(Prompt.of("你好"), prefix="从前 ")
     assert (await ask(gemini, prompt)).text == "今天推荐"
-    last = upstream.asked[0].body["contents"][-1]
+    last = upstream.requests[0].body["contents"][-1]
     assert last == {"role": "model", "parts": [{"text": "从前 "}]}
     heard = await ask(replace(gemini, prefill=""), prompt)
-    assert (heard.failure, len(upstream.asked)) == (("refused", "prefill"), 1)
+    assert (heard.failure, len(upstream.requests)) == (("refused", "prefill"), 1)
     upstream.play = [refusal(400, "Requests that end with a model turn are not supported.")]
     assert (await ask(gemini, prompt)).failure == ("refused", "prefill_refused")
 

@@ -64,7 +64,7 @@ async def test_settings_of_the_model_are_told_from_those_of_the_request(
     }
     heard = await ask(llama, Prompt.of("你好", system="be brief", **params))
     assert (heard.text, heard.finish, heard.usage) == ("今天推荐", "stop", Usage(12, 6))
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert (asked.path, asked.headers["authorization"]) == ("/api/chat", f"Bearer {KEY}")
     options = {"temperature": 0, "num_predict": 9, "seed": 7, "stop": ["END"], "num_ctx": 4096}
     assert asked.body == {
@@ -82,8 +82,8 @@ async def test_settings_of_the_model_are_told_from_those_of_the_request(
 
 async def test_a_local_one_is_asked_without_a_key(upstream: Upstream, llama: Model) -> None:
     await ask(replace(llama, api_key=""))
-    assert "authorization" not in upstream.asked[0].headers
-    assert "options" not in upstream.asked[0].body
+    assert "authorization" not in upstream.requests[0].headers
+    assert "options" not in upstream.requests[0].body
 
 
 SCHEMA = {"type": "object"}
@@ -99,12 +99,12 @@ async def test_a_form_is_taken_in_openai_s_words_too(
     upstream: Upstream, llama: Model, form: Any, told: Any
 ) -> None:
     await ask(llama, Prompt.of("你好", response_format=form))
-    assert upstream.asked[0].body["format"] == told
+    assert upstream.requests[0].body["format"] == told
 
 
 async def test_a_talk_with_tools_has_arguments_as_objects(upstream: Upstream, llama: Model) -> None:
     await ask(llama, Prompt(TALK, tools=(WEATHER,)))
-    body = upstream.asked[0].body
+    body = upstream.requests[0].body
     assert body["tools"][0]["function"]["parameters"] == WEATHER.parameters
     _, _, called, first, second, _ = body["messages"]
     assert [it["function"]["arguments"]["city"] for it in called["tool_calls"]] == ["北京", "上海"]
@@ -115,9 +115,9 @@ async def test_a_talk_with_tools_has_arguments_as_objects(upstream: Upstream, ll
 async def test_a_text_is_gone_on_from_as_the_last_message(upstream: Upstream, llama: Model) -> None:
     prompt = replace(Prompt.of("你好"), prefix="从前 ")
     assert (await ask(llama, prompt)).text == "今天推荐"
-    assert upstream.asked[0].body["messages"][-1] == {"role": "assistant", "content": "从前 "}
+    assert upstream.requests[0].body["messages"][-1] == {"role": "assistant", "content": "从前 "}
     heard = await ask(replace(llama, prefill=""), prompt)
-    assert (heard.failure, len(upstream.asked)) == (("refused", "prefill"), 1)
+    assert (heard.failure, len(upstream.requests)) == (("refused", "prefill"), 1)
 
 
 async def test_thinking_is_no_text(upstream: Upstream, llama: Model) -> None:

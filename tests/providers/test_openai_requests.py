@@ -191,7 +191,7 @@ async def test_only_what_follows_the_beginning_is_the_answer(upstream: Upstream)
     upstream.play = [answer("来了", "。")]
     heard = await ask(replace(upstream.model(), prefill="assistant"), begun())
     assert (heard.text, heard.finish) == ("来了。", "stop")
-    assert upstream.asked[0].body["messages"][-1] == LAST
+    assert upstream.requests[0].body["messages"][-1] == LAST
 
 
 REFUSALS = [
@@ -231,4 +231,4 @@ async def test_an_error_that_is_not_of_the_beginning_keeps_its_name(
 async def test_a_model_without_prefill_fails_before_anything_is_sent(upstream: Upstream) -> None:
     with pytest.raises(ProviderRefused):
         open_provider("openai").stream(upstream.model(), begun(), None)  # type: ignore[arg-type]
-    assert upstream.asked == []
+    assert upstream.requests == []

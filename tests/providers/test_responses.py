@@ -43,7 +43,7 @@ async def test_an_answer_is_asked_for_as_the_api_wants_it(upstream: Upstream, pl
     heard = await ask(plain, Prompt.of("你好", system="be brief", **params))
     assert (heard.text, heard.finish, heard.usage) == ("今天推荐", "stop", Usage(12, 6))
     assert heard.accepted == []
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert (asked.method, asked.path) == ("POST", "/v1/responses")
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert asked.body == {
@@ -62,7 +62,7 @@ async def test_a_talk_with_tools_is_a_list_of_items(upstream: Upstream, plain: M
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     params = {"tool_choice": choice, "response_format": form}
     await ask(plain, Prompt(TALK, tools=(WEATHER,), params=params))
-    body = upstream.asked[0].body
+    body = upstream.requests[0].body
     (tool,) = body["tools"]
     assert (tool["type"], tool["name"]) == ("function", "get_weather")
     assert tool["parameters"] == WEATHER.parameters
@@ -344,10 +344,10 @@ async def test_a_beginning_is_sent_only_to_a_model_that_takes_it(
 ) -> None:
     prompt = replace(Prompt.of("你好"), prefix="今天")
     assert (await ask(plain, prompt)).failure == ("refused", "prefill")
-    assert upstream.asked == []
+    assert upstream.requests == []
     upstream.play = [numbered(CREATED, said("推荐"), ended())]
     assert (await ask(replace(plain, prefill="assistant"), prompt)).text == "推荐"
-    last = upstream.asked[0].body["input"][-1]
+    last = upstream.requests[0].body["input"][-1]
     assert (last["role"], last["content"]) == ("assistant", message("今天")["content"])
 
 

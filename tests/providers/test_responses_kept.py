@@ -13,7 +13,7 @@ import pytest
 
 from support.provider_probe import ask, at
 from support.responses_wire import CREATED, TEXT, ended, numbered, response, said
-from support.upstream import CUT, RESET, Asked, Script, Upstream, refusal
+from support.upstream import CUT, RESET, Script, Upstream, UpstreamRequest, refusal
 from unspool import Model, Prompt
 from unspool.generation.attempts import AttemptStarted
 from unspool.generation.generate import GenerationDeps, generate
@@ -36,7 +36,7 @@ async def test_a_kept_answer_has_a_handle(upstream: Upstream, kept: Model) -> No
     heard = await ask(kept)
     assert heard.accepted == ["resp_1"]
     assert (heard.text, heard.finish) == ("今天推荐", "stop")
-    body = upstream.asked[0].body
+    body = upstream.requests[0].body
     assert (body["background"], body["store"]) == (True, True)
 
 
@@ -57,7 +57,7 @@ async def test_a_break_says_where_to_read_on(
 def keeping(events: Sequence[bytes]) -> Any:
     """A provider that keeps `events` and gives those that are asked for."""
 
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         assert asked.method == "GET"
         path, _, query = asked.path.partition("?")
         wanted = dict(pair.split("=") for pair in query.split("&"))
@@ -144,15 +144,15 @@ async def test_a_handle_and_a_query_stand_in_the_address_as_they_must(
     prompt = replace(again(), handle=Handle("a/b?c", 5))
     await ask(replace(kept, base_url=f"{kept.base_url}?api-version=1"), prompt)
     path = "/v1/responses/a%2Fb%3Fc?api-version=1&stream=true&starting_after=5"
-    assert upstream.asked[0].path == path
+    assert upstream.requests[0].path == path
 
 
 async def said_in_all(model: Model) -> tuple[str, list[str]]:
     """The text of one generation, and the ways in which its requests went out."""
     text, ways = "", []
     async with aiohttp.ClientSession() as http:
-        means = GenerationDeps(http, sleep=lambda _: asyncio.sleep(0))
-        async with aclosing(generate(Prompt.of("你好"), [model], means)) as pieces:
+        deps = GenerationDeps(http, sleep=lambda _: asyncio.sleep(0))
+        async with aclosing(generate(Prompt.of("你好"), [model], deps)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     text += piece.text
@@ -168,7 +168,7 @@ async def test_a_generation_reads_on_wherever_it_was_cut(
     events = numbered(*TEXT)
     rest = keeping(events)
 
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         return [*events[:cut], CUT] if asked.method == "POST" else rest(asked)
 
     upstream.play = play
@@ -178,7 +178,7 @@ async def test_a_generation_reads_on_wherever_it_was_cut(
 async def test_a_generation_may_break_after_every_word(upstream: Upstream, kept: Model) -> None:
     events = numbered(CREATED, *(said(word) for word in "今天推荐"), TEXT[-1])
 
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         after = int(asked.path.rpartition("starting_after=")[2] or -1) if "?" in asked.path else -1
         return [events[after + 1], CUT]
 

@@ -20,7 +20,7 @@ async def test_tools_calls_and_answers_go_out_in_their_order(
 ) -> None:
     upstream.play = [refusal(400)]
     await ask(at(upstream, provider, "/v1"), Prompt(TALK, tools=(WEATHER,)))
-    body = upstream.asked[0].body
+    body = upstream.requests[0].body
     told = json.dumps(body["tools"])
     assert WEATHER.name in told
     assert WEATHER.description in told

@@ -77,10 +77,8 @@ async def tell(
     async def sleep(wait_s: float) -> None:
         told.waited.append(wait_s)
 
-    means = GenerationDeps(
-        http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0
-    )
-    async with aclosing(generate(prompt, models, means, **facts)) as pieces:
+    deps = GenerationDeps(http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0)
+    async with aclosing(generate(prompt, models, deps, **facts)) as pieces:
         try:
             async for piece in pieces:
                 _note(told, piece)
@@ -102,5 +100,5 @@ def _note(told: Told, piece: Any) -> None:
             told.calls.append(piece)
         case AttemptFailed():
             told.codes.append(piece.error.code)
-    if isinstance(piece, AttemptFailed | AttemptFinished) and piece.joint is not None:
-        told.seams.append((piece.joint.kind, piece.joint.trimmed))
+    if isinstance(piece, AttemptFailed | AttemptFinished) and piece.seam_report is not None:
+        told.seams.append((piece.seam_report.kind, piece.seam_report.trimmed))

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from support.servers import Desk, Served
-from support.upstream import DONE, Asked, Script, chunk, counted
+from support.upstream import DONE, Script, UpstreamRequest, chunk, counted
 
 CHAT = "/api/debug/chat"
 
@@ -66,7 +66,7 @@ def called(*calls: tuple[str, str, Any], text: str = "") -> Script:
     return [*said, chunk(finish="tool_calls"), counted(5, 7), DONE]
 
 
-def results(asked: Asked) -> list[tuple[str, str]]:
+def results(asked: UpstreamRequest) -> list[tuple[str, str]]:
     """What a request tells of tools: (id of the call, content) each."""
     said = [message for message in asked.body["messages"] if message["role"] == "tool"]
     return [(message["tool_call_id"], message["content"]) for message in said]

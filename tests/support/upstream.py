@@ -57,7 +57,7 @@ Script = Sequence[Step]
 
 
 @dataclass
-class Asked:
+class UpstreamRequest:
     """A request as it came."""
 
     method: str
@@ -114,10 +114,10 @@ class Upstream:
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: list[Asked] = []
+        self.requests: list[UpstreamRequest] = []
         self.left = 0
         self.open = 0
-        self.play: list[Script] | Callable[[Asked], Script] = [answer("你好")]
+        self.play: list[Script] | Callable[[UpstreamRequest], Script] = [answer("你好")]
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Condition()
         self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -154,7 +154,7 @@ class Upstream:
                 asked = await _read_request(reader)
                 if asked is None:
                     return
-                self.asked.append(asked)
+                self.requests.append(asked)
                 self.open += 1
                 await self._tell()
                 await talk.perform(self._script(asked))
@@ -166,10 +166,10 @@ class Upstream:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    def _script(self, asked: Asked) -> Script:
+    def _script(self, asked: UpstreamRequest) -> Script:
         if callable(self.play):
             return self.play(asked)
-        return self.play[min(len(self.asked), len(self.play)) - 1]
+        return self.play[min(len(self.requests), len(self.play)) - 1]
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -233,7 +233,7 @@ class _Talk:
         return False
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Asked | None:
+async def _read_request(reader: asyncio.StreamReader) -> UpstreamRequest | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -243,4 +243,4 @@ async def _read_request(reader: asyncio.StreamReader) -> Asked | None:
     pairs = (line.partition(":") for line in lines if line)
     headers = {name.lower(): value.strip() for name, _, value in pairs}
     raw = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Asked(method, path, headers, json.loads(raw or b"{}"))
+    return UpstreamRequest(method, path, headers, json.loads(raw or b"{}"))

@@ -162,9 +162,9 @@ async def test_what_was_learned_is_told_with_its_errors(tmp_path: Path) -> None:
     for _ in range(20):
         await run_of(journal, clock, dice.randint(95, 105))
     await run_of(journal, clock, 100, model="other")
-    forecast = EtaEstimator(journal)
-    await forecast.learn(at_most=100)
-    one, other = forecast.quality()
+    eta = EtaEstimator(journal)
+    await eta.learn(at_most=100)
+    one, other = eta.quality()
     assert (one.flow, one.model, one.runs, one.foretold) == ("chat", "m", 20, 20 - ENOUGH)
     assert (other.model, other.runs, other.foretold) == ("other", 1, 0)
     assert other.share == (None,) * len(MOMENTS)
@@ -178,13 +178,13 @@ async def test_only_so_much_is_read_at_once_and_only_so_much_is_remembered(tmp_p
     clock = Clock()
     journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
     runs = [await run_of(journal, clock, 5) for _ in range(REMEMBERED + 10)]
-    forecast = EtaEstimator(journal)
+    eta = EtaEstimator(journal)
     for run_id in runs:
-        forecast.note(run_id)
-    await forecast.learn(at_most=4)
-    assert [kind.runs for kind in forecast.quality()] == [4]
-    await forecast.learn(at_most=1000)
-    assert [kind.runs for kind in forecast.quality()] == [REMEMBERED]
+        eta.note(run_id)
+    await eta.learn(at_most=4)
+    assert [kind.runs for kind in eta.quality()] == [4]
+    await eta.learn(at_most=1000)
+    assert [kind.runs for kind in eta.quality()] == [REMEMBERED]
     await journal.aclose()
 
 
@@ -193,11 +193,11 @@ async def test_a_run_that_was_deleted_before_it_was_learned_from_is_passed_over(
 ) -> None:
     clock = Clock()
     journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
-    forecast = EtaEstimator(journal)
-    forecast.note("unknown")
-    forecast.note(await run_of(journal, clock, 5))
-    await forecast.learn()
-    assert [kind.runs for kind in forecast.quality()] == [1]
+    eta = EtaEstimator(journal)
+    eta.note("unknown")
+    eta.note(await run_of(journal, clock, 5))
+    await eta.learn()
+    assert [kind.runs for kind in eta.quality()] == [1]
     await journal.aclose()
 
 

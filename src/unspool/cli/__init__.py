@@ -65,8 +65,8 @@ for command in plugs.names("commands"):
     app.command(command)(plugs.load("commands", command))
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
         say(f"unspool {version('unspool')}")
         raise typer.Exit
 

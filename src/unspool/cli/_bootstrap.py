@@ -56,18 +56,18 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
     Raises:
         SetupError: There is no such level.
     """
-    asked = os.environ.get("UNSPOOL_LOG_LEVEL", "").strip().upper()
+    request = os.environ.get("UNSPOOL_LOG_LEVEL", "").strip().upper()
     levels = logging.getLevelNamesMapping()
-    if asked and asked not in levels:
+    if request and request not in levels:
         raise SetupError(
-            f"UNSPOOL_LOG_LEVEL is wrong: no level {asked[:32]!r}; have: DEBUG, INFO, WARNING, "
+            f"UNSPOOL_LOG_LEVEL is wrong: no level {request[:32]!r}; have: DEBUG, INFO, WARNING, "
             "ERROR, CRITICAL."
         )
     line = logging.StreamHandler(sys.stderr)
     line.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
     )
-    if not asked and hidden:
+    if not request and hidden:
         line.addFilter(
             lambda record: (
                 not any(
@@ -77,7 +77,7 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
             )
         )
     # uvicorn has no handlers of its own here: its loggers hand on to the root as ours do.
-    logging.basicConfig(level=levels[asked or default], handlers=[line])
+    logging.basicConfig(level=levels[request or default], handlers=[line])
 
 
 def host_of(model: Model) -> str:

@@ -114,28 +114,28 @@ def model(settings: Settings) -> Check:
     return Check("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
 
 
-async def server(asked: ServerClient, *, is_named: bool) -> Check:
+async def server(client: ServerClient, *, is_named: bool) -> Check:
     """Whether the server answers; where nobody named one, it need not."""
     try:
-        facts = await asked.ask("GET", "/readyz")
+        facts = await client.ask("GET", "/readyz")
     except Unreachable as error:
         if is_named or "not Unspool" in str(error):
             return Check("broken", "server", str(error))
-        return Check("unset", "server", f"none at {asked.url}", "`unspool serve` starts one")
+        return Check("unset", "server", f"none at {client.url}", "`unspool serve` starts one")
     except UnspoolError as error:
         return Check("broken", "server", str(error), "look into its log")
     models = ", ".join(map(str, facts["models"]))
-    return Check("ok", "server", f"{asked.url} answers, with {models}")
+    return Check("ok", "server", f"{client.url} answers, with {models}")
 
 
-async def streaming(asked: ServerClient) -> Check:
+async def streaming(server: ServerClient) -> Check:
     """Whether the pieces of a stream arrive one by one. The built-in model costs nothing."""
     from ..formats.sse import Decoder
 
     reads: list[float] = []
     decoder = Decoder()
     try:
-        async with asked.streaming("/ai/stream", {"prompt": PROMPT, "model": "offline"}) as answer:
+        async with server.streaming("/ai/stream", {"prompt": PROMPT, "model": "offline"}) as answer:
             run_id = answer.headers.get("X-Run-Id", "")
             async for chunk in answer.content.iter_any():
                 if decoder.feed(chunk):
@@ -143,7 +143,7 @@ async def streaming(asked: ServerClient) -> Check:
                 if len(reads) >= ENOUGH_READS and reads[-1] - reads[0] >= SPREAD_S:
                     break
         if run_id:
-            await asked.cancel(run_id)  # nobody reads the rest
+            await server.cancel(run_id)  # nobody reads the rest
     except UnspoolError as error:
         return Check("broken", "stream", str(error), "look into the server's log")
     spread_s = reads[-1] - reads[0] if reads else 0.0

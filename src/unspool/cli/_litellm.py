@@ -103,15 +103,15 @@ class _Conversion:
         self._weights: dict[str, float] = {}
         self._orders: dict[str, float] = {}
 
-    def config(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        for place, each in enumerate(said["model_list"]):
+    def config(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        for place, each in enumerate(fields["model_list"]):
             if isinstance(each, dict) and isinstance(each.get("litellm_params"), dict):
                 self._take(each, each["litellm_params"])
             else:
                 self.notes.append(f"model_list[{place}]: it has no litellm_params")
-        router = said.get("router_settings")
+        router = fields.get("router_settings")
         router = router if isinstance(router, dict) else {}
-        fallbacks = self._fallbacks(said, router)
+        fallbacks = self._fallbacks(fields, router)
         strategy = str(router.get("routing_strategy") or "simple-shuffle")
         if strategy not in STRATEGIES and any(len(g) > 1 for g in self._groups.values()):
             self.notes.append(f"routing_strategy {strategy}: least_loaded takes its place")
@@ -124,7 +124,7 @@ class _Conversion:
                 others = [m["name"] for other in fallbacks.get(name, ()) for m in self._of(other)]
                 strategy_ = STRATEGIES.get(strategy, "least_loaded")
                 config["routes"].append(self._route(name, group, others, strategy_))
-        self._rest(said, router)
+        self._rest(fields, router)
         return {word: value for word, value in config.items() if value}
 
     def _of(self, name: str) -> list[dict[str, Any]]:
@@ -195,8 +195,8 @@ class _Conversion:
             self.notes.append(f"{name}: {word}: the variable {variable} is not set here")
         return self._variable(variable)
 
-    def _key(self, name: str, said: Any, env: str) -> str:
-        text = str(said or "")
+    def _key(self, name: str, fields: Any, env: str) -> str:
+        text = str(fields or "")
         if text.startswith(ENV):
             return f"env:{text.removeprefix(ENV)}"
         if not text:
@@ -244,10 +244,10 @@ class _Conversion:
         return {"name": name, "strategy": strategy, "models": members}
 
     def _fallbacks(
-        self, said: Mapping[str, Any], router: Mapping[str, Any]
+        self, fields: Mapping[str, Any], router: Mapping[str, Any]
     ) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        settings = said.get("litellm_settings")
+        settings = fields.get("litellm_settings")
         for where in (router, settings if isinstance(settings, dict) else {}):
             listed = where.get("fallbacks")
             for each in listed if isinstance(listed, list) else ():
@@ -259,11 +259,11 @@ class _Conversion:
                         self.notes.append(f"fallbacks of {name}: not all of them are models here")
         return found
 
-    def _rest(self, said: Mapping[str, Any], router: Mapping[str, Any]) -> None:
+    def _rest(self, fields: Mapping[str, Any], router: Mapping[str, Any]) -> None:
         for word in router:
             if word not in {"fallbacks", "routing_strategy"}:
                 self.notes.append(f"router_settings.{word}: see docs/settings.md for ours")
-        for section in said:
+        for section in fields:
             if section not in {"model_list", "router_settings"}:
                 self.notes.append(f"{section}: it speaks of LiteLLM's own server")
 
@@ -279,19 +279,19 @@ def _parts(whole: str, provider: str) -> tuple[str, str]:
     return next((v for begins, v in known.items() if whole.startswith(begins)), "openai"), whole
 
 
-def _more(said: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
+def _more(fields: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, limits and prices; the last may stand in either place."""
     more: dict[str, Any] = {}
-    params = {word: said[word] for word in sorted(PARAMS) if said.get(word) is not None}
-    if isinstance(said.get("extra_body"), dict):
-        params |= said["extra_body"]
+    params = {word: fields[word] for word in sorted(PARAMS) if fields.get(word) is not None}
+    if isinstance(fields.get("extra_body"), dict):
+        params |= fields["extra_body"]
     if params:
         more["params"] = params
     # Both mean silence, not the whole answer.
-    wait = said.get("stream_timeout") or said.get("timeout")
+    wait = fields.get("stream_timeout") or fields.get("timeout")
     if _is_number(wait):
         more["limits"] = {"first_event_s": wait, "idle_s": wait}
-    costs = {**info, **said}
+    costs = {**info, **fields}
     into, out = costs.get("input_cost_per_token"), costs.get("output_cost_per_token")
     if _is_number(into) and _is_number(out):
         more["prices"] = {"prompt": _million(into), "completion": _million(out)}

@@ -50,11 +50,11 @@ class DirectChat:
         """
         settings = self._settings
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
-            means = GenerationDeps(http, settings.retries, settings.retry_budget_s)
-            models = await _models(settings, self._name, means)
+            deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
+            models = await _models(settings, self._name, deps)
             self._began = time.perf_counter()
             try:
-                async with aclosing(generate(self._prompt, models, means)) as pieces:
+                async with aclosing(generate(self._prompt, models, deps)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Text):
                             self._said(piece.text)
@@ -116,21 +116,23 @@ def _started(piece: AttemptStarted) -> dict[str, Any]:
 
 
 def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
-    joint = piece.joint
+    seam_report = piece.seam_report
     return {
-        "seam": None if joint is None else {"kind": joint.kind, "trimmed": joint.trimmed},
+        "seam": None
+        if seam_report is None
+        else {"kind": seam_report.kind, "trimmed": seam_report.trimmed},
         "usage": None if piece.usage is None else usage_facts(piece.usage),
         "cost": cost_facts(piece.cost),
     }
 
 
-async def _models(settings: Settings, name: str, means: GenerationDeps) -> list[Model]:
+async def _models(settings: Settings, name: str, deps: GenerationDeps) -> list[Model]:
     path = settings.data_dir / "records.db"
     if not path.exists():  # nor is it made by asking a question
         return ConfiguredModels(settings).catalog().models_for(name)
     records = await Records.open(path)
     try:
-        registry = await ModelRegistry.open(settings, records, means.http, Health())
+        registry = await ModelRegistry.open(settings, records, deps.http, Health())
         return registry.catalog.models_for(name)
     finally:
         await records.aclose()

@@ -28,7 +28,7 @@ class ModelStore(Protocol):
     async def list(self) -> dict[str, Any]:
         """Return every model, and the name of the default one."""
 
-    async def add(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def add(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Register a model; return what it is then."""
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
@@ -72,8 +72,8 @@ class _RemoteStore:
     async def list(self) -> dict[str, Any]:
         return dict(await self._server.ask("GET", "/api/models"))
 
-    async def add(self, said: dict[str, Any]) -> dict[str, Any]:
-        return dict(await self._server.ask("POST", "/api/models", body=said))
+    async def add(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return dict(await self._server.ask("POST", "/api/models", body=fields))
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
         path = f"/api/models/{number}/test"
@@ -94,12 +94,12 @@ class _LocalStore:
 
         return models_json(self._registry)
 
-    async def add(self, said: dict[str, Any]) -> dict[str, Any]:
+    async def add(self, fields: dict[str, Any]) -> dict[str, Any]:
         from ..formats.written import validated
         from ..models.definitions import ModelInput
         from ..server.api.json.model import entry_json
 
-        entry = await self._registry.add(validated(ModelInput, said))
+        entry = await self._registry.add(validated(ModelInput, fields))
         return entry_json(entry, self._registry)
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class RunWatch:
         Raises:
             Unreachable, Refused
         """
-        with on_interrupt(self._press):
+        with on_interrupt(self._interrupted):
             async with open_paper(as_json=self._as_json, status=self._status) as paper:
                 self._paper = paper
                 self._following = asyncio.create_task(self._follow(paper))
@@ -124,7 +124,7 @@ class RunWatch:
         if seen.is_last:
             self._ending = seen.event
 
-    def _press(self) -> None:
+    def _interrupted(self) -> None:
         self._presses += 1
         assert self._following is not None
         assert self._paper is not None
@@ -180,12 +180,12 @@ class RunWatch:
 
 
 @contextmanager
-def on_interrupt(press: Callable[[], None]) -> Iterator[None]:
-    """Call `press` in the event loop at each Ctrl-C, instead of stopping the program."""
+def on_interrupt(interrupted: Callable[[], None]) -> Iterator[None]:
+    """Call `interrupted` in the event loop at each Ctrl-C, instead of stopping the program."""
     loop = asyncio.get_running_loop()
 
     def pressed(*_: Any) -> None:
-        loop.call_soon_threadsafe(press)
+        loop.call_soon_threadsafe(interrupted)
 
     # Not loop.add_signal_handler, which Windows lacks.
     before = signal.signal(signal.SIGINT, pressed)

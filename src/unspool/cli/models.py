@@ -98,7 +98,7 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
 ) -> None:
     """Add a model. Its key is read from a variable or asked for, never an argument."""
     start_logging("WARNING")
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": name,
         "provider": provider,
         "base_url": base_url,
@@ -107,13 +107,13 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
         "quirks": quirks or [],
     }
     objects = {"params": params, "limits": limits, "prices": prices}
-    said |= {word: _object(word, text) for word, text in objects.items() if text}
+    fields |= {word: _object(word, text) for word, text in objects.items() if text}
     if key := "" if no_key else _key(api_key_env):
-        said["api_key"] = key
+        fields["api_key"] = key
 
     async def add() -> tuple[dict[str, Any], str]:
         async with open_register(url, data_dir) as register:
-            return await register.add(said), register.where
+            return await register.add(fields), register.where
 
     model, where = asyncio.run(add())
     if as_json:

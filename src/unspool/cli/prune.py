@@ -117,5 +117,5 @@ async def _prune_file(path: Path, rules: dict[str, Any]) -> dict[str, Any]:
         used = await journal.used_bytes()
     finally:
         await journal.aclose()
-    told = {"runs": done.runs, "bytes": done.bytes, "dry_run": rules["dry_run"]}
-    return {**told, "used_bytes": used}
+    facts = {"runs": done.runs, "bytes": done.bytes, "dry_run": rules["dry_run"]}
+    return {**facts, "used_bytes": used}

@@ -75,16 +75,16 @@ class Core:
     conversations: Conversations
     viewing: Viewing
     retention: Retention
-    forecast: EtaEstimator
-    sketches: Timelines
+    eta: EtaEstimator
+    timelines: Timelines
 
     @property
     def catalog(self) -> Catalog:
         return self.registry.catalog
 
     @property
-    def toolbox(self) -> ToolRegistry:
-        return self.calls.toolbox
+    def tool_registry(self) -> ToolRegistry:
+        return self.calls.tool_registry
 
 
 @asynccontextmanager
@@ -140,16 +140,16 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         http = await opened.enter_async_context(
             open_http(allow_private=settings.allow_private_upstreams)
         )
-        means = GenerationDeps(http, settings.retries, settings.retry_budget_s)
-        registry = await ModelRegistry.open(settings, records, http, means.health)
+        deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
+        registry = await ModelRegistry.open(settings, records, http, deps.health)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
         viewing = Viewing(journal, settings)
         opened.callback(viewing.close)
-        forecast = EtaEstimator(journal)
+        eta = EtaEstimator(journal)
         observers = _observers(journal, opened)
-        runner = Runner(journal, registry.catalog, means, settings, records=records, tools=calls)
-        runner.on_ended += [forecast.note, *(observer.note for observer in observers)]
+        runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
+        runner.on_ended += [eta.note, *(observer.note for observer in observers)]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings)
@@ -168,8 +168,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             conversations=Conversations(journal, records, admission),
             viewing=viewing,
             retention=retention,
-            forecast=forecast,
-            sketches=Timelines(journal),
+            eta=eta,
+            timelines=Timelines(journal),
         )
 
 

@@ -54,16 +54,16 @@ class Plain:
         async def stream_text(
             options: Options,
             prompt: Annotated[str, Query(max_length=MAX_PROMPT_CHARS)] = "",
-            asked: PlainRequest | None = None,
+            request: PlainRequest | None = None,
         ) -> Response:
             """The model's answer as plain text frames; `?prompt=` or a JSON body."""
-            if asked is None and not prompt:
+            if request is None and not prompt:
                 raise SpecError('no prompt: send ?prompt=… or the JSON body {"prompt": …}')
-            asked = asked or PlainRequest(prompt=prompt)
-            body = {"prompt": asked.prompt}
-            if asked.system is not None:
-                body["system"] = asked.system
-            spec = RunSpec("chat", body, model=asked.model, dialect="plain")
+            request = request or PlainRequest(prompt=prompt)
+            body = {"prompt": request.prompt}
+            if request.system is not None:
+                body["system"] = request.system
+            spec = RunSpec("chat", body, model=request.model, dialect="plain")
             return await gateway.stream(spec, options)
 
         return router

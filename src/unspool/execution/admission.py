@@ -125,13 +125,13 @@ class Admission:
         upto = head.seq if changes.after is None else changes.after
         if not 0 <= upto <= head.seq:
             raise BadCursor(f"run {run_id} has events 1 to {head.seq}; {upto} is none of them")
-        history, asked = History(changes.texts), None
+        history, request = History(changes.texts), None
         async for events in read_all(self._journal, run_id, upto=max(upto, 1)):
-            asked = asked or spec_of(events[0])
+            request = request or spec_of(events[0])
             for event in events:
                 history.take(event)
-        assert asked is not None
-        return asked, history.drafts(), upto
+        assert request is not None
+        return request, history.drafts(), upto
 
     async def _start(
         self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft] = ()
@@ -159,10 +159,10 @@ class Admission:
         self._check_names(spec)
         flow = open_flow(spec.flow)
         try:
-            asked = flow.asked.model_validate(dict(spec.input))
+            request = flow.input_model.model_validate(dict(spec.input))
         except ValidationError as error:
             raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
-        return _written(spec, await flow.prepare(asked, self._records))
+        return _written(spec, await flow.prepare(request, self._records))
 
     def _will_do(self, head: Head) -> bool:
         """Whether a run answers an equal request: it is whole, or still going on."""
@@ -180,10 +180,10 @@ def asked_of(spec: RunSpec) -> str:
         return ""  # it will be refused for what cannot be written down
 
 
-def _written(spec: RunSpec, asked: BaseModel) -> RunSpec:
+def _written(spec: RunSpec, request: BaseModel) -> RunSpec:
     """Return the spec as the log will have it; free parameters may hold anything JSON can."""
     try:
-        spec = replace(spec, input=asked.model_dump())
+        spec = replace(spec, input=request.model_dump())
         json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
         raise SpecError(

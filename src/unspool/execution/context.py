@@ -92,7 +92,7 @@ class RunContext:
         spec: RunSpec,
         past: Run,
         catalog: Catalog,
-        means: GenerationDeps,
+        deps: GenerationDeps,
         settings: Settings,
     ) -> None:
         self._pen = pen
@@ -102,7 +102,7 @@ class RunContext:
         self._past = past
         self._numbers = itertools.count(len(past.attempts) + 1)
         self._catalog = catalog
-        self._means = means
+        self._deps = deps
         self._can_rewind = open_dialect(spec.dialect).can_rewind
         self._pace_s = SAY_CHARS / settings.say_chars_per_s
 
@@ -135,7 +135,7 @@ class RunContext:
         saying = generate(
             prompt,
             models,
-            self._means,
+            self._deps,
             so_far=self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False),
             numbers=self._numbers,
             can_rewind=self._can_rewind is True,
@@ -161,8 +161,8 @@ class RunContext:
         so_far = PartialText(list(state.parts), has_call=state.has_call, by_lines=by_lines)
         last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
-            came = state.text[last.at :], last.thoughts, last.fragments
-            so_far.kept = RetainedAnswer(last.model, last.handle, None, prompt, *came)
+            received = state.text[last.at :], last.thoughts, last.fragments
+            so_far.kept = RetainedAnswer(last.model, last.handle, None, prompt, *received)
         return so_far
 
     async def _write(
@@ -204,14 +204,14 @@ class RunContext:
         return self._notes[name]
 
     async def child(
-        self, number: int, flow: str, asked: Mapping[str, Any], *, model: str = ""
+        self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
     ) -> Outcome:
         assert self.children is not None, "nobody here can start children"
         run_id = self._past.children.get(number)
         if run_id is None:
             parent, model = self._pen.run_id, model or self._spec.model
             try:
-                spec = RunSpec(flow, asked, model=model, parent=parent)
+                spec = RunSpec(flow, input, model=model, parent=parent)
                 run_id = await self.children.start(spec, number)
             except SpecError as error:
                 reason = {"code": error.code, "message": str(error)}
@@ -243,11 +243,11 @@ class RunContext:
             assert self.tools is not None, "nobody here can carry out calls"
             place = CallPlace(self._pen.run_id, step, call.index)
             answer = await self.tools.answer(call, tools, place)
-            said = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
+            fields = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
             named = {"step": step, "index": call.index, "id": call.id, "name": call.name}
             _answered()
-            self._pen.append(Draft("tool.answered", {**named, **said}))
-            state.answers[call.index] = said
+            self._pen.append(Draft("tool.answered", {**named, **fields}))
+            state.answers[call.index] = fields
             await self._pen.commit()
         return ToolAnswer(**state.answers[call.index])
 

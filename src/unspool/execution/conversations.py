@@ -89,25 +89,25 @@ class Conversations:
 
     async def _begin(self, number: int, spec: RunSpec, options: RunOptions) -> str:
         key = hashlib.sha256(options.key.encode()).hexdigest()[:24] if options.key else ""
-        asked = f"{key} {asked_of(spec)}" if key else secrets.token_hex(16)
+        request = f"{key} {asked_of(spec)}" if key else secrets.token_hex(16)
         while True:
             rows = await turns_of(self._records, number)
-            if key and (run_id := _same(rows, key, asked)):
+            if key and (run_id := _same(rows, key, request)):
                 return run_id
             if len(rows) >= MAX_TURNS:
                 raise SpecError(f"a conversation has at most {MAX_TURNS} turns; begin another")
             if rows:
                 await self._check_ended(rows[-1])
             place = len(rows) + 1
-            claim = Claim(f"\x1fturn {number} {place}", asked)  # no client's key is like it
-            told = {**spec.input, **await self._told(rows)}
+            claim = Claim(f"\x1fturn {number} {place}", request)  # no client's key is like it
+            facts = {**spec.input, **await self._told(rows)}
             try:
-                run_id = await self._admission.admit(replace(spec, input=told), options, claim)
+                run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:
                 # The server died between that run and its row; now it has one.
                 await save_turn(self._records, number, place, (taken.run_id, "lost"))
             else:
-                await save_turn(self._records, number, place, (run_id, asked))
+                await save_turn(self._records, number, place, (run_id, request))
                 return run_id
 
     async def _check_ended(self, row: TurnRow) -> None:
@@ -129,8 +129,8 @@ class Conversations:
             if chars > MAX_TOLD_CHARS:
                 break
             if answer:  # what was asked and got no word in return is not told
-                said = {"role": "assistant", "content": answer}
-                messages = [{"role": "user", "content": turn.prompt}, said, *messages]
+                fields = {"role": "assistant", "content": answer}
+                messages = [{"role": "user", "content": turn.prompt}, fields, *messages]
             told += turn.head is not None
         return {"talk": messages, "left_out": len(rows) - told}
 
@@ -154,7 +154,7 @@ class Conversations:
         return Turn(row.number, row.run_id, head, prompt, run)
 
 
-def _same(rows: list[TurnRow], key: str, asked: str) -> str | None:
+def _same(rows: list[TurnRow], key: str, question: str) -> str | None:
     """
     Return the run that was asked for under this key.
 
@@ -162,7 +162,7 @@ def _same(rows: list[TurnRow], key: str, asked: str) -> str | None:
         KeyReused: It was asked something else.
     """
     for row in rows:
-        if row.asked == asked:
+        if row.asked == question:
             return row.run_id
         if row.asked.startswith(f"{key} "):
             raise KeyReused(row.run_id)

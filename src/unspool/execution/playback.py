@@ -104,8 +104,8 @@ class Playback:
 
     def models_for(self, name: str, *, stand_in: bool = True) -> list[Model]:
         """Return what was asked in the present step, in order; see `Catalog.models_for`."""
-        asked = dict.fromkeys(a.model for a in self._attempts.get(STEP.get(), ()))
-        if not asked and self._is_cut and STEP.get() not in self._gone_on:
+        request = dict.fromkeys(a.model for a in self._attempts.get(STEP.get(), ()))
+        if not request and self._is_cut and STEP.get() not in self._gone_on:
             return [Model("", "")]  # the attempt that the end of this life forestalled
         return [
             Model(
@@ -113,7 +113,7 @@ class Playback:
                 prefill="assistant" if key in self._can_prefill else "none",
                 prices=FREE,
             )
-            for key in asked
+            for key in request
         ]
 
     async def stream(

@@ -237,15 +237,17 @@ class _Life:
 
     async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
         playback = Playback(self._past, self._life, is_cut=self._is_cut)
-        means = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, open=lambda _: playback)
-        means = replace(means, sleep=_at_once, random=lambda: 0.0, clock=lambda: 0.0)
+        deps = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, open=lambda _: playback)
+        deps = replace(deps, sleep=_at_once, random=lambda: 0.0, clock=lambda: 0.0)
         settings = Settings(_env_file=None, say_chars_per_s=1e9)
         catalog = cast("Catalog", playback)
-        ctx = _ReplayContext(cast("Pen", pen), self._spec, past, catalog, means, settings)
+        ctx = _ReplayContext(cast("Pen", pen), self._spec, past, catalog, deps, settings)
         ctx.recorded = fold([*self._past, *self._life]).notes
         ctx.tools = _ReplayTools(self._life[self._begun :])
         flow = open_flow(self._spec.flow)
-        working = asyncio.ensure_future(flow.run(ctx, flow.asked.model_validate(self._spec.input)))
+        working = asyncio.ensure_future(
+            flow.run(ctx, flow.input_model.model_validate(self._spec.input))
+        )
         await self._until_over(working, pen)
         if not working.done():
             pen.is_stopped = True

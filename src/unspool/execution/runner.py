@@ -74,7 +74,7 @@ class Runner:
         self,
         journal: Journal,
         catalog: Catalog,
-        means: GenerationDeps,
+        deps: GenerationDeps,
         settings: Settings,
         *,
         records: Records | None = None,
@@ -83,7 +83,7 @@ class Runner:
         """Without `records` flows keep nothing; without `tools` they call nothing."""
         self._journal = journal
         self._catalog = catalog
-        self._means = means
+        self._deps = deps
         self._settings = settings
         self._live: dict[str, _CarriedRun] = {}
         self._orphans: set[str] = set()
@@ -292,7 +292,7 @@ class Runner:
             _keeping()
             run, _ = await self._past(pen.run_id)
             run.apply(Event(run.seq + 1, ending.type, int(time.time() * 1000), ending.data))
-            await flow.keep(pen.run_id, flow.asked.model_validate(spec.input), run, records)
+            await flow.keep(pen.run_id, flow.input_model.model_validate(spec.input), run, records)
             _kept()
         except StaleEpoch:
             raise
@@ -306,14 +306,14 @@ class Runner:
         """Run the flow and return the ending it deserves; None where it is to go on elsewhere."""
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
-        ctx = RunContext(live.pen, spec, past, self._catalog, self._means, self._settings)
+        ctx = RunContext(live.pen, spec, past, self._catalog, self._deps, self._settings)
         ctx.children, ctx.tools = self._children, self._tools
         try:
             flow = open_flow(spec.flow)
-            asked = flow.asked.model_validate(spec.input)
+            request = flow.input_model.model_validate(spec.input)
             if isinstance(flow, KeepingFlow) and self._records is not None:
-                await flow.begin(live.pen.run_id, asked, self._records)
-            await flow.run(ctx, asked)
+                await flow.begin(live.pen.run_id, request, self._records)
+            await flow.run(ctx, request)
         except asyncio.CancelledError:
             if live.stop is None and not live.is_let_go:
                 return _incomplete("interrupted", "the run was interrupted")
@@ -340,15 +340,15 @@ def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
 def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
     """What the log is told: who has it now and why, and what became of a request on its way."""
     reason = "died" if died else "stopped"
-    told = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
+    events = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
     for attempt in past.attempts:
         if attempt.status == "running":
             message = "the server ended before the answer did"
             facts = {"step": attempt.step, "number": attempt.number, "code": "interrupted"}
             wrote = len(past.steps[attempt.step].text) > attempt.at
             account = {"wrote": wrote, "usage": None, "cost": None}
-            told.append(Draft("attempt.failed", {**facts, "message": message, **account}))
-    return told
+            events.append(Draft("attempt.failed", {**facts, "message": message, **account}))
+    return events
 
 
 def _incomplete(code: str, message: str) -> Draft:

@@ -153,7 +153,7 @@ class StepWriter:
                 self.finish_reason = piece.finish_reason
                 facts = {"finish_reason": piece.finish_reason, **_account(piece)}
                 self._append("attempt.finished", number=piece.number, **facts)
-                if piece.joint is not None and piece.joint.kind == "open":
+                if piece.seam_report is not None and piece.seam_report.kind == "open":
                     self._warn_of_seam(piece.model)
 
     def _warn_of_seam(self, model: Model) -> None:
@@ -178,8 +178,8 @@ def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
     """What was used, what it cost, and how it joined on to what was there."""
     usage = None if piece.usage is None else usage_facts(piece.usage)
     facts: dict[str, Any] = {"usage": usage, "cost": cost_facts(piece.cost)}
-    if piece.joint is not None:
-        facts["seam"] = {"kind": piece.joint.kind, "trimmed": piece.joint.trimmed}
+    if piece.seam_report is not None:
+        facts["seam"] = {"kind": piece.seam_report.kind, "trimmed": piece.seam_report.trimmed}
     return facts
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..records import Records
     from ..runs.run import Run
 
-Asked = TypeVar("Asked", bound=BaseModel)
+Input = TypeVar("Input", bound=BaseModel)
 """The flow's input as a pydantic model; its JSON Schema is the flow's public contract."""
 
 
@@ -191,7 +191,7 @@ class Context(Recorder, Protocol):
         """Return `compute()`, computed once in the life of the run (it must be JSON)."""
 
     async def child(
-        self, number: int, flow: str, asked: Mapping[str, Any], *, model: str = ""
+        self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
     ) -> Outcome:
         """
         Start run `number` of this run, once in its life, and return what became of it.
@@ -233,38 +233,38 @@ class Context(Recorder, Protocol):
         """Set the flow's answer (JSON)."""
 
 
-class Flow(Generic[Asked]):
+class Flow(Generic[Input]):
     """What a run does, in business terms."""
 
-    asked: type[Asked]
+    input_model: type[Input]
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """What it is for, in its author's words: the docstring of its module."""
         return (sys.modules[type(self).__module__].__doc__ or "").strip()
 
-    async def prepare(self, asked: Asked, records: Records) -> Asked:
+    async def prepare(self, request: Input, records: Records) -> Input:
         """
         Check and complete the input before the run exists; what is returned is kept with it.
 
         Raises:
             SpecError: The request cannot be met (404 or 422, before any streaming).
         """
-        return asked
+        return request
 
-    async def run(self, ctx: Context, asked: Asked) -> None:
+    async def run(self, ctx: Context, request: Input) -> None:
         """Do it."""
         raise NotImplementedError
 
 
-class KeepingFlow(Flow[Asked]):
+class KeepingFlow(Flow[Input]):
     """
     A flow of which something is kept beside runs, where the rest of the product can ask for it.
 
     The log stays the truth: what is kept is made from it alone, when it is whole.
     """
 
-    async def begin(self, run_id: str, asked: Asked, records: Records) -> None:
+    async def begin(self, run_id: str, request: Input, records: Records) -> None:
         """
         Write down that a run begins, before its flow does anything; as it is, nothing.
 
@@ -274,7 +274,7 @@ class KeepingFlow(Flow[Asked]):
             SpecError: It cannot go on after all, and ends so.
         """
 
-    async def keep(self, run_id: str, asked: Asked, run: Run, records: Records) -> None:
+    async def keep(self, run_id: str, request: Input, run: Run, records: Records) -> None:
         """
         Write down what became of a run.
 

@@ -42,46 +42,46 @@ class Batch(BaseModel):
 
 
 class BatchFlow(Flow[Batch]):
-    asked = Batch
+    input_model = Batch
 
-    async def prepare(self, asked: Batch, records: Records) -> Batch:
+    async def prepare(self, request: Batch, records: Records) -> Batch:
         """
         Look at the shape of every item; what an item asks for is looked at in its turn.
 
         Raises:
             SpecError: An item can never be right, or is a batch itself.
         """
-        if asked.flow == NAME:
+        if request.flow == NAME:
             raise SpecError("a batch of batches: put all the items into one")
-        shape = open_flow(asked.flow).asked
-        for number, item in enumerate(asked.items, start=1):
+        shape = open_flow(request.flow).input_model
+        for number, item in enumerate(request.items, start=1):
             try:
                 shape.model_validate(item)
             except ValidationError as error:
                 (first, *_) = error.errors(include_input=False, include_url=False)
                 field = ".".join(map(str, first["loc"])) or "input"
                 raise SpecError(f"item {number}: {field}: {first['msg']}") from None
-        return asked
+        return request
 
-    async def run(self, ctx: Context, asked: Batch) -> None:
+    async def run(self, ctx: Context, request: Batch) -> None:
         outcomes: dict[int, Outcome] = {}
         # In their order and from one place: whoever carries the batch on after a crash comes to
         # the items that were going on before it begins others, so the cap holds then too.
-        waiting = iter(enumerate(asked.items, start=1))
-        hands = range(min(asked.concurrency, len(asked.items)))
-        await together(_work(ctx, asked, waiting, outcomes) for _ in hands)
+        waiting = iter(enumerate(request.items, start=1))
+        hands = range(min(request.concurrency, len(request.items)))
+        await together(_work(ctx, request, waiting, outcomes) for _ in hands)
         ctx.result(_result(outcomes))
 
 
 async def _work(
     ctx: Context,
-    asked: Batch,
+    request: Batch,
     waiting: Iterator[tuple[int, dict[str, Any]]],
     outcomes: dict[int, Outcome],
 ) -> None:
-    total = len(asked.items)
+    total = len(request.items)
     for number, item in waiting:
-        outcomes[number] = await ctx.child(number, asked.flow, item, model=asked.model)
+        outcomes[number] = await ctx.child(number, request.flow, item, model=request.model)
         # Without a word of which: said again after a crash, it is the same in any order.
         done = len(outcomes)
         ctx.progress(f"{done} of {total} items have ended", current=done, total=total)
@@ -91,8 +91,8 @@ def _result(outcomes: dict[int, Outcome]) -> dict[str, Any]:
     items = []
     for number, outcome in sorted(outcomes.items()):
         facts = {"number": number, "run": outcome.run, "status": outcome.status}
-        said = {"text": outcome.text} if outcome.result is None else {"result": outcome.result}
-        items.append(facts | said | ({"error": outcome.error} if outcome.error else {}))
+        fields = {"text": outcome.text} if outcome.result is None else {"result": outcome.result}
+        items.append(facts | fields | ({"error": outcome.error} if outcome.error else {}))
     completed = sum(item["status"] == "completed" for item in items)
     return {"items": items, "completed": completed, "failed": len(items) - completed}
 

@@ -80,9 +80,9 @@ class Chat(BaseModel):
 
 
 class ChatFlow(Flow[Chat]):
-    asked = Chat
+    input_model = Chat
 
-    async def prepare(self, asked: Chat, records: Records) -> Chat:
+    async def prepare(self, request: Chat, records: Records) -> Chat:
         """
         Put in the tools that are kept.
 
@@ -90,26 +90,28 @@ class ChatFlow(Flow[Chat]):
             UnknownRecord: There is none of that number.
             SpecError: Two of one name: a call could not be told from the other's.
         """
-        rows = await find_tools(records, asked.tool_ids) if asked.tool_ids else []
+        rows = await find_tools(records, request.tool_ids) if request.tool_ids else []
         kept = [
             StoredChatTool(
                 id=row.id, name=row.name, description=row.description, parameters=row.parameters
             )
             for row in rows
         ]
-        names = [tool.name for tool in (*asked.tools, *kept)]
+        names = [tool.name for tool in (*request.tools, *kept)]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise SpecError(f"two tools are named {twice}; offer one of them, or rename the other")
-        return asked.model_copy(update={"kept_tools": kept})
+        return request.model_copy(update={"kept_tools": kept})
 
-    async def run(self, ctx: Context, asked: Chat) -> None:
-        if asked.left_out:
-            ctx.warn(f"the model is not told of {asked.left_out} earlier turns; they stay in view")
+    async def run(self, ctx: Context, request: Chat) -> None:
+        if request.left_out:
+            ctx.warn(
+                f"the model is not told of {request.left_out} earlier turns; they stay in view"
+            )
         since: list[dict[str, Any]] = []
         for number in range(1, MAX_ROUNDS + 2):
-            step = await _round(ctx, asked, number, since)
+            step = await _round(ctx, request, number, since)
             calls = ctx.calls(step)
-            if not asked.kept_tools or not calls:
+            if not request.kept_tools or not calls:
                 return
             if number > MAX_ROUNDS:
                 raise ProviderError(
@@ -117,34 +119,38 @@ class ChatFlow(Flow[Chat]):
                     "answer; ask for less at a time, or offer it fewer tools",
                     code="too_many_rounds",
                 )
-            told = {tool.name for tool in asked.tools}
-            answers = await _answers(ctx, step, [it for it in calls if it.name not in told], asked)
+            facts = {tool.name for tool in request.tools}
+            answers = await _answers(
+                ctx, step, [it for it in calls if it.name not in facts], request
+            )
             if len(answers) < len(calls):
                 return  # whoever has named those tools answers their calls
             since += _messages(ctx.written(step), calls, answers)
 
 
-async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping[str, Any]]) -> str:
+async def _round(
+    ctx: Context, request: Chat, number: int, since: Sequence[Mapping[str, Any]]
+) -> str:
     """
     Ask once, and again where a call broke off; return the step that is whole.
 
     Half a call cannot be gone on with, and one whose arguments are no JSON cannot be carried
     out. Where nothing else was said there is nothing to take back: the next step makes it anew.
     """
-    params = dict(asked.params)
-    if asked.kept_tools and number > MAX_ROUNDS:
+    params = dict(request.params)
+    if request.kept_tools and number > MAX_ROUNDS:
         params["tool_choice"] = "none"
     elif number > 1:
         params.pop("tool_choice", None)  # one that must call would call for ever
     for again in range(MAX_AGAIN + 1):
         step = "answer" if number == 1 else f"answer-{number}"
         step += f"-again-{again}" if again else ""
-        error = await _ask(ctx, asked, step, params, since)
+        error = await _ask(ctx, request, step, params, since)
         is_prose = bool(ctx.written(step)) and not ctx.has_called(step)
-        if error is not None and asked.kept_tools and is_prose:
+        if error is not None and request.kept_tools and is_prose:
             # It began in words, so it may be gone on with in words: no call is lost by that.
-            error = await _ask(ctx, asked, step, {**params, "tool_choice": "none"}, since)
-        is_lost = bool(asked.kept_tools) and ctx.has_called(step) and not ctx.written(step)
+            error = await _ask(ctx, request, step, {**params, "tool_choice": "none"}, since)
+        is_lost = bool(request.kept_tools) and ctx.has_called(step) and not ctx.written(step)
         if error is None and is_lost and not ctx.calls(step):
             error = ProviderError(
                 "the model's calls cannot be read: their arguments are not a JSON object",
@@ -160,7 +166,7 @@ async def _round(ctx: Context, asked: Chat, number: int, since: Sequence[Mapping
 
 async def _ask(
     ctx: Context,
-    asked: Chat,
+    request: Chat,
     step: str,
     params: Mapping[str, Any],
     since: Sequence[Mapping[str, Any]],
@@ -168,12 +174,12 @@ async def _ask(
     """Let the model write a step; return why it is not whole."""
     try:
         await ctx.generate(
-            asked.prompt,
+            request.prompt,
             step=step,
-            system=asked.system,
+            system=request.system,
             params=params,
-            tools=_offered(asked),
-            earlier=[said.model_dump() for said in asked.talk],
+            tools=_offered(request),
+            earlier=[said.model_dump() for said in request.talk],
             since=since,
         )
     except ProviderError as error:
@@ -181,16 +187,16 @@ async def _ask(
     return None
 
 
-def _offered(asked: Chat) -> list[dict[str, Any]]:
-    tools = [tool.model_dump() for tool in asked.tools]
-    return tools + [tool.model_dump(exclude={"id"}) for tool in asked.kept_tools]
+def _offered(request: Chat) -> list[dict[str, Any]]:
+    tools = [tool.model_dump() for tool in request.tools]
+    return tools + [tool.model_dump(exclude={"id"}) for tool in request.kept_tools]
 
 
 async def _answers(
-    ctx: Context, step: str, calls: Sequence[Call], asked: Chat
+    ctx: Context, step: str, calls: Sequence[Call], request: Chat
 ) -> dict[int, ToolAnswer]:
     """Carry out calls side by side; return the answers by the places of their calls."""
-    tools = [tool.model_dump() for tool in asked.kept_tools]
+    tools = [tool.model_dump() for tool in request.kept_tools]
     room = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def answer(call: Call) -> ToolAnswer:
@@ -208,7 +214,7 @@ def _messages(
     called = [
         {"id": call.id, "name": call.name, "arguments": dict(call.arguments)} for call in calls
     ]
-    came = [
+    received = [
         {
             "role": "tool",
             "tool_call_id": call.id,
@@ -217,7 +223,7 @@ def _messages(
         }
         for call in calls
     ]
-    return [{"role": "assistant", "content": text, "tool_calls": called}, *came]
+    return [{"role": "assistant", "content": text, "tool_calls": called}, *received]
 
 
 plug = ChatFlow()

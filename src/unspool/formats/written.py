@@ -85,5 +85,5 @@ def validated(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
         return shape.model_validate(values)
     except ValidationError as error:
         problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
-        told = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
-        raise SpecError("; ".join(told)) from None
+        facts = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
+        raise SpecError("; ".join(facts)) from None

@@ -66,7 +66,7 @@ class AttemptFailed:
     usage: Usage | None
     """None where nothing came: whether it was paid for is not known."""
     cost: Cost | None
-    joint: SeamReport | None
+    seam_report: SeamReport | None
     retry_in_s: float | None
 
 
@@ -77,7 +77,7 @@ class AttemptFinished:
     finish_reason: str
     usage: Usage
     cost: Cost | None
-    joint: SeamReport | None
+    seam_report: SeamReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ class OpenAttempt:
         return len(self._calls)
 
     @property
-    def joint(self) -> SeamReport | None:
+    def seam_report(self) -> SeamReport | None:
         """How it joined on to what was there; None where there was nothing."""
         seam = self.way.seam
         is_joining = self.way.strategy in {"prefill", "instruct", "reattach"}
@@ -232,7 +232,7 @@ class OpenAttempt:
         return estimated_usage(self.way.prompt, "".join(said))
 
 
-def estimated_usage(prompt: Prompt, said: str) -> Usage:
+def estimated_usage(prompt: Prompt, text: str) -> Usage:
     """Count tokens ourselves, where the provider has not (yet) said."""
-    asked = "".join(str(message.get("content") or "") for message in prompt.messages)
-    return Usage(estimate_tokens(asked + prompt.prefix), estimate_tokens(said), measured=False)
+    request = "".join(str(message.get("content") or "") for message in prompt.messages)
+    return Usage(estimate_tokens(request + prompt.prefix), estimate_tokens(text), measured=False)

@@ -139,9 +139,9 @@ class LLMClient:
             LLMClientError: After 1 attempt and 3 retries, or at once where a retry cannot
                 help; it holds code, status, attempts and the text so far.
         """
-        asked = {"temperature": temperature, "max_tokens": max_tokens, **params}
+        request = {"temperature": temperature, "max_tokens": max_tokens, **params}
         call = _ClientCall()
-        whole = replace(Prompt.of(prompt, system=system, **asked), is_bound=is_bound)
+        whole = replace(Prompt.of(prompt, system=system, **request), is_bound=is_bound)
         async with aclosing(self._deltas(whole, call)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Text):
@@ -175,13 +175,13 @@ class LLMClient:
             total_ms=call.elapsed_ms(),
         )
 
-    async def _deltas(self, asked: Prompt, call: _ClientCall) -> AsyncGenerator[Delta]:
+    async def _deltas(self, prompt: Prompt, call: _ClientCall) -> AsyncGenerator[Delta]:
         http = self._http or open_http(allow_private=self._allow_private)
-        means = GenerationDeps(http, retries=self._retries, health=self._health)
-        chars = len(str(asked.messages[-1]["content"]))
+        deps = GenerationDeps(http, retries=self._retries, health=self._health)
+        chars = len(str(prompt.messages[-1]["content"]))
         log.info("LLM stream started: model %s, %d characters", self.model.name, chars)
         try:
-            saying = generate(asked, [self.model], means)
+            saying = generate(prompt, [self.model], deps)
             async with aclosing(saying) as pieces:
                 async for piece in pieces:
                     match piece:

@@ -157,8 +157,8 @@ def way_on(
     if is_open("instruct") and not (_may_call(asked) or _is_constrained(asked)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
-        told = {"role": "user", "content": words}
-        messages = (*asked.messages, {"role": "assistant", "content": text}, told)
+        facts = {"role": "user", "content": words}
+        messages = (*asked.messages, {"role": "assistant", "content": text}, facts)
         seam = Seam(text, anchor=anchor, is_told=not by_lines, by_lines=by_lines)
         return ContinuationPlan("instruct", replace(rest, messages=messages), seam)
     return None
@@ -186,12 +186,12 @@ def _rest_of(params: Mapping[str, Any], text: str) -> dict[str, Any]:
     }
 
 
-def _may_call(asked: Prompt) -> bool:
-    return bool(asked.tools) and asked.params.get("tool_choice") != "none"
+def _may_call(prompt: Prompt) -> bool:
+    return bool(prompt.tools) and prompt.params.get("tool_choice") != "none"
 
 
-def _is_constrained(asked: Prompt) -> bool:
-    params = asked.params
+def _is_constrained(prompt: Prompt) -> bool:
+    params = prompt.params
     form = params.get("response_format")
     is_text = form is None or (isinstance(form, Mapping) and form.get("type") == "text")
-    return asked.is_bound or not is_text or any(params.get(name) for name in CONSTRAINTS)
+    return prompt.is_bound or not is_text or any(params.get(name) for name in CONSTRAINTS)

@@ -77,7 +77,7 @@ class GenerationDeps:
 def generate(
     prompt: Prompt,
     models: Sequence[Model],
-    means: GenerationDeps,
+    deps: GenerationDeps,
     *,
     so_far: PartialText | None = None,
     numbers: Iterator[int] | None = None,
@@ -95,7 +95,7 @@ def generate(
         ProviderRefused, ProviderUnavailable: No model gave anything.
         ProviderInterrupted: The text so far is good, but it is not whole.
     """
-    return Generation(prompt, models, means, so_far, numbers, can_rewind).write()
+    return Generation(prompt, models, deps, so_far, numbers, can_rewind).write()
 
 
 class Generation:
@@ -105,14 +105,14 @@ class Generation:
         self,
         prompt: Prompt,
         models: Sequence[Model],
-        means: GenerationDeps,
+        deps: GenerationDeps,
         so_far: PartialText | None,
         numbers: Iterator[int] | None,
         can_rewind: bool,
     ) -> None:
         self._prompt = prompt
         self._models = models
-        self._means = means
+        self._deps = deps
         self._so_far = so_far or PartialText()
         self._numbers = numbers or itertools.count(1)
         self._number = 0
@@ -123,7 +123,7 @@ class Generation:
         """Failed tries at the present model that brought the text no further."""
         self._is_last_model = False
         self._reason: str | None = None
-        self._began = means.clock()
+        self._began = deps.clock()
         self._error: ProviderError = ProviderRefused("no model is set up", code="no_model")
 
     async def write(self) -> AsyncGenerator[PassedOn | GenerationEvent]:
@@ -140,10 +140,10 @@ class Generation:
                     if piece.retry_in_s is None:
                         break
                     if piece.retry_in_s:
-                        await self._means.sleep(piece.retry_in_s)
+                        await self._deps.sleep(piece.retry_in_s)
                     if piece.error.code not in OF_THE_RUNG:
                         self._retry += 1
-            if not (self._can_rewind and self._means.retries and self._so_far.has_written):
+            if not (self._can_rewind and self._deps.retries and self._so_far.has_written):
                 raise self._ended()
             self._can_rewind = False
             self._so_far, self._first = PartialText(by_lines=self._so_far.by_lines), "restart"
@@ -159,7 +159,7 @@ class Generation:
         if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
-        way = way_on(model, self._prompt, so_far, self._means.health)
+        way = way_on(model, self._prompt, so_far, self._deps.health)
         if way is not None or so_far.has_written:
             return way
         strategy: Strategy = "retry" if self._retry else "next" if place else self._first
@@ -177,10 +177,10 @@ class Generation:
         yield AttemptStarted(number, model, way.strategy, at, self._reason)
         (_asking if number == 1 else _asking_again)()
         attempt = OpenAttempt(model, way, self._so_far)
-        health = self._means.health
+        health = self._deps.health
         began = health.began(model.name)
         try:
-            stream = self._means.open(model.provider).stream(model, way.prompt, self._means.http)
+            stream = self._deps.open(model.provider).stream(model, way.prompt, self._deps.http)
             async with aclosing(stream) as outputs:
                 async for output in outputs:
                     if (said := attempt.take(output)) is not None:
@@ -213,9 +213,9 @@ class Generation:
         if error.code in OF_THE_RUNG:
             so_far.spent.add((name, strategy))
             if strategy == "prefill":
-                self._means.health.refused_prefill(name)
+                self._deps.health.refused_prefill(name)
             return
-        self._means.health.failed(name, error)
+        self._deps.health.failed(name, error)
         # A text that was cut stays the matter; what went wrong later is in the log.
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
@@ -224,17 +224,17 @@ class Generation:
         """Return how long to wait before asking the same model again; None for never."""
         if error.code in OF_THE_RUNG:
             return 0.0
-        means, retry, has_written = self._means, self._retry, self._so_far.has_written
+        deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
         # In mid-sentence a reader waits: where there is another model it is soon asked.
         is_urgent = has_written and not self._is_last_model
-        tries = min(means.retries, 1) if is_urgent else means.retries
+        tries = min(deps.retries, 1) if is_urgent else deps.retries
         asked_s = error.retry_after_s or 0.0
         if isinstance(error, ProviderRefused) or retry >= tries or asked_s > MAX_RETRY_AFTER_S:
             return None
         if isinstance(error, ProviderInterrupted) and not (retry or asked_s):
             return 0.0
-        wait_s: float = max(asked_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * means.random()))
-        is_over = means.clock() + wait_s - self._began > means.budget_s
+        wait_s: float = max(asked_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * deps.random()))
+        is_over = deps.clock() + wait_s - self._began > deps.budget_s
         return None if is_over and not has_written else wait_s
 
     def _failed(
@@ -247,14 +247,14 @@ class Generation:
         usage = attempt.usage() if is_counted else None
         cost = cost_of(model, usage) if usage else None
         return AttemptFailed(
-            self._number, model, error, attempt.has_said, usage, cost, attempt.joint, wait_s
+            self._number, model, error, attempt.has_said, usage, cost, attempt.seam_report, wait_s
         )
 
     def _finished(self, attempt: OpenAttempt) -> AttemptFinished:
         usage = attempt.usage()
         cost = cost_of(attempt.model, usage)
         return AttemptFinished(
-            self._number, attempt.model, attempt.finish_reason, usage, cost, attempt.joint
+            self._number, attempt.model, attempt.finish_reason, usage, cost, attempt.seam_report
         )
 
 
@@ -265,9 +265,9 @@ def _still_kept(
     if attempt.way.strategy != "reattach" or before is None:
         if not attempt.handle or isinstance(error, ProviderRefused):
             return None
-        came = attempt.text, attempt.thoughts, attempt.fragments
+        received = attempt.text, attempt.thoughts, attempt.fragments
         return RetainedAnswer(
-            attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *came
+            attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *received
         )
     if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
         return None

@@ -158,30 +158,30 @@ class Seam:
             return None
         lead = _LEAD.match(self._came)
         skipped = lead.end() if lead and not self._anchor.startswith(self._came[:1]) else 0
-        came = self._came[skipped:]
-        if came.startswith(self._anchor):
+        received = self._came[skipped:]
+        if received.startswith(self._anchor):
             return self._join("anchor", skipped + len(self._anchor))
-        if self._anchor.startswith(came) and not is_last:
+        if self._anchor.startswith(received) and not is_last:
             return ""
         self._anchor = ""
         return None
 
     def _follow(self) -> None:
         """Drop the places from which the text goes on otherwise than what came."""
-        written, came = self._written, self._came
+        written, received = self._written, self._came
         if self._places is None:
             start = max(0, len(written) - LOOKBACK)
-            self._places = [p for p in range(start, len(written)) if written[p] == came[0]]
-            if start and written[0] == came[0]:
+            self._places = [p for p in range(start, len(written)) if written[p] == received[0]]
+            if start and written[0] == received[0]:
                 self._places.insert(0, 0)
         left: list[int] = []
         for place in self._places:
-            again = written[place : place + len(came)]
-            if not came.startswith(again):
-                said = _common(again, came)
+            again = written[place : place + len(received)]
+            if not received.startswith(again):
+                said = _common(again, received)
                 if said > self._longest[0]:
                     self._longest = said, place
-            elif place + len(came) >= len(written):
+            elif place + len(received) >= len(written):
                 self._whole.append(place)
             else:
                 left.append(place)
@@ -245,9 +245,9 @@ def _pairs(text: str) -> set[tuple[str, str]]:
     return set(pairwise(_WORDS.findall(text.lower())))
 
 
-def _is_restated(came: str, written: str) -> bool:
+def _is_restated(received: str, written: str) -> bool:
     """Whether most of what came stands in the text already, pair by pair."""
-    pairs = _pairs(came)
+    pairs = _pairs(received)
     if len(pairs) < PAIRS:
         return False
     return len(pairs & _pairs(written)) / len(pairs) >= RESTATED

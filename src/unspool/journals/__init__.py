@@ -254,9 +254,9 @@ def started(spec: RunSpec) -> Draft:
 
 def spec_of(event: Event) -> RunSpec:
     """Return what was asked, from the first event of a run."""
-    asked = event.data
+    request = event.data
     names = "flow", "input", "model", "dialect", "cancel_after_s", "parent", "forked_from"
-    return RunSpec(**{name: asked[name] for name in names if name in asked})
+    return RunSpec(**{name: request[name] for name in names if name in request})
 
 
 def open_journal(url: str, tuning: Tuning | None = None) -> Journal:

@@ -5,8 +5,8 @@ Appending puts encoded lines into memory; a flush commits those of all runs in o
 transaction, on the event loop (27 µs; a hop to a thread costs three times that),
 at once when the journal is quiet, else at most every `commit_window_s`.
 
-`_schema` has the tables, `_store` the SQL, `_reel` a run in memory, `_press` the commits;
-this room opens them and reads.
+`sqlite_file/` has the parts (tables, statements, a run in memory, the commits); this room opens
+them and reads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..errors import JournalError, KeyTaken, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
 from . import Claim, EndedRun, Head, Tuning, Wanted, started
-from .sqlite_file import pruning as _sweep
+from .sqlite_file import pruning
 from .sqlite_file.group_commit import BUSY_RETRY_S, GroupCommit, SQLitePen, is_busy
 from .sqlite_file.live_run import LiveRun
 from .sqlite_file.store import Store
@@ -53,11 +53,11 @@ class SQLiteJournal:
         self._loop = asyncio.get_running_loop()
         self._store = Store(self._path, synchronous=tuning.synchronous)
         try:
-            self._live = {reel.head.run_id: reel for reel in self._store.unended()}
+            self._live = {live_run.head.run_id: live_run for live_run in self._store.unended()}
         except (sqlite3.Error, JournalError) as error:
             self._store.close()
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
-        self._press = GroupCommit(self._store, self._live, tuning)
+        self._group_commit = GroupCommit(self._store, self._live, tuning)
         self._making: dict[str, asyncio.Future[SQLitePen]] = {}
         """Runs that are being written down, by the key they were asked for under."""
         self._sweeping: asyncio.TimerHandle | None = None
@@ -86,44 +86,44 @@ class SQLiteJournal:
     async def _create(
         self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft]
     ) -> SQLitePen:
-        now_ms = int(self._press.clock() * 1000)
+        now_ms = int(self._group_commit.clock() * 1000)
         run_id = new_run_id(now_ms)
         digest = spec.digest
-        asked = (spec.flow, spec.model, spec.dialect, digest)
+        request = (spec.flow, spec.model, spec.dialect, digest)
         head = Head(
-            *(run_id, *asked, "running", 0),
+            *(run_id, *request, "running", 0),
             epoch=1,
             created_ms=now_ms,
             ended_ms=None,
             parent=spec.parent or None,
             forked_from=spec.forked_from["run"] if spec.forked_from else None,
         )
-        reel = LiveRun(self._store.new_no(), head, is_new=True, claim=claim)
-        pen = SQLitePen(self._press, reel)
+        live_run = LiveRun(self._store.new_no(), head, is_new=True, claim=claim)
+        pen = SQLitePen(self._group_commit, live_run)
         pen.append(started(spec), *history)
-        self._live[run_id] = reel
+        self._live[run_id] = live_run
         try:
             await pen.commit()
         except BaseException:
-            if reel.is_new:
-                self._press.drop(reel)
+            if live_run.is_new:
+                self._group_commit.drop(live_run)
                 self._live.pop(run_id, None)
             raise
         return pen
 
     async def claim(self, run_id: str) -> SQLitePen:
         fresh = await self._claimed(run_id)
-        reel = self._live.setdefault(run_id, fresh)
-        if reel is not fresh:
+        live_run = self._live.setdefault(run_id, fresh)
+        if live_run is not fresh:
             # Readers hold the reel; the new owner takes it as it is in the file.
-            self._press.drop(reel)
-            reel.epoch = fresh.epoch
-            reel.ring()
-        return SQLitePen(self._press, reel)
+            self._group_commit.drop(live_run)
+            live_run.epoch = fresh.epoch
+            live_run.ring()
+        return SQLitePen(self._group_commit, live_run)
 
     async def _claimed(self, run_id: str) -> LiveRun:
         for _ in range(CLAIM_TRIES):
-            await self._press.idle()  # a commit in its thread has the connection
+            await self._group_commit.idle()  # a commit in its thread has the connection
             try:
                 return self._store.claim(run_id)
             except sqlite3.Error as error:
@@ -133,49 +133,51 @@ class SQLiteJournal:
         raise JournalError(f"The journal {self._path} is held by another process; try again")
 
     async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
-        reel = self._live.get(run_id)
-        if reel is not None and after + 1 >= reel.base:
-            start = after + 1 - reel.base
-            lines = reel.lines[start : min(start + limit, reel.visible + 1 - reel.base)]
+        live_run = self._live.get(run_id)
+        if live_run is not None and after + 1 >= live_run.base:
+            start = after + 1 - live_run.base
+            lines = live_run.lines[start : min(start + limit, live_run.visible + 1 - live_run.base)]
         else:
             try:
                 lines = self._store.read(run_id, after, limit)
             except sqlite3.Error as error:
                 self._fail(error)
-            if reel is not None:  # its pages end where its lines in memory begin
-                lines += reel.lines[: min(limit - len(lines), reel.visible + 1 - reel.base)]
+            if live_run is not None:  # its pages end where its lines in memory begin
+                lines += live_run.lines[
+                    : min(limit - len(lines), live_run.visible + 1 - live_run.base)
+                ]
         return [decode_event(line) for line in lines]
 
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
-        reel = self._live.get(run_id)
-        if reel is None:
+        live_run = self._live.get(run_id)
+        if live_run is None:
             # It has ended a moment ago, or another process writes it: look again soon.
             return asyncio.sleep(min(timeout_s, FOREIGN_POLL_S))
         waiter: asyncio.Future[None] = self._loop.create_future()
-        if reel.visible > after:
+        if live_run.visible > after:
             waiter.set_result(None)
             return waiter
         if timeout_s < self._sweep_s * SWEEPS:
             self._sweep_s = timeout_s / SWEEPS
         if self._sweeping is None:
-            self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+            self._sweeping = self._loop.call_later(self._sweep_s, self._wake_late)
         # Whoever gives up waiting leaves a cancelled future behind, until the next ring.
-        reel.waiters[waiter] = self._loop.time() + timeout_s
+        live_run.waiters[waiter] = self._loop.time() + timeout_s
         return waiter
 
-    def _sweep(self) -> None:
+    def _wake_late(self) -> None:
         """Wake those who have waited long enough: one timer for all, not one for each token."""
         now = self._loop.time()
         is_waited_for = False
-        for reel in self._live.values():
-            is_waited_for = is_waited_for or bool(reel.waiters)
-            for waiter in [w for w, until in reel.waiters.items() if until <= now or w.done()]:
-                del reel.waiters[waiter]
+        for live_run in self._live.values():
+            is_waited_for = is_waited_for or bool(live_run.waiters)
+            for waiter in [w for w, until in live_run.waiters.items() if until <= now or w.done()]:
+                del live_run.waiters[waiter]
                 if not waiter.done():
                     waiter.set_result(None)
         self._sweeping = None
         if is_waited_for:
-            self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+            self._sweeping = self._loop.call_later(self._sweep_s, self._wake_late)
 
     async def head(self, run_id: str) -> Head:
         try:
@@ -205,23 +207,23 @@ class SQLiteJournal:
     async def oldest(
         self, *, after: str = "", before_ms: int | None = None, limit: int = 50
     ) -> list[EndedRun]:
-        return await asyncio.to_thread(_sweep.oldest, self._path, after, before_ms, limit)
+        return await asyncio.to_thread(pruning.oldest, self._path, after, before_ms, limit)
 
     async def forget(self, run_ids: Sequence[str]) -> int:
-        return await asyncio.to_thread(_sweep.forget, self._path, run_ids)
+        return await asyncio.to_thread(pruning.forget, self._path, run_ids)
 
     def check(self) -> None:
-        self._press.check()
+        self._group_commit.check()
 
     async def used_bytes(self) -> int:
-        return await asyncio.to_thread(_sweep.used_bytes, self._path)
+        return await asyncio.to_thread(pruning.used_bytes, self._path)
 
     async def give_back(self, *, at_rest: bool = False) -> bool:
-        work = _sweep.rebuild if at_rest else _sweep.give_back
+        work = pruning.rebuild if at_rest else pruning.give_back
         return await asyncio.to_thread(work, self._path)
 
     async def aclose(self) -> None:
-        await self._press.close()
+        await self._group_commit.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._store.close()
@@ -230,10 +232,10 @@ class SQLiteJournal:
         raise JournalError(f"The journal {self._path} cannot be used: {error}") from error
 
     def _with_seq(self, head: Head) -> Head:
-        reel = self._live.get(head.run_id)
-        if reel is None:
+        live_run = self._live.get(head.run_id)
+        if live_run is None:
             return head
-        return replace(head, seq=reel.visible, epoch=reel.epoch, ended_ms=None)
+        return replace(head, seq=live_run.visible, epoch=live_run.epoch, ended_ms=None)
 
 
 plug = SQLiteJournal

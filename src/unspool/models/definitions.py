@@ -186,12 +186,12 @@ class RouteInput(StrictInput):
 
     @model_validator(mode="before")
     @classmethod
-    def _named(cls, said: Any) -> Any:
+    def _named(cls, fields: Any) -> Any:
         """A name stands for a member of weight one."""
-        if isinstance(said, dict) and isinstance(said.get("models"), list):
-            models = [{"model": m} if isinstance(m, str) else m for m in said["models"]]
-            return {**said, "models": models}
-        return said
+        if isinstance(fields, dict) and isinstance(fields.get("models"), list):
+            models = [{"model": m} if isinstance(m, str) else m for m in fields["models"]]
+            return {**fields, "models": models}
+        return fields
 
     @model_validator(mode="after")
     def _once(self) -> Self:
@@ -236,14 +236,14 @@ def is_near(base_url: str) -> bool:
 
 def model_of(row: Mapping[str, Any], api_key: str, limits: Limits) -> Model:
     """Return a model from columns or fields of a deployment; `limits` are those not said."""
-    said = {name: value for name, value in row["limits"].items() if value is not None}
+    fields = {name: value for name, value in row["limits"].items() if value is not None}
     return Model(
         name=row["name"],
         provider=row["provider"],
         upstream_name=row["upstream_name"],
         base_url=row["base_url"],
         api_key=api_key,
-        limits=replace(limits, **said),
+        limits=replace(limits, **fields),
         params=row["params"],
         prefill=row["prefill"],
         quirks=frozenset(row["quirks"]),

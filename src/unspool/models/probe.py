@@ -163,13 +163,13 @@ async def _try(model: Model, prompt: Prompt, whole: str, http: aiohttp.ClientSes
     return Tried(model.prefill, verdict_of(whole, prompt.prefix, said), said[:80])
 
 
-def verdict_of(whole: str, half: str, said: str) -> Verdict:
+def verdict_of(whole: str, half: str, text: str) -> Verdict:
     """Compare what came with how the other half began, and with how the whole did."""
-    came = _letters(said)[:ENOUGH]
-    if len(came) == ENOUGH:
-        if _letters(whole[len(half) :]).startswith(came):
+    received = _letters(text)[:ENOUGH]
+    if len(received) == ENOUGH:
+        if _letters(whole[len(half) :]).startswith(received):
             return "goes_on"
-        if _letters(whole).startswith(came):
+        if _letters(whole).startswith(received):
             return "starts_anew"
     return "cannot_tell"
 

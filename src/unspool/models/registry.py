@@ -122,7 +122,7 @@ class ModelRegistry:
 
     # Models
 
-    async def add(self, said: ModelInput) -> RegisteredModel:
+    async def add(self, definition: ModelInput) -> RegisteredModel:
         """
         Register a model. Connects to nothing.
 
@@ -132,20 +132,23 @@ class ModelRegistry:
             SpecError
         """
         async with self._writing:
-            if any(route.name == said.name for route in self.catalog.routes()):
-                raise SpecError(f"{said.name} is a route; choose another name")
+            if any(route.name == definition.name for route in self.catalog.routes()):
+                raise SpecError(f"{definition.name} is a route; choose another name")
             if len(self.catalog.entries()) >= MAX_MODELS:
                 raise SpecError(f"there are {MAX_MODELS} models already; remove one first")
-            key = said.api_key.get_secret_value() if said.api_key else ""
-            self._check_place(said, has_key=bool(key))
+            key = definition.api_key.get_secret_value() if definition.api_key else ""
+            self._check_place(definition, has_key=bool(key))
             sealed = self.secrets.seal(key) if key else ""
-            if await save_model(self._records, {**_columns(said), "sealed_key": sealed}) is None:
+            if (
+                await save_model(self._records, {**_columns(definition), "sealed_key": sealed})
+                is None
+            ):
                 raise SpecError(
-                    f"a model named {said.name} is registered already; change that one, or "
+                    f"a model named {definition.name} is registered already; change that one, or "
                     "choose another name"
                 )
             await self._reload()
-            return self.catalog.entry(said.name)
+            return self.catalog.entry(definition.name)
 
     async def change(self, number: int, values: Mapping[str, Any]) -> RegisteredModel:
         """
@@ -208,8 +211,10 @@ class ModelRegistry:
             )
         return entry
 
-    def _check_place(self, said: ModelInput, *, has_key: bool) -> None:
-        check_place(said, has_key=has_key, allow_private=self._settings.allow_private_upstreams)
+    def _check_place(self, definition: ModelInput, *, has_key: bool) -> None:
+        check_place(
+            definition, has_key=has_key, allow_private=self._settings.allow_private_upstreams
+        )
 
     async def test(self, number: int, *, probe: bool = False) -> ModelTest:
         """
@@ -242,7 +247,7 @@ class ModelRegistry:
 
     # Routes
 
-    async def add_route(self, said: RouteInput) -> Route:
+    async def add_route(self, definition: RouteInput) -> Route:
         """
         Register a route. One of the file with that name is hidden by it.
 
@@ -250,18 +255,18 @@ class ModelRegistry:
             SpecError
         """
         async with self._writing:
-            self._check_members(said)
-            if any(entry.name == said.name for entry in self.catalog.entries()):
-                raise SpecError(f"{said.name} is a model; choose another name")
+            self._check_members(definition)
+            if any(entry.name == definition.name for entry in self.catalog.entries()):
+                raise SpecError(f"{definition.name} is a model; choose another name")
             if len(self.catalog.routes()) >= MAX_MODELS:
                 raise SpecError(f"there are {MAX_MODELS} routes already; remove one first")
-            if not await save_route(self._records, _route_columns(said)):
+            if not await save_route(self._records, _route_columns(definition)):
                 raise SpecError(
-                    f"a route named {said.name} is registered already; change that one, or "
+                    f"a route named {definition.name} is registered already; change that one, or "
                     "choose another name"
                 )
             await self._reload()
-            return self.catalog.route(said.name)
+            return self.catalog.route(definition.name)
 
     async def change_route(self, name: str, values: Mapping[str, Any]) -> Route:
         """
@@ -302,9 +307,9 @@ class ModelRegistry:
             )
         return route
 
-    def _check_members(self, said: RouteInput) -> None:
+    def _check_members(self, definition: RouteInput) -> None:
         routes = {route.name for route in self.catalog.routes()}
-        for member in said.models:
+        for member in definition.models:
             if member.model in routes:
                 raise SpecError(f"{member.model} is a route; a route holds models alone")
             self.catalog.entry(member.model)
@@ -330,21 +335,21 @@ def _route_of(row: RouteRow) -> Route:
     return Route(row.name, row.strategy, members, "database")  # type: ignore[arg-type]
 
 
-def _columns(said: ModelInput) -> dict[str, Any]:
-    facts = said.model_dump(exclude={"api_key"})
-    return {**facts, "limits": said.limits.model_dump(exclude_none=True)}
+def _columns(definition: ModelInput) -> dict[str, Any]:
+    facts = definition.model_dump(exclude={"api_key"})
+    return {**facts, "limits": definition.limits.model_dump(exclude_none=True)}
 
 
 def _fields(row: ModelRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ModelInput.model_fields if name != "api_key"}
 
 
-def _route_columns(said: RouteInput) -> dict[str, Any]:
-    members = [member.model_dump() for member in said.models]
-    return {"name": said.name, "strategy": said.strategy, "members": members}
+def _route_columns(definition: RouteInput) -> dict[str, Any]:
+    members = [member.model_dump() for member in definition.models]
+    return {"name": definition.name, "strategy": definition.strategy, "members": members}
 
 
-def _is_same_place(before: RegisteredModel, said: ModelInput) -> bool:
-    was, will = before.model.base_url, said.base_url
+def _is_same_place(before: RegisteredModel, definition: ModelInput) -> bool:
+    was, will = before.model.base_url, definition.base_url
     is_same = was == will or (was and will and URL(was).origin() == URL(will).origin())
-    return bool(is_same) and before.model.provider == said.provider
+    return bool(is_same) and before.model.provider == definition.provider

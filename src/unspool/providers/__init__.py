@@ -125,8 +125,8 @@ class Prompt:
     @property
     def question(self) -> str:
         """The last thing a person said."""
-        asked = (m["content"] for m in reversed(self.messages) if m["role"] == "user")
-        return str(next(asked, ""))
+        request = (m["content"] for m in reversed(self.messages) if m["role"] == "user")
+        return str(next(request, ""))
 
     @property
     def system(self) -> str:

@@ -273,9 +273,9 @@ class _Reading:
 
     def _count(self, usage: _WireUsage, answer: Answer) -> None:
         """Counts are of all so far; what the model thought is paid as what it said."""
-        asked = total(usage.promptTokenCount, usage.toolUsePromptTokenCount)
+        request = total(usage.promptTokenCount, usage.toolUsePromptTokenCount)
         said = total(usage.candidatesTokenCount, usage.thoughtsTokenCount)
-        answer.usage(asked, said, usage.cachedContentTokenCount)
+        answer.usage(request, said, usage.cachedContentTokenCount)
 
 
 plug = Gemini()

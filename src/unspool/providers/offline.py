@@ -54,13 +54,13 @@ class Offline:
             ProviderRefused: `max_tokens` is not a whole number above zero.
         """
         most, dice = _max_tokens(prompt.params), Dice(prompt.messages)
-        asked = "".join(text_of(message) for message in prompt.messages)
+        request = "".join(text_of(message) for message in prompt.messages)
         if calls := calls_for(prompt):
             for number, output in enumerate(_told(calls, dice)):
                 await self._wait(number, dice)
                 yield output
             written = "".join(_written(call) for call in calls)
-            yield Usage(estimate_tokens(asked), estimate_tokens(written), measured=False)
+            yield Usage(estimate_tokens(request), estimate_tokens(written), measured=False)
             yield Finish("tool_calls")
             return
         rest = go_on(prompt.prefix, answer_to(prompt.messages))
@@ -68,7 +68,7 @@ class Offline:
         for number, piece in enumerate(_pieces(said, dice)):
             await self._wait(number, dice)
             yield Text(piece)
-        yield Usage(estimate_tokens(asked), estimate_tokens(said), measured=False)
+        yield Usage(estimate_tokens(request), estimate_tokens(said), measured=False)
         yield Finish("stop" if len(said) == len(rest) else "length")
 
     async def _wait(self, number: int, dice: Dice) -> None:

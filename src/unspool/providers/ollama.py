@@ -153,14 +153,14 @@ def _format(form: Any) -> Any:
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"role": message["role"], "content": text_of(message)}
+    facts = {"role": message["role"], "content": text_of(message)}
     if message["role"] == "tool":
-        told["tool_name"] = message["name"]
+        facts["tool_name"] = message["name"]
     if calls := message.get("tool_calls"):
-        told["tool_calls"] = [
+        facts["tool_calls"] = [
             {"function": {"name": it["name"], "arguments": it["arguments"]}} for it in calls
         ]
-    return told
+    return facts
 
 
 class _Reading:

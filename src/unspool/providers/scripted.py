@@ -202,19 +202,19 @@ class Scripted:
         if raw is None:
             raw = await asyncio.to_thread(_read, model)
         steps = list(_flat(self._choose(model.name, raw)))
-        came = False
+        received = False
         for step in _after(prompt.prefix, steps):
             match step:
                 case Pause():
                     await asyncio.sleep(step.pause_s)
                 case Fail():
-                    raise _error(step, came=came)
+                    raise _error(step, received=received)
                 case _:
-                    came = came or isinstance(step, ScriptedCall) or bool(_said(step))
+                    received = received or isinstance(step, ScriptedCall) or bool(_said(step))
                     yield _output(step)
         if not any(isinstance(step, End) for step in steps):
             end = Fail(fail="unavailable", message="the script ended without a finish")
-            raise _error(end, came=came)
+            raise _error(end, received=received)
 
     def _choose(self, name: str, raw: Any) -> list[Step]:
         try:
@@ -322,8 +322,8 @@ def _output(step: Step) -> Output:
             raise AssertionError(step)
 
 
-def _error(step: Fail, *, came: bool) -> ProviderError:
-    kind: type[ProviderError] = ProviderInterrupted if came else ProviderUnavailable
+def _error(step: Fail, *, received: bool) -> ProviderError:
+    kind: type[ProviderError] = ProviderInterrupted if received else ProviderUnavailable
     if step.fail == "refused":
         kind = ProviderRefused
     return kind(step.message, code=step.code, status=step.status, retry_after_s=step.retry_after_s)

@@ -124,8 +124,8 @@ async def save_turn(records: Records, conversation: int, number: int, run: tuple
 
     A conversation that was removed meanwhile has no turns: then nothing is written.
     """
-    run_id, asked = run
-    values = {"conversation_id": conversation, "number": number, "run_id": run_id, "asked": asked}
+    run_id, request = run
+    values = {"conversation_id": conversation, "number": number, "run_id": run_id, "asked": request}
     async with records.session() as session:
         touching = update(ConversationRow).where(ConversationRow.id == conversation)
         found = await session.scalar(

@@ -129,7 +129,7 @@ async def save_people(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) 
 
 
 def _merged(old: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: row[name] for name in _EMPTY if row.get(name) not in (None, "", {})}
+    facts = {name: row[name] for name in _EMPTY if row.get(name) not in (None, "", {})}
     properties = {**old["properties"], **row.get("properties", {})}
     kept = {name: value for name, value in properties.items() if value != ""}
-    return {**old, **told, "id": row["user_id"], "properties": kept}
+    return {**old, **facts, "id": row["user_id"], "properties": kept}

@@ -62,8 +62,8 @@ class Changes:
     def digest(self, run_id: str) -> str:
         """Tell this request from any other."""
         try:
-            asked = json.dumps(["fork", run_id, asdict(self)], sort_keys=True)
-            return hashlib.sha256(asked.encode()).hexdigest()
+            request = json.dumps(["fork", run_id, asdict(self)], sort_keys=True)
+            return hashlib.sha256(request.encode()).hexdigest()
         except (ValueError, RecursionError, TypeError):
             return ""  # it will be refused for what cannot be written down
 

@@ -41,10 +41,10 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """What makes two requests the same: flow, input and model, not the wire they came by."""
-        asked: list[Any] = [self.flow, self.input, self.model]
+        request: list[Any] = [self.flow, self.input, self.model]
         if self.forked_from is not None:  # what it begins with makes it unlike any other
-            asked.append(self.forked_from)
-        canon = msgspec.json.encode(asked, order="deterministic")
+            request.append(self.forked_from)
+        canon = msgspec.json.encode(request, order="deterministic")
         return hashlib.sha256(canon).hexdigest()
 
 

@@ -77,7 +77,7 @@ class Timeline:
     seams: list[Gap] = field(default_factory=list)
     recoveries: int = 0
     error: dict[str, Any] | None = None
-    asked: dict[int, AttemptSummary] = field(default_factory=dict)
+    attempts: dict[int, AttemptSummary] = field(default_factory=dict)
     """By the number of the attempt."""
     twelfths: int = 0
     _start_ms: int = 0
@@ -174,11 +174,11 @@ class Timeline:
         if step in self._writers:
             self._break(step, "interrupted", self._writer(step))
         asking = AttemptSummary(model, data["strategy"])
-        self._writers[step] = self.asked[data["number"]] = asking
+        self._writers[step] = self.attempts[data["number"]] = asking
 
     def _answers(self, event: Event) -> None:
         data = event.data
-        asking = self.asked.get(data["number"])
+        asking = self.attempts.get(data["number"])
         if asking is not None:
             asking.status = event.type.partition(".")[2]
             asking.usage, asking.cost = data.get("usage"), data.get("cost")
@@ -192,11 +192,11 @@ class Timeline:
             self._broken.setdefault(step, (self.last_s, cause, writer))
 
 
-def _about(asked: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+def _about(input: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     """What the input says in single values, cut to what a row shows."""
     facts = {
         str(name): value[:MAX_FACT_CHARS] if isinstance(value, str) else value
-        for name, value in asked.items()
+        for name, value in input.items()
         if isinstance(value, str | int | float | bool) and value != ""
     }
     return dict(list(facts.items())[:MAX_FACTS])

@@ -29,11 +29,11 @@ class Timelines:
         self._journal = journal
         self._known: OrderedDict[str, Timeline] = OrderedDict()
         self._reading = asyncio.Lock()
-        """A sketch is folded by one reader at a time: an event taken twice would count twice."""
+        """A timeline is folded by one reader at a time: an event taken twice would count twice."""
 
     async def of(self, run_ids: Iterable[str]) -> dict[str, Timeline]:
         """
-        Return the sketches of these runs, as they are now.
+        Return the timelines of these runs, as they are now.
 
         Runs that are unknown are left out, and those that could not be reached within
         `MAX_EVENTS` events too.
@@ -42,31 +42,31 @@ class Timelines:
         left = MAX_EVENTS
         async with self._reading:
             for run_id in run_ids:
-                sketch = self._known.get(run_id) or Timeline()
-                before = sketch.seq
+                timeline = self._known.get(run_id) or Timeline()
+                before = timeline.seq
                 try:
-                    is_whole = await self._read(run_id, sketch, left)
+                    is_whole = await self._read(run_id, timeline, left)
                 except UnknownRun:
                     self._known.pop(run_id, None)
                     continue
-                left -= sketch.seq - before
-                self._remember(run_id, sketch)
+                left -= timeline.seq - before
+                self._remember(run_id, timeline)
                 if is_whole:
-                    found[run_id] = sketch
+                    found[run_id] = timeline
         return found
 
-    async def _read(self, run_id: str, sketch: Timeline, most: int) -> bool:
+    async def _read(self, run_id: str, timeline: Timeline, most: int) -> bool:
         """Fold what is new of a log; whether its present end was reached."""
-        if sketch.end is not None:
+        if timeline.end is not None:
             return True
-        last = sketch.seq + most
-        async for events in read_all(self._journal, run_id, after=sketch.seq, upto=last):
+        last = timeline.seq + most
+        async for events in read_all(self._journal, run_id, after=timeline.seq, upto=last):
             for event in events:
-                sketch.apply(event)
-        return sketch.seq < last
+                timeline.apply(event)
+        return timeline.seq < last
 
-    def _remember(self, run_id: str, sketch: Timeline) -> None:
-        self._known[run_id] = sketch
+    def _remember(self, run_id: str, timeline: Timeline) -> None:
+        self._known[run_id] = timeline
         self._known.move_to_end(run_id)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

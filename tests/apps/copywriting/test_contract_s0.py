@@ -19,9 +19,9 @@ from support.upstream import (
     KEY,
     RESET,
     SILENCE,
-    Asked,
     Script,
     Upstream,
+    UpstreamRequest,
     answer,
     chunk,
     refusal,
@@ -201,9 +201,9 @@ async def test_s0_9_both_forms_of_the_address_in_a_dotenv_file_reach_the_model(
     served = serve_with(llm_api_key=KEY, llm_base_url=read.base_url, llm_model=read.upstream_name)
     upstream.play = [answer(WHOLE)]
     assert copy_posts(await told(client, served)) == [WHOLE] * 3
-    assert {asked.path for asked in upstream.asked} == {"/v1/chat/completions"}
-    assert {asked.headers["authorization"] for asked in upstream.asked} == {f"Bearer {KEY}"}
-    assert {asked.body["model"] for asked in upstream.asked} == {"qwen-max"}
+    assert {asked.path for asked in upstream.requests} == {"/v1/chat/completions"}
+    assert {asked.headers["authorization"] for asked in upstream.requests} == {f"Bearer {KEY}"}
+    assert {asked.body["model"] for asked in upstream.requests} == {"qwen-max"}
 
 
 async def test_s0_10_without_a_key_templates_write_the_same_frames_and_nobody_is_asked(
@@ -214,7 +214,7 @@ async def test_s0_10_without_a_key_templates_write_the_same_frames_and_nobody_is
     assert all(len(text) > 50 for text in copy_posts(view.seen.documents))
     run = await run_of(client, served, view.run_id)
     assert {step["model"] for step in run["steps"]} == {"template"}
-    assert upstream.asked == []
+    assert upstream.requests == []
 
 
 def closed_port() -> str:
@@ -249,7 +249,7 @@ async def test_s0_11_a_model_that_gives_nothing_is_stood_in_for_by_templates(
     served = serve_model(first_event_s=0.3)
     view = await post(client, served.url + COPY, SHOE)
     assert all(len(text) > 50 for text in copy_posts(view.seen.documents))
-    assert len(upstream.asked) == 3, "a failed post must not push the next ones to templates"
+    assert len(upstream.requests) == 3, "a failed post must not push the next ones to templates"
     run = await run_of(client, served, view.run_id)
     assert run["status"] == "completed"
     assert {step["model"] for step in run["steps"]} == {"template"}
@@ -295,13 +295,13 @@ async def test_s0_11_a_passing_fault_is_retried_and_leaves_no_trace_in_the_text(
     served = serve_model(retries=1)
     view = await post(client, served.url + COPY, {**SHOE, "count": 1})
     assert copy_posts(view.seen.documents, total=1) == [WHOLE]
-    assert len(upstream.asked) == 2
+    assert len(upstream.requests) == 2
 
 
 async def test_s0_11_one_failed_post_leaves_the_others_to_the_model(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
 ) -> None:
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         return refusal(500) if "第 2 条" in asked.question else answer(WHOLE)
 
     upstream.play = play

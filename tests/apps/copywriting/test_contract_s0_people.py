@@ -90,7 +90,7 @@ async def test_s0_14_the_model_is_told_what_the_reader_did_and_never_who_it_was(
     found = await served.call(lambda: _viewed(served))
     upstream.play = [answer(LONG)] * 3
     await post(client, served.url + COPY, {**SHOE, "user_id": "fan-1"})
-    (asked, *_) = [heard.body["messages"][-1]["content"] for heard in upstream.asked]
+    (asked, *_) = [heard.body["messages"][-1]["content"] for heard in upstream.requests]
     assert "读者情况" in asked
     assert "看过 2 次；最长停留 40 秒，平均 25 秒，合计 50 秒；收藏过" in asked
     assert "fan-1" not in asked
@@ -175,7 +175,7 @@ async def test_s0_14_a_post_that_fails_is_rewritten_before_anything_of_it_is_sho
     done = await post(client, served.url + COPY, body)
     assert copy_posts(done.seen.documents, total=1) == [LONG]
     assert "最好" not in done.seen.raw.decode()
-    again = upstream.asked[1].body["messages"][-1]["content"]
+    again = upstream.requests[1].body["messages"][-1]["content"]
     assert "上一稿没有通过检查" in again
     assert "最" in again.partition("问题：")[2]
     run = await run_of(client, served, done.run_id)
@@ -209,7 +209,7 @@ async def test_s0_14_a_checked_post_whose_server_dies_goes_on_where_it_was(
     rest = await client.get(f"{again.url}/v1/runs/{first.run_id}/events?after=0")
     posts = copy_posts(_documents(rest.text), total=1)
     assert posts == [LONG]
-    assert len(upstream.asked) == 1, "a draft that has passed is not asked for again"
+    assert len(upstream.requests) == 1, "a draft that has passed is not asked for again"
 
 
 def _documents(text: str) -> list[Any]:

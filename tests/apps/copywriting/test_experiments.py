@@ -46,7 +46,7 @@ async def test_s0_14_an_arm_has_its_own_writer_model_and_prompt(
     await begin(client, served, arms=[arm, {"name": "never", "weight": 1e-9}])
     # The weight of the other arm is next to nothing; whoever asks is on this side.
     await post(client, served.url + COPY, {**SHOE, "count": 1})
-    asked = upstream.asked[0].body["messages"][-1]["content"]
+    asked = upstream.requests[0].body["messages"][-1]["content"]
     assert asked.endswith("要求：\n只写一句话。\n不要标点。")
 
 

@@ -147,8 +147,8 @@ async def test_s2_10_a_requests_params_reach_the_model(
 ) -> None:
     asked = {"params": {"temperature": 0.1}, "system_prompt": "简短", "tool_ids": None}
     await frames(client, serve_model(), **asked)
-    assert upstream.asked[0].body["temperature"] == 0.1
-    assert upstream.asked[0].body["messages"][0] == {"role": "system", "content": "简短"}
+    assert upstream.requests[0].body["temperature"] == 0.1
+    assert upstream.requests[0].body["messages"][0] == {"role": "system", "content": "简短"}
 
 
 @pytest.mark.parametrize(

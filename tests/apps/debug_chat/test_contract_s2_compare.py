@@ -43,8 +43,8 @@ async def test_both_stream_in_their_columns_and_the_last_frame_has_all(
             "params": {"temperature": 0},
         }
         told = await frames(client, served, COMPARE, **asked)
-        assert other.asked[0].body["temperature"] == 0
-        assert other.asked[0].body["messages"][0]["content"] == "简短"
+        assert other.requests[0].body["temperature"] == 0
+        assert other.requests[0].body["messages"][0]["content"] == "简短"
     by_model = columns(told)
     texts = {
         model: "".join(frame.get("content", "") for frame in said)

@@ -71,7 +71,7 @@ async def test_s2_15_a_model_of_another_vendor_calls_and_answers_in_the_same_fra
     said = {**MODEL, "provider": provider, "base_url": base_url}
     model = await made(client, served, "models", said)
     await check(client, served, model["id"])
-    second = json.dumps(upstream.asked[1].body, ensure_ascii=False)
+    second = json.dumps(upstream.requests[1].body, ensure_ascii=False)
     assert second.index("北京的天气？") < second.index('"city": "北京"') < second.rindex("晴")
 
 

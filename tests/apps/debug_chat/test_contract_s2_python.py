@@ -34,7 +34,7 @@ async def test_s2_8_awaited_and_iterated_as_existing_programs_do(upstream: Upstr
     assert set(final) == {"done", "final_response", "metrics"}
     assert final["final_response"]["output"] == "人工智能"
     assert final["metrics"]["total_tokens"] == 30
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert asked.body["top_p"] == 0.5
     assert [message["role"] for message in asked.body["messages"]] == ["system", "user"]
 
@@ -57,7 +57,7 @@ async def test_s2_8_without_stream_it_is_one_dict(upstream: Upstream) -> None:
     assert (call["name"], json.loads(call["arguments"])) == ("weather", {"city": "北京"})
     as_openai = {"type": "function", "function": WEATHER}
     await call_model(upstream.model(), "天气？", tools=[as_openai])
-    first, second = (asked.body["tools"] for asked in upstream.asked)
+    first, second = (asked.body["tools"] for asked in upstream.requests)
     assert first == second == [as_openai]
 
 
@@ -182,7 +182,7 @@ async def test_s2_10_a_test_of_a_model_streams_when_asked(
     assert [json.loads(data).get("content") for data in told[:2]] == ["Hello", "!"]
     assert json.loads(told[2])["final_response"]["status"] == "success"
     assert told[3] == "[DONE]"
-    assert upstream.asked[0].body["max_tokens"]
+    assert upstream.requests[0].body["max_tokens"]
 
 
 async def test_s2_10_a_test_of_a_model_is_json_where_nothing_is_said(

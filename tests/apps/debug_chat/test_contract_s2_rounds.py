@@ -6,13 +6,13 @@ import httpx
 
 from support.debug_chat import called, frames, mock
 from support.servers import Desk, ServeModel
-from support.upstream import CUT, Asked, Script, Upstream, answer, chunk
+from support.upstream import CUT, Script, Upstream, UpstreamRequest, answer, chunk
 from unspool.flows.chat import MAX_AGAIN, MAX_ROUNDS
 
 BEIJING = {"city": "北京"}
 
 
-def always_calling(asked: Asked) -> Script:
+def always_calling(asked: UpstreamRequest) -> Script:
     if asked.body.get("tool_choice") == "none":
         return answer("到此为止")
     return called(("a", "weather", BEIJING))
@@ -27,7 +27,7 @@ async def test_s2_15_after_the_last_round_the_model_has_to_answer(
     told = await frames(client, served, tool_ids=[tool["id"]], params={"tool_choice": "required"})
     assert told[-1]["final_response"]["output"] == "到此为止"
     assert len(told[-1]["final_response"]["tool_calls"]) == MAX_ROUNDS
-    choices = [asked.body.get("tool_choice") for asked in upstream.asked]
+    choices = [asked.body.get("tool_choice") for asked in upstream.requests]
     # One that must call would call for ever: it holds for the first round.
     assert choices == ["required", *[None] * (MAX_ROUNDS - 1), "none"]
 
@@ -39,7 +39,7 @@ async def test_s2_15_a_model_that_calls_all_the_same_is_no_success(
     served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert (told[-1]["status"], len(upstream.asked)) == ("error", MAX_ROUNDS + 1)
+    assert (told[-1]["status"], len(upstream.requests)) == ("error", MAX_ROUNDS + 1)
     assert f"{MAX_ROUNDS} rounds" in told[-1]["error"]
 
 
@@ -64,7 +64,7 @@ async def test_s2_15_a_call_that_breaks_off_again_and_again_ends_the_run(
     served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert (told[-1]["status"], len(upstream.asked)) == ("error", MAX_AGAIN + 1)
+    assert (told[-1]["status"], len(upstream.requests)) == ("error", MAX_AGAIN + 1)
     assert "tool_calls" not in told[-1]["final_response"]
 
 
@@ -81,8 +81,8 @@ async def test_s2_15_a_text_that_breaks_off_is_gone_on_with_in_words(
     told = await frames(client, served, tool_ids=[tool["id"]])
     final = told[-1]["final_response"]
     assert (final["output"], final["status"]) == ("今天北京的天气是晴天。", "success")
-    assert upstream.asked[2].body["tool_choice"] == "none"
-    roles = [message["role"] for message in upstream.asked[2].body["messages"]]
+    assert upstream.requests[2].body["tool_choice"] == "none"
+    roles = [message["role"] for message in upstream.requests[2].body["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
@@ -94,7 +94,7 @@ async def test_s2_15_text_before_a_call_that_breaks_off_is_never_said_twice(
     served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert (told[-1]["status"], len(upstream.asked)) == ("error", 1)
+    assert (told[-1]["status"], len(upstream.requests)) == ("error", 1)
     assert told[-1]["final_response"]["output"] == "我查一下。"
 
 
@@ -108,5 +108,5 @@ async def test_s2_15_calls_that_cannot_be_read_are_asked_for_again(
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert told[-1]["final_response"]["output"] == "晴"
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert (told[-1]["status"], len(upstream.asked)) == ("error", 3 + MAX_AGAIN + 1)
+    assert (told[-1]["status"], len(upstream.requests)) == ("error", 3 + MAX_AGAIN + 1)
     assert "cannot be read" in told[-1]["error"]

@@ -64,10 +64,10 @@ async def test_s2_15_calls_are_carried_out_and_the_model_answers_with_what_came_
     final = told[-1]["final_response"]
     assert (final["output"], final["status"]) == ("我查一下。都是晴天", "success")
     assert final["metrics"]["total_tokens"] == 54
-    assert results(upstream.asked[1]) == [("a", '{"sky": "晴"}'), ("b", '{"sky": "晴"}')]
-    roles = [message["role"] for message in upstream.asked[2].body["messages"]]
+    assert results(upstream.requests[1]) == [("a", '{"sky": "晴"}'), ("b", '{"sky": "晴"}')]
+    roles = [message["role"] for message in upstream.requests[2].body["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "tool", "assistant", "tool"]
-    assert all(asked.body["tools"] for asked in upstream.asked)
+    assert all(asked.body["tools"] for asked in upstream.requests)
 
 
 async def test_s2_5_indexes_are_unique_over_rounds_and_every_call_is_whole_in_the_end(
@@ -127,7 +127,7 @@ async def test_s2_15_calls_side_by_side_go_on_at_the_same_time(
     served = desk
     tool = await python(client, served, offered, meet, limit_s=5)
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert results(upstream.asked[1]) == [("a", "met"), ("b", "met")]
+    assert results(upstream.requests[1]) == [("a", "met"), ("b", "met")]
     assert told[-1]["final_response"]["output"] == "好"
 
 
@@ -175,7 +175,7 @@ async def test_s2_15_a_tool_that_goes_wrong_is_an_answer_and_not_the_end(
     error = json.loads(result["content"])["error"]
     assert error["code"] == code
     assert word in error["message"]
-    assert results(upstream.asked[1]) == [("a", result["content"])]
+    assert results(upstream.requests[1]) == [("a", result["content"])]
     assert told[-1]["final_response"]["output"] == "那就不查了"
 
 
@@ -203,7 +203,7 @@ async def test_s2_15_an_answer_is_cut_where_it_is_too_long_and_says_so(
     served = desk
     tool = await python(client, served, offered, long)
     await frames(client, served, tool_ids=[tool["id"]])
-    ((_, content),) = results(upstream.asked[1])
+    ((_, content),) = results(upstream.requests[1])
     assert content.startswith("长" * MAX_ANSWER_CHARS + "… [cut: ")
     assert content.endswith(f"of {MAX_ANSWER_CHARS + 7} characters]")
 
@@ -234,7 +234,7 @@ async def test_s2_15_calls_of_tools_that_only_the_request_names_are_told_and_not
         client, url, method="POST", json={"input": asked, "model": desk.model}, headers=headers
     )
     run = (await client.get(f"{url}/{view.run_id}")).json()
-    assert (run["status"], len(upstream.asked)) == ("completed", 1)
+    assert (run["status"], len(upstream.requests)) == ("completed", 1)
     ours, theirs = run["steps"][0]["tool_calls"]
     assert (ours["answer"], theirs["answer"]) == ({"content": "晴"}, None)
 

@@ -37,7 +37,7 @@ async def read(client: httpx.AsyncClient, served: Served | Desk, number: int, **
 
 
 def talk(upstream: Upstream, place: int = -1) -> list[tuple[str, str]]:
-    return [(said["role"], said["content"]) for said in upstream.asked[place].body["messages"]]
+    return [(said["role"], said["content"]) for said in upstream.requests[place].body["messages"]]
 
 
 async def test_s2_1_earlier_turns_are_told_to_the_model_and_each_turn_is_a_run(

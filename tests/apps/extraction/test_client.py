@@ -44,7 +44,7 @@ async def test_s3_5_events_of_several_users_stream_and_are_told_to_the_callback(
     saying = unspool.abstract_events_batch_stream(BEHAVIORS, profiles, heard, client=asking)
     chunks = [chunk async for chunk in saying]
     assert chunks == heard.chunks == LINES
-    asked = upstream.asked[0].question
+    asked = upstream.requests[0].question
     assert "【用户】user_1\n【资料】income_level：高\n【行为】2 条\n" in asked
     assert "\n2025-11-24 09:51:50 cart；商品：鞋\n" in asked
     assert "2025-11-25 10:00:00 buy；商品：帽 子" in asked, "a value is no line of its own"
@@ -61,7 +61,7 @@ async def test_s3_5_what_is_not_streamed_is_a_fold_of_the_stream(
         {"user_id": "user_2", "type": "购买", "at": "2025-11-25 10:00:00", "context": "帽子"}
     ]
     assert "用户不符" in caplog.text
-    assert upstream.asked[0].body["stream"] is True
+    assert upstream.requests[0].body["stream"] is True
 
 
 async def test_s3_6_a_graph_is_drawn_from_patterns(asking: LLMClient, upstream: Upstream) -> None:
@@ -76,7 +76,7 @@ async def test_s3_6_a_graph_is_drawn_from_patterns(asking: LLMClient, upstream: 
     assert [node["id"] for node in graph["nodes"]] == ["n1", "n2", "n3", "n4"]
     assert (graph["edges"], graph["insights"]) == (GRAPH["edges"], GRAPH["insights"])
     assert "".join(heard.chunks) == text
-    asked = upstream.asked[0].question
+    asked = upstream.requests[0].question
     assert (
         "\n1. 启动APP → 购买（支持度 50%，置信度 25%）\n2. a（支持度 未知，置信度 未知）" in asked
     )
@@ -87,7 +87,7 @@ async def test_s3_6_a_graph_that_breaks_is_not_gone_on_with_in_words(upstream: U
     client = LLMClient(upstream.model(first_event_s=5), retries=1)
     with pytest.raises(LLMClientError) as failed:
         await unspool.generate_from_patterns([{"events": ["a", "b"]}], client=client)
-    assert (failed.value.text, len(upstream.asked)) == ('{"nodes": [', 1)
+    assert (failed.value.text, len(upstream.requests)) == ('{"nodes": [', 1)
 
 
 async def test_s3_7_a_question_is_answered_with_the_nodes_it_stands_on(

@@ -145,7 +145,7 @@ async def test_s3_4_the_prompt_has_the_profile_and_the_behaviours_of_the_databas
     upstream.play = [answer(WHOLE)]
     served = serve_model()
     view = await extract(client, served, json={"limit": 3})
-    asked = upstream.asked[0].question
+    asked = upstream.requests[0].question
     assert "【用户】user_0007" in asked
     assert "income_level：" in asked
     assert "2025-11-30 09:19:53 favorite" in asked
@@ -200,7 +200,7 @@ async def test_s3_3_a_broken_stream_goes_on_from_the_last_whole_line(
     assert [attempt["strategy"] for attempt in run["attempts"]] == ["first", way]
     assert run["text"] == WHOLE
     if begun and prefill:
-        assert upstream.asked[1].body["messages"][-1]["content"] == LINES[0]
+        assert upstream.requests[1].body["messages"][-1]["content"] == LINES[0]
 
 
 def lambda_rest(cut: int) -> list[Any]:
@@ -246,7 +246,7 @@ async def left_behind(data_dir: Path, database: Path, *texts: str) -> str:
     """A run that was cut by a death after so much of its text; its first line is told already."""
     flow = open_flow("extraction")
     records = await Records.open(database)
-    asked = await flow.prepare(flow.asked(user_id=USER), records)
+    asked = await flow.prepare(flow.input_model(user_id=USER), records)
     await records.aclose()
     journal = open_journal(sqlite_url(data_dir / "journal.db"))
     pen = await journal.create(RunSpec("extraction", asked.model_dump(), dialect="extraction"))

@@ -59,7 +59,7 @@ async def test_s3_7_each_part_of_a_graph_is_told_the_moment_it_is_whole(
     told = view.seen.documents
     assert told[0] == {"type": "start", "message": "开始生成因果图..."}
     assert told[1] == {"type": "progress", "message": "正在调用LLM分析 5 个频繁模式..."}
-    assert "frequent_patterns" in upstream.asked[0].question
+    assert "frequent_patterns" in upstream.requests[0].question
     assert (of(view, "node")[0], of(view, "edge")) == (GRAPH["nodes"][0], GRAPH["edges"])
     assert of(view, "insight") == GRAPH["insights"]
     # The first node is told when its last brace has come, not at the end.
@@ -141,7 +141,7 @@ async def test_s3_7_of_a_broken_graph_what_is_whole_is_kept(
     run = (await client.get(f"{abstracted.url}/v1/runs/{view.run_id}")).json()
     assert run["status"] == status
     assert words in " ".join(run["warnings"])
-    assert len(upstream.asked) == 1, "JSON is not gone on with in words"
+    assert len(upstream.requests) == 1, "JSON is not gone on with in words"
     graphs = (await client.get(f"{abstracted.url}/api/v1/graphs")).json()
     if "n1" in run["text"]:
         assert (graphs["total"], graphs["graphs"][0]["is_whole"]) == (1, status == "completed")
@@ -214,7 +214,7 @@ async def test_s3_7_an_answer_names_the_nodes_it_stands_on(
     assert told[-1] == {"type": "done", "message": "回答完成", "nodes": nodes}
     warnings = [f["message"] for f in told if f["type"] == "warning"]
     assert ["n9" in warnings[0], "注" in warnings[1], len(warnings)] == [True, True, 2]
-    assert "为什么购买？" in upstream.asked[1].question
+    assert "为什么购买？" in upstream.requests[1].question
     upstream.play = [answer("不知道。")]
     view = await ask(client, abstracted, drawn.run_id, "别的？")
     assert view.seen.documents[-1]["nodes"] == []

@@ -13,17 +13,17 @@ from support.extraction import LINES, USER, events_of, extract, kinds, url_of
 from support.readers import look, post
 from support.runs import until_ended
 from support.servers import Serve, Served, ServeModel
-from support.upstream import CUT, SILENCE, Asked, Script, Upstream, answer, chunk
+from support.upstream import CUT, SILENCE, Script, Upstream, UpstreamRequest, answer, chunk
 from unspool.execution.children import PIECES
 
 BATCH = "/api/v1/events/extract/batch/llm-stream"
 
 
-def user_in(asked: Asked) -> str:
+def user_in(asked: UpstreamRequest) -> str:
     return asked.question.partition("【用户】")[2].split("\n")[0]
 
 
-def one_event(asked: Asked) -> Script:
+def one_event(asked: UpstreamRequest) -> Script:
     return answer(f"{user_in(asked)}|购买|2025-11-30 09:18:00|鞋\n")
 
 
@@ -106,7 +106,7 @@ async def test_s3_4_who_is_known_from_behaviours_alone_is_somebody(
 async def test_s3_12_a_batch_tells_of_each_person(
     client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
 ) -> None:
-    def play(asked: Asked) -> Script:
+    def play(asked: UpstreamRequest) -> Script:
         match user_in(asked):
             case "user_0001":
                 line = "user_0001|浏览商品|2025-11-24 09:50:50|"
@@ -165,7 +165,7 @@ async def test_s3_12_a_batch_is_stopped_with_everybody_in_it(
     await upstream.until(lambda: upstream.open == 3)
     await client.post(f"{served.url}/v1/runs/{view.run_id}/cancel")
     await upstream.until(lambda: upstream.left == 3, within_s=1)
-    assert len(upstream.asked) == 3, "no more than the cap were begun"
+    assert len(upstream.requests) == 3, "no more than the cap were begun"
     rest = await look(
         client, f"{served.url}/v1/runs/{view.run_id}/events", after=view.seen.frames[-1][0]
     )
@@ -175,8 +175,8 @@ async def test_s3_12_a_batch_is_stopped_with_everybody_in_it(
 async def test_s3_12_a_batch_goes_on_at_the_next_server_and_tells_nothing_twice(
     client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
 ) -> None:
-    def play(asked: Asked) -> Script:
-        if user_in(asked) == "user_0002" and len(upstream.asked) < 3:
+    def play(asked: UpstreamRequest) -> Script:
+        if user_in(asked) == "user_0002" and len(upstream.requests) < 3:
             return [chunk("user_0002|购买|2025-11-30 09:18:00|鞋\nuser"), SILENCE]
         return one_event(asked)
 

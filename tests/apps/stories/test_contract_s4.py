@@ -151,12 +151,12 @@ async def test_s4_14_each_stage_is_fed_by_the_one_before_and_tells_its_items_as_
     place = await project(client, served)
     await told(client, f"{place}/rewrite-stream/")
     boarded = await told(client, f"{place}/storyboard-stream/")
-    assert TEXT in upstream.asked[1].body["messages"][-1]["content"]
+    assert TEXT in upstream.requests[1].body["messages"][-1]["content"]
     found = [frame["scene"]["description"] for frame in boarded if frame["type"] == "scene"]
     assert found == ["雨夜的街", "灯下的人"]
     assert kinds(boarded) == ["stage_update", "info", "token", "scene", "token", "scene", "done"]
     shot = await told(client, f"{place}/camera-stream/")
-    assert "1.  雨夜的街" in upstream.asked[2].body["messages"][-1]["content"]
+    assert "1.  雨夜的街" in upstream.requests[2].body["messages"][-1]["content"]
     moved = [frame["camera"] for frame in shot if frame["type"] == "camera"]
     assert [(m["scene"], m["movement"]) for m in moved] == [(1, "push"), (2, "orbit")]
     assert shot[-1]["stage"]["items"] == moved
@@ -278,7 +278,7 @@ async def test_history_has_every_result_and_goes_back_and_tells_what_changed(
     place = await project(client, served)
     await told(client, f"{place}/rewrite-stream/")
     await told(client, f"{place}/rewrite-stream/", {"wish": "写晴天"})
-    assert "另外的要求：写晴天" in upstream.asked[1].body["messages"][-1]["content"]
+    assert "另外的要求：写晴天" in upstream.requests[1].body["messages"][-1]["content"]
     new, old = (await client.get(f"{place}/history")).json()["results"]
     diff = f"{place}/history/{new['id']}/diff?against={old['id']}"
     assert (await client.get(diff)).json()["parts"] == [

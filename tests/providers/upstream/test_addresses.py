@@ -159,7 +159,7 @@ async def test_a_name_that_leads_to_a_forbidden_address_leads_nowhere(
     upstream: Upstream, address: str
 ) -> None:
     assert await code_of(named(upstream), believing(Liar([address]))) == "address"
-    assert upstream.asked == []
+    assert upstream.requests == []
 
 
 async def test_a_name_with_several_forbidden_addresses_leads_nowhere(upstream: Upstream) -> None:
@@ -174,7 +174,7 @@ async def test_a_name_that_means_another_place_the_second_time_leads_nowhere(
     liar = Liar(["127.0.0.1"], ["169.254.169.254"])
     assert await code_of(named(upstream), believing(liar)) == "好"
     assert await code_of(named(upstream), believing(liar)) == "address"
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
 
 
 async def test_a_name_that_leads_to_this_machine_is_allowed_or_not_as_the_setting_says(
@@ -184,7 +184,7 @@ async def test_a_name_that_leads_to_this_machine_is_allowed_or_not_as_the_settin
     assert await code_of(named(upstream), believing(Liar(["127.0.0.1"]))) == "好"
     strict = believing(Liar(["127.0.0.1"]), allow_private=False)
     assert await code_of(named(upstream), strict) == "address"
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1
 
 
 async def test_an_address_is_looked_at_before_each_request_too(upstream: Upstream) -> None:
@@ -207,8 +207,8 @@ async def test_a_redirect_to_another_origin_gets_neither_the_request_nor_the_key
     async with Upstream() as other:
         upstream.play = [[Head(status, (f"Location: {other.url}/chat/completions",), b"")]]
         assert (await ask(upstream.model())).failure == ("refused", "redirect")
-        assert other.asked == []
-        assert len(upstream.asked) == 1
+        assert other.requests == []
+        assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ async def test_a_redirect_within_the_origin_is_followed_with_the_same_request(
 ) -> None:
     upstream.play = [[Head(status, ("Location: /v2/chat?x=1",), b"")], answer("好")]
     assert (await ask(upstream.model())).text == "好"
-    first, second = upstream.asked
+    first, second = upstream.requests
     assert second.path == "/v2/chat?x=1"
     assert (second.method, second.body) == ("POST", first.body)
     assert second.headers["authorization"] == f"Bearer {KEY}"

@@ -167,7 +167,7 @@ async def test_a_pool_of_somebody_else_is_as_good(upstream: Upstream) -> None:
     async with aiohttp.ClientSession() as http:
         stream = open_provider("openai").stream(model, Prompt.of("x"), http)
         assert Text("好") in [output async for output in stream]
-    assert "authorization" not in upstream.asked[0].headers
+    assert "authorization" not in upstream.requests[0].headers
 
 
 async def test_a_kept_connection_that_the_server_has_given_up_costs_no_attempt() -> None:
@@ -205,4 +205,4 @@ async def test_a_new_connection_that_breaks_before_the_head_is_a_failure_at_once
         stream = open_provider("openai").stream(upstream.model(), Prompt.of("你好"), http)
         with pytest.raises(ProviderUnavailable):
             _ = [output async for output in stream]
-    assert len(upstream.asked) == 1
+    assert len(upstream.requests) == 1

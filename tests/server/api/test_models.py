@@ -75,10 +75,10 @@ async def test_a_registered_model_is_asked_at_once_and_adding_it_connects_to_not
 ) -> None:
     model = await add(api, body(upstream, upstream_name="m-1", params={"temperature": 0.5}))
     assert (model["id"], model["source"], model["is_default"]) == (2, "database", True)
-    assert upstream.asked == []
+    assert upstream.requests == []
     facts = await asked_of(api, "m")
     assert facts["text"] == "你好"
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert asked.body["model"] == "m-1"
     assert asked.body["temperature"] == 0.5
     assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -107,7 +107,7 @@ async def test_a_model_is_changed_field_by_field_and_removed(
     assert (changed["limits"]["idle_s"], changed["has_key"]) == (3, True)
     assert changed == (await api.get(path)).json()
     assert (await asked_of(api, "m"))["text"] == "你好"
-    assert upstream.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
     keyless = (await api.patch(path, json={"api_key": None})).json()
     assert keyless["has_key"] is False
@@ -343,7 +343,7 @@ async def test_trying_a_model_asks_one_small_question(
     assert (tried["ok"], tried["text"], tried["error"]) == (True, "你好", None)
     assert tried["usage"] == {"prompt_tokens": 10, "completion_tokens": 20, "basis": "measured"}
     assert 0 <= tried["first_token_ms"] <= tried["total_ms"]
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert asked.body["max_tokens"] == 16
 
 
@@ -364,7 +364,7 @@ async def test_a_model_that_fails_says_how_without_its_key(
     assert response.status_code == 200
     assert (response.json()["ok"], response.json()["error"]["code"]) == (False, code)
     assert KEY not in response.text
-    assert len(upstream.asked) == 1, "no retries: somebody waits"
+    assert len(upstream.requests) == 1, "no retries: somebody waits"
 
 
 async def test_a_model_that_was_mended_need_not_wait_until_it_has_rested(

@@ -23,21 +23,21 @@ VECTORS: list[dict[str, Any]] = json.loads((FOLDER / "timelines.json").read_text
 COPY = {"sku": "8WZ01CM1", "style": "natural", "count": 2}
 
 
-def sketch_of(events: list[dict[str, Any]]) -> Timeline:
-    sketch = Timeline()
+def timeline_of(events: list[dict[str, Any]]) -> Timeline:
+    timeline = Timeline()
     for event in events:
-        sketch.apply(Event(**event))
-    return sketch
+        timeline.apply(Event(**event))
+    return timeline
 
 
-def shape_of(sketch: Timeline) -> dict[str, Any]:
-    seams = [asdict(seam) for seam in sketch.seams]
+def shape_of(timeline: Timeline) -> dict[str, Any]:
+    seams = [asdict(seam) for seam in timeline.seams]
     for seam in seams:
         seam["from"] = seam.pop("writer")
     return {
-        "end": sketch.end,
-        "last_s": sketch.last_s,
-        "stretches": [asdict(stretch) for stretch in sketch.stretches],
+        "end": timeline.end,
+        "last_s": timeline.last_s,
+        "stretches": [asdict(stretch) for stretch in timeline.stretches],
         "seams": seams,
     }
 
@@ -55,7 +55,7 @@ def approximately(value: Any) -> Any:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["says"])
 def test_the_same_events_are_the_same_timeline(vector: dict[str, Any]) -> None:
-    assert shape_of(sketch_of(vector["events"])) == approximately(vector["shape"])
+    assert shape_of(timeline_of(vector["events"])) == approximately(vector["shape"])
 
 
 def told(*drafts: tuple[str, dict[str, Any]], every_ms: int = 100) -> Timeline:
@@ -63,17 +63,17 @@ def told(*drafts: tuple[str, dict[str, Any]], every_ms: int = 100) -> Timeline:
         {"seq": at, "type": kind, "at_ms": 1000 + every_ms * at, "data": data}
         for at, (kind, data) in enumerate(drafts, start=1)
     ]
-    return sketch_of(events)
+    return timeline_of(events)
 
 
 def test_what_it_says_of_the_input_is_short() -> None:
     many = {f"f{n}": n for n in range(9)}
     asked = {"prompt": "长" * 5000, "params": {"a": 1}, "empty": "", **many}
-    sketch = told(("run.started", {"input": asked}))
-    assert sketch.about["prompt"] == "长" * MAX_FACT_CHARS
-    assert len(sketch.about) == MAX_FACTS
-    assert "params" not in sketch.about
-    assert "empty" not in sketch.about
+    timeline = told(("run.started", {"input": asked}))
+    assert timeline.about["prompt"] == "长" * MAX_FACT_CHARS
+    assert len(timeline.about) == MAX_FACTS
+    assert "params" not in timeline.about
+    assert "empty" not in timeline.about
 
 
 def test_a_run_that_breaks_without_end_has_no_endless_list_of_seams() -> None:
@@ -82,8 +82,8 @@ def test_a_run_that_breaks_without_end_has_no_endless_list_of_seams() -> None:
         ("text.delta", {"step": "s", "text": "字"}),
         ("attempt.failed", {"step": "s", "number": 1, "code": "truncated"}),
     ]
-    sketch = told(("run.started", {}), *one * (MAX_SEAMS + 20))
-    assert len(sketch.seams) == MAX_SEAMS
+    timeline = told(("run.started", {}), *one * (MAX_SEAMS + 20))
+    assert len(timeline.seams) == MAX_SEAMS
 
 
 async def written(journal: Journal, words: int) -> Pen:
@@ -105,11 +105,11 @@ async def test_a_live_run_is_read_on_from_where_it_was_and_an_ended_one_once(
         return await reading(run_id, after=after, limit=limit)
 
     monkeypatch.setattr(journal, "read", counted)
-    sketches, pen = Timelines(journal), await written(journal, 3)
-    assert (await sketches.of([pen.run_id]))[pen.run_id].seq == 5
+    timelines, pen = Timelines(journal), await written(journal, 3)
+    assert (await timelines.of([pen.run_id]))[pen.run_id].seq == 5
     await pen.end(Draft("run.completed", {}))
-    assert (await sketches.of([pen.run_id]))[pen.run_id].end == "completed"
-    assert (await sketches.of([pen.run_id]))[pen.run_id].seq == 6
+    assert (await timelines.of([pen.run_id]))[pen.run_id].end == "completed"
+    assert (await timelines.of([pen.run_id]))[pen.run_id].seq == 6
     assert read == [0, 5]
 
 
@@ -119,18 +119,18 @@ async def test_one_question_reads_no_more_than_it_may_and_the_next_one_goes_on(
     monkeypatch.setattr("unspool.viewing.timelines.MAX_EVENTS", 700)
     first, second = await written(journal, 600), await written(journal, 600)
     ids = [first.run_id, "unknown", second.run_id]
-    sketches = Timelines(journal)
-    assert list(await sketches.of(ids)) == [first.run_id]
-    assert list(await sketches.of(ids)) == [first.run_id, second.run_id]
+    timelines = Timelines(journal)
+    assert list(await timelines.of(ids)) == [first.run_id]
+    assert list(await timelines.of(ids)) == [first.run_id, second.run_id]
 
 
 async def test_what_is_remembered_is_bounded(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unspool.viewing.timelines.REMEMBERED", 2)
-    sketches, pens = Timelines(journal), [await written(journal, 1) for _ in range(4)]
-    await sketches.of([pen.run_id for pen in pens])
-    assert len(sketches._known) == 2
+    timelines, pens = Timelines(journal), [await written(journal, 1) for _ in range(4)]
+    await timelines.of([pen.run_id for pen in pens])
+    assert len(timelines._known) == 2
 
 
 async def test_the_resource_tells_shape_cost_and_seams(

@@ -34,8 +34,10 @@ def offered() -> Iterator[list[str]]:
 @pytest.fixture
 def served(desk: Desk, upstream: Upstream) -> Desk:
     """A place at a server whose tools may send to the upstream."""
-    toolbox = desk.core.toolbox  # which reads the setting once: the upstream is another each time
-    toolbox._hosts = frozenset({place(upstream), "api.example.com"})
+    tool_registry = (
+        desk.core.tool_registry
+    )  # which reads the setting once: the upstream is another each time
+    tool_registry._hosts = frozenset({place(upstream), "api.example.com"})
     return desk
 
 
@@ -165,7 +167,7 @@ async def test_a_request_carries_the_arguments_and_the_headers(
     assert KEY not in json.dumps(tool)
     came = await tried(client, served, tool, city="北京")
     assert (came["ok"], came["content"], came["code"]) == (True, '{"found": 3}', None)
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     assert (asked.method, asked.path) == ("POST", "/find?in=shop")
     assert asked.body == {"city": "北京"}
     assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -180,7 +182,7 @@ async def test_arguments_may_stand_in_the_address(
     tool = await made(client, served, "tools", body)
     came = await tried(client, served, tool, q="跑鞋 & 袜", size=[42, None], in_="x")
     assert came["content"] == "好"
-    (asked,) = upstream.asked
+    (asked,) = upstream.requests
     url = httpx.URL(f"http://x{asked.path}")
     assert asked.method == "GET"
     assert dict(url.params) == {"in": "shop", "q": "跑鞋 & 袜", "size": "[42, null]", "in_": "x"}
@@ -232,7 +234,7 @@ async def test_a_service_may_send_its_callers_on_within_its_origin(
     ]
     tool = await made(client, served, "tools", over_http(upstream))
     assert (await tried(client, served, tool, x=1))["content"] == "ok"
-    assert [(a.method, a.path) for a in upstream.asked] == [
+    assert [(a.method, a.path) for a in upstream.requests] == [
         ("POST", "/find?in=shop"),
         ("POST", "/there"),
         ("GET", "/seen"),
@@ -255,7 +257,7 @@ async def test_headers_stay_while_the_host_does(
     assert changed.json()["answer"]["headers"] == ["X-Key"]
     upstream.play = [said("ok")]
     await tried(client, served, changed.json())
-    assert upstream.asked[-1].headers["x-key"] == KEY
+    assert upstream.requests[-1].headers["x-key"] == KEY
     away = {**moved, "url": "https://api.example.com/x"}
     await refused(await client.patch(url, json={"answer": away}), "headers")
     freed = await client.patch(url, json={"answer": {**away, "headers": {}}})

@@ -23,7 +23,17 @@ import aiohttp
 from support.harness.checker import History, Log, Seen, check
 from support.harness.programs import Program
 from support.harness.watching import GONE, PAUSE_S, Cuts, Visitor
-from support.upstream import CUT, END, Asked, Script, Step, Upstream, chunk, frame, refusal
+from support.upstream import (
+    CUT,
+    END,
+    Script,
+    Step,
+    Upstream,
+    UpstreamRequest,
+    chunk,
+    frame,
+    refusal,
+)
 from unspool.apps.copywriting.templates import template_post
 
 SKUS = ("8WZ01CM1", "8AC01GR1", "8BG01GY1", "8BK01BK1", "8BM01WH1", "8CS01GR1", "8HC01BK1")
@@ -71,7 +81,7 @@ class Provider:
     """The first answer to each question breaks off in the middle."""
     _asked: Counter[str] = field(default_factory=Counter)
 
-    def play(self, asked: Asked) -> Script:
+    def play(self, asked: UpstreamRequest) -> Script:
         if self.is_refusing:
             return refusal(401)
         messages = asked.body["messages"]
@@ -296,7 +306,7 @@ class Ordeal:
         history.statuses.append(history.run["status"])
         history.kills = self.program.kills
         if self.expected is EXPECTED:
-            asked = [str(asked.body) for asked in self.upstream.asked]
+            asked = [str(asked.body) for asked in self.upstream.requests]
             history.requests = sum(visit.sku in body for body in asked)
         # The reader comes after all others: what it gets twice must be one log.
         history.earlier.append([json.loads(data) for _, data in history.viewers[1].frames])

@@ -184,9 +184,9 @@ class World:
         journal = open_journal(sqlite_url(self.path / "journal.db"), tuning)
         self._tamper(journal)
         health = Health(loop.time)
-        means = GenerationDeps(http, health=health, random=self.dice.random, clock=loop.time)
+        deps = GenerationDeps(http, health=health, random=self.dice.random, clock=loop.time)
         catalog = Catalog([case.model for case in self.cases], health=health)
-        runner = Runner(journal, catalog, means, self._settings)
+        runner = Runner(journal, catalog, deps, self._settings)
         await runner.watch()
         self._life = Life(journal, runner, Viewing(journal, self._settings))
         return self._life
@@ -211,13 +211,13 @@ class World:
     async def _die(self, life: Life) -> None:
         """As `kill -9`: nothing is written any more, not even by what notices its end."""
         self.kills += 1
-        press: Any = life.journal._press  # type: ignore[attr-defined]
-        press.is_closed = press._refuses = True
-        if press._timer is not None:
-            press._timer.cancel()
+        group_commit: Any = life.journal._group_commit  # type: ignore[attr-defined]
+        group_commit.is_closed = group_commit._refuses = True
+        if group_commit._timer is not None:
+            group_commit._timer.cancel()
         life.journal._store.close()  # type: ignore[attr-defined]
-        for reel in press._live.values():
-            reel.ring()  # who waits for a commit loses its connection
+        for live_run in group_commit._live.values():
+            live_run.ring()  # who waits for a commit loses its connection
         watching = life.runner._watching
         carried = [live.task for live in life.runner._live.values() if live.task is not None]
         dying = [*carried, *life.playing, *([watching] if watching else [])]

@@ -180,8 +180,8 @@ class _PythonReader(ast.NodeVisitor):
         """Return what `name["stream"]` was set to."""
         for scope in reversed(self._scopes):
             if values := scope.items.get((name, _NAME)):
-                told = {self._truth(value) for value in values}
-                return told.pop() if len(told) == 1 else "unknown"
+                facts = {self._truth(value) for value in values}
+                return facts.pop() if len(facts) == 1 else "unknown"
         return None
 
     def _is_known(self, name: str) -> bool:

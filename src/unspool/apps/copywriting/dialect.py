@@ -47,9 +47,9 @@ class CopyEncoder:
             case "text.delta" | "step.started" | "step.finished" | "step.rewound":
                 return self._in_turn(event)
             case "run.started":
-                asked = event.data["input"]
-                self._total = asked.get("count", 1)
-                style = asked.get("style", "natural")
+                request = event.data["input"]
+                self._total = request.get("count", 1)
+                style = request.get("style", "natural")
                 return (_json({"type": "start", "total": self._total, "style": style}),)
             case "run.completed":
                 return (_json({"type": "complete", "posts": self._posts}),)
@@ -109,10 +109,10 @@ class Copywriting:
         router = APIRouter(tags=["copywriting (S0)"])
 
         @router.post("/ai/generate/copy")
-        async def generate_copy(asked: CopyRequest, options: Options) -> Response:
+        async def generate_copy(request: CopyRequest, options: Options) -> Response:
             """Three sales posts for one product, streamed; unknown SKU: 404."""
-            body = asked.model_dump(exclude={"model"}, mode="json")
-            spec = RunSpec("copywriting", body, model=asked.model, dialect="copywriting")
+            body = request.model_dump(exclude={"model"}, mode="json")
+            spec = RunSpec("copywriting", body, model=request.model, dialect="copywriting")
             return await gateway.stream(spec, options)
 
         return router

@@ -32,37 +32,39 @@ MAX_DRAFTS: Final = 3
 
 
 class CopyFlow(KeepingFlow[Copy]):
-    asked = Copy
+    input_model = Copy
 
-    async def prepare(self, asked: Copy, records: Records) -> Copy:
+    async def prepare(self, request: Copy, records: Records) -> Copy:
         """
         Put in what is known: the product's facts, the reader's interest, the experiment's arm.
 
         Raises:
             UnknownRecord: There is no such product.
         """
-        product = await find_product(records, asked.sku)
-        facts = {**product.facts(), "sku": asked.sku}
-        interest = await interest_in(records, asked.user_id, asked.sku) if asked.user_id else {}
-        arm = Arm(**await arm_for(records, asked.user_id))
-        return asked.model_copy(update={"product": facts, "interest": interest, "arm": arm})
+        product = await find_product(records, request.sku)
+        facts = {**product.facts(), "sku": request.sku}
+        interest = (
+            await interest_in(records, request.user_id, request.sku) if request.user_id else {}
+        )
+        arm = Arm(**await arm_for(records, request.user_id))
+        return request.model_copy(update={"product": facts, "interest": interest, "arm": arm})
 
-    async def run(self, ctx: Context, asked: Copy) -> None:
-        write = _checked if asked.reveal == "checked" else _live
-        posts = await together(write(ctx, asked, n) for n in range(1, asked.count + 1))
+    async def run(self, ctx: Context, request: Copy) -> None:
+        write = _checked if request.reveal == "checked" else _live
+        posts = await together(write(ctx, request, n) for n in range(1, request.count + 1))
         ctx.result({"posts": posts})
 
-    async def keep(self, run_id: str, asked: Copy, run: Run, records: Records) -> None:
+    async def keep(self, run_id: str, request: Copy, run: Run, records: Records) -> None:
         shown = {name: step for name, step in run.steps.items() if not step.is_unseen}
         wrote = sorted({step.model for step in shown.values() if step.model})
         began_ms = run.started_ms or 0
         copied = StoredCopy(
             run_id=run_id,
-            sku=asked.sku,
-            style=asked.style,
-            user_id=asked.user_id or "",
-            experiment=asked.arm.experiment,
-            arm=asked.arm.name,
+            sku=request.sku,
+            style=request.style,
+            user_id=request.user_id or "",
+            experiment=request.arm.experiment,
+            arm=request.arm.name,
             status=run.status,
             models=wrote,
             first_token_ms=None if run.first_token_ms is None else run.first_token_ms - began_ms,
@@ -72,33 +74,35 @@ class CopyFlow(KeepingFlow[Copy]):
         await keep_copy(records, copied)
 
 
-async def _live(ctx: Context, asked: Copy, number: int) -> str:
+async def _live(ctx: Context, request: Copy, number: int) -> str:
     step = f"post-{number}"
-    if asked.arm.writer == "model":
+    if request.arm.writer == "model":
         try:
-            prompt, model = post_prompt(asked, number), asked.arm.model
+            prompt, model = post_prompt(request, number), request.arm.model
             return await ctx.generate(prompt, step=step, system=SYSTEM, stand_in=False, model=model)
         except (ProviderError, SpecError) as error:
             how = "从断开处接着写完" if ctx.written(step) else "改由模板撰写"
             ctx.warn(f"第 {number} 条{how}，原因：{error}", step=step, code=error.code)
     written = ctx.written(step)
-    whole = _template(asked, number)
+    whole = _template(request, number)
     if whole.startswith(written):
         # Also where a template was at work when the server died: it goes on with its own text.
         rest = whole[len(written) :]
     else:
-        rest = ending(written, asked.product, asked.style, number)
+        rest = ending(written, request.product, request.style, number)
     await ctx.say(rest, step=step)
     return ctx.written(step)
 
 
-async def _checked(ctx: Context, asked: Copy, number: int) -> str:
+async def _checked(ctx: Context, request: Copy, number: int) -> str:
     """Show a post when it has passed: the first draft that does, else the template."""
     step = f"post-{number}"
-    post, writer = await _passing(ctx, asked, number) if asked.arm.writer == "model" else ("", "")
+    post, writer = (
+        await _passing(ctx, request, number) if request.arm.writer == "model" else ("", "")
+    )
     if not post:
-        post, writer = _template(asked, number), "template"
-        if problems := asked.rules.problems(post):
+        post, writer = _template(request, number), "template"
+        if problems := request.rules.problems(post):
             ctx.warn(
                 f"第 {number} 条的模板也没有通过：{'；'.join(problems)}", step=step, code="rules"
             )
@@ -107,27 +111,27 @@ async def _checked(ctx: Context, asked: Copy, number: int) -> str:
     return ctx.written(step)
 
 
-async def _passing(ctx: Context, asked: Copy, number: int) -> tuple[str, str]:
+async def _passing(ctx: Context, request: Copy, number: int) -> tuple[str, str]:
     """Return the first draft without problems and who wrote it; nothing where none has passed."""
-    prompt = post_prompt(asked, number)
+    prompt = post_prompt(request, number)
     for draft in range(1, MAX_DRAFTS + 1):
         step = f"draft-{number}-{draft}"
-        how = {"stand_in": False, "model": asked.arm.model, "is_unseen": True}
+        how = {"stand_in": False, "model": request.arm.model, "is_unseen": True}
         try:
             post = await ctx.generate(prompt, step=step, system=SYSTEM, **how)  # type: ignore[arg-type]
         except (ProviderError, SpecError) as error:
             ctx.warn(f"第 {number} 条改由模板撰写，原因：{error}", step=step, code=error.code)
             break
-        problems = asked.rules.problems(post)
+        problems = request.rules.problems(post)
         if not problems:
             return post, ctx.writer(step)
         ctx.warn(f"第 {number} 条重写：{'；'.join(problems)}", step=step, code="rules")
-        prompt = rewrite_prompt(asked, number, post, problems)
+        prompt = rewrite_prompt(request, number, post, problems)
     return "", ""
 
 
-def _template(asked: Copy, number: int) -> str:
-    return template_post(asked.product, asked.style, number, leaning_of(asked.interest))
+def _template(request: Copy, number: int) -> str:
+    return template_post(request.product, request.style, number, leaning_of(request.interest))
 
 
 plug = CopyFlow()

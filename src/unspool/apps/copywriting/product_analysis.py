@@ -74,8 +74,8 @@ def _texts(value: Any) -> Iterable[str]:
         yield str(value)
 
 
-def _following(rules: Mapping[str, str], said: str) -> list[str]:
-    return [result for words, result in rules.items() if re.search(words, said)]
+def _following(rules: Mapping[str, str], text: str) -> list[str]:
+    return [result for words, result in rules.items() if re.search(words, text)]
 
 
 def _clauses(product: Mapping[str, Any]) -> list[str]:

@@ -54,27 +54,27 @@ MAX_FACTS: Final = 40
 """In one prompt; a model that is told everything uses nothing."""
 
 
-def post_prompt(asked: Copy, number: int) -> str:
+def post_prompt(request: Copy, number: int) -> str:
     """Return what a model is asked for post `number`, from 1."""
     return "\n".join(
         [
-            f"请为下面的商品写推荐文案。一共要写 {asked.count} 条，这次只写第 {number} 条。",
+            f"请为下面的商品写推荐文案。一共要写 {request.count} 条，这次只写第 {number} 条。",
             "",
             "商品信息：",
-            *_fact_lines(asked.product),
-            *reader_lines(asked.interest),
+            *_fact_lines(request.product),
+            *reader_lines(request.interest),
             "",
             "要求：",
-            *(asked.arm.prompt.splitlines() or _wishes(asked, number)),
+            *(request.arm.prompt.splitlines() or _wishes(request, number)),
         ]
     )
 
 
-def rewrite_prompt(asked: Copy, number: int, post: str, problems: list[str]) -> str:
+def rewrite_prompt(request: Copy, number: int, post: str, problems: list[str]) -> str:
     """Return what a model is asked whose post did not pass."""
     return "\n".join(
         [
-            post_prompt(asked, number),
+            post_prompt(request, number),
             "",
             "上一稿没有通过检查：",
             post,
@@ -84,13 +84,13 @@ def rewrite_prompt(asked: Copy, number: int, post: str, problems: list[str]) -> 
     )
 
 
-def _wishes(asked: Copy, number: int) -> list[str]:
-    angles = [angle for fact, angle in ANGLES if not fact or asked.product.get(fact)]
+def _wishes(request: Copy, number: int) -> list[str]:
+    angles = [angle for fact, angle in ANGLES if not fact or request.product.get(fact)]
     low, high = MIN_HAN, MAX_CHARS
-    if asked.reveal == "checked":
-        low, high = asked.rules.min_chars, asked.rules.max_chars
+    if request.reveal == "checked":
+        low, high = request.rules.min_chars, request.rules.max_chars
     return [
-        f"1. 语气{TONES[asked.style]}。",
+        f"1. 语气{TONES[request.style]}。",
         f"2. {angles[(number - 1) % len(angles)]}，开头和结构不要与其他几条雷同。",
         f"3. 写成一段话，{low} 到 {high} 个字，不要标题、序号和话题标签。",
         "4. 只用上面给出的信息；没有给出的材质、功能、价格、优惠和销量，一律不要写。",

@@ -109,15 +109,15 @@ def call_model(
         otherwise a coroutine of one dict: `output`, `metrics`, `status`, and `tool_calls` and
         `error` where there are any.
     """
-    asked = Prompt.of(prompt, system=system_prompt or "", **(params or {}))
-    asked = replace(asked, tools=tuple(map(_tool, tools or ())))
+    request = Prompt.of(prompt, system=system_prompt or "", **(params or {}))
+    request = replace(request, tools=tuple(map(_tool, tools or ())))
     model = model or get_llm_client().model
-    frames = _frames(model, asked, is_streamed=stream)
+    frames = _frames(model, request, is_streamed=stream)
     return Calling(frames) if stream else _whole(frames)
 
 
-def _tool(said: Mapping[str, Any]) -> Tool:
-    function = said.get("function", said)
+def _tool(fields: Mapping[str, Any]) -> Tool:
+    function = fields.get("function", fields)
     named = ("name", "description", "parameters")
     return Tool(**{name: function[name] for name in named if name in function})
 
@@ -158,10 +158,12 @@ class _FramePen:
         return events
 
 
-async def _frames(model: Model, asked: Prompt, *, is_streamed: bool) -> AsyncGenerator[Frame, None]:
+async def _frames(
+    model: Model, prompt: Prompt, *, is_streamed: bool
+) -> AsyncGenerator[Frame, None]:
     encoder, pen = ChatEncoder(), _FramePen()
     log_begin(model.name, is_streamed=is_streamed)
-    async with aclosing(_written(model, asked, pen)) as written:
+    async with aclosing(_written(model, prompt, pen)) as written:
         async for _ in written:
             for event in pen.take():
                 frame = encoder.frame(event)
@@ -171,16 +173,16 @@ async def _frames(model: Model, asked: Prompt, *, is_streamed: bool) -> AsyncGen
                     yield frame
 
 
-async def _written(model: Model, asked: Prompt, pen: _FramePen) -> AsyncGenerator[None, None]:
+async def _written(model: Model, prompt: Prompt, pen: _FramePen) -> AsyncGenerator[None, None]:
     """Write one answer, and go on when what was written has been taken."""
     state = Step(STEP)
-    writing = StepWriter(pen, state, asked)
+    writing = StepWriter(pen, state, prompt)
     pen.append(Draft("run.started", {"input": {}}), Draft("step.started", {"step": STEP}))
     yield
     ending = Draft("run.completed")
     async with open_http() as http:
         saying: AsyncGenerator[PassedOn | GenerationEvent] = generate(
-            asked, [model], GenerationDeps(http)
+            prompt, [model], GenerationDeps(http)
         )
         try:
             async with aclosing(saying) as pieces:

@@ -50,11 +50,11 @@ def step_of(number: int) -> str:
 
 
 class CompareFlow(Flow[Compare]):
-    asked = Compare
+    input_model = Compare
 
-    async def run(self, ctx: Context, asked: Compare) -> None:
-        numbers = range(1, len(asked.columns) + 1)
-        failures = await together(_column(ctx, asked, number) for number in numbers)
+    async def run(self, ctx: Context, request: Compare) -> None:
+        numbers = range(1, len(request.columns) + 1)
+        failures = await together(_column(ctx, request, number) for number in numbers)
         if failures[0] is not None and all(failures):
             raise failures[0]
         ctx.result(
@@ -66,23 +66,23 @@ class CompareFlow(Flow[Compare]):
                         "text": ctx.written(step_of(number)),
                     }
                     for number, column, failure in zip(
-                        numbers, asked.columns, failures, strict=True
+                        numbers, request.columns, failures, strict=True
                     )
                 ]
             }
         )
 
 
-async def _column(ctx: Context, asked: Compare, number: int) -> UnspoolError | None:
+async def _column(ctx: Context, request: Compare, number: int) -> UnspoolError | None:
     """Let one model answer; return what kept it from doing so."""
     step = step_of(number)
     try:
         await ctx.generate(
-            asked.prompt,
+            request.prompt,
             step=step,
-            system=asked.system,
-            params=asked.params,
-            model=asked.columns[number - 1].model,
+            system=request.system,
+            params=request.params,
+            model=request.columns[number - 1].model,
         )
     except (ProviderError, SpecError) as error:  # it fails, or it was removed meanwhile
         ctx.found("column_failed", {"code": error.code, "message": str(error)}, step=step)

@@ -42,9 +42,9 @@ LABELS: Final[Mapping[StageKind, str]] = {
 
 
 class StoryFlow(KeepingFlow[Story]):
-    asked = Story
+    input_model = Story
 
-    async def prepare(self, asked: Story, records: Records) -> Story:
+    async def prepare(self, request: Story, records: Records) -> Story:
         """
         Put in what the project has, and see that every stage has something to work on.
 
@@ -53,24 +53,24 @@ class StoryFlow(KeepingFlow[Story]):
             NotReady: A stage before the first one has no result, or there is no text.
             GoingOn: One of the stages is being written.
         """
-        project = await find_project(records, asked.project_id)
+        project = await find_project(records, request.project_id)
         stages = {stage.kind: stage for stage in await stages_of(records, project.id)}
-        kinds = [kind for kind in STAGES if kind in asked.stages]
+        kinds = [kind for kind in STAGES if kind in request.stages]
         for kind in kinds:
             if stages[kind].status in {"running", "queued"}:
                 raise AlreadyRunning(f"the stage {kind}", stages[kind].run_id)
         first = STAGES.index(kinds[0])
         if kinds != list(STAGES[first : first + len(kinds)]):
             raise SpecError("the stages of a run follow one another: storyboard is between")
-        text = asked.original_text
+        text = request.original_text
         if text is None:
             text = stages["rewrite"].input_text or project.original_topic
         results = await current_results(records, project.id)
         models = {kind: stages[kind].model for kind in STAGES if stages[kind].model}
-        whole = asked.model_copy(
+        whole = request.model_copy(
             update={"original_text": text, "topic": project.original_topic, "models": models}
         )
-        if asked.only_stale:
+        if request.only_stale:
             kinds = _stale(whole, kinds, results)
         given = _given(kinds, results)
         if kinds[0] == "rewrite" and not text.strip():
@@ -80,51 +80,53 @@ class StoryFlow(KeepingFlow[Story]):
             )
         return whole.model_copy(update={"stages": kinds, "given": given})
 
-    async def begin(self, run_id: str, asked: Story, records: Records) -> None:
-        other = await claim_stages(records, asked.project_id, asked.stages, run_id)
+    async def begin(self, run_id: str, request: Story, records: Records) -> None:
+        other = await claim_stages(records, request.project_id, request.stages, run_id)
         if other is not None:
-            raise AlreadyRunning(f"a stage of project {asked.project_id}", other)
+            raise AlreadyRunning(f"a stage of project {request.project_id}", other)
 
-    async def run(self, ctx: Context, asked: Story) -> None:
-        given: dict[str, Any] = {"topic": asked.original_text, **asked.given}
-        for number, kind in enumerate(asked.stages, start=1):
-            ctx.progress(LABELS[kind], current=number - 1, total=len(asked.stages))
-            given[kind] = await _stage(ctx, asked, kind, given)
-        ctx.result({kind: given[kind] for kind in asked.stages})
+    async def run(self, ctx: Context, request: Story) -> None:
+        given: dict[str, Any] = {"topic": request.original_text, **request.given}
+        for number, kind in enumerate(request.stages, start=1):
+            ctx.progress(LABELS[kind], current=number - 1, total=len(request.stages))
+            given[kind] = await _stage(ctx, request, kind, given)
+        ctx.result({kind: given[kind] for kind in request.stages})
 
-    async def keep(self, run_id: str, asked: Story, run: Run, records: Records) -> None:
-        given: dict[str, Any] = {"topic": asked.original_text, **asked.given}
-        results = await current_results(records, asked.project_id)
-        stages = {stage.kind: stage.run_id for stage in await stages_of(records, asked.project_id)}
-        for kind in asked.stages:
+    async def keep(self, run_id: str, request: Story, run: Run, records: Records) -> None:
+        given: dict[str, Any] = {"topic": request.original_text, **request.given}
+        results = await current_results(records, request.project_id)
+        stages = {
+            stage.kind: stage.run_id for stage in await stages_of(records, request.project_id)
+        }
+        for kind in request.stages:
             if stages.get(kind) != run_id:
                 continue  # another run has it: this one has not begun it
             step = run.steps.get(kind)
             items = [item["item"] for item in run.items if item.get("step") == kind]
             is_whole = step is not None and step.finished and (kind == "rewrite" or bool(items))
             if step is None or not is_whole:
-                await self._left(records, asked, kind, run, had=kind in results)
+                await self._left(records, request, kind, run, had=kind in results)
                 continue
             source = given[FED_BY[kind]]
             given[kind] = step.text if kind == "rewrite" else items
             result = {
-                "project_id": asked.project_id,
+                "project_id": request.project_id,
                 "kind": kind,
                 "run_id": run_id,
                 "original_text": source if isinstance(source, str) else _plain(source),
                 "text": step.text,
                 "items": items,
                 "model": step.model or "",
-                "prompt": stage_prompt(asked, kind, source),
-                "details": {"wish": asked.wish, "finish_reason": step.finish_reason},
-                "made_of": made_of(asked.wish, kind, source),
+                "prompt": stage_prompt(request, kind, source),
+                "details": {"wish": request.wish, "finish_reason": step.finish_reason},
+                "made_of": made_of(request.wish, kind, source),
             }
             async with records.session() as session:
                 await point_at(session, result, await add_result(session, result))
                 await session.commit()
 
     async def _left(
-        self, records: Records, asked: Story, kind: StageKind, run: Run, *, had: bool
+        self, records: Records, request: Story, kind: StageKind, run: Run, *, had: bool
     ) -> None:
         """Write down what a stage is that the run has not finished."""
         if kind not in run.steps:
@@ -132,7 +134,7 @@ class StoryFlow(KeepingFlow[Story]):
         else:
             is_paused = run.status == "cancelled"
             values = {"status": "paused" if is_paused else "failed", "error": run.error}
-        await change_stage(records, asked.project_id, kind, values)
+        await change_stage(records, request.project_id, kind, values)
 
 
 FED_BY: Final[Mapping[StageKind, str]] = {
@@ -148,13 +150,13 @@ def made_of(wish: str, kind: StageKind, source: Any) -> str:
 
 
 def _stale(
-    asked: Story, kinds: list[StageKind], results: Mapping[StageKind, StageResult]
+    request: Story, kinds: list[StageKind], results: Mapping[StageKind, StageResult]
 ) -> list[StageKind]:
     """Return the stages to write anew: from the first one on that is not of what there is now."""
-    source: Any = asked.original_text
+    source: Any = request.original_text
     for number, kind in enumerate(kinds):
         result = results.get(kind)
-        wish = asked.wish or (result.details.get("wish", "") if result else "")
+        wish = request.wish or (result.details.get("wish", "") if result else "")
         if result is None or result.made_of != made_of(wish, kind, source):
             return kinds[number:]
         source = result.text if kind == "rewrite" else result.items
@@ -173,10 +175,10 @@ def _given(kinds: list[StageKind], results: Mapping[StageKind, StageResult]) -> 
 
 
 async def _stage(
-    ctx: Context, asked: Story, kind: StageKind, given: Mapping[str, Any]
+    ctx: Context, request: Story, kind: StageKind, given: Mapping[str, Any]
 ) -> str | list[dict[str, Any]]:
     source = given[FED_BY[kind]]
-    prompt, model = stage_prompt(asked, kind, source), asked.models.get(kind, "")
+    prompt, model = stage_prompt(request, kind, source), request.models.get(kind, "")
     if kind == "rewrite":
         return await ctx.generate(prompt, step=kind, system=SYSTEM[kind], model=model)
     readers: list[Elements] = []

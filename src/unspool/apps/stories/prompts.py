@@ -19,10 +19,10 @@ MAX_SCENES: Final = 40
 """Of one storyboard: a film of five minutes."""
 
 
-def stage_prompt(asked: Story, kind: StageKind, given: Any) -> str:
+def stage_prompt(request: Story, kind: StageKind, given: Any) -> str:
     """Return what a stage asks for, of what the stage before it gave."""
     lines = _WRITERS[kind](given)
-    wish = ["", f"另外的要求：{asked.wish}"] if asked.wish else []
+    wish = ["", f"另外的要求：{request.wish}"] if request.wish else []
     return "\n".join([*lines, *wish])
 
 

@@ -12,36 +12,36 @@ from unspool.errors import SetupError
 
 from .. import Context, Flow
 
-Asked = TypeVar("Asked", bound=BaseModel)
+Input = TypeVar("Input", bound=BaseModel)
 
-Function = Callable[[Context, Asked], Awaitable[Any]]
+Function = Callable[[Context, Input], Awaitable[Any]]
 
 _json = TypeAdapter[Any](Any)
 
 
-class FunctionFlow(Flow[Asked]):
+class FunctionFlow(Flow[Input]):
     """What it returns, if anything, is the result of the run; pydantic models become JSON."""
 
-    def __init__(self, function: Function[Asked]) -> None:
+    def __init__(self, function: Function[Input]) -> None:
         self.function = function
         self.name = function.__name__
-        self.asked = _asked_of(function)
+        self.input_model = _input_model_of(function)
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         return inspect.getdoc(self.function) or ""
 
-    async def run(self, ctx: Context, asked: Asked) -> None:
-        value = await self.function(ctx, asked)
+    async def run(self, ctx: Context, request: Input) -> None:
+        value = await self.function(ctx, request)
         if value is not None:
             ctx.result(_json.dump_python(value, mode="json"))
 
 
-def flow(function: Function[Asked]) -> FunctionFlow[Asked]:
+def flow(function: Function[Input]) -> FunctionFlow[Input]:
     """
-    Make a flow of an async function `(ctx, asked)`; its name is the function's.
+    Make a flow of an async function `(ctx, input)`; its name is the function's.
 
-    `asked` is annotated with a pydantic model: the input of the run, checked before it begins.
+    `input` is annotated with a pydantic model: the input of the run, checked before it begins.
     Put `@flow` functions into a file and say `unspool serve --flows that_file.py`, or offer
     them from a package through the entry point group `unspool.flows`.
 
@@ -51,9 +51,9 @@ def flow(function: Function[Asked]) -> FunctionFlow[Asked]:
     return FunctionFlow(function)
 
 
-def _asked_of(function: Function[Asked]) -> type[Asked]:
+def _input_model_of(function: Function[Input]) -> type[Input]:
     name = getattr(function, "__name__", repr(function))
-    wants = f"the flow {name} must be `async def {name}(ctx, asked: SomePydanticModel)`"
+    wants = f"the flow {name} must be `async def {name}(ctx, input: SomePydanticModel)`"
     if not inspect.iscoroutinefunction(function):
         raise SetupError(f"{wants}; it is not async")
     parameters = list(inspect.signature(function).parameters.values())

@@ -64,41 +64,41 @@ class GroupCommit:
         self._writing: asyncio.Future[tuple[int, list[Strip]]] | None = None
         self._tidy = True  # segments may be left over from ended runs
 
-    def accept(self, reel: LiveRun, epoch: int, drafts: Sequence[Draft]) -> None:
+    def accept(self, live_run: LiveRun, epoch: int, drafts: Sequence[Draft]) -> None:
         """Take drafts for the next commit; `Pen.append` says the rest. Runs for each token."""
         if (
-            reel.epoch != epoch
-            or reel.ending is not None
+            live_run.epoch != epoch
+            or live_run.ending is not None
             or self._refuses
-            or reel.total_bytes > self._max_run_bytes
+            or live_run.total_bytes > self._max_run_bytes
         ):
-            self._refuse(reel, epoch)
-        self._add(reel, drafts)
+            self._refuse(live_run, epoch)
+        self._add(live_run, drafts)
 
-    async def commit(self, reel: LiveRun, epoch: int, seq: int) -> None:
+    async def commit(self, live_run: LiveRun, epoch: int, seq: int) -> None:
         """Wait until event `seq` is committed; `Pen.commit` says the rest."""
-        while reel.visible < seq:
-            if reel.epoch != epoch or self._refuses:
-                self._refuse(reel, epoch)
-            await self._bell(reel)
+        while live_run.visible < seq:
+            if live_run.epoch != epoch or self._refuses:
+                self._refuse(live_run, epoch)
+            await self._bell(live_run)
 
-    async def end(self, reel: LiveRun, epoch: int, ending: Draft) -> None:
+    async def end(self, live_run: LiveRun, epoch: int, ending: Draft) -> None:
         """Add the last event and wait for its commit; `Pen.end` says the rest."""
         while self._stuck is not None and self._writing is not None:
             await self.idle()  # what it commits must not be forgotten
-        if reel.epoch != epoch or reel.ending is not None or self.is_closed:
-            self._refuse(reel, epoch)
+        if live_run.epoch != epoch or live_run.ending is not None or self.is_closed:
+            self._refuse(live_run, epoch)
         if self._stuck is not None:
-            reel.forget_unseen()
-        self._add(reel, (ending,))
-        reel.ending = ending.type.partition(".")[2], int(self.clock() * 1000)
-        while reel.visible < reel.seq and reel.epoch == epoch and not self.is_closed:
-            await self._bell(reel)
+            live_run.forget_unseen()
+        self._add(live_run, (ending,))
+        live_run.ending = ending.type.partition(".")[2], int(self.clock() * 1000)
+        while live_run.visible < live_run.seq and live_run.epoch == epoch and not self.is_closed:
+            await self._bell(live_run)
 
-    def drop(self, reel: LiveRun) -> None:
+    def drop(self, live_run: LiveRun) -> None:
         """Forget what a reel has accepted and not committed."""
-        self._dirty.pop(reel, None)
-        reel.forget_unseen()
+        self._dirty.pop(live_run, None)
+        live_run.forget_unseen()
 
     async def idle(self) -> None:
         """Return when no commit is on its way in the thread."""
@@ -115,29 +115,29 @@ class GroupCommit:
         self.is_closed = self._refuses = True
         if self._timer is not None:
             self._timer.cancel()
-        for reel in self._live.values():
-            reel.ring()
+        for live_run in self._live.values():
+            live_run.ring()
 
-    def _add(self, reel: LiveRun, drafts: Sequence[Draft]) -> None:
+    def _add(self, live_run: LiveRun, drafts: Sequence[Draft]) -> None:
         at_ms = int(self.clock() * 1000)
-        seq, total_bytes = reel.seq, reel.total_bytes
+        seq, total_bytes = live_run.seq, live_run.total_bytes
         try:
             for draft in drafts:
-                reel.seq += 1
-                line = encode_event(Event(reel.seq, draft.type, at_ms, draft.data))
-                reel.lines.append(line)
-                reel.total_bytes += len(line)
+                live_run.seq += 1
+                line = encode_event(Event(live_run.seq, draft.type, at_ms, draft.data))
+                live_run.lines.append(line)
+                live_run.total_bytes += len(line)
         except BaseException:
-            reel.rewind(seq, total_bytes)  # what cannot be encoded leaves no gap
+            live_run.rewind(seq, total_bytes)  # what cannot be encoded leaves no gap
             raise
-        if reel not in self._dirty:
-            self._dirty[reel] = None
+        if live_run not in self._dirty:
+            self._dirty[live_run] = None
             if self._timer is None and self._writing is None:
                 self._arm(self._last_flush + self._window_s - self._loop.time())
 
-    def _bell(self, reel: LiveRun) -> asyncio.Future[None]:
+    def _bell(self, live_run: LiveRun) -> asyncio.Future[None]:
         waiter = self._loop.create_future()
-        reel.waiters[waiter] = math.inf
+        live_run.waiters[waiter] = math.inf
         return waiter
 
     def check(self) -> None:
@@ -147,11 +147,11 @@ class GroupCommit:
         if self.is_closed:
             raise JournalError("the journal is closed")
 
-    def _refuse(self, reel: LiveRun, epoch: int) -> NoReturn:
-        run_id = reel.head.run_id
-        if reel.epoch != epoch:
-            raise StaleEpoch(f"run {run_id}: epoch {epoch}, now {reel.epoch}")
-        if reel.ending is not None:
+    def _refuse(self, live_run: LiveRun, epoch: int) -> NoReturn:
+        run_id = live_run.head.run_id
+        if live_run.epoch != epoch:
+            raise StaleEpoch(f"run {run_id}: epoch {epoch}, now {live_run.epoch}")
+        if live_run.ending is not None:
             raise StaleEpoch(f"run {run_id} has ended")
         self.check()
         raise JournalFull(
@@ -169,7 +169,7 @@ class GroupCommit:
         loop = self._loop
         self._timer = None
         self._last_flush = loop.time()
-        strips = [cut(reel) for reel in self._dirty]
+        strips = [cut(live_run) for live_run in self._dirty]
         self._dirty.clear()
         keep_from = self._keep_from() if self._tidy else None
         _committing()
@@ -206,18 +206,18 @@ class GroupCommit:
         self._tidy = False
         for strip in strips:
             if stale and strip in stale:
-                self._lost(strip.reel)
+                self._lost(strip.live_run)
                 continue
             settle(strip, segment)
             if strip.page:
                 self._tidy = True
-                if strip.reel.ending is not None and not strip.reel.lines:
-                    self._live.pop(strip.reel.head.run_id, None)
+                if strip.live_run.ending is not None and not strip.live_run.lines:
+                    self._live.pop(strip.live_run.head.run_id, None)
         _published()
 
     def _not_written(self, strips: list[Strip], error: sqlite3.Error) -> None:
         for strip in strips:
-            self._dirty[strip.reel] = None
+            self._dirty[strip.live_run] = None
         if is_busy(error):
             self._arm(BUSY_RETRY_S)
             return
@@ -231,20 +231,20 @@ class GroupCommit:
         self._stuck = JournalFull(f"The journal cannot be written: {error}")
         self._refuses = True
         for strip in strips:
-            strip.reel.ring()
-        for reel in [reel for reel in self._dirty if reel.is_new]:
-            del self._dirty[reel]
+            strip.live_run.ring()
+        for live_run in [live_run for live_run in self._dirty if live_run.is_new]:
+            del self._dirty[live_run]
         # Those who wrote have been told; what they accepted is tried again all the same,
         # so that an ending reaches the log as soon as there is space.
         self._arm(FAILED_RETRY_S)
 
-    def _lost(self, reel: LiveRun) -> None:
+    def _lost(self, live_run: LiveRun) -> None:
         """Another process owns the run: its epoch is unknown here, but ours is over."""
-        reel.forget_unseen()
-        reel.ending = None
-        reel.epoch += 1
-        self._live.pop(reel.head.run_id, None)
-        reel.ring()
+        live_run.forget_unseen()
+        live_run.ending = None
+        live_run.epoch += 1
+        self._live.pop(live_run.head.run_id, None)
+        live_run.ring()
 
     def _keep_from(self) -> int:
         needed = [r.first_segment for r in self._live.values() if r.first_segment is not None]
@@ -260,23 +260,23 @@ def is_busy(error: sqlite3.Error) -> bool:
 class SQLitePen:
     """See `journals.Pen`. Thin, because `append` runs for each token."""
 
-    __slots__ = ("_press", "_reel", "epoch", "run_id")
+    __slots__ = ("_group_commit", "_live_run", "epoch", "run_id")
 
-    def __init__(self, press: GroupCommit, reel: LiveRun) -> None:
-        self._press = press
-        self._reel = reel
-        self.epoch = reel.epoch
-        self.run_id = reel.head.run_id
+    def __init__(self, group_commit: GroupCommit, live_run: LiveRun) -> None:
+        self._group_commit = group_commit
+        self._live_run = live_run
+        self.epoch = live_run.epoch
+        self.run_id = live_run.head.run_id
 
     def append(self, *drafts: Draft) -> None:
-        self._press.accept(self._reel, self.epoch, drafts)
+        self._group_commit.accept(self._live_run, self.epoch, drafts)
 
     @property
     def is_behind(self) -> bool:
-        return self._reel.is_behind
+        return self._live_run.is_behind
 
     async def commit(self) -> None:
-        await self._press.commit(self._reel, self.epoch, self._reel.seq)
+        await self._group_commit.commit(self._live_run, self.epoch, self._live_run.seq)
 
     async def end(self, ending: Draft) -> None:
-        await self._press.end(self._reel, self.epoch, ending)
+        await self._group_commit.end(self._live_run, self.epoch, ending)

@@ -102,7 +102,7 @@ class LiveRun:
 class Strip(msgspec.Struct, gc=False):
     """What one commit does for one run."""
 
-    reel: LiveRun
+    live_run: LiveRun
     upto: int
     """The last event it commits."""
     total_bytes: int
@@ -114,17 +114,19 @@ class Strip(msgspec.Struct, gc=False):
     paged_upto: int = 0
 
 
-def cut(reel: LiveRun) -> Strip:
+def cut(live_run: LiveRun) -> Strip:
     """Cut what the next commit takes from a reel."""
-    lines, visible, base = reel.lines, reel.visible, reel.base
-    if reel.ending is not None:
+    lines, visible, base = live_run.lines, live_run.visible, live_run.base
+    if live_run.ending is not None:
         page = b"\n".join(lines)
-        return Strip(reel, reel.seq, reel.total_bytes, page=page, paged_upto=reel.seq)
+        return Strip(
+            live_run, live_run.seq, live_run.total_bytes, page=page, paged_upto=live_run.seq
+        )
     known = visible + 1 - base
     body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
-    record = b"%d %d %d %d\n%b\n" % (reel.no, reel.epoch, visible + 1, len(body), body)
-    strip = Strip(reel, reel.seq, reel.total_bytes, record)
-    if reel.committed_bytes - reel.paged_bytes > PAGE_BYTES:
+    record = b"%d %d %d %d\n%b\n" % (live_run.no, live_run.epoch, visible + 1, len(body), body)
+    strip = Strip(live_run, live_run.seq, live_run.total_bytes, record)
+    if live_run.committed_bytes - live_run.paged_bytes > PAGE_BYTES:
         strip.page = b"\n".join(lines[:known])
         strip.paged_upto = visible
     return strip
@@ -132,15 +134,15 @@ def cut(reel: LiveRun) -> Strip:
 
 def settle(strip: Strip, segment: int) -> None:
     """Make what was committed visible and let go of what is in a page now."""
-    reel = strip.reel
-    reel.is_new = False
-    reel.visible = strip.upto
+    live_run = strip.live_run
+    live_run.is_new = False
+    live_run.visible = strip.upto
     if strip.paged_upto:
-        reel.first_segment = segment
-        reel.paged_bytes = strip.total_bytes if reel.ending else reel.committed_bytes
-        del reel.lines[: strip.paged_upto + 1 - reel.base]
-        reel.base = strip.paged_upto + 1
-    elif reel.first_segment is None:
-        reel.first_segment = segment
-    reel.committed_bytes = strip.total_bytes
-    reel.ring()
+        live_run.first_segment = segment
+        live_run.paged_bytes = strip.total_bytes if live_run.ending else live_run.committed_bytes
+        del live_run.lines[: strip.paged_upto + 1 - live_run.base]
+        live_run.base = strip.paged_upto + 1
+    elif live_run.first_segment is None:
+        live_run.first_segment = segment
+    live_run.committed_bytes = strip.total_bytes
+    live_run.ring()

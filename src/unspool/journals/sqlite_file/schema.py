@@ -88,7 +88,7 @@ def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = connect(path, synchronous=synchronous)
         db.execute("pragma busy_timeout=5000")
-        db.execute("pragma auto_vacuum=incremental")  # of a new file only; see `_sweep`
+        db.execute("pragma auto_vacuum=incremental")  # of a new file only; see `pruning`
         db.execute("pragma journal_mode=wal")
         (version,) = db.execute("pragma user_version").fetchone()
         if version < VERSION:

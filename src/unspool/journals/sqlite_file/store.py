@@ -69,7 +69,7 @@ class Store:
             sqlite3.Error: Nothing was written.
         """
         db = self._db
-        if keep_from is None and not any(strip.page or strip.reel.is_new for strip in strips):
+        if keep_from is None and not any(strip.page or strip.live_run.is_new for strip in strips):
             # Nearly every commit: one statement, which is a transaction by itself.
             data = b"".join([strip.record for strip in strips])
             row = db.execute(_APPEND, (crc32(data), data, self._claims))
@@ -95,8 +95,8 @@ class Store:
             segment = row.lastrowid or 0
         _appended()
         for strip in strips:
-            if strip.reel.is_new:
-                self._insert(strip.reel)
+            if strip.live_run.is_new:
+                self._insert(strip.live_run)
                 _inserted()
             if strip.page:
                 self._page(strip)
@@ -136,13 +136,13 @@ class Store:
             f"select no, {_HEAD} from runs where {where} order by no",  # noqa: S608
             (run_id,) if run_id else (),
         )
-        reels = {no: LiveRun(no, Head(*head)) for no, *head in rows}
-        for no, reel in reels.items():
+        live_runs = {no: LiveRun(no, Head(*head)) for no, *head in rows}
+        for no, live_run in live_runs.items():
             for _, page in self._pages(no, after=0):
-                reel.load_page(page)
-        if reels:
-            self._read_segments(reels)
-        return list(reels.values())
+                live_run.load_page(page)
+        if live_runs:
+            self._read_segments(live_runs)
+        return list(live_runs.values())
 
     def read(self, run_id: str, after: int, limit: int) -> list[bytes]:
         """Return lines of pages with a number above `after`."""
@@ -187,36 +187,36 @@ class Store:
         self._claims = claims
         stale = []
         for strip in strips:
-            no = strip.reel.no
+            no = strip.live_run.no
             row = self._db.execute("select epoch from runs where no = ?", (no,)).fetchone()
-            if row is not None and row[0] != strip.reel.epoch:
+            if row is not None and row[0] != strip.live_run.epoch:
                 stale.append(strip)
         return stale
 
-    def _insert(self, reel: LiveRun) -> None:
-        head = reel.head
+    def _insert(self, live_run: LiveRun) -> None:
+        head = live_run.head
         self._db.execute(
             f"insert into runs (no, {_HEAD}, key, asked) "  # noqa: S608
             "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
-                *(reel.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
+                *(live_run.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
                 *("running", 0, head.epoch, head.created_ms, None),
                 *(head.parent, head.forked_from),
-                *((reel.claim.key, reel.claim.asked) if reel.claim else (None, None)),
+                *((live_run.claim.key, live_run.claim.asked) if live_run.claim else (None, None)),
             ),
         )
 
     def _page(self, strip: Strip) -> None:
-        reel = strip.reel
+        live_run = strip.live_run
         self._db.execute(
             "insert into pages (run, first, crc, data) values (?, ?, ?, ?)",
-            (reel.no, reel.base, crc32(strip.page), strip.page),
+            (live_run.no, live_run.base, crc32(strip.page), strip.page),
         )
         _paged()
-        if reel.ending is not None:
+        if live_run.ending is not None:
             self._db.execute(
                 "update runs set status = ?, seq = ?, ended_ms = ? where no = ?",
-                (reel.ending[0], strip.upto, reel.ending[1], reel.no),
+                (live_run.ending[0], strip.upto, live_run.ending[1], live_run.no),
             )
 
     def _pages(self, no: int, *, after: int) -> Iterator[tuple[int, list[bytes]]]:
@@ -230,7 +230,7 @@ class Store:
                 raise damaged(self.path, f"page {first} of run number {no}")
             yield first, data.split(b"\n")
 
-    def _read_segments(self, reels: dict[int, LiveRun]) -> None:
+    def _read_segments(self, live_runs: dict[int, LiveRun]) -> None:
         for segment, crc, data in self._reader.execute(
             "select id, crc, data from segments order by id"
         ):
@@ -241,15 +241,15 @@ class Store:
                 end = data.index(b"\n", place)
                 no, _, first, size = map(int, data[place:end].split())
                 place = end + 1 + size + 1
-                reel = reels.get(no)
+                live_run = live_runs.get(no)
                 # Events before the base are in a page already.
-                if reel is None or first < reel.base:
+                if live_run is None or first < live_run.base:
                     continue
-                if first != reel.seq + 1:
-                    raise damaged(self.path, f"run {reel.head.run_id} lacks {reel.seq + 1}")
-                reel.load(data[end + 1 : end + 1 + size].split(b"\n"))
-                if reel.first_segment is None:
-                    reel.first_segment = segment
+                if first != live_run.seq + 1:
+                    raise damaged(self.path, f"run {live_run.head.run_id} lacks {live_run.seq + 1}")
+                live_run.load(data[end + 1 : end + 1 + size].split(b"\n"))
+                if live_run.first_segment is None:
+                    live_run.first_segment = segment
 
     def _checkpoint(self) -> None:
         """Copy committed pages from the write-ahead log into the file, off the event loop."""

@@ -56,8 +56,8 @@ def answer(messages: Messages) -> str | None:
         return "".join(_lines(question))
     if "frequent_patterns" in question and (patterns := _PATTERN.findall(question)):
         return json.dumps(_graph(patterns), ensure_ascii=False, indent=1)
-    graph, asked = _GRAPH.search(question), _QUESTION.search(question)
-    return _from_graph(graph[1], asked[1]) if graph and asked else None
+    graph, request = _GRAPH.search(question), _QUESTION.search(question)
+    return _from_graph(graph[1], request[1]) if graph and request else None
 
 
 # Events

@@ -43,10 +43,10 @@ _FORMATS: Final = {
 
 def answer(messages: Messages) -> str | None:
     """Return JSON where the question asks for some; None where it does not."""
-    asked = schema_in(question_in(messages))
-    if asked is None:
+    request = schema_in(question_in(messages))
+    if request is None:
         return None
-    before, schema = asked
+    before, schema = request
     value = example(schema, subject_of(before), Dice(messages))
     return json.dumps(value, ensure_ascii=False, indent=1)
 

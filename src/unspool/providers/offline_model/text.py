@@ -76,8 +76,8 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def question_in(messages: Messages) -> str:
     """Return the last thing that a person said."""
-    asked = [text_of(m) for m in messages if m.get("role") == "user" and text_of(m).strip()]
-    return asked[-1].strip() if asked else ""
+    request = [text_of(m) for m in messages if m.get("role") == "user" and text_of(m).strip()]
+    return request[-1].strip() if request else ""
 
 
 def subject_of(question: str) -> str:

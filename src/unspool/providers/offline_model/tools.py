@@ -84,8 +84,8 @@ _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
 def answer(messages: Messages) -> str | None:
     """Return what came back from tools, in words; None: nothing has since the last question."""
     answers = _answers(messages)
-    asked = [text_of(message) for message in messages if message["role"] == "user"]
-    return _told(asked[-1] if asked else "", answers) if answers else None
+    request = [text_of(message) for message in messages if message["role"] == "user"]
+    return _told(request[-1] if request else "", answers) if answers else None
 
 
 # Which tool
@@ -110,13 +110,13 @@ def calls_for(prompt: Prompt) -> Sequence[ToolCall]:
 
 def _fit(tool: Tool, question: str) -> int:
     """Return how much a tool and a question have in common; its name counts most."""
-    asked = _words(question)
+    request = _words(question)
     properties = tool.parameters.get("properties")
     named = properties if isinstance(properties, Mapping) else {}
     return (
-        4 * len(asked & _words(tool.name.replace("-", "_").replace("_", " ")))
-        + 2 * len(asked & _words(tool.description))
-        + len(asked & _words(" ".join(map(str, named))))
+        4 * len(request & _words(tool.name.replace("-", "_").replace("_", " ")))
+        + 2 * len(request & _words(tool.description))
+        + len(request & _words(" ".join(map(str, named))))
         + (3 if "expression" in named and _SUM.search(question) else 0)
     )
 

@@ -87,6 +87,6 @@ def total(*counts: Any) -> Any:
     Return the sum of the counts there are; one that cannot be is returned itself, to be
     judged as such.
     """
-    told = [count for count in counts if count is not None]
-    odd = [count for count in told if not isinstance(count, int | float) or count < 0]
-    return odd[0] if odd else sum(told) if told else None
+    facts = [count for count in counts if count is not None]
+    odd = [count for count in facts if not isinstance(count, int | float) or count < 0]
+    return odd[0] if odd else sum(facts) if facts else None

@@ -95,8 +95,8 @@ def _begin(body: dict[str, Any], model: Model, prefix: str) -> str:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": told}
+    facts = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": facts}
 
 
 def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -170,8 +170,8 @@ def error_in(document: Any) -> dict[str, Any] | None:
     if isinstance(error, dict):
         return {**_around(document), **error} if any(error.values()) else None
     if error:
-        said = {} if isinstance(error, bool) else {"message": str(error)}
-        return {**_around(document), **said}
+        fields = {} if isinstance(error, bool) else {"message": str(error)}
+        return {**_around(document), **fields}
     return _without_error(document)
 
 

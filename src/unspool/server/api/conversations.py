@@ -67,8 +67,8 @@ def plug(core: Core) -> APIRouter:
         return {**counted_json(counted), "last_turns": [turn_json(turn) for turn in turns]}
 
     @router.patch("/{id}")
-    async def rename(number: Number, said: ConversationInput) -> dict[str, Any]:
-        await rename_conversation(records, number, said.name)
+    async def rename(number: Number, definition: ConversationInput) -> dict[str, Any]:
+        await rename_conversation(records, number, definition.name)
         return counted_json(await find_conversation(records, number))
 
     @router.delete("/{id}", status_code=204)

@@ -31,4 +31,4 @@ def plug(core: Core) -> APIRouter:
 
 def _flow_json(name: str) -> dict[str, Any]:
     flow = open_flow(name)
-    return {"name": name, "says": flow.says, "input": flow.asked.model_json_schema()}
+    return {"name": name, "says": flow.description, "input": flow.input_model.model_json_schema()}

@@ -55,10 +55,10 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/{run_id}/fork", status_code=201)
     async def fork_run(
-        run_id: str, asked: ForkRequest, options: Options, accept: Annotated[str, Header()] = ""
+        run_id: str, request: ForkRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
         """Go on from a place in a run, with changes, in a run of its own: 201 and its JSON."""
-        fork = await core.admission.fork(run_id, asked.changes(), options)
+        fork = await core.admission.fork(run_id, request.changes(), options)
         if "text/event-stream" in accept:
             dialect = (await core.journal.head(fork)).dialect
             return stream_of(core.viewing, fork, dialect, pace=options.pace)

@@ -33,9 +33,9 @@ def plug(core: Core) -> APIRouter:
         return models_json(registry)
 
     @router.post("", status_code=201)
-    async def add_model(said: ModelInput) -> JSONResponse:
+    async def add_model(definition: ModelInput) -> JSONResponse:
         """Register a model. Nothing is connected to; `…/test` does that."""
-        entry = await registry.add(said)
+        entry = await registry.add(definition)
         headers = {"Location": f"/api/models/{entry.id}"}
         return JSONResponse(entry_json(entry, registry), 201, headers=headers)
 
@@ -73,9 +73,9 @@ def plug(core: Core) -> APIRouter:
             return tested_json(await registry.test(number, probe=probe))
         if probe:
             raise SpecError("a probe asks several times and is not streamed; ask without `stream`")
-        asked = {"prompt": QUESTION, "system": "", "params": {"max_tokens": MAX_TOKENS}}
+        request = {"prompt": QUESTION, "system": "", "params": {"max_tokens": MAX_TOKENS}}
         name = registry.catalog.model(number).name
-        spec = RunSpec("chat", asked, model=name, dialect="debug_chat")
+        spec = RunSpec("chat", request, model=name, dialect="debug_chat")
         run_id = await core.admission.admit(spec, options)
         return stream_of(core.viewing, run_id, spec.dialect, pace=options.pace)
 

@@ -16,8 +16,8 @@ def plug(core: Core) -> APIRouter:
     @router.get("/api/progress")
     async def read_progress() -> dict[str, Any]:
         """For each flow and model: from how many runs is known what, and how far off it was."""
-        await core.forecast.learn(at_most=WAITING)
-        return {"flows": [_json(quality) for quality in core.forecast.quality()]}
+        await core.eta.learn(at_most=WAITING)
+        return {"flows": [_json(quality) for quality in core.eta.quality()]}
 
     return router
 

@@ -25,14 +25,14 @@ def plug(core: Core) -> APIRouter:
     router = APIRouter(tags=["retention"])
 
     @router.post("/api/prune")
-    async def prune(asked: PruneRequest) -> dict[str, Any]:
+    async def prune(request: PruneRequest) -> dict[str, Any]:
         """Delete ended runs that nobody watches, oldest first; without a rule, none."""
-        rules = RetentionRules(asked.older_than_s, asked.max_bytes)
-        done = await core.retention.prune(rules, is_dry=asked.dry_run)
+        rules = RetentionRules(request.older_than_s, request.max_bytes)
+        done = await core.retention.prune(rules, is_dry=request.dry_run)
         return {
             "runs": done.runs,
             "bytes": done.bytes,
-            "dry_run": asked.dry_run,
+            "dry_run": request.dry_run,
             "used_bytes": await core.journal.used_bytes(),
         }
 

@@ -26,8 +26,8 @@ def plug(core: Core) -> APIRouter:
         return {"routes": [route_json(route, registry) for route in registry.catalog.routes()]}
 
     @router.post("", status_code=201)
-    async def add_route(said: RouteInput) -> JSONResponse:
-        route = await registry.add_route(said)
+    async def add_route(definition: RouteInput) -> JSONResponse:
+        route = await registry.add_route(definition)
         headers = {"Location": f"/api/routes/{quote(route.name)}"}
         return JSONResponse(route_json(route, registry), 201, headers=headers)
 

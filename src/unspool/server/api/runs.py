@@ -42,13 +42,13 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("", status_code=201)
     async def start_run(
-        asked: RunRequest, options: Options, accept: Annotated[str, Header()] = ""
+        request: RunRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
         """Start a run: 201 and its JSON; its stream where `Accept` is `text/event-stream`."""
-        spec = RunSpec(asked.flow, asked.input, model=asked.model, dialect=asked.dialect)
+        spec = RunSpec(request.flow, request.input, model=request.model, dialect=request.dialect)
         run_id = await core.admission.admit(spec, options)
         if "text/event-stream" in accept:
-            return stream_of(viewing, run_id, asked.dialect, pace=options.pace)
+            return stream_of(viewing, run_id, request.dialect, pace=options.pace)
         place = f"/v1/runs/{run_id}"
         headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, run_id), 201, headers=headers)
@@ -72,7 +72,7 @@ def plug(core: Core) -> APIRouter:
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
         """What the run is after all its events so far."""
-        await core.forecast.learn()
+        await core.eta.learn()
         facts = await whole(core, run_id) | await _around(core, run_id)
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
@@ -83,9 +83,9 @@ def plug(core: Core) -> APIRouter:
 
         Made for a page that follows the events and asks again and again: no event is read twice.
         """
-        await core.forecast.learn()
+        await core.eta.learn()
         head = await journal.head(run_id)
-        facts = await folds.left_json(head, core.forecast, int(time.time() * 1000))
+        facts = await folds.left_json(head, core.eta, int(time.time() * 1000))
         facts = {
             "status": head.status,
             "last_seq": head.seq,
@@ -144,5 +144,5 @@ async def whole(core: Core, run_id: str) -> dict[str, Any]:
         for event in events:
             run.apply(event)
             watched.apply(event)
-    progress = watched.json(head, run, core.forecast, int(time.time() * 1000))
+    progress = watched.json(head, run, core.eta, int(time.time() * 1000))
     return run_json(head, run) | {"progress": progress}

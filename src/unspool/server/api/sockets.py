@@ -182,14 +182,14 @@ class _Socket:
             message = "the server has a fault; its log says which"
             return {"type": "error", "code": "internal", "message": message}
 
-    async def _do(self, asked: dict[str, Any]) -> Mapping[str, Any] | None:
-        match asked.pop("type", None):
+    async def _do(self, input: dict[str, Any]) -> Mapping[str, Any] | None:
+        match input.pop("type", None):
             case "cancel":
                 await self._core.runner.cancel(self._run_id)
                 return None  # the end of the run is the answer
             case "steer":
                 try:
-                    request = ForkRequest.model_validate({"cancel": True, **asked})
+                    request = ForkRequest.model_validate({"cancel": True, **input})
                 except ValidationError as error:
                     (first, *_) = error.errors(include_input=False, include_url=False)
                     place = ".".join(map(str, first["loc"]))
@@ -202,12 +202,12 @@ class _Socket:
 
 def _read(text: str | None) -> dict[str, Any]:
     try:
-        asked = msgspec.json.decode(text or "")
+        request = msgspec.json.decode(text or "")
     except (msgspec.DecodeError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
+        request = None
+    if not isinstance(request, dict):
         raise SpecError("a message is a text with one JSON object")
-    return asked
+    return request
 
 
 def _nothing() -> None:

@@ -30,38 +30,38 @@ def plug(core: Core) -> APIRouter:
         run: Annotated[list[str], Query(max_length=MAX_RUNS)],
     ) -> dict[str, Any]:
         """How these runs went; unknown ones, and those that take longer to read, are left out."""
-        found = await core.sketches.of(dict.fromkeys(run))
+        found = await core.timelines.of(dict.fromkeys(run))
         timelines = [
-            {"run": run_id, **timeline_json(sketch), "viewers": core.viewing.count(run_id)}
-            for run_id, sketch in found.items()
+            {"run": run_id, **timeline_json(timeline), "viewers": core.viewing.count(run_id)}
+            for run_id, timeline in found.items()
         ]
         return {"timelines": timelines}
 
     return router
 
 
-def timeline_json(sketch: Timeline) -> dict[str, Any]:
+def timeline_json(timeline: Timeline) -> dict[str, Any]:
     """Return a timeline as PROTOCOL.md describes it."""
-    step = max(1, -(-int(sketch.last_s / BUCKET_S) // MAX_POINTS))
-    usage = total((asking.usage, asking.cost) for asking in sketch.asked.values())
+    step = max(1, -(-int(timeline.last_s / BUCKET_S) // MAX_POINTS))
+    usage = total((attempt.usage, attempt.cost) for attempt in timeline.attempts.values())
     tokens = usage and usage.completion_tokens
-    is_counted = sketch.end is not None and tokens is not None
+    is_counted = timeline.end is not None and tokens is not None
     return {
-        "end": sketch.end,
-        "last_s": round(sketch.last_s, 3),
-        "about": sketch.about,
+        "end": timeline.end,
+        "last_s": round(timeline.last_s, 3),
+        "about": timeline.about,
         "bucket_s": round(step * BUCKET_S, 3),
-        "stretches": [_stretch_json(stretch, step) for stretch in sketch.stretches],
-        "seams": [_seam_json(seam) for seam in sketch.seams],
+        "stretches": [_stretch_json(stretch, step) for stretch in timeline.stretches],
+        "seams": [_seam_json(seam) for seam in timeline.seams],
         "attempts": [
-            {"model": asking.model, "status": asking.status, "strategy": asking.strategy}
-            for asking in islice(sketch.asked.values(), MAX_ATTEMPTS)
+            {"model": attempt.model, "status": attempt.status, "strategy": attempt.strategy}
+            for attempt in islice(timeline.attempts.values(), MAX_ATTEMPTS)
         ],
-        "recoveries": sketch.recoveries,
-        "tokens": tokens if is_counted else -(-sketch.twelfths // TWELFTHS),
+        "recoveries": timeline.recoveries,
+        "tokens": tokens if is_counted else -(-timeline.twelfths // TWELFTHS),
         "tokens_basis": usage.basis if usage and is_counted else "estimated",
         "cost": usage and usage.cost,
-        "error": sketch.error,
+        "error": timeline.error,
     }
 
 

@@ -28,42 +28,42 @@ class ToolTrial(BaseModel):
 
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/api/tools", tags=["tools"])
-    toolbox = core.toolbox
+    tool_registry = core.tool_registry
 
     @router.get("")
     async def list_tools() -> dict[str, Any]:
         """Every tool, by number, and the names of what there is in Python."""
-        kept = await toolbox.all()
+        kept = await tool_registry.all()
         return {"tools": [tool_json(it) for it in kept], "entry_points": plugs.names("tools")}
 
     @router.post("", status_code=201)
-    async def add_tool(said: ToolInput) -> JSONResponse:
+    async def add_tool(definition: ToolInput) -> JSONResponse:
         """Register a tool. Nothing is called; `…/test` does that."""
-        kept = await toolbox.add(said)
+        kept = await tool_registry.add(definition)
         headers = {"Location": f"/api/tools/{kept.row.id}"}
         return JSONResponse(tool_json(kept), 201, headers=headers)
 
     @router.get("/{id}")
     async def read_tool(number: Number) -> dict[str, Any]:
-        return tool_json(await toolbox.one(number))
+        return tool_json(await tool_registry.one(number))
 
     @router.patch("/{id}")
     async def change_tool(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
         """Change the fields that are given, in the words of registering; the others stay."""
-        return tool_json(await toolbox.change(number, values))
+        return tool_json(await tool_registry.change(number, values))
 
     @router.delete("/{id}", status_code=204)
     async def remove_tool(number: Number) -> Response:
-        await toolbox.remove(number)
+        await tool_registry.remove(number)
         return Response(status_code=204)
 
     @router.post("/{id}/test")
-    async def try_tool(number: Number, asked: ToolTrial | None = None) -> dict[str, Any]:
+    async def try_tool(number: Number, request: ToolTrial | None = None) -> dict[str, Any]:
         """Call it once with these arguments. 200 also where it fails: `code` says how."""
-        row = (await toolbox.one(number)).row
-        arguments = asked.arguments if asked is not None else {}
+        row = (await tool_registry.one(number)).row
+        arguments = request.arguments if request is not None else {}
         began = time.perf_counter()
         key = f"test-{secrets.token_hex(8)}"
         answer = await core.calls.carry_out(row, row.parameters, arguments, key)

@@ -36,20 +36,20 @@ class UsageRow:
     is_estimated: bool = False
     costs: dict[str, float] = field(default_factory=dict)
 
-    def add(self, run_id: str, asking: AttemptSummary) -> None:
+    def add(self, run_id: str, attempt: AttemptSummary) -> None:
         self.runs.add(run_id)
         self.attempts += 1
-        self.failures += asking.status == "failed"
-        usage = asking.usage
+        self.failures += attempt.status == "failed"
+        usage = attempt.usage
         if usage is None:
-            self.uncounted += asking.status != "running"
+            self.uncounted += attempt.status != "running"
             return
         self.prompt_tokens += usage["prompt_tokens"] or 0
         self.completion_tokens += usage["completion_tokens"] or 0
         self.is_estimated |= usage["basis"] != "measured"
-        if asking.cost is not None:
-            currency = asking.cost["currency"]
-            self.costs[currency] = self.costs.get(currency, 0.0) + asking.cost["amount"]
+        if attempt.cost is not None:
+            currency = attempt.cost["currency"]
+            self.costs[currency] = self.costs.get(currency, 0.0) + attempt.cost["amount"]
 
 
 def plug(core: Core) -> APIRouter:
@@ -63,12 +63,12 @@ def plug(core: Core) -> APIRouter:
         counted, is_whole = 0, True
         async for page in _pages(core, since_ms):
             heads = page[: MAX_RUNS - counted]
-            sketches = await core.sketches.of(head.run_id for head in heads)
-            is_whole &= len(heads) == len(page) and len(sketches) == len(heads)
-            counted += len(sketches)
+            timelines = await core.timelines.of(head.run_id for head in heads)
+            is_whole &= len(heads) == len(page) and len(timelines) == len(heads)
+            counted += len(timelines)
             for head in heads:
-                if head.run_id in sketches:
-                    _count(rows, head, sketches[head.run_id])
+                if head.run_id in timelines:
+                    _count(rows, head, timelines[head.run_id])
             if not is_whole:
                 break
         return {
@@ -93,11 +93,11 @@ async def _pages(core: Core, since_ms: int) -> AsyncIterator[list[Head]]:
         before = page[-1].run_id
 
 
-def _count(rows: dict[tuple[str, str, str], UsageRow], head: Head, sketch: Timeline) -> None:
+def _count(rows: dict[tuple[str, str, str], UsageRow], head: Head, timeline: Timeline) -> None:
     day = iso(head.created_ms)[:10]
-    for asking in sketch.asked.values():
-        rows.setdefault((day, head.flow, asking.model), UsageRow()).add(head.run_id, asking)
-    if not sketch.asked and sketch.stretches:  # a template wrote all of it
+    for attempt in timeline.attempts.values():
+        rows.setdefault((day, head.flow, attempt.model), UsageRow()).add(head.run_id, attempt)
+    if not timeline.attempts and timeline.stretches:  # a template wrote all of it
         rows.setdefault((day, head.flow, "template"), UsageRow()).runs.add(head.run_id)
 
 

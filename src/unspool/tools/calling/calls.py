@@ -48,9 +48,9 @@ class ToolCaller:
     """See `context.Tools`."""
 
     def __init__(
-        self, toolbox: ToolRegistry, records: Records, http: aiohttp.ClientSession
+        self, tool_registry: ToolRegistry, records: Records, http: aiohttp.ClientSession
     ) -> None:
-        self.toolbox = toolbox
+        self.tool_registry = tool_registry
         self._records = records
         self._http = http
         self._threads = threading.BoundedSemaphore(MAX_THREADS)
@@ -93,7 +93,7 @@ class ToolCaller:
             return _failed("tool_failed", f"{type(error).__name__}: {error}")
 
     async def _carried_out(self, row: ToolRow, arguments: Mapping[str, Any], key: str) -> Any:
-        self.toolbox.check(row)
+        self.tool_registry.check(row)
         answer = row.answer
         match answer["kind"]:
             case "mock":
@@ -101,7 +101,7 @@ class ToolCaller:
             case "python":
                 return await self._python(open_tool(answer["entry_point"]), arguments)
             case _:
-                headers = self.toolbox.headers(row)
+                headers = self.tool_registry.headers(row)
                 return await fetch(self._http, answer, headers, arguments, key)
 
     async def _python(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -52,14 +52,14 @@ async def fetch(
         Failed: A status that is no answer, or none came. The caller watches the time.
     """
     url, body = answer["url"], None
-    told = {"Accept": "application/json, text/*;q=0.9", **headers, "Idempotency-Key": key}
+    facts = {"Accept": "application/json, text/*;q=0.9", **headers, "Idempotency-Key": key}
     try:
         if answer["arguments_in"] == "query":
             url = _with_query(url, arguments)
         else:
-            told["Content-Type"] = "application/json"
+            facts["Content-Type"] = "application/json"
             body = json.dumps(arguments, ensure_ascii=False).encode()
-        status, text = await _follow(http, (answer["method"], url, body), told)
+        status, text = await _follow(http, (answer["method"], url, body), facts)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # What it says may hold the whole request, headers included.
         raise Failed(f"the service cannot be reached ({type(error).__name__})") from None
@@ -110,11 +110,11 @@ async def _text(response: aiohttp.ClientResponse) -> str:
 
 def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
     """Add arguments as parameters: texts as they are, all else as JSON."""
-    said = {
+    fields = {
         name: it if isinstance(it, str) else json.dumps(it, ensure_ascii=False)
         for name, it in arguments.items()
     }
-    whole = str(URL(url).extend_query(said))
+    whole = str(URL(url).extend_query(fields))
     if len(whole) > MAX_URL_CHARS:
         raise Failed(f"the arguments make an address of more than {MAX_URL_CHARS} characters")
     return whole

@@ -182,7 +182,7 @@ class ToolRegistry:
         (row,) = await find_tools(self._records, [number])
         return self._kept(row)
 
-    async def add(self, said: ToolInput) -> StoredTool:
+    async def add(self, definition: ToolInput) -> StoredTool:
         """
         Keep a tool. Connects to nothing.
 
@@ -192,12 +192,12 @@ class ToolRegistry:
         async with self._writing:
             if await count_tools(self._records) >= MAX_TOOLS:
                 raise SpecError(f"there are {MAX_TOOLS} tools already; remove one first")
-            self._check_place(said)
-            headers = said.answer.headers if isinstance(said.answer, Http) else None
-            columns = {**_columns(said), "sealed_headers": self._sealed(headers or {})}
+            self._check_place(definition)
+            headers = definition.answer.headers if isinstance(definition.answer, Http) else None
+            columns = {**_columns(definition), "sealed_headers": self._sealed(headers or {})}
             number = await save_tool(self._records, columns)
         if number is None:
-            raise _name_taken(said.name)
+            raise _name_taken(definition.name)
         return await self.one(number)
 
     async def change(self, number: int, values: Mapping[str, Any]) -> StoredTool:
@@ -290,17 +290,17 @@ class ToolRegistry:
                 f"there is no tool {answer['entry_point']} in Python here; install its package"
             )
 
-    def _check_place(self, said: ToolInput) -> None:
-        if isinstance(said.answer, Http):
-            self.check_url(said.answer.url)
+    def _check_place(self, definition: ToolInput) -> None:
+        if isinstance(definition.answer, Http):
+            self.check_url(definition.answer.url)
 
     def _sealed(self, headers: Mapping[str, SecretStr]) -> str:
-        said = {name: value.get_secret_value() for name, value in headers.items()}
-        return self._secrets.seal(json.dumps(said)) if said else ""
+        fields = {name: value.get_secret_value() for name, value in headers.items()}
+        return self._secrets.seal(json.dumps(fields)) if fields else ""
 
-    def _headers_after(self, before: ToolRow, said: ToolInput) -> dict[str, Any]:
+    def _headers_after(self, before: ToolRow, definition: ToolInput) -> dict[str, Any]:
         """Return the columns that headers stand in, after a change of the answer."""
-        answer = said.answer
+        answer = definition.answer
         if not isinstance(answer, Http) or answer.headers is not None:
             headers = answer.headers if isinstance(answer, Http) else None
             return {"sealed_headers": self._sealed(headers or {})}
@@ -310,14 +310,14 @@ class ToolRegistry:
                 "its address changes, and its headers were given for the one before; send "
                 "`headers` too"
             )
-        facts = {**_columns(said)["answer"], "headers": before.answer.get("headers", [])}
+        facts = {**_columns(definition)["answer"], "headers": before.answer.get("headers", [])}
         return {"answer": facts}
 
 
-def _columns(said: ToolInput) -> dict[str, Any]:
-    facts = said.model_dump()
-    if isinstance(said.answer, Http):
-        facts["answer"]["headers"] = sorted(said.answer.headers or {})
+def _columns(definition: ToolInput) -> dict[str, Any]:
+    facts = definition.model_dump()
+    if isinstance(definition.answer, Http):
+        facts["answer"]["headers"] = sorted(definition.answer.headers or {})
     return facts
 
 

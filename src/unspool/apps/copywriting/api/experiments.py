@@ -69,14 +69,16 @@ def plug(core: Core) -> APIRouter:
         return {"experiments": [_json(each) for each in await list_experiments(records)]}
 
     @router.post("", status_code=201)
-    async def begin(said: ExperimentInput) -> JSONResponse:
+    async def begin(definition: ExperimentInput) -> JSONResponse:
         """Begin one: from now on each request for copy is on one side of it."""
-        if len({arm.name for arm in said.arms}) < len(said.arms):
+        if len({arm.name for arm in definition.arms}) < len(definition.arms):
             raise SpecError("two arms have one name; give each its own")
-        for arm in said.arms:
+        for arm in definition.arms:
             if arm.model:
                 core.catalog.check(arm.model)
-        made = await begin_experiment(records, said.name, [arm.model_dump() for arm in said.arms])
+        made = await begin_experiment(
+            records, definition.name, [arm.model_dump() for arm in definition.arms]
+        )
         headers = {"Location": f"/api/experiments/{made.name}"}
         return JSONResponse(_json(made), 201, headers=headers)
 

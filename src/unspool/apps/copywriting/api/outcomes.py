@@ -26,11 +26,11 @@ def plug(core: Core) -> APIRouter:
     records = core.records
 
     @router.post("/v1/runs/{run_id}/outcome")
-    async def say_outcome(run_id: str, said: OutcomeInput) -> dict[str, Any]:
+    async def say_outcome(run_id: str, definition: OutcomeInput) -> dict[str, Any]:
         """Say what became of a run; said again, it replaces what was said."""
         await core.journal.head(run_id)
-        await keep_outcome(records, run_id, is_adopted=said.is_adopted, step=said.step)
-        return {"run": run_id, "is_adopted": said.is_adopted, "step": said.step}
+        await keep_outcome(records, run_id, is_adopted=definition.is_adopted, step=definition.step)
+        return {"run": run_id, "is_adopted": definition.is_adopted, "step": definition.step}
 
     @router.get("/api/copies")
     async def list_all(

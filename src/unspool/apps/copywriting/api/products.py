@@ -44,9 +44,9 @@ def plug(core: Core) -> APIRouter:
         return _json(await find_product(records, sku))
 
     @router.post("/ai/analyze/product")
-    async def analyze(asked: AnalysisRequest) -> dict[str, Any]:
+    async def analyze(request: AnalysisRequest) -> dict[str, Any]:
         """Selling points, style, scenes, people and pain points of a product, by rules."""
-        product = await find_product(records, asked.sku)
+        product = await find_product(records, request.sku)
         return {"sku": product.sku, "name": product.name, **analysis(product.facts())}
 
     return router

@@ -92,10 +92,10 @@ async def keep_copy(records: Records, copied: StoredCopy) -> None:
 
 async def keep_outcome(records: Records, run_id: str, *, is_adopted: bool, step: str) -> None:
     """Write down what became of a run; what was said before is replaced."""
-    said = {"is_adopted": is_adopted, "step": step, "at_ms": int(time.time() * 1000)}
+    fields = {"is_adopted": is_adopted, "step": step, "at_ms": int(time.time() * 1000)}
     async with records.session() as session:
-        adding = insert_into(session, OutcomeRow).values(run_id=run_id, **said)
-        await session.execute(adding.on_conflict_do_update(index_elements=["run_id"], set_=said))
+        adding = insert_into(session, OutcomeRow).values(run_id=run_id, **fields)
+        await session.execute(adding.on_conflict_do_update(index_elements=["run_id"], set_=fields))
         await session.commit()
 
 

@@ -110,8 +110,8 @@ async def arm_for(records: Records, unit: str | None) -> dict[str, Any]:
     if found is None:
         return {}
     arm = chosen(found.name, found.arms, unit)
-    told = {name: arm[name] for name in ("name", "writer", "model", "prompt")}
-    return {"experiment": found.name, **told}
+    facts = {name: arm[name] for name in ("name", "writer", "model", "prompt")}
+    return {"experiment": found.name, **facts}
 
 
 def chosen(name: str, arms: list[dict[str, Any]], unit: str | None) -> dict[str, Any]:

@@ -178,18 +178,18 @@ class DebugChat:
         router = APIRouter(tags=["debug chat (S2)"])
 
         @router.post("/api/debug/chat")
-        async def debug_chat(asked: DebugChatRequest, options: Options) -> Response:
+        async def debug_chat(request: DebugChatRequest, options: Options) -> Response:
             """Ask a model; `stream` chooses frames or one JSON answer. Unknown model: 404."""
-            body: dict[str, Any] = {"prompt": asked.prompt, "system": asked.system_prompt or ""}
-            if asked.params:
-                body["params"] = asked.params
-            if asked.tool_ids:
-                body["tool_ids"] = asked.tool_ids
-            name = gateway.model_name(asked.model_id)
+            body: dict[str, Any] = {"prompt": request.prompt, "system": request.system_prompt or ""}
+            if request.params:
+                body["params"] = request.params
+            if request.tool_ids:
+                body["tool_ids"] = request.tool_ids
+            name = gateway.model_name(request.model_id)
             spec = RunSpec("chat", body, model=name, dialect="debug_chat")
-            options = replace(options, conversation=asked.conversation_id)
-            log_begin(name, is_streamed=asked.stream)
-            if asked.stream:
+            options = replace(options, conversation=request.conversation_id)
+            log_begin(name, is_streamed=request.stream)
+            if request.stream:
                 return await gateway.stream(spec, options)
             whole = await gateway.whole(spec, options)
             answer = answer_of(json.loads(whole.frames[-1]))

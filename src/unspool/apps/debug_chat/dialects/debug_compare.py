@@ -71,8 +71,8 @@ class _ColumnFrames:
         metrics = self._metrics.at_end(event, len(output))
         status = "success" if self.error is None else "error"
         self.answer = {"output": output, "metrics": metrics, "status": status}
-        told = {} if self.error is None else {"error": self.error["message"], "status": status}
-        return self._frame(done=True, final_response=self.answer, metrics=metrics, **told)
+        facts = {} if self.error is None else {"error": self.error["message"], "status": status}
+        return self._frame(done=True, final_response=self.answer, metrics=metrics, **facts)
 
     def _frame(self, **facts: Any) -> dict[str, Any]:
         return {"model_id": self.named["model_id"], **facts}
@@ -143,19 +143,19 @@ class DebugCompare:
         router = APIRouter(tags=["debug chat (S2)"])
 
         @router.post("/api/debug/compare")
-        async def debug_compare(asked: DebugCompareRequest, options: Options) -> Response:
+        async def debug_compare(request: DebugCompareRequest, options: Options) -> Response:
             """Ask several models at once; `stream` chooses frames or one JSON answer."""
             columns = [
                 {"model": gateway.model_name(number), "model_id": number}
-                for number in asked.model_ids
+                for number in request.model_ids
             ]
-            body: dict[str, Any] = {"prompt": asked.prompt, "columns": columns}
-            if asked.system_prompt:
-                body["system"] = asked.system_prompt
-            if asked.params:
-                body["params"] = asked.params
+            body: dict[str, Any] = {"prompt": request.prompt, "columns": columns}
+            if request.system_prompt:
+                body["system"] = request.system_prompt
+            if request.params:
+                body["params"] = request.params
             spec = RunSpec("compare", body, dialect="debug_compare")
-            if asked.stream:
+            if request.stream:
                 return await gateway.stream(spec, options)
             whole = await gateway.whole(spec, options)
             final = json.loads(whole.frames[-1])

@@ -59,7 +59,7 @@ def plug(core: Core) -> APIRouter:
     async def read_person(user_id: UserId) -> dict[str, Any]:
         """One person; `progress` is that of the extraction under way, as in `GET /v1/runs/{id}`."""
         (person,) = await shown([await find_person(records, user_id)])
-        await core.forecast.learn()
+        await core.eta.learn()
         run = await whole(core, person["run"]) if person["run"] else {"progress": None}
         return {**person, "progress": run["progress"]}
 

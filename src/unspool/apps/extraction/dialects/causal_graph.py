@@ -119,22 +119,22 @@ class CausalGraphDialect:
         router = APIRouter(prefix="/api/v1/causal-graph", tags=["causal graphs (S3)"])
 
         @router.post("/generate/llm-stream")
-        async def generate_graph(options: Options, asked: GraphRequest | None = None) -> Response:
+        async def generate_graph(options: Options, request: GraphRequest | None = None) -> Response:
             """A graph of causes from the frequent patterns of events; its id is the run's."""
-            asked = asked or GraphRequest()
-            if asked.force:
+            request = request or GraphRequest()
+            if request.force:
                 options = replace(options, cache="refresh")
-            body = asked.model_dump(exclude={"model", "force"})
-            spec = RunSpec("causal_graph", body, asked.model, dialect="causal_graph")
+            body = request.model_dump(exclude={"model", "force"})
+            spec = RunSpec("causal_graph", body, request.model, dialect="causal_graph")
             return await gateway.stream(spec, options)
 
         @router.post("/{id}/ask/llm-stream")
         async def ask_graph(
-            graph_id: GraphId, asked: QuestionRequest, options: Options
+            graph_id: GraphId, request: QuestionRequest, options: Options
         ) -> Response:
             """An answer from a graph, with the nodes it stands on; unknown graph: 404."""
-            body = {"graph_id": graph_id, "question": asked.question}
-            spec = RunSpec(QUESTION, body, asked.model, dialect="causal_graph")
+            body = {"graph_id": graph_id, "question": request.question}
+            spec = RunSpec(QUESTION, body, request.model, dialect="causal_graph")
             return await gateway.stream(spec, options)
 
         return router

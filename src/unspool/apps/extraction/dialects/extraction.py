@@ -115,20 +115,20 @@ class ExtractionDialect:
         router = APIRouter(tags=["events (S3)"])
 
         @router.post("/api/v1/events/extract/batch/llm-stream")
-        async def extract_batch(asked: BatchRequest, options: Options) -> Response:
+        async def extract_batch(request: BatchRequest, options: Options) -> Response:
             """The events of many people, with the progress of each; unknown ones fail alone."""
             items = [
-                {"user_id": one, "limit": asked.limit} for one in dict.fromkeys(asked.user_ids)
+                {"user_id": one, "limit": request.limit} for one in dict.fromkeys(request.user_ids)
             ]
-            body = {"flow": "extraction", "items": items, "concurrency": asked.concurrency}
-            spec = RunSpec("batch", body, asked.model, "extraction_batch")
+            body = {"flow": "extraction", "items": items, "concurrency": request.concurrency}
+            spec = RunSpec("batch", body, request.model, "extraction_batch")
             return await gateway.stream(spec, options)
 
         @router.post("/api/v1/events/extract/{user_id}/llm-stream")
         async def extract_events(
             user_id: UserId,
             options: Options,
-            asked: ExtractionRequest | None = None,
+            request: ExtractionRequest | None = None,
             model: Annotated[str, Query(max_length=128)] = "",
             force: Annotated[bool, Query()] = False,
         ) -> Response:
@@ -138,11 +138,11 @@ class ExtractionDialect:
             No body is needed; `model`, `limit` and `force` may stand in one, the first and the
             last in the query as well.
             """
-            asked = asked or ExtractionRequest()
-            if asked.force or force:
+            request = request or ExtractionRequest()
+            if request.force or force:
                 options = replace(options, cache="refresh")
-            body = {"user_id": user_id, "limit": asked.limit}
-            name = asked.model or model
+            body = {"user_id": user_id, "limit": request.limit}
+            name = request.model or model
             spec = RunSpec("extraction", body, name, dialect="extraction")
             return await gateway.stream(spec, options)
 

@@ -51,8 +51,8 @@ class BatchEncoder:
 
     def _child(self, kind: str, item: Mapping[str, Any]) -> Sequence[bytes]:
         number = item["number"]
-        asked = self._items[number - 1] if 0 < number <= len(self._items) else {}
-        facts = {"user_id": asked.get("user_id", ""), "run_id": item["run"]}
+        request = self._items[number - 1] if 0 < number <= len(self._items) else {}
+        facts = {"user_id": request.get("user_id", ""), "run_id": item["run"]}
         if kind == "child":
             return (frame("user_start", **facts, index=number, total=len(self._items)),)
         if kind == "child_progress":

@@ -48,19 +48,21 @@ class CausalGraph(BaseModel):
 
 
 class CausalGraphFlow(KeepingFlow[CausalGraph]):
-    asked = CausalGraph
+    input_model = CausalGraph
 
-    async def prepare(self, asked: CausalGraph, records: Records) -> CausalGraph:
+    async def prepare(self, request: CausalGraph, records: Records) -> CausalGraph:
         mined = await patterns_in(
             records,
-            min_support=asked.min_support,
-            max_length=asked.max_length,
-            most=asked.most,
+            min_support=request.min_support,
+            max_length=request.max_length,
+            most=request.most,
         )
-        return asked.model_copy(update={"patterns": [pattern_json(one) for one in mined.patterns]})
+        return request.model_copy(
+            update={"patterns": [pattern_json(one) for one in mined.patterns]}
+        )
 
-    async def run(self, ctx: Context, asked: CausalGraph) -> None:
-        count = len(asked.patterns)
+    async def run(self, ctx: Context, request: CausalGraph) -> None:
+        count = len(request.patterns)
         if not count:
             raise EmptyInput("没有可用的频繁模式：请先抽象用户事件，或降低最小支持度")
         ctx.progress(f"正在调用LLM分析 {count} 个频繁模式...")
@@ -71,13 +73,13 @@ class CausalGraphFlow(KeepingFlow[CausalGraph]):
             reader = GraphReader(ctx, STEP)
             return reader
 
-        prompt = graph_prompt(asked.patterns)
+        prompt = graph_prompt(request.patterns)
         await ctx.generate(prompt, step=STEP, system=GRAPH_SYSTEM, read=read, is_bound=True)
         counts = {"nodes": len(reader.nodes), "edges": len(reader.edges)}
         ctx.result(counts | {"insights": len(reader.insights)})
         ctx.progress("正在保存因果图到数据库...")
 
-    async def keep(self, run_id: str, asked: CausalGraph, run: Run, records: Records) -> None:
+    async def keep(self, run_id: str, request: CausalGraph, run: Run, records: Records) -> None:
         """Keep what could be read, also of a run that has not completed; nothing is no graph."""
         found: dict[str, list[Any]] = {NODE: [], EDGE: [], INSIGHT: []}
         for item in run.items:
@@ -86,9 +88,9 @@ class CausalGraphFlow(KeepingFlow[CausalGraph]):
             return
         graph = Graph(
             id=run_id,
-            title=asked.title,
+            title=request.title,
             is_whole=run.status == "completed",
-            patterns=asked.patterns,
+            patterns=request.patterns,
             nodes=found[NODE],
             edges=found[EDGE],
             insights=[insight["text"] for insight in found[INSIGHT]],

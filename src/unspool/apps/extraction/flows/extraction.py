@@ -48,31 +48,31 @@ class Extraction(BaseModel):
 
 
 class ExtractionFlow(KeepingFlow[Extraction]):
-    asked = Extraction
+    input_model = Extraction
 
-    async def prepare(self, asked: Extraction, records: Records) -> Extraction:
+    async def prepare(self, request: Extraction, records: Records) -> Extraction:
         """
         Fill in what is known of the person.
 
         Raises:
             UnknownRecord: Nobody of that id.
         """
-        person = await find_person(records, asked.user_id)
-        behaviors = await behaviors_of(records, asked.user_id, limit=asked.limit)
+        person = await find_person(records, request.user_id)
+        behaviors = await behaviors_of(records, request.user_id, limit=request.limit)
         names = await names_of(records, {b.sku for b in behaviors if b.sku})
         facts = {
             "profile": person.profile(),
             "behaviors": [_facts(behavior, names) for behavior in behaviors],
-            "behavior_count": await count_behaviors(records, asked.user_id),
+            "behavior_count": await count_behaviors(records, request.user_id),
         }
-        return asked.model_copy(update=facts)
+        return request.model_copy(update=facts)
 
-    async def run(self, ctx: Context, asked: Extraction) -> None:
-        user_id, count = asked.user_id, len(asked.behaviors)
+    async def run(self, ctx: Context, request: Extraction) -> None:
+        user_id, count = request.user_id, len(request.behaviors)
         if not count:
             raise EmptyInput(f"用户 {user_id} 没有行为数据")
-        if asked.behavior_count > count:
-            ctx.warn(f"用户 {user_id} 有 {asked.behavior_count} 条行为，只分析最近 {count} 条")
+        if request.behavior_count > count:
+            ctx.warn(f"用户 {user_id} 有 {request.behavior_count} 条行为，只分析最近 {count} 条")
         ctx.progress(f"正在调用LLM分析 {count} 条行为...")
         reader = EventReader(ctx, {user_id}, STEP)
 
@@ -81,12 +81,12 @@ class ExtractionFlow(KeepingFlow[Extraction]):
             reader = EventReader(ctx, {user_id}, STEP)
             return reader
 
-        prompt = events_prompt({user_id: asked.behaviors}, {user_id: asked.profile})
+        prompt = events_prompt({user_id: request.behaviors}, {user_id: request.profile})
         await ctx.generate(prompt, step=STEP, system=SYSTEM, read=read, by_lines=True)
         ctx.result({"event_count": len(reader.events), "left_out": reader.left_out})
         ctx.progress("正在保存事件到数据库...")
 
-    async def keep(self, run_id: str, asked: Extraction, run: Run, records: Records) -> None:
+    async def keep(self, run_id: str, request: Extraction, run: Run, records: Records) -> None:
         """
         Let these be the person's events.
 
@@ -95,9 +95,11 @@ class ExtractionFlow(KeepingFlow[Extraction]):
         """
         events = [_stored(found["item"]) for found in run.items if found["kind"] == EVENT]
         async with records.session() as session:
-            is_better = run.status == "completed" or not await count_events(session, asked.user_id)
+            is_better = run.status == "completed" or not await count_events(
+                session, request.user_id
+            )
             if events and is_better:
-                await replace_events(session, asked.user_id, run_id, events)
+                await replace_events(session, request.user_id, run_id, events)
                 await session.commit()
 
 

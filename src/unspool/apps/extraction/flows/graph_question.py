@@ -29,21 +29,21 @@ class GraphQuestion(BaseModel):
 
 
 class GraphQuestionFlow(Flow[GraphQuestion]):
-    asked = GraphQuestion
+    input_model = GraphQuestion
 
-    async def prepare(self, asked: GraphQuestion, records: Records) -> GraphQuestion:
+    async def prepare(self, request: GraphQuestion, records: Records) -> GraphQuestion:
         """
         Fill in the graph.
 
         Raises:
             UnknownRecord: There is none of that id.
         """
-        graph = await find_graph(records, asked.graph_id)
+        graph = await find_graph(records, request.graph_id)
         parts = {"nodes": graph.nodes, "edges": graph.edges, "insights": graph.insights}
-        return asked.model_copy(update={"graph": parts})
+        return request.model_copy(update={"graph": parts})
 
-    async def run(self, ctx: Context, asked: GraphQuestion) -> None:
-        nodes = ids_in(asked.graph["nodes"])
+    async def run(self, ctx: Context, request: GraphQuestion) -> None:
+        nodes = ids_in(request.graph["nodes"])
         ctx.progress(f"正在根据 {len(nodes)} 个节点回答...")
         reader = CitationReader(ctx, STEP, nodes)
 
@@ -52,7 +52,7 @@ class GraphQuestionFlow(Flow[GraphQuestion]):
             reader = CitationReader(ctx, STEP, nodes)
             return reader
 
-        prompt = answer_prompt(asked.question, asked.graph)
+        prompt = answer_prompt(request.question, request.graph)
         await ctx.generate(prompt, step=STEP, system=ANSWER_SYSTEM, read=read)
         ctx.result({"nodes": reader.cited})
 

@@ -22,7 +22,7 @@ from ..records import (
 
 
 async def change_as_said(
-    records: Records, project_id: int, kind: StageKind, said: Mapping[str, Any]
+    records: Records, project_id: int, kind: StageKind, fields: Mapping[str, Any]
 ) -> None:
     """
     Change what is given: `model`, `input_text`, `result_text`, `result_id`.
@@ -32,15 +32,15 @@ async def change_as_said(
         SpecError: Only `rewrite` has a text of its own.
     """
     await find_project(records, project_id)
-    if kind != "rewrite" and {"input_text", "result_text"} & said.keys():
+    if kind != "rewrite" and {"input_text", "result_text"} & fields.keys():
         raise SpecError(f"the stage {kind} has no text of its own; edit that of rewrite")
-    values = {name: said[name] for name in ("model", "input_text") if name in said}
+    values = {name: fields[name] for name in ("model", "input_text") if name in fields}
     if values:
         await change_stage(records, project_id, kind, values)
-    if "result_text" in said:
-        await edit(records, project_id, kind, said["result_text"])
-    if "result_id" in said:
-        await go_back(records, project_id, kind, said["result_id"])
+    if "result_text" in fields:
+        await edit(records, project_id, kind, fields["result_text"])
+    if "result_id" in fields:
+        await go_back(records, project_id, kind, fields["result_id"])
 
 
 async def edit(records: Records, project_id: int, kind: StageKind, text: str) -> None:

@@ -36,7 +36,7 @@ async def stage_json(core: Core, project: Project) -> list[dict[str, Any]]:
     results = await current_results(core.records, project.id)
     stages = await stages_of(core.records, project.id)
     source: Any = stages[0].input_text or project.original_topic
-    told: list[dict[str, Any]] = []
+    facts: list[dict[str, Any]] = []
     is_stale = False
     for stage in stages:
         result = results.get(stage.kind)  # type: ignore[call-overload]
@@ -44,8 +44,8 @@ async def stage_json(core: Core, project: Project) -> list[dict[str, Any]]:
             wish = result.details.get("wish", "")
             is_stale = is_stale or result.made_of != made_of(wish, stage.kind, source)  # type: ignore[arg-type]
             source = result.text if stage.kind == "rewrite" else result.items
-        told.append(await _stage_json(core, stage, result, is_stale=is_stale and bool(result)))
-    return told
+        facts.append(await _stage_json(core, stage, result, is_stale=is_stale and bool(result)))
+    return facts
 
 
 async def _stage_json(

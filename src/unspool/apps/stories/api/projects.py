@@ -96,8 +96,8 @@ def _add_projects(core: Core, router: APIRouter) -> None:
         return {"projects": [project_json(each) for each in found], "next": more}
 
     @both(router.post, "", status_code=201)
-    async def add(said: ProjectInput) -> JSONResponse:
-        made = await add_project(records, said.name, said.original_topic)
+    async def add(definition: ProjectInput) -> JSONResponse:
+        made = await add_project(records, definition.name, definition.original_topic)
         headers = {"Location": f"/api/v1/projects/{made.id}/"}
         return JSONResponse(await _whole(core, made.id), 201, headers=headers)
 

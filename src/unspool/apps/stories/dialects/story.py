@@ -47,8 +47,8 @@ class StageRequest(InputData):
     """Which model or route is to write. Ours; so is `wish`."""
 
     def facts(self) -> dict[str, Any]:
-        asked = self.input_data or self
-        return {"original_text": asked.original_text, "wish": asked.wish or self.wish}
+        request = self.input_data or self
+        return {"original_text": request.original_text, "wish": request.wish or self.wish}
 
 
 class PipelineRequest(StageRequest):
@@ -162,22 +162,22 @@ class StoryContract:
         router = APIRouter(prefix="/api/v1/projects", tags=["story (S4)"])
 
         async def begin(
-            project: int, asked: StageRequest, full_text: str, options: RunOptions, **facts: Any
+            project: int, request: StageRequest, full_text: str, options: RunOptions, **facts: Any
         ) -> Response:
-            body = {"project_id": project, **asked.facts(), **facts}
+            body = {"project_id": project, **request.facts(), **facts}
             dialect = "story" if full_text == "1" else "story_lean"
-            spec = RunSpec("story", body, model=asked.model, dialect=dialect)
+            spec = RunSpec("story", body, model=request.model, dialect=dialect)
             return await gateway.stream(spec, options)
 
         def add(kind: str) -> None:
             async def stage_stream(
                 project: ProjectId,
                 options: Options,
-                asked: StageRequest | None = None,
+                request: StageRequest | None = None,
                 full_text: FullText = "1",
             ) -> Response:
-                asked = asked or StageRequest()
-                return await begin(project, asked, full_text, options, stages=[kind])
+                request = request or StageRequest()
+                return await begin(project, request, full_text, options, stages=[kind])
 
             stage_stream.__doc__ = f"Write the stage {kind}; unknown project: 404."
             for path in (f"/{{id}}/{kind}-stream/", f"/{{id}}/{kind}-stream"):
@@ -191,12 +191,12 @@ class StoryContract:
         async def pipeline_stream(
             project: ProjectId,
             options: Options,
-            asked: PipelineRequest | None = None,
+            request: PipelineRequest | None = None,
             full_text: FullText = "1",
         ) -> Response:
             """Write all stages in one stream; `only_stale`: those that are not of what there is."""
-            asked = asked or PipelineRequest()
-            return await begin(project, asked, full_text, options, only_stale=asked.only_stale)
+            request = request or PipelineRequest()
+            return await begin(project, request, full_text, options, only_stale=request.only_stale)
 
         router.post("/{id}/pipeline-stream/")(pipeline_stream)
         router.post("/{id}/pipeline-stream", include_in_schema=False)(pipeline_stream)

@@ -33,19 +33,19 @@ class ProgressFold:
         self._progress.apply(event)
         self._shape.apply(event)
 
-    def json(self, head: Head, run: Run, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
+    def json(self, head: Head, run: Run, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return `progress` of the run's JSON; what is not known is null, not guessed."""
         progress = self._progress
         if run.is_ended:
             return _tokens_json(progress.tokens, progress.mean_per_s) | _end_json(run.status)
         progress.wait_until(now_ms)
         tokens = _tokens_json(progress.tokens, progress.tokens_per_s)
-        return tokens | self.left_json(head.flow, forecast, now_ms)
+        return tokens | self.left_json(head.flow, eta, now_ms)
 
-    def left_json(self, flow: str, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
+    def left_json(self, flow: str, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return percent and time left of a live run. The fold stays as it is."""
         progress, shape = self._progress, self._shape
-        told = forecast.estimate(flow, shape, now_ms)
+        told = eta.estimate(flow, shape, now_ms)
         if told is None:
             return _left_json(progress.percent, progress.left_s, None, None)
         elapsed_s = shape.at(now_ms)
@@ -65,13 +65,13 @@ class ProgressFolds:
         self._journal = journal
         self._folds: OrderedDict[str, tuple[ProgressFold, asyncio.Lock]] = OrderedDict()
 
-    async def left_json(self, head: Head, forecast: EtaEstimator, now_ms: int) -> dict[str, Any]:
+    async def left_json(self, head: Head, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return percent and time left of a run, in the words of PROTOCOL.md."""
         if head.status != "running":
             self._folds.pop(head.run_id, None)
             return _end_json(head.status)
         watched = await self._read(head.run_id)
-        return watched.left_json(head.flow, forecast, now_ms)
+        return watched.left_json(head.flow, eta, now_ms)
 
     async def _read(self, run_id: str) -> ProgressFold:
         """Fold the events that came since the last time."""
