@@ -52,6 +52,12 @@ def headings(path: Path) -> list[str]:
     return re.findall(r"^#+(?= )", prose(path), re.M)
 
 
+def anchors(path: Path) -> set[str]:
+    """The names under which a document's headings can be linked to."""
+    titles = re.findall(r"^#+ (.+)$", prose(path), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def protocol() -> str:
     """All pages of the protocol as one text."""
     return "\n".join(page.read_text() for page in PROTOCOL)
