@@ -151,7 +151,9 @@ def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_file_of_ours_that_a_document_names_is_there(path: Path) -> None:
     text = path.read_text()
-    places = re.findall(r"`((?:src/unspool|tests|console/src|examples|conformance)/[\w./-]+)`", text)
+    places = re.findall(
+        r"`((?:src/unspool|tests|console/src|examples|conformance)/[\w./-]+)`", text
+    )
     assert [place for place in places if not (ROOT / place).exists()] == []
     # Rooms are also named from the package down: `generation/seam.py`.
     rooms = re.findall(r"`([a-z_]+/[\w/]+\.py)`", text)
