@@ -21,7 +21,9 @@ THEIRS = {"RewriteProcessor"}
 
 def rows(heading: str) -> list[list[str]]:
     """The cells of each row of the table below a heading."""
-    (section,) = re.findall(rf"^## {heading}.*?\n(.*?)(?=^## |\Z)", GLOSSARY.read_text(), re.M | re.S)
+    (section,) = re.findall(
+        rf"^## {heading}.*?\n(.*?)(?=^## |\Z)", GLOSSARY.read_text(), re.M | re.S
+    )
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
@@ -62,7 +64,9 @@ def names() -> frozenset[str]:
 def classes_and_modules() -> frozenset[str]:
     found = {path.stem for path in SRC.rglob("*.py")}
     for path in SRC.rglob("*.py"):
-        found |= {n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)}
+        found |= {
+            n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)
+        }
     return frozenset(found - THEIRS)
 
 
