@@ -38,7 +38,7 @@ wheel: install console  ## dist/*.whl, with the console in it
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 test: $(VENV)/.browser console style test-console  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not browser"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m "not browser"
 	$(MAKE) test-browser
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
@@ -54,16 +54,16 @@ screenshots: $(VENV)/.browser console  ## every page, both languages, into docs/
 	cd tests && ../$(BIN)/python -m browser.screens
 
 test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m engine
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m engine
 
 test-crash: $(VENV)/.test  ## kills, faults and crowds in their long form (`test` has a short one), and figures
 	rm -f $(VENV)/crash-figures
-	CRASHES=long CRASH_FIGURES=$(VENV)/crash-figures PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup \
+	CRASHES=long CRASH_FIGURES=$(VENV)/crash-figures PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist load \
 		tests/crash
 	$(BIN)/python tests/support/harness/figures.py $(VENV)/crash-figures
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not engine and not browser"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not engine and not browser"
 
 .PHONY: style
 style: $(VENV)/.test

@@ -49,3 +49,45 @@ def until_said(page: Page, chars: int) -> str:
 
 def until_state(page: Page, *states: str) -> None:
     until(page, lambda: state_of(page) in states, " or ".join(states))
+
+
+class Record:
+    """
+    Each text that a part of a page has shown since, in order, for however short a time.
+
+    A page changes between two looks of a test; its own observer sees every change. Make the
+    record before that which changes the page. It begins anew with a page that is loaded anew.
+    """
+
+    def __init__(self, page: Page, selector: str) -> None:
+        self._page = page
+        self._selector = selector
+        self._place = page.evaluate(
+            """(selector) => {
+                const look = () =>
+                    [...document.querySelectorAll(selector)]
+                        .filter((part) => part.checkVisibility())
+                        .map((part) => part.textContent)
+                        .join('\\n');
+                const seen = [look()];
+                const record = () => {
+                    const now = look();
+                    if (now !== seen.at(-1)) seen.push(now);
+                };
+                const kinds = { attributes: true, characterData: true, childList: true };
+                new MutationObserver(record).observe(document, { ...kinds, subtree: true });
+                return (window.records ??= []).push(seen) - 1;
+            }""",
+            selector,
+        )
+
+    def all(self) -> list[str]:
+        shown: list[str] = self._page.evaluate("(at) => window.records[at]", self._place)
+        return shown
+
+    def until(self, holds: Callable[[str], bool], what: str) -> None:
+        """Let the page live until it has shown such a text, now or before."""
+        until(self._page, lambda: any(map(holds, self.all())), f"{self._selector}: {what}")
+
+    def until_said(self, words: str) -> None:
+        self.until(lambda shown: words in shown, words)

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from .conftest import Open
-from .reading import plain, text_of, until, until_said, until_state
-from .stage import ADVICE, POSTS, Stage, broken, model, spoken, whole
+from .held import Held
+from .reading import Record, plain, text_of, until, until_said, until_state
+from .stage import ADVICE, POSTS, Stage, broken, model, whole
 
 PRICES = {"prompt": 1, "completion": 2, "currency": "CNY"}
 
@@ -66,11 +67,13 @@ def test_s2_11_without_streaming_the_answer_comes_at_once(
     page.locator("[data-model]").select_option(str(number_of(stage, adviser)))
     page.locator("[data-stream]").click()
     page.get_by_role("textbox", name="提问").fill("明天呢？")
-    page.keyboard.group_commit("Control+Enter")
-    page.get_by_text("写完才显示").wait_for()
-    assert text_of(page) == ""
+    answer = Record(page, ".answer .turn")
+    words = Record(page, ".answer .model-text > p")
+    page.keyboard.press("Control+Enter")
+    answer.until_said("写完才显示")
     until_state(page, "completed")
     assert text_of(page) == plain(ADVICE)
+    assert {plain(shown) for shown in words.all()} == {"", plain(ADVICE)}
 
 
 def test_two_models_answer_side_by_side_and_are_stopped_together(
@@ -97,10 +100,10 @@ def test_a_tool_call_grows_as_it_comes(stage: Stage, open_page: Open) -> None:
     page = open_page("/pages/debug.html")
     page.locator("[data-model]").select_option(str(number_of(stage, "caller")))
     page.get_by_role("textbox", name="提问").fill("天气？")
-    page.get_by_role("button", name="发送").click()
     tool = page.locator(".tool")
-    tool.get_by_text("参数正在到达").wait_for()
-    assert tool.locator(".pre").inner_text() == '{"city": '
+    shown = Record(page, ".tool header .t3, .tool .pre")
+    page.get_by_role("button", name="发送").click()
+    shown.until(lambda all_of_it: all_of_it == '参数正在到达\n{"city": ', "the first half")
     tool.get_by_text("参数完整").wait_for()
     assert json.loads(tool.locator(".pre").inner_text()) == {"city": "上海"}
 
@@ -203,13 +206,15 @@ def test_the_list_of_runs_is_filtered_by_its_address(stage: Stage, open_page: Op
 
 
 def test_a_run_in_the_list_goes_on_before_ones_eyes(stage: Stage, open_page: Open) -> None:
-    stage.register(model("list-slow", [*spoken("字" * 60, 9), {"finish": "stop"}]))
-    page = open_page("/runs")
-    run = stage.ask("看着它写", "list-slow")
-    row = page.locator(".run-row", has=page.locator(f"a[href='/runs/{run}']"))
-    row.get_by_text("生成中").wait_for()
-    row.get_by_text("已完成").wait_for()
-    assert row.locator("canvas").count() == 1
+    with Held("list-held", "字" * 60, let=30) as held:
+        stage.register(held.model)
+        page = open_page("/runs")
+        run = stage.ask("看着它写", held.name)
+        row = page.locator(".run-row", has=page.locator(f"a[href='/runs/{run}']"))
+        row.get_by_text("生成中").wait_for()
+        held.let()
+        row.get_by_text("已完成").wait_for()
+        assert row.locator("canvas").count() == 1
 
 
 def test_usage_tells_what_was_used(stage: Stage, adviser: str, open_page: Open) -> None:
@@ -227,14 +232,14 @@ def test_one_finds_pages_runs_and_models_by_keys(
     stage: Stage, adviser: str, open_page: Open
 ) -> None:
     page = open_page("/states")
-    page.keyboard.group_commit("Control+k")
+    page.keyboard.press("Control+k")
     page.get_by_role("combobox").fill("advis")
     page.get_by_role("option").get_by_text("adviser").wait_for()
-    page.keyboard.group_commit("Enter")
+    page.keyboard.press("Enter")
     page.wait_for_url("**/models?model=adviser")
     page.locator("h1").click()
-    page.keyboard.group_commit("g")
-    page.keyboard.group_commit("u")
+    page.keyboard.press("g")
+    page.keyboard.press("u")
     page.wait_for_url("**/usage")
 
 

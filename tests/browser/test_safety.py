@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import Open
 from .payloads import EVIL, HIT, PAYLOADS
-from .reading import plain, text_of, until_state
+from .reading import plain, text_of, until, until_state
 from .stage import Stage, Steps, model
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_the_policy_itself_stops_what_a_fault_of_the_page_would_let_through(
         }""",
         [payload for payload in PAYLOADS if "refresh" not in payload],
     )
+    until(page, lambda: page.evaluate("() => window.refused?.length ?? 0") > 20, "refusals")
     page.wait_for_timeout(400)
     assert page.evaluate("() => window.hit ?? null") is None
-    assert page.evaluate("() => window.refused.length") > 20
     assert not [url for url in answers if not url.startswith((stage.url, "data:"))]

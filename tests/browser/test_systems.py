@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from .conftest import Open
-from .reading import text_of, until, until_state
+from .held import Held
+from .reading import Record, text_of, until, until_state
 from .stage import Stage, model, whole
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+numbers = itertools.count()
 
 
 @pytest.fixture
@@ -25,11 +33,13 @@ def test_s3_10_a_person_is_extracted_with_the_log_before_ones_eyes(
     page = open_page("/extraction")
     page.locator("[data-model-pick]").select_option("offline")
     row = page.locator("[data-user='user_0005']")
+    busy = Record(page, "[data-user='user_0005'] button:disabled")
+    notices = Record(page, ".el-message")
     row.get_by_role("button", name="重新生成").click()
-    row.get_by_text("生成中…").wait_for()
+    busy.until_said("生成中…")
     panel = page.locator(".log-panel")
     panel.get_by_text("事件抽象 - user_0005").wait_for()
-    page.get_by_text("用户 [user_0005] 事件抽象完成").wait_for()
+    notices.until_said("用户 [user_0005] 事件抽象完成")
     lines = panel.locator(".ln").all_inner_texts()
     said = [line.strip() for line in lines if line.strip()]
     events = http.get("/api/people/user_0005/events").json()["events"]
@@ -42,19 +52,94 @@ def test_s3_10_a_person_is_extracted_with_the_log_before_ones_eyes(
     row.get_by_role("button", name="重新生成").wait_for()
 
 
-def test_s3_10_a_reload_goes_on_and_a_cancel_ends_it(http: httpx.Client, open_page: Open) -> None:
-    page = open_page("/extraction")
-    page.locator("[data-model-pick]").select_option("offline")
-    page.locator("[data-user='user_0003']").get_by_role("button", name="重新生成").click()
+EVENTS = "".join(
+    f"user_0003|浏览|2024-05-0{day} 10:00:00|看了第 {day} 双鞋\n" for day in range(1, 9)
+)
+
+
+@pytest.fixture
+def half_extracted(stage: Stage, open_page: Open) -> Iterator[Page]:
+    """The page of a person of whose eight events three are written, and no more come."""
+    with Held(f"abstracts-{next(numbers)}", EVENTS, let=3 * len(EVENTS) // 8) as held:
+        stage.register(held.model)
+        page = open_page("/extraction")
+        page.locator("[data-model-pick]").select_option(held.name)
+        page.locator("[data-user='user_0003']").get_by_role("button", name="重新生成").click()
+        until(page, lambda: page.locator(".log-panel .ln.ok").count() == 3, "three lines")
+        yield page
+
+
+def test_s3_10_a_reload_goes_on_and_a_cancel_ends_it(half_extracted: Page) -> None:
+    page = half_extracted
     panel = page.locator(".log-panel")
-    until(page, lambda: panel.locator(".ln.ok").count() >= 1, "a line")
-    before = panel.locator(".ln.ok").first.inner_text()
+    before = panel.locator(".ln.ok").all_inner_texts()
     page.reload()
-    until(page, lambda: panel.locator(".ln.ok").count() >= 1, "the line again")
-    assert panel.locator(".ln.ok").first.inner_text() == before
+    until(page, lambda: panel.locator(".ln.ok").count() == 3, "the lines again")
+    assert panel.locator(".ln.ok").all_inner_texts() == before
+    notices = Record(page, ".el-message")
     panel.get_by_role("button", name="取消").click()
-    page.get_by_text("用户 [user_0003] 事件抽象失败").wait_for()
+    notices.until_said("用户 [user_0003] 事件抽象失败")
     page.locator("[data-user='user_0003']").get_by_text("已取消").wait_for()
+
+
+def test_a_cancel_is_told_of_before_the_page_has_looked_at_the_run(half_extracted: Page) -> None:
+    page = half_extracted
+    page.add_init_script(  # a busy page, or one in the background: its timers come late
+        "const soon = setInterval;"
+        "window.setInterval = (call, ms, ...rest) => soon(call, 1000 * ms, ...rest);"
+    )
+    page.reload()
+    until(page, lambda: page.locator(".log-panel .ln.ok").count() == 3, "the lines again")
+    notices = Record(page, ".el-message")
+    page.locator(".log-panel").get_by_role("button", name="取消").click()
+    notices.until_said("用户 [user_0003] 事件抽象失败")
+
+
+def test_an_ending_that_came_during_a_reload_is_told_afterwards(
+    stage: Stage, half_extracted: Page
+) -> None:
+    page = half_extracted
+    until(page, lambda: "run=" in page.url, "the run in the address")
+    address = page.url
+    page.goto("about:blank")
+    stage.cancel(address.rpartition("run=")[2])
+    page.goto(address)
+    page.get_by_text("用户 [user_0003] 事件抽象失败").wait_for()
+    page.reload()
+    page.locator(".log-panel").get_by_text("--- 响应结束 ---").wait_for()
+    page.locator("[data-user='user_0003']").get_by_text("已取消").wait_for()
+    assert page.locator(".el-message").count() == 0
+
+
+def test_a_cancel_that_fails_says_so_until_it_is_closed(half_extracted: Page) -> None:
+    page = half_extracted
+    page.route("**/cancel", lambda route: route.abort())
+    page.clock.install()
+    page.locator(".log-panel").get_by_role("button", name="取消").click()
+    notice = page.locator(".el-message--error")
+    notice.wait_for()
+    page.clock.fast_forward(600_000)
+    assert notice.count() == 1
+    page.keyboard.press("Escape")
+    page.clock.fast_forward(2_000)
+    until(page, lambda: notice.count() == 0, "no notice")
+
+
+def test_a_cancel_that_comes_before_the_run_has_an_id_is_not_lost(
+    stage: Stage, open_page: Open
+) -> None:
+    with Held(f"abstracts-{next(numbers)}", EVENTS) as held:
+        stage.register(held.model)
+        page = open_page("/extraction")
+        page.locator("[data-model-pick]").select_option(held.name)
+        waiting: list[Route] = []
+        page.route("**/llm-stream", lambda route: waiting.append(route))
+        notices = Record(page, ".el-message")
+        page.locator("[data-user='user_0003']").get_by_role("button", name="重新生成").click()
+        page.locator(".log-panel").get_by_role("button", name="取消").click()
+        until(page, lambda: len(waiting) == 1, "the request")
+        waiting[0].continue_()
+        notices.until_said("用户 [user_0003] 事件抽象失败")
 
 
 def test_all_people_are_extracted_together_and_that_is_stopped(
@@ -62,9 +147,10 @@ def test_all_people_are_extracted_together_and_that_is_stopped(
 ) -> None:
     page = open_page("/extraction")
     page.locator("[data-model-pick]").select_option("offline")
+    busy = Record(page, "[data-user] button:disabled")
     page.locator("[data-batch]").click()
     page.get_by_role("progressbar").wait_for()
-    until(page, lambda: page.get_by_text("生成中…").count() >= 2, "several people at once")
+    busy.until(lambda shown: shown.count("生成中…") >= 2, "several people at once")
     page.get_by_role("button", name="取消批量").click()
     until(page, lambda: page.get_by_text("生成中…").count() == 0, "none goes on")
     assert page.locator(".batch").get_by_text("已取消").count() == 1
@@ -110,7 +196,7 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
     page.locator("[data-model-pick]").select_option("teller")
     box = page.get_by_placeholder("再问一句")
     box.fill("为什么有人收藏了却没有下单？")
-    box.group_commit("Enter")
+    box.press("Enter")
     until(page, lambda: page.locator(".qa .cited").count() == 2, "both nodes")
     assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "价格犹豫"]
 
@@ -126,9 +212,9 @@ def test_s4_11_a_stage_is_written_behind_its_tab(http: httpx.Client, open_page: 
     page.locator("[data-model-pick]").select_option("offline")
     make = page.locator("[data-make]")
     assert make.inner_text() == "AI生成"
+    busy = Record(page, "[data-make]:disabled")
     make.click()
-    until(page, lambda: make.inner_text() == "执行中...", "busy")
-    assert make.is_disabled()
+    busy.until(lambda shown: shown == "执行中...", "busy")
     until(page, lambda: len(text_of(page)) > 8, "words")
     until(page, lambda: make.inner_text() == "AI生成", "the end")
     number = page.url.split("/story/")[1].split("?")[0]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from .conftest import Open
-from .reading import plain, state_of, text_of, until, until_said, until_state
+from .held import Held
+from .reading import Record, plain, state_of, text_of, until, until_said, until_state
 from .serving import Program
 from .stage import LETTER, Stage, broken, model, spoken, whole
 
@@ -17,11 +18,17 @@ numbers = itertools.count()
 
 
 @pytest.fixture
-def live(stage: Stage) -> str:
-    """A run of two seconds that has just begun."""
-    name = f"slow-{next(numbers)}"
-    stage.register(model(name, whole(LETTER, 75, first_s=0.1)))
-    return stage.ask("写一封信", name)
+def letter(stage: Stage) -> Iterator[Held]:
+    """A model that writes `LETTER`, the first sixty characters of it at once."""
+    with Held(f"held-{next(numbers)}", LETTER, let=60) as held:
+        stage.register(held.model)
+        yield held
+
+
+@pytest.fixture
+def live(stage: Stage, letter: Held) -> str:
+    """A run that has begun, and goes on when the letter is let go on."""
+    return stage.ask("写一封信", letter.name)
 
 
 @pytest.fixture
@@ -42,31 +49,40 @@ def done(stage: Stage) -> str:
 
 
 def test_the_text_grows_while_it_is_written_and_is_whole_in_the_end(
-    stage: Stage, live: str, open_page: Open
+    stage: Stage, letter: Held, live: str, open_page: Open
 ) -> None:
     page = open_page(f"/runs/{live}")
-    early = until_said(page, 10)
+    early = until_said(page, 40)
+    letter.let(120)
     later = until_said(page, len(early) + 10)
     assert state_of(page) == "streaming"
     assert later.startswith(early)
+    letter.let()
     until_state(page, "completed")
     assert text_of(page) == plain(LETTER) == plain(stage.run(live)["text"])
     assert page.title().startswith("● ")
 
 
-def test_a_reload_in_the_middle_goes_on_without_loss(live: str, open_page: Open) -> None:
+def test_a_reload_in_the_middle_goes_on_without_loss(
+    letter: Held, live: str, open_page: Open
+) -> None:
     page = open_page(f"/runs/{live}")
     before = until_said(page, 30)
     page.reload()
     after = until_said(page, len(before))
     assert after.startswith(before)
+    until_state(page, "streaming")
+    letter.let()
     until_state(page, "completed")
     assert text_of(page) == plain(LETTER)
 
 
-def test_two_browsers_agree_and_know_of_each_other(live: str, open_page: Open) -> None:
+def test_two_browsers_agree_and_know_of_each_other(
+    letter: Held, live: str, open_page: Open
+) -> None:
     pages = [open_page(f"/runs/{live}"), open_page(f"/view/{live}", language="en-US")]
     until(pages[0], lambda: pages[0].get_by_role("slider").count() == 1, "a timeline")
+    letter.let()
     for page in pages:
         until_state(page, "completed")
     assert text_of(pages[0]) == text_of(pages[1]) == plain(LETTER)
@@ -91,13 +107,13 @@ def test_two_tabs_of_one_browser_share_a_connection(
 
 
 def test_its_server_killed_and_started_again_the_page_ends_with_the_whole_text(
-    program: Program, stage: Stage, open_page: Open
+    program: Program, stage: Stage, letter: Held, open_page: Open
 ) -> None:
-    stage.register(model("steady", whole(LETTER, 30, first_s=0.1)))
-    run = stage.ask("写一封信", "steady")
+    run = stage.ask("写一封信", letter.name)
     page = open_page(f"/runs/{run}")
     before = until_said(page, 40)
     program.kill()
+    letter.let()
     page.get_by_text("正在重连").wait_for()
     assert text_of(page).startswith(before)
     assert state_of(page) in {"streaming", "stalled"}
@@ -118,8 +134,9 @@ def test_the_connection_is_cut_by_a_button_and_nothing_is_lost(
     page.wait_for_timeout(600)
     assert text_of(page) == held
     assert held.startswith(before)
+    banners = Record(page, ".banner")
     page.locator("[data-kill]").click()
-    page.get_by_text("没有丢字").wait_for()
+    banners.until_said("没有丢字")
     until_said(page, len(held) + 10)
     stage.cancel(long)
     until_state(page, "cancelled")
@@ -186,24 +203,25 @@ def test_one_looks_back_by_keys_and_returns(stage: Stage, done: str, open_page: 
     until_state(page, "completed")
     slider = page.get_by_role("slider")
     slider.focus()
-    page.keyboard.group_commit("Home")
+    page.keyboard.press("Home")
     page.get_by_text(f"seq 1 / {last}").wait_for()
     assert text_of(page) == ""
     for _ in range(12):
-        page.keyboard.group_commit("ArrowRight")
+        page.keyboard.press("ArrowRight")
     page.get_by_text(f"seq 13 / {last}").wait_for()
     words = [e["data"]["text"] for e in stage.events(done)[:13] if e["type"] == "text.delta"]
     until(page, lambda: text_of(page) == plain("".join(words)), "the text as it was")
     assert slider.get_attribute("aria-valuenow") == "13"
-    page.keyboard.group_commit("End")
+    page.keyboard.press("End")
     until(page, lambda: text_of(page) == plain(LETTER), "the whole text again")
 
 
 def test_a_replay_tells_it_again(stage: Stage, done: str, open_page: Open) -> None:
     page = open_page(f"/runs/{done}")
     until_state(page, "completed")
+    shown = Record(page, ".model-text > p")
     page.get_by_role("button", name="回放").first.click()
-    until(page, lambda: len(text_of(page)) < len(plain(LETTER)) - 10, "a part of the text")
+    shown.until(lambda text: len(plain(text)) < len(plain(LETTER)) - 10, "a part of the text")
     until(page, lambda: text_of(page) == plain(LETTER), "its end")
 
 

@@ -131,8 +131,8 @@ async def test_an_answer_that_is_whole_is_told_whole(name: str) -> None:
 
 def flushed(data: bytes) -> bytes:
     """Compressed so that all of it can be read, but without an end."""
-    group_commit = zlib.compressobj(wbits=31)
-    return group_commit.compress(data) + group_commit.flush(zlib.Z_SYNC_FLUSH)
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
 CUT: dict[str, Steps] = {

@@ -17,8 +17,6 @@ from faults.judging import faults_of
 from faults.playing import Fault, Stage, Visit, faults, patient
 from unspool import plugs
 
-pytestmark = pytest.mark.xdist_group("faults")  # played once, beside nothing of its kind
-
 FAULTS = faults()
 AT_ONCE = 12
 """Played side by side: more would take time from those that measure it."""

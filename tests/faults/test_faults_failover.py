@@ -22,10 +22,7 @@ from support.readers import post
 from support.servers import Served, tuned
 from support.upstream import Script, Upstream, UpstreamRequest, answer, refusal
 
-pytestmark = [
-    pytest.mark.timeout(60),  # the first one waits for all that is played
-    pytest.mark.xdist_group("faults"),  # played once, and beside nothing else of its kind
-]
+pytestmark = pytest.mark.timeout(60)  # the first one waits for all that is played
 
 WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
 OTHER = "今天推荐大家换一双鞋，轻便又透气。"

@@ -23,10 +23,7 @@ from faults.playing import Fault, Stage, faults, patient
 from support.readers import View, post
 from support.servers import Served, tuned
 
-pytestmark = [
-    pytest.mark.timeout(60),  # the first one waits for all that is played
-    pytest.mark.xdist_group("faults"),  # played once, and beside nothing else of its kind
-]
+pytestmark = pytest.mark.timeout(60)  # the first one waits for all that is played
 
 FAULTS = faults()
 AT_ONCE = 24

@@ -60,7 +60,7 @@ async def test_s1_5_a_passing_fault_is_retried_three_times_and_ever_later(
 ) -> None:
     upstream.play = [PASSING[name]]
     waited, text, error = await waits(
-        http, upstream.model(first_event_s=0.2 if name == "time-out" else 5)
+        http, upstream.model(first_event_s=0.5 if name == "time-out" else 5)
     )
     assert (waited, text) == ([0.5, 1.0, 2.0], "")
     assert error is not None
@@ -155,16 +155,16 @@ def test_s1_6_the_limits_have_names_and_there_is_none_on_the_whole() -> None:
 
 
 TOO_SLOW: dict[str, tuple[dict[str, float], Script, str]] = {
-    "first answer": ({"first_event_s": 0.1}, [SILENCE], ""),
-    "first word": ({"first_event_s": 0.1}, [b": wait\n\n", SILENCE], ""),
-    "next bytes": ({"idle_s": 0.1}, [chunk("今天"), SILENCE], "今天"),
+    "first answer": ({"first_event_s": 0.5}, [SILENCE], ""),
+    "first word": ({"first_event_s": 0.5}, [b": wait\n\n", SILENCE], ""),
+    "next bytes": ({"idle_s": 0.5}, [chunk("今天"), SILENCE], "今天"),
     "next word": (
-        {"progress_s": 0.2},
+        {"progress_s": 0.4},
         [chunk("今天"), *[step for _ in range(40) for step in (0.02, b": wait\n\n")]],
         "今天",
     ),
     "everything": (
-        {"total_s": 0.2},
+        {"total_s": 0.4},
         [step for _ in range(40) for step in (chunk("好"), 0.02)],
         "",
     ),

@@ -1,17 +1,33 @@
-/** A short message that goes away by itself. Element Plus shows it, loaded on first use. */
+/** A short message. Element Plus shows it, loaded on first use. */
 
-export async function toast(message: string, kind: "ok" | "bad" = "ok"): Promise<void> {
+/**
+ * How long each kind stays, in ms. A fault may be shown nowhere else, so it stays until it is
+ * closed: with the mouse, or with Escape.
+ */
+const STAYS_MS = { ok: 2600, cancelled: 6000, bad: 0 } as const;
+const TYPES = { ok: "success", cancelled: "error", bad: "error" } as const;
+
+/** Faults shown at once: an older one gives way. */
+const MAX_FAULTS = 3;
+
+const faults: { close(): void }[] = [];
+
+export async function toast(message: string, kind: keyof typeof STAYS_MS = "ok"): Promise<void> {
   const [{ ElMessage }] = await Promise.all([
     import("element-plus/es/components/message/index.mjs"),
     import("element-plus/theme-chalk/el-message.css"),
   ]);
-  ElMessage({
+  const shown = ElMessage({
     message,
-    type: kind === "ok" ? "success" : "error",
+    type: TYPES[kind],
     plain: true,
     offset: 58,
-    duration: kind === "ok" ? 2600 : 6000,
+    duration: STAYS_MS[kind],
+    showClose: kind === "bad",
   });
+  if (kind !== "bad") return;
+  faults.push(shown);
+  if (faults.length > MAX_FAULTS) faults.shift()?.close();
 }
 
 export async function copyText(text: string): Promise<void> {

@@ -20,6 +20,7 @@ export interface RunJson extends RunHead {
 
 /** `/v1/runs/{id}/progress`: what the events of a run do not say. */
 export interface RunProgress {
+  readonly status: string;
   readonly left_s: number | null;
   readonly forks: readonly string[];
   readonly viewers: number;

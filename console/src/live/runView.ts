@@ -8,7 +8,7 @@
 import { type Contact, type OpenRun, type RunEvent, UnspoolError } from "unspool-client";
 import { type SharedRun, shareRun } from "unspool-client/shared";
 import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
-import { getJson } from "@/data/http";
+import { getJson, sendJson } from "@/data/http";
 import type { RunProgress } from "@/data/types";
 import type { Hue } from "@/timeline/hues";
 import { wantFrame } from "./frame";
@@ -44,6 +44,8 @@ export class RunView {
   readonly #hueOf: (model: string) => Hue;
   readonly #stop = new AbortController();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
+  readonly #hasId: Promise<void>;
+  #resolveId: () => void = () => {};
   #run: OpenRun | SharedRun;
   #lastAt = performance.now();
   #windowAt = 0;
@@ -58,6 +60,9 @@ export class RunView {
   ) {
     this.#hueOf = hueOf;
     this.runModel = new RunModel(hueOf);
+    this.#hasId = new Promise((resolve) => {
+      this.#resolveId = resolve;
+    });
     this.snapshot = shallowRef(snapshotOf(this, 0));
     this.#run = open({ signal: this.#stop.signal, onContact: (now) => this.#setContact(now) });
     this.#timers.push(setInterval(() => this.#takeSnapshot(), SNAPSHOT_MS));
@@ -86,6 +91,12 @@ export class RunView {
     wantFrame();
   }
 
+  /** Cancel the run itself, for everybody; as soon as it has an id. */
+  async cancel(): Promise<void> {
+    if (this.id === null) await this.#hasId;
+    if (this.id !== null) await sendJson("POST", `/v1/runs/${this.id}/cancel`);
+  }
+
   disconnect(): void {
     this.#run.disconnect();
   }
@@ -105,6 +116,7 @@ export class RunView {
     } catch (error) {
       if (!this.#stop.signal.aborted) this.failure.value = asError(error);
     }
+    this.#resolveId();
     this.#isDone = true;
     this.#takeSnapshot();
     await this.#readProgress();
@@ -113,6 +125,7 @@ export class RunView {
 
   #apply(event: RunEvent): void {
     if (this.events.length === 0) {
+      this.#resolveId();
       queueMicrotask(() => void this.#readProgress());
       this.#timers.push(setInterval(() => void this.#readProgress(), PROGRESS_MS));
     }
