@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-crash test-browser test-console check bench bench-browser \
+.PHONY: run install console test test-engine test-crash test-browser test-console test-documents check bench bench-browser \
 	screenshots wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -75,6 +75,10 @@ style: $(VENV)/.test
 format: $(VENV)/.test  ## put the code into our format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+test-documents: $(VENV)/.test  ## what the documents say, without their longer examples
+	$(BIN)/pytest -n 2 -m "not slow" tests/test_documents.py tests/test_protocol.py tests/test_glossary.py \
+		tests/test_walkthroughs.py
 
 bench: $(VENV)/.bench  ## the benchmark: a table and a plot in bench/results
 	$(BIN)/python -m bench all
