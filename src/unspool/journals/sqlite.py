@@ -30,13 +30,13 @@ from .sqlite_file.live_run import LiveRun
 from .sqlite_file.store import Store
 
 CLAIM_TRIES = 250
-"""Looks at a file that another process holds: 5 s in all."""
+"""Tries at a file that another process holds: 5 s in all."""
 
 FOREIGN_POLL_S = 0.05
-"""A run that another process writes has no bell here."""
+"""A run of another process has no bell here."""
 
 SWEEPS = 8
-"""A waiter is woken within an eighth of its time-out after it."""
+"""A waiter wakes within an eighth of its time-out after it."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -59,7 +59,7 @@ class SQLiteJournal:
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
         self._group_commit = GroupCommit(self._store, self._live, tuning)
         self._making: dict[str, asyncio.Future[SQLitePen]] = {}
-        """Runs that are being written down, by the key they were asked for under."""
+        """Runs being written down, by the key of their request."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._sweep_s = 1.0
 
@@ -115,7 +115,7 @@ class SQLiteJournal:
         fresh = await self._claimed(run_id)
         live_run = self._live.setdefault(run_id, fresh)
         if live_run is not fresh:
-            # Readers hold the reel; the new owner takes it as it is in the file.
+            # Readers hold the live run; the new owner loads it from the file.
             self._group_commit.drop(live_run)
             live_run.epoch = fresh.epoch
             live_run.ring()
@@ -151,7 +151,7 @@ class SQLiteJournal:
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
         live_run = self._live.get(run_id)
         if live_run is None:
-            # It has ended a moment ago, or another process writes it: look again soon.
+            # It ended a moment ago, or another process writes it: look again soon.
             return asyncio.sleep(min(timeout_s, FOREIGN_POLL_S))
         waiter: asyncio.Future[None] = self._loop.create_future()
         if live_run.visible > after:
@@ -161,12 +161,12 @@ class SQLiteJournal:
             self._sweep_s = timeout_s / SWEEPS
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._sweep_s, self._wake_late)
-        # Whoever gives up waiting leaves a cancelled future behind, until the next ring.
+        # A waiter that gives up leaves a cancelled future behind, until the next ring.
         live_run.waiters[waiter] = self._loop.time() + timeout_s
         return waiter
 
     def _wake_late(self) -> None:
-        """Wake those who have waited long enough: one timer for all, not one for each token."""
+        """Wake waiters whose time is over: one timer for all, not one for each token."""
         now = self._loop.time()
         is_waited_for = False
         for live_run in self._live.values():

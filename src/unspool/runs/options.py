@@ -1,11 +1,11 @@
 """
-What a request asks beside its body, in headers that are the same in every dialect.
+Options of a request, in headers that are the same in every dialect.
 
 * `Idempotency-Key`: the same request under the same key is the same run.
-* `Unspool-Cache`: `off`, `read` (an equal run that is whole, or still going on, will do) or
-  `refresh` (make a new one, for later readers).
+* `Unspool-Cache`: `off`, `read` (an equal run will do, whole or still going on) or `refresh`
+  (make a new one, for later readers).
 * `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
-* `Unspool-Pace`: `1` to be told what happened as quickly as it happened, `4` four times so.
+* `Unspool-Pace`: `1` replays at the original speed, `4` four times as fast.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..errors import SpecError
 Cache = Literal["", "off", "read", "refresh"]
 
 MAX_KEY_CHARS: Final = 255
-"""As other services allow; a UUID has 36."""
+"""Other services allow as many; a UUID has 36."""
 
 MAX_AFTER_S: Final = 86_400.0
 """A day without a viewer is for ever."""
 
 MIN_PACE: Final = 0.1
 MAX_PACE: Final = 100.0
-"""Quicker than this nobody sees the difference from all at once."""
+"""Nobody sees a faster replay as a replay."""
 
 _NUMBER: Final = re.compile(r"\d{1,3}(\.\d{1,3})?")
 _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\d{1,3})?))?")
@@ -35,16 +35,16 @@ _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The headers, read. Empty: the server's own setting."""
+    """The headers, parsed. Empty: the server's own setting."""
 
     key: str = ""
     cache: Cache = ""
     cancel_after_s: float | None = None
-    """Without a viewer for so long the run is cancelled; None: never."""
+    """Seconds without a viewer after which the run is cancelled; None: never."""
     pace: float | None = None
-    """Of telling what is there already; None: at once."""
+    """Speed of the replay; None: everything at once."""
     conversation: int | None = None
-    """The conversation whose next turn the run is; None: it belongs to none. Not a header."""
+    """The conversation whose next turn this run is; None: it belongs to none. Not a header."""
 
 
 NO_OPTIONS: Final = RunOptions()
@@ -52,10 +52,10 @@ NO_OPTIONS: Final = RunOptions()
 
 def read_options(headers: Iterable[tuple[bytes, bytes]]) -> RunOptions:
     """
-    Return the options that a request's headers ask for.
+    Return the options in a request's headers.
 
     Raises:
-        SpecError: A header has a value that it cannot have; the message names it.
+        SpecError: A header has an impossible value; the message names it.
     """
     options = NO_OPTIONS
     for name, value in headers:

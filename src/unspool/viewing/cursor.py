@@ -12,19 +12,19 @@ from ..runs.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """`<seq>` or `<seq>.<frame>`: what a viewer has."""
+    """`<seq>` or `<seq>.<frame>`: the last thing a viewer has."""
 
     seq: int = 0
     frame: int = 0
-    """Frames of event `seq + 1` that the viewer has, where it was cut inside an event."""
+    """Frames of event `seq + 1` that the viewer has, if it was cut inside an event."""
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """
-        Read an event id as a client gives it back.
+        Parse an event id that a client sends back.
 
         Raises:
-            BadCursor: It is not one that we give out.
+            BadCursor: We never gave it out.
         """
         seq, dot, frame = text.partition(".")
         # 15 digits hold any log there can be; more is an attack on the parser of integers.

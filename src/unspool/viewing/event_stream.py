@@ -68,7 +68,7 @@ class EventStream(Response):
         self.raw_headers = [*HEADERS, (b"x-run-id", run_id.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go on stage: the guard plays us when the application around us has let go."""
+        """Wait on the stage: the guard plays us after the application around us has returned."""
         stage = scope.get(STAGE)
         if stage is None:
             await self.play(scope, receive, send)
@@ -91,8 +91,8 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": trailer, "more_body": False})
         except asyncio.CancelledError:
             playing.uncancel()
-            # The viewer left, took nothing for too long, or the server ends. In the latter
-            # cases the connection is dropped; a clean end would be a lie.
+            # The viewer left, took nothing for too long, or the server stops. In the last two
+            # cases we drop the connection; a clean end would be a lie.
             if not leaving.done():
                 await self._say_when_to_come_again()
                 extensions.get(ABORT, {}).get("abort", _nothing)()
@@ -103,7 +103,7 @@ class EventStream(Response):
 
     async def _say_when_to_come_again(self) -> None:
         viewer = self._viewer
-        # Who is being written to takes nothing, or is in the middle of a frame.
+        # A viewer in the middle of a write takes nothing, or is inside a frame.
         if self.viewing.is_ending and viewer.has_begun and not viewer.is_sending:
             await self._write(RETRY)
             await asyncio.sleep(0)  # uvloop writes at the end of a turn
@@ -123,18 +123,18 @@ class EventStream(Response):
         """
         Write everything that the viewer lacks, and return the trailer that follows it.
 
-        A stream of each kind has its own; `write` and `is_quiet` are its tools.
+        Each kind of stream has its own; `write` and `is_quiet` are its tools.
         """
         raise NotImplementedError
 
     def is_quiet(self) -> bool:
-        """Whether so long nothing was written that the viewer needs a heartbeat."""
+        """Whether the last write is so long ago that the viewer needs a heartbeat."""
         # Waiting may end early for no reason; a heartbeat a little early harms nobody.
         quiet_s = self._loop.time() - self._viewer.sent_at
         return quiet_s > 0.9 * self.viewing.settings.heartbeat_s
 
     async def write(self, data: bytes) -> None:
-        """Write a piece of the body, as soon as the viewer takes it."""
+        """Write a piece of the body as soon as the viewer takes it."""
         viewer = self._viewer
         viewer.sent_at = self._loop.time()
         viewer.is_sending = True
@@ -152,4 +152,4 @@ async def _send_body(send: Send, data: bytes) -> None:
 
 
 def _nothing() -> None:
-    """Stand in for `ABORT` under servers that are not ours."""
+    """Stands in for `ABORT` under other servers than ours."""

@@ -39,10 +39,10 @@ class TapeStream(EventStream):
                 break
             else:
                 head = tape.head
-                if not tape.is_behind:  # a long log that is there already is not waited for
+                if not tape.is_behind:  # do not wait for a long log that is there already
                     await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
                 await tape.wind()
-                # The head moves by our doing or another viewer's of this tape.
+                # We or another viewer of this tape may have moved the head.
                 if tape.head == head and self.is_quiet():
                     await self.write(HEARTBEAT)
         return tape.trailer

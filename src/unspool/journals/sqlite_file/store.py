@@ -29,10 +29,10 @@ _HEAD = (
 _APPEND = "insert into segments (crc, data) select ?, ? where (select claims from fence) = ?"
 
 DELETED_PER_COMMIT = 256
-"""Old segments deleted in one commit: a bound on what one commit can cost."""
+"""Old segments to delete in one commit: it bounds the cost of a commit."""
 
 CHECKPOINT_S = 1.0
-"""Pages written in the meantime are copied once, however often they were written."""
+"""We copy a page once, however often it was written since."""
 
 WAL_RESTART_PAGES = 16_384
 """At 64 MiB the write-ahead log is started anew, which needs writers to pause for a moment."""
@@ -52,7 +52,7 @@ class Store:
         self._checkpoints.start()
 
     def new_no(self) -> int:
-        """Return the number of the next run; a collision with another process is refused."""
+        """Return the number of the next run; a collision with another process fails."""
         no: int = self._next_no
         self._next_no += 1
         return no
@@ -70,7 +70,7 @@ class Store:
         """
         db = self._db
         if keep_from is None and not any(strip.page or strip.live_run.is_new for strip in strips):
-            # Nearly every commit: one statement, which is a transaction by itself.
+            # Nearly every commit needs only one statement, which is a transaction by itself.
             data = b"".join([strip.record for strip in strips])
             row = db.execute(_APPEND, (crc32(data), data, self._claims))
             if row.rowcount == 1:
@@ -111,7 +111,7 @@ class Store:
         return segment
 
     def claim(self, run_id: str) -> LiveRun:
-        """Raise the epoch of a run that has not ended and return all that is committed of it."""
+        """Raise the epoch of a live run and return all its committed lines."""
         db = self._db
         db.execute("begin immediate")
         try:
@@ -130,7 +130,7 @@ class Store:
         return self.unended(run_id)[0]
 
     def unended(self, run_id: str = "") -> list[LiveRun]:
-        """Return the reel of the run, or of every run, that has no ending."""
+        """Return the run, or every run, that has no ending."""
         where = "ended_ms is null" + (" and id = ?" if run_id else "")
         rows = self._reader.execute(
             f"select no, {_HEAD} from runs where {where} order by no",  # noqa: S608
@@ -165,7 +165,7 @@ class Store:
         return [Head(*row) for row in rows]
 
     def keyed(self, key: str) -> tuple[str, str] | None:
-        """Return the run that was asked for under a key, and what was asked."""
+        """Return the run under a key, and the digest of its request."""
         query = "select id, asked from runs where key = ?"
         row: tuple[str, str] | None = self._reader.execute(query, (key,)).fetchone()
         return row
@@ -262,5 +262,5 @@ class Store:
                     db.execute("pragma wal_checkpoint(restart)").fetchone()
                 _checkpointed()
             except sqlite3.Error:
-                continue  # A full disk or a locked file; commits meet it too and tell of it.
+                continue  # A full disk or a locked file; commits meet it too and report it.
         db.close()
