@@ -1,8 +1,7 @@
 """
 A request becomes a run: the flow exists, its input is right, and there is room.
 
-What is refused here is refused before anything streams, with a status that says
-whose turn it is.
+A refusal here comes before anything streams, with a status that tells the client what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _accepted = point("admission.accepted")
 _reused = point("admission.reused")
 
 REUSABLE: Final = 8
-"""Newest equal runs that are looked at for one that will do; the rest have failed like them."""
+"""Newest equal runs to check for one that will do; older ones have failed like them."""
 
 
 class Admission:
@@ -56,15 +55,15 @@ class Admission:
         self, spec: RunSpec, options: RunOptions = NO_OPTIONS, claim: Claim | None = None
     ) -> str:
         """
-        Start a run for a request, or find the one that it means, and return its id.
+        Start a run for a request, or find the run that it means, and return its id.
 
-        With a `claim` it is started under that, and is no answer to an equal request: it is
-        the claim, then, that the request's `Idempotency-Key` has to do with.
+        With a `claim` the run starts under that claim and answers no equal request: the caller then
+        handles the request's `Idempotency-Key` itself.
 
         Raises:
-            SpecError: The request cannot be met; nothing was started.
-            TooBusy: As many runs as are allowed go on already.
-            JournalError: It could not be written down; nothing was started.
+            SpecError: The request cannot be met; nothing started.
+            TooBusy: The allowed number of runs is live already.
+            JournalError: It could not be written down; nothing started.
         """
         is_shared = claim is None and (options.cache or self._settings.cache) == "read"
         if claim is None and options.key:
@@ -81,28 +80,28 @@ class Admission:
 
     async def admit_child(self, spec: RunSpec, number: int, *, must_fit: bool = True) -> str:
         """
-        Start run `number` of `spec.parent`, or find the one that was, and return its id.
+        Start run `number` of `spec.parent`, or find it, and return its id.
 
-        The options of the request that has started the parent are the parent's alone.
+        The options of the parent's request are the parent's alone.
 
         Raises:
-            SpecError: It cannot be met; nothing was started.
-            TooBusy: It `must_fit`, and as many runs as are allowed go on already.
+            SpecError: It cannot be met; nothing started.
+            TooBusy: It `must_fit`, and the allowed number of runs is live already.
         """
         if must_fit:
             self._check_room()
-        # No client's key has such a character in it; see `runs.options`.
+        # No client's key holds this character; see `runs.options`.
         claim = Claim(f"\x1f{spec.parent} {number}", "")
         return await self._start(await self._checked(spec), claim)
 
     async def fork(self, run_id: str, changes: Changes, options: RunOptions = NO_OPTIONS) -> str:
         """
-        Start a run that goes on from another one's log, and return its id.
+        Start a run that continues another run's log, and return its id.
 
         Raises:
-            UnknownRun, BadCursor: There is no such place to go on from.
-            SpecError: The changes cannot be met; nothing was started and nothing stopped.
-            TooBusy: As many runs as are allowed go on already.
+            UnknownRun, BadCursor: There is no such place to continue from.
+            SpecError: The changes cannot be met; nothing started and nothing stopped.
+            TooBusy: The allowed number of runs is live already.
         """
         claim = Claim(options.key, changes.digest(run_id)) if options.key else None
         self._check_room()
@@ -114,13 +113,13 @@ class Admission:
             spec = await self._checked(spec)
         if changes.cancel:
             await self._runner.cancel(run_id, reason="asked by a client, who goes on in a fork")
-            _, history, seq = await self._before(run_id, changes)  # it may have said more
+            _, history, seq = await self._before(run_id, changes)  # it may have written more
         return await self._start(
             replace(spec, forked_from={"run": run_id, "seq": seq}), claim, history
         )
 
     async def _before(self, run_id: str, changes: Changes) -> tuple[RunSpec, list[Draft], int]:
-        """Return what a run was asked, and what it has to hand on at the place of a fork."""
+        """Return the spec of a run, and the events that a fork takes over at a place."""
         head = await self._journal.head(run_id)
         upto = head.seq if changes.after is None else changes.after
         if not 0 <= upto <= head.seq:
@@ -165,23 +164,23 @@ class Admission:
         return _written(spec, await flow.prepare(request, self._records))
 
     def _will_do(self, head: Head) -> bool:
-        """Whether a run answers an equal request: it is whole, or still going on."""
+        """Whether a run answers an equal request: it is whole, or still live."""
         if head.status != "completed" or head.ended_ms is None:
             return head.status == "running"
         return time.time() * 1000 - head.ended_ms <= self._settings.cache_ttl_s * 1000
 
 
 def asked_of(spec: RunSpec) -> str:
-    """Tell this request from any other, before the flow has put anything into it."""
+    """Return a digest that tells this request from any other, before the flow adds anything."""
     said = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
     try:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     except (ValueError, RecursionError, TypeError):
-        return ""  # it will be refused for what cannot be written down
+        return ""  # it will be refused, because it cannot be written down
 
 
 def _written(spec: RunSpec, request: BaseModel) -> RunSpec:
-    """Return the spec as the log will have it; free parameters may hold anything JSON can."""
+    """Return the spec as the log will have it; free parameters may hold any JSON."""
     try:
         spec = replace(spec, input=request.model_dump())
         json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
@@ -194,6 +193,6 @@ def _written(spec: RunSpec, request: BaseModel) -> RunSpec:
 
 
 def _reasons(error: ValidationError) -> str:
-    """Say which fields are wrong and why, without repeating what was sent."""
+    """Say which fields are wrong and why, without repeating the client's values."""
     problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
     return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'input'}: {p['msg']}" for p in problems)

@@ -1,9 +1,8 @@
 """
-What a flow holds: its pen, as `flows.Context`.
+The context of a flow: its pen, as `flows.Context`.
 
-Steps are done once. A step that the log has finished is returned from the log; one that
-it has in part goes on from there. So a later owner of a run recovers it by running the
-flow again.
+Steps are done once. A finished step comes from the log; a step that the log has in part continues
+from there. So a later owner recovers a run by running its flow again.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ _saying = point("context.saying")
 _answered = point("context.answered")
 
 SAY_CHARS = 4
-"""Known text is said in pieces of so many characters, as a model would."""
+"""Known text is written in pieces of this many characters, as a model would."""
 
 
 class Children(Protocol):
-    """Runs that belong to another one; see `children.py`."""
+    """Child runs; see `children`."""
 
     async def start(self, spec: RunSpec, number: int) -> str:
         """
@@ -55,36 +54,36 @@ class Children(Protocol):
 
     async def outcome(self, run_id: str, on_progress: Callable[[int], object]) -> Outcome:
         """
-        Wait for its end and return what became of it.
+        Wait for its end and return the outcome.
 
-        `on_progress` is told the number of pieces of its text, at the same ones whoever asks.
+        `on_progress` gets the number of pieces of its text, at the same numbers for every caller.
         """
 
     async def stop(self, parent: str) -> None:
-        """Cancel those that go on."""
+        """Cancel the live ones."""
 
 
 class ToolRunner(Protocol):
-    """What carries out calls of tools; see `calls.py`."""
+    """Carries out calls of tools; see `tools.calling.calls`."""
 
     async def answer(
         self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
     ) -> ToolAnswer:
-        """Carry out a call; whatever goes wrong is an answer too."""
+        """Carry out a call; a failure is an answer too."""
 
 
 class RunContext:
     """
     See `flows.Context`. `past` is the run as the log has it when this owner begins.
 
-    A flow that is run again says again what is no step: progress, items, warnings, its
-    result. What the log has of that already (`past.told`) is not said twice.
+    A flow that runs again repeats everything outside of steps: progress, items, warnings, its
+    result. Entries that the log already has (`past.told`) are not written twice.
     """
 
     children: Children | None = None
-    """Set by whoever carries the run, where runs may have children."""
+    """The runner sets it if runs may have children."""
     tools: ToolRunner | None = None
-    """Set likewise, where calls of tools can be carried out."""
+    """Likewise, if tools can be called."""
 
     def __init__(
         self,
@@ -183,7 +182,7 @@ class RunContext:
         if state.finished:
             return state.text
         if state.parts and state.model:
-            model = f"{state.model}+{model}"  # who began, who finished
+            model = f"{state.model}+{model}"  # the model that began, and the one that finished
         for start in range(0, len(text), SAY_CHARS):
             piece = text[start : start + SAY_CHARS]
             self._pen.append(Draft("text.delta", {"step": step, "text": piece}))
@@ -296,7 +295,7 @@ class RunContext:
 
 
 def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:
-    """Return what is asked: the system's message, what was said before, the question, and since."""
+    """Return the messages: the system's, the earlier ones, the question, and the later ones."""
     prompt = Prompt.of(text, system=system, **how.get("params", {}))
     *head, question = prompt.messages
     talk = (*head, *how.get("earlier", ()), question, *how.get("since", ()))

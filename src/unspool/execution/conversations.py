@@ -1,14 +1,13 @@
 """
 Conversations: runs that are turns of one talk.
 
-A conversation has no text of its own. What was asked and answered in a turn is read from the
-log of its run, whatever became of that: a turn that broke is told to the model with what it
-has. What a turn tells the model of the ones before stands in its own input, as all that it was
-asked does, and so it can be gone on with after a crash.
+A conversation has no text of its own. Question and answer of a turn stand in the log of its run,
+whatever became of it: a broken turn counts with the text it has. The earlier turns that a model
+gets are part of the run's own input, so a crash does not change them.
 
-One turn at a time. Its run is claimed by its place in the conversation, in the commit that
-creates it; a crash before the place is written down here is noticed at the next turn, which
-finds its place taken and writes that down first.
+One turn at a time. The claim of its run is its place in the conversation, in the commit that
+creates the run. After a crash before its row is written, the next turn finds the place taken and
+writes the row first.
 """
 
 from __future__ import annotations
@@ -36,26 +35,28 @@ from ..runs.run import Run, RunSpec
 from .admission import Admission, asked_of
 
 MAX_TURNS: Final = 500
-"""Of one conversation: longer ones are begun anew, because models are told far less of them."""
+"""Turns of one conversation: users begin longer ones anew, because models get far fewer."""
 
 MAX_TOLD_TURNS: Final = 50
-"""Earlier turns that a model is told of, the newest ones."""
+"""Earlier turns that a model gets, the newest ones."""
 
 MAX_TOLD_CHARS: Final = 100_000
-"""Of them together: some thirty thousand tokens, which leaves room in what models take in."""
+"""
+Their characters together: some thirty thousand tokens, which leaves room in a model's context.
+"""
 
 NAME_CHARS: Final = 40
-"""Of the first question, which a conversation without a name is called by."""
+"""Characters of the first question that name an unnamed conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as its run tells it."""
+    """A turn, read from its run."""
 
     number: int
     run_id: str
     head: Head | None
-    """None: the run is not kept any more."""
+    """None: the run was deleted."""
     prompt: str = ""
     run: Run | None = None
 
@@ -99,12 +100,12 @@ class Conversations:
             if rows:
                 await self._check_ended(rows[-1])
             place = len(rows) + 1
-            claim = Claim(f"\x1fturn {number} {place}", request)  # no client's key is like it
+            claim = Claim(f"\x1fturn {number} {place}", request)  # no client's key looks like it
             facts = {**spec.input, **await self._told(rows)}
             try:
                 run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:
-                # The server died between that run and its row; now it has one.
+                # The server died between that run and its row; now it has a row.
                 await save_turn(self._records, number, place, (taken.run_id, "lost"))
             else:
                 await save_turn(self._records, number, place, (run_id, request))
@@ -119,7 +120,7 @@ class Conversations:
             raise AlreadyRunning("the last turn of this conversation", row.run_id)
 
     async def _told(self, rows: list[TurnRow]) -> dict[str, Any]:
-        """Return what a model is told of these turns: the newest ones that there is room for."""
+        """Return the messages of these turns for a model: the newest ones that fit."""
         messages: list[Mapping[str, Any]] = []
         chars = told = 0
         for row in reversed(rows[-MAX_TOLD_TURNS:]):
@@ -128,7 +129,7 @@ class Conversations:
             chars += len(turn.prompt) + len(answer)
             if chars > MAX_TOLD_CHARS:
                 break
-            if answer:  # what was asked and got no word in return is not told
+            if answer:  # a question without any answer is left out
                 fields = {"role": "assistant", "content": answer}
                 messages = [{"role": "user", "content": turn.prompt}, fields, *messages]
             told += turn.head is not None
@@ -156,10 +157,10 @@ class Conversations:
 
 def _same(rows: list[TurnRow], key: str, question: str) -> str | None:
     """
-    Return the run that was asked for under this key.
+    Return the run of the request with this key.
 
     Raises:
-        KeyReused: It was asked something else.
+        KeyReused: That was another request.
     """
     for row in rows:
         if row.asked == question:

@@ -1,12 +1,12 @@
 """
 Carrying a run from claimed to ended.
 
-A run goes on when its viewers leave: nothing here knows of viewers. It ends in
-exactly one of four ways, and the ending is the last thing its pen writes.
+A run continues when its viewers leave: nothing here knows viewers. It ends in exactly one of four
+ways, and its pen writes the ending last.
 
-A run also goes on when its server does not: whoever opens the journal next claims what has
-no ending and runs the flow again. Finished steps come from the log, the cut one is gone on
-with, and nothing is shown twice.
+A run also outlives its server: the next process that opens the journal claims runs without an
+ending and runs their flows again. Finished steps come from the log, the cut step is continued, and
+viewers see nothing twice.
 """
 
 from __future__ import annotations
@@ -43,14 +43,16 @@ _interrupted = point("runner.interrupted")
 _letting_go = point("runner.letting_go")
 
 STOP_S = 2.0
-"""For all runs to be let go when the server stops: less than process managers wait."""
+"""Seconds to let all runs go when the server stops: process managers wait longer."""
 
 WATCH_S = 2.0
-"""Between two looks for runs that nobody carries."""
+"""Seconds between two looks for orphaned runs."""
 
 MAX_RECOVERIES = 5
-"""Times in a row that a run is taken over from a server that died without having got further;
-one that kills servers must end."""
+"""
+How often in a row a run may be taken over from a dead server without getting further; a run that
+kills servers must end.
+"""
 
 
 @dataclass(slots=True)
@@ -60,11 +62,11 @@ class _CarriedRun:
     pen: Pen
     task: asyncio.Task[None] | None = None
     is_in_flow: bool = False
-    """Only a flow is interrupted: not a task that has yet to begin, nor one that is ending."""
+    """We interrupt only a flow: not a task that has yet to begin, nor one that is ending."""
     stop: Draft | None = None
-    """The ending that somebody asked for; set before the task is interrupted."""
+    """The ending that a client asked for; set before the task is interrupted."""
     is_let_go: bool = False
-    """The server stops: the run is left to the next one, without an ending."""
+    """The server stops: it leaves the run to the next one, without an ending."""
 
 
 class Runner:
@@ -87,8 +89,10 @@ class Runner:
         self._settings = settings
         self._live: dict[str, _CarriedRun] = {}
         self._orphans: set[str] = set()
-        """Runs without an ending that nobody carries: an earlier process did, or the journal
-        failed us. Not what is only about to begin, which the journal knows of as well."""
+        """
+        Runs without an ending or an owner: an earlier process carried them, or the journal failed
+        us. It holds no run that is only about to begin, although the journal knows those too.
+        """
         self._watching: asyncio.Task[None] | None = None
         self._records = records
         self._tools = tools
@@ -112,10 +116,10 @@ class Runner:
         """
         Write a run down, begin it, and return its id. `spec` has been admitted.
 
-        With a `history` it is carried on as if that were its own.
+        With a `history` the run continues as if that were its own.
 
         Raises:
-            KeyTaken: There is a run under the claim's key.
+            KeyTaken: A run has the claim's key.
         """
         pen = await self._journal.create(spec, claim, history)
         _created()
@@ -134,7 +138,7 @@ class Runner:
 
     async def cancel(self, run_id: str, *, reason: str = "asked by a client") -> None:
         """
-        Ask a run to stop. Idempotent; an ended run stays as it is.
+        Stop a run. Idempotent; an ended run does not change.
 
         Returns when the ending is in the log; the provider's connection is closed by then.
         """
@@ -144,7 +148,7 @@ class Runner:
             _cancelling()
             await self._stop(live, ending)
         elif run_id in self._orphans:
-            # Who was about to take it over finds that it is somebody else's now.
+            # A pending recovery finds that the run has another owner now.
             self._orphans.discard(run_id)
             pen = await self._journal.claim(run_id)
             past, spec = await self._past(run_id)
@@ -161,11 +165,10 @@ class Runner:
 
     async def watch(self, children: Children | None = None) -> None:
         """
-        Take over what has no owner, now and whenever something turns up.
+        Take over runs without an owner, now and whenever one turns up.
 
-        Call it before anything is started: what is there without an ending is an orphan.
-        `children` starts the runs that flows ask for; it stands on the runner, so it comes
-        after it.
+        Call it before you start anything: every run without an ending is an orphan then. `children`
+        starts the runs that flows ask for; it stands on the runner, so it comes after it.
         """
         self._children = children
         self._orphans.update(await self._journal.unended())
@@ -173,9 +176,9 @@ class Runner:
 
     async def close(self) -> None:
         """
-        Let all runs go, for the next process to carry on; what they have is in the log.
+        Let all runs go, for the next process to carry on; their text is in the log.
 
-        Where the journal cannot write, they are let go all the same after `STOP_S`.
+        If the journal cannot write, they are let go after `STOP_S` all the same.
         """
         _letting_go()
         if self._watching is not None:
@@ -202,12 +205,12 @@ class Runner:
             await asyncio.sleep(WATCH_S)
 
     async def _recover(self, run_id: str) -> None:
-        """Claim a run and carry it on from where the log has it."""
+        """Claim a run and continue it from its log."""
         pen = await self._journal.claim(run_id)
         _claimed()
         past, spec = await self._past(run_id)
         died = past.is_carried
-        # Also where it ends at once: a request that was on its way is accounted for.
+        # Even if it ends at once: a request that was under way is accounted for.
         pen.append(*taking_over(past, pen.epoch, died=died))
         _recovered()
         if spec.parent and await self._is_over(spec.parent):
@@ -242,7 +245,7 @@ class Runner:
         if live.stop is None:
             live.stop = ending
             # A task that is cancelled before its first step never runs, and would leave the
-            # run without an ending; it looks at `stop` by itself. One that waits for the
+            # run without an ending; it checks `stop` by itself. A task that waits for the
             # commit of its ending has one already.
             if live.task is not None and live.is_in_flow:
                 live.task.cancel()
@@ -274,7 +277,7 @@ class Runner:
             self._live.pop(pen.run_id, None)
 
     async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
-        """Keep what is to be kept of a run, then write its last event."""
+        """Let the flow keep its results, then write the last event."""
         if self._records is not None:
             ending = await self._kept(pen, spec, self._records, ending)
         _ending()
@@ -283,7 +286,7 @@ class Runner:
         log.info("Run %s: %s", pen.run_id, ending.type)
 
     async def _kept(self, pen: Pen, spec: RunSpec, records: Records, ending: Draft) -> Draft:
-        """Return the ending that is left: a run whose answer could not be kept is not whole."""
+        """Return the final ending: a run whose result could not be kept is not whole."""
         try:
             flow = open_flow(spec.flow)
             if not isinstance(flow, KeepingFlow):
@@ -303,7 +306,7 @@ class Runner:
         return ending
 
     async def _perform(self, live: _CarriedRun, spec: RunSpec, past: Run) -> Draft | None:
-        """Run the flow and return the ending it deserves; None where it is to go on elsewhere."""
+        """Run the flow and return its ending; None if another process will continue it."""
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._deps, self._settings)
@@ -326,7 +329,7 @@ class Runner:
 
 
 def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
-    """Failed with nothing to show is `failed`; with a part that stays it is `incomplete`."""
+    """A run with nothing to show has `failed`; one with a part of its text is `incomplete`."""
     if isinstance(error, UnspoolError):
         code, message = error.code, str(error)
     else:
@@ -338,7 +341,9 @@ def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
 
 
 def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
-    """What the log is told: who has it now and why, and what became of a request on its way."""
+    """
+    Return the events of a takeover: the new owner, the reason, and the fate of a pending request.
+    """
     reason = "died" if died else "stopped"
     events = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
     for attempt in past.attempts:

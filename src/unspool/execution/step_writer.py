@@ -1,4 +1,4 @@
-"""What generation yields, as drafts: one `generate` call of a flow on its way into the log."""
+"""Turns the output of generation into drafts: one `generate` call on its way into the log."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _fragment = point("writing.fragment")
 
 class ReaderFeed:
     """
-    What reads along in one step: given the text from its beginning, whatever became of it.
+    A reader that follows one step: it gets the text from its beginning, whatever happens to it.
 
-    Of a text by lines it is given whole ones: half of one may yet be taken back.
+    In a text of lines it gets whole lines: half a line may yet be taken back.
     """
 
     def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
@@ -68,7 +68,7 @@ class ReaderFeed:
 
 
 class StepWriter:
-    """Writes into one step; `state` is kept as the log will tell it."""
+    """Writes into one step; `state` follows what the log will say."""
 
     def __init__(
         self, pen: Pen, state: Step, prompt: Prompt, reading: ReaderFeed | None = None
@@ -89,7 +89,7 @@ class StepWriter:
             self._reading.feed(text)
 
     def take(self, piece: PassedOn | Attempted | Rewound) -> None:
-        """Write down anything else than text."""
+        """Write any output but text."""
         match piece:
             case Text(text):
                 self.text(text)
@@ -118,7 +118,7 @@ class StepWriter:
                 self._attempted(piece)
 
     def stopped(self) -> None:
-        """Account for the attempt that somebody has stopped."""
+        """Account for an attempt that was stopped from outside."""
         if (attempt := self._under_way) is None:
             return
         usage = estimated_usage(self._prompt, self.state.text[attempt.at :])
@@ -175,7 +175,7 @@ def _beginning(piece: AttemptStarted) -> dict[str, Any]:
 
 
 def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
-    """What was used, what it cost, and how it joined on to what was there."""
+    """Usage, cost, and how it joined the text before it."""
     usage = None if piece.usage is None else usage_facts(piece.usage)
     facts: dict[str, Any] = {"usage": usage, "cost": cost_facts(piece.cost)}
     if piece.seam_report is not None:
@@ -191,7 +191,7 @@ def _error_facts(error: ProviderError) -> dict[str, Any]:
 
 
 def usage_facts(usage: Usage) -> Mapping[str, Any]:
-    """How `attempt.*` events tell usage; `basis` is measured or estimated."""
+    """Usage as `attempt.*` events have it; `basis` is measured or estimated."""
     facts: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

@@ -1,4 +1,4 @@
-"""One request to one model: what is told of it, and the count of what it says."""
+"""One request to one model: its events, and the count of its output."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class AttemptStarted:
     model: Model
     strategy: Strategy
     at: int
-    """Characters of the text that were there before."""
+    """Characters of the text before it."""
     reason: str | None
     """Code of the failure that made it necessary."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptKept:
-    """The provider keeps the answer under `handle`: a broken stream can be read on."""
+    """The provider keeps the answer under `handle`: we can read on a broken stream."""
 
     number: int
     handle: str
@@ -50,7 +50,7 @@ class AttemptKept:
 
 @dataclass(frozen=True, slots=True)
 class SeamReport:
-    """How a continuation joined on; see `seam.Kind`."""
+    """How a continuation joined the text; see `seam.Kind`."""
 
     kind: str
     trimmed: int
@@ -62,9 +62,9 @@ class AttemptFailed:
     model: Model
     error: ProviderError
     has_said: bool
-    """Something of it was passed on."""
+    """Some of its output was passed on."""
     usage: Usage | None
-    """None where nothing came: whether it was paid for is not known."""
+    """None if nothing arrived: we do not know whether it was paid for."""
     cost: Cost | None
     seam_report: SeamReport | None
     retry_in_s: float | None
@@ -82,7 +82,7 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """What was said is taken back from a place on."""
+    """The text is taken back from a place on."""
 
     at: int = 0
     """Characters that stay; 0: the text begins again."""
@@ -93,7 +93,7 @@ GenerationEvent = Attempted | Rewound
 
 
 class OpenAttempt:
-    """Passes on what is said, through the seam, and keeps count of it."""
+    """Passes output on through the seam, and counts it."""
 
     def __init__(self, model: Model, way: ContinuationPlan, so_far: PartialText) -> None:
         self.model = model
@@ -101,7 +101,7 @@ class OpenAttempt:
         self.finish_reason = ""
         self.handle = ""
         self.has_said = False
-        """Something was passed on; set by who passes it on."""
+        """Some output was passed on; the caller sets it."""
         self._so_far = so_far
         self._reported: Usage | None = None
         self._parts: list[str] = []
@@ -111,7 +111,7 @@ class OpenAttempt:
         self._fragments_again = way.fragments_again
 
     def take(self, output: Output) -> PassedOn | None:
-        """Count an output; return what of it is to be passed on now."""
+        """Count an output; return the part to pass on now."""
         if type(output) is Text:  # the path of every token
             if not output.text:
                 return None
@@ -172,11 +172,12 @@ class OpenAttempt:
 
     def end(self) -> Text | None:
         """
-        Return the text that was held back to the end.
+        Return the text held back to the end.
 
         Raises:
-            ProviderInterrupted: A stop is not an end, whichever provider forgot to say so;
-                or all of it was the beginning of another answer.
+            ProviderInterrupted: The stream had no end, even if its provider forgot to say so; or
+            all of
+                its text was the beginning of another answer.
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
@@ -187,9 +188,9 @@ class OpenAttempt:
 
     def is_end_after_all(self, error: ProviderError) -> bool:
         """
-        Whether a model that was to go on had nothing to add: the text was whole already.
+        Whether a model that should continue had nothing to add: the text was whole already.
 
-        Only where the provider told an end, not where it said nothing at all.
+        Only if the provider gave an end, not if it said nothing at all.
         """
         is_end = error.code == "empty" and error.finish_reason == "stop"
         if is_end and self.way.strategy in {"prefill", "instruct"}:
@@ -199,33 +200,33 @@ class OpenAttempt:
 
     @property
     def has_output(self) -> bool:
-        """Whether the provider said anything, passed on or not."""
+        """Whether the provider sent any output, passed on or not."""
         return any((self._parts, self._thoughts, self._calls))
 
     @property
     def text(self) -> str:
-        """All text of the provider's answer, with what a seam has left out."""
+        """The whole text of the provider's answer, with the parts that a seam left out."""
         return "".join(self._parts)
 
     @property
     def thoughts(self) -> int:
-        """Characters of reasoning that were passed on."""
+        """Characters of reasoning passed on."""
         return sum(map(len, self._thoughts))
 
     @property
     def fragments(self) -> int:
-        """Fragments of tool calls that were passed on."""
+        """Fragments of tool calls passed on."""
         return len(self._calls)
 
     @property
     def seam_report(self) -> SeamReport | None:
-        """How it joined on to what was there; None where there was nothing."""
+        """How it joined the text before it; None if there was none."""
         seam = self.way.seam
         is_joining = self.way.strategy in {"prefill", "instruct", "reattach"}
         return SeamReport(seam.kind, seam.trimmed) if is_joining and seam.kind else None
 
     def usage(self) -> Usage:
-        """What the provider reported, else our estimate, marked as such."""
+        """The provider's report, else our estimate, marked as such."""
         if self._reported is not None:
             return self._reported
         said = self._parts + self._thoughts + self._calls
@@ -233,6 +234,6 @@ class OpenAttempt:
 
 
 def estimated_usage(prompt: Prompt, text: str) -> Usage:
-    """Count tokens ourselves, where the provider has not (yet) said."""
+    """Count tokens ourselves if the provider has not (yet) reported them."""
     request = "".join(str(message.get("content") or "") for message in prompt.messages)
     return Usage(estimate_tokens(request + prompt.prefix), estimate_tokens(text), measured=False)

@@ -52,7 +52,7 @@ class Completion:
 
 @dataclass(slots=True)
 class _ClientCall:
-    """What one call has done so far, for its log lines and its error."""
+    """The progress of one call, for its log lines and its error."""
 
     started_s: float = field(default_factory=time.perf_counter)
     chunks: int = 0
@@ -94,7 +94,7 @@ class LLMClient:
 
     @property
     def is_stub(self) -> bool:
-        """True where no model is configured and the built-in one answers."""
+        """True if no model is configured and the built-in one answers."""
         return self.model.provider == OFFLINE.provider
 
     def with_limits(self, **limits: float | int | None) -> LLMClient:
@@ -132,12 +132,13 @@ class LLMClient:
         """
         Yield the answer piece by piece as text.
 
-        `params` are further parameters of the OpenAI API and passed through. `is_bound`: the
-        answer is bound to a form, such as JSON, and not gone on with in words where it breaks.
+        `params` are further parameters of the OpenAI API and passed through. `is_bound`: the answer
+        must fit a form, such as JSON; if it breaks off, nobody continues it in words.
 
         Raises:
-            LLMClientError: After 1 attempt and 3 retries, or at once where a retry cannot
-                help; it holds code, status, attempts and the text so far.
+            LLMClientError: After 1 attempt and 3 retries, or at once if a retry cannot help; it
+            holds
+                code, status, attempts and the text so far.
         """
         request = {"temperature": temperature, "max_tokens": max_tokens, **params}
         call = _ClientCall()
@@ -157,7 +158,7 @@ class LLMClient:
                 yield delta
 
     async def complete(self, prompt: str, system: str = SYSTEM, **params: Any) -> Completion:
-        """Return the whole answer. The model streams all the same: this is a fold of it."""
+        """Return the whole answer. The model streams all the same: this is a fold of the stream."""
         call = _ClientCall()
         asked = Prompt.of(prompt, system=system, **params)
         async with aclosing(self._deltas(asked, call)) as deltas:

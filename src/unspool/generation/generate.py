@@ -1,8 +1,8 @@
 """
-One piece of text from some model: retries, failover, going on after a break.
+One text from some model: retries, failover, continuation after a break.
 
-`generate` is the whole policy. What it yields is what the log keeps: the model's deltas,
-and every attempt with its reason, how it joins on, its usage and its cost.
+`generate` is the whole policy. It yields what the log keeps: the model's deltas, and every attempt
+with its reason, its seam, its usage and its cost.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ _first_text = point("generation.first_text")
 _broken = point("generation.broken")
 
 FIRST_WAIT_S = 0.5
-"""Before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
+"""Seconds before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
 
 JITTER = 0.25
-"""Up to so much is added to a wait, so that many clients do not come back at once."""
+"""A wait grows by up to this share, so that many clients do not return at once."""
 
 MAX_RETRY_AFTER_S = 60.0
-"""A provider that asks for more patience than this is taken as down."""
+"""A provider that asks us to wait longer counts as down."""
 
 MAX_ATTEMPTS = 24
-"""For one text, over all models: what breaks so often will not be whole."""
+"""Attempts for one text, over all models: a text that breaks so often will not become whole."""
 
 OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
-"""Codes that say that this way of going on is no use here, and nothing of the model."""
+"""Codes that condemn a rung for this model, and not the model itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationDeps:
-    """What generation works with, handed in so that a test can hold it."""
+    """The tools of generation, handed in so that a test can hold them."""
 
     http: aiohttp.ClientSession
     retries: int = 3
     budget_s: float = 120.0
-    """Time for retries before there is output; `settings.Settings.retry_budget_s`."""
+    """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
     open: Callable[[str], Provider] = open_provider
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -84,12 +84,12 @@ def generate(
     can_rewind: bool = False,
 ) -> AsyncGenerator[PassedOn | GenerationEvent]:
     """
-    Yield what the first model that can says, and how it came about.
+    Yield the deltas of the first model that can answer, and how they came about.
 
-    Until there is text, a passing fault is retried and then the next model asked. After
-    that the text is gone on with (`continuation`); where nothing fits and the contract
-    `can_rewind`, it is taken back and begun again, once. `so_far` is what there is already,
-    `numbers` those of the attempts to come, which texts of one run take from one place.
+    Until there is text, a passing fault is retried, and then the next model is asked. After that
+    the text is continued (`continuation`). If no rung fits and the contract `can_rewind`, the text
+    is taken back and begun again, once. `so_far` is the text that exists already; `numbers` numbers
+    the attempts of a whole run.
 
     Raises:
         ProviderRefused, ProviderUnavailable: No model gave anything.
@@ -120,7 +120,7 @@ class Generation:
         self._can_rewind = can_rewind
         self._first: Strategy = "first"
         self._retry = 0
-        """Failed tries at the present model that brought the text no further."""
+        """Failed tries at the present model that added no text."""
         self._is_last_model = False
         self._reason: str | None = None
         self._began = deps.clock()
@@ -150,7 +150,7 @@ class Generation:
             yield Rewound()
 
     def _ended(self) -> ProviderError:
-        if self._models and not self._asked:  # of what an earlier owner of the run has left
+        if self._models and not self._asked:  # an earlier owner of the run left it
             message = "it broke off where no model can go on"
             return ProviderInterrupted(message, code="interrupted")
         return self._error
@@ -197,7 +197,7 @@ class Generation:
             _broken()
             if not attempt.is_end_after_all(error):
                 if len(self._so_far.base) > at:
-                    self._retry = 0  # what brought the text further was no failed try
+                    self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
                 yield self._failed(attempt, error, self._wait_s(error))
                 return
@@ -216,16 +216,16 @@ class Generation:
                 self._deps.health.refused_prefill(name)
             return
         self._deps.health.failed(name, error)
-        # A text that was cut stays the matter; what went wrong later is in the log.
+        # The cut text stays the reported error; the log has what went wrong later.
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
 
     def _wait_s(self, error: ProviderError) -> float | None:
-        """Return how long to wait before asking the same model again; None for never."""
+        """Return the seconds to wait before asking the same model again; None for never."""
         if error.code in OF_THE_RUNG:
             return 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
-        # In mid-sentence a reader waits: where there is another model it is soon asked.
+        # In mid-sentence a reader waits, so we soon ask another model, if there is one.
         is_urgent = has_written and not self._is_last_model
         tries = min(deps.retries, 1) if is_urgent else deps.retries
         asked_s = error.retry_after_s or 0.0
@@ -242,7 +242,7 @@ class Generation:
     ) -> AttemptFailed:
         model = attempt.model
         log.warning("Attempt %d at %s failed: %s", self._number, model.name, error)
-        # An answer that the provider keeps is paid for once, with the attempt that ends it.
+        # An answer that its provider keeps is paid for once, with the attempt that ends it.
         is_counted = attempt.has_output and self._so_far.kept is None
         usage = attempt.usage() if is_counted else None
         cost = cost_of(model, usage) if usage else None
@@ -272,7 +272,7 @@ def _still_kept(
     if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
         return None
     if not attempt.has_said:
-        return before  # it did not begin to be read on; it is there all the same
+        return before  # reading it on did not begin; it is still there
     return replace(
         before,
         after=error.after,

@@ -1,20 +1,19 @@
 """
-Where one text goes on from another: what a model says again is left out, and a model that
-starts anew is noticed before a reader sees half an answer followed by a whole one.
+The joint between two texts: it leaves out what a model repeats, and notices a model that starts
+over before a reader sees half an answer followed by a whole one.
 
-Pure: fed with what a continuation says, it gives back what is new. Text is held back only
-as long as it could still be something that is written already.
+Pure: feed it the text of a continuation, and it returns the new part. It holds text back only while
+that text may still be a repetition.
 
-What counts, in this order:
-* the anchor: the last words, which an instructed model was asked to say again first;
-* an overlap: the text's end said again, the longest one; all of it said again is the longest
-  of all (an echo). Short or periodic ones (哈哈, "very, very") may be meant and are kept;
-* a beginning that is the text's own and then takes another turn: started anew.
+These count, in this order:
+* the anchor: the last words, which an instructed model should repeat first;
+* an overlap: the end of the text, repeated; the longest one counts, and repeating the whole text is
+  the longest of all (an echo). Short or periodic ones (哈哈, "very, very") may be meant, and stay;
+* a beginning like the text's own that then takes another turn: the model started over.
 
-Of a text that consists of lines, and stops at the end of one, it is whole lines that count:
-they begin alike, and one said again is the same line. So the end of the text said again is left
-out however short, from its last words on, and the first line said again without the others is
-a new beginning.
+In a text of lines that stops at the end of one, whole lines count: lines begin alike, and a
+repeated line is the same line. So a repeated end of the text is left out, however short, from its
+last words on; and the first line repeated without the others is a new beginning.
 """
 
 from __future__ import annotations
@@ -28,42 +27,44 @@ Kind = Literal["", "exact", "anchor", "overlap", "echo", "open"]
 """`open`: nothing speaks against the seam, and nothing for it; empty: not decided yet."""
 
 LOOKBACK: Final = 4000
-"""Characters before the end in which an overlap may begin: more than any model repeats."""
+"""Characters before the end in which an overlap may begin: no model repeats more."""
 
 ENOUGH: Final = 6
 """Weight of an overlap that is no accident: three Chinese characters, or six letters."""
 
 OPENING: Final = 20
-"""Weight of a beginning that is the text's own: ten Chinese characters. Two answers to one
-question may share a greeting, hardly a clause."""
+"""
+Weight of a beginning like the text's own: ten Chinese characters. Two answers to one question may
+share a greeting, hardly a clause.
+"""
 
 CUT_OPENING: Final = 6
-"""The same where the text was cut inside a clause, which does not go on with its subject."""
+"""The same if the text was cut inside a clause: its continuation does not begin with a subject."""
 
 STOPS: Final = tuple('。！？；…”」，、：.!?;,:"\n')
-"""What a clause ends with; the next one may begin as the first did (鞋底很软，鞋底很轻)."""
+"""Ends of a clause; the next one may begin as the first did (鞋底很软，鞋底很轻)."""
 
 PASSAGE: Final = 30
-"""Weight of a passage from the middle that is said again: a sentence, not a phrase."""
+"""Weight of a repeated passage from the middle: a sentence, not a phrase."""
 
 HELD: Final = 60
-"""Weight that is held back to tell an answer in other words from a continuation."""
+"""Weight held back to tell an answer in other words from a continuation."""
 
 RESTATED: Final = 0.5
-"""Share of neighbouring pairs that stand in the text already, from which it is said again."""
+"""Share of neighbouring pairs that stand in the text already and make it a repetition."""
 
 PAIRS: Final = 6
-"""Different pairs that it takes to tell; laughter and rulers have one or two."""
+"""Different pairs needed to judge; laughter and rulers have one or two."""
 
 ANCHOR_CHARS: Final = 24
-"""Last words that an instructed model says again: enough to be found once, quick to say."""
+"""Last words that an instructed model repeats: enough to be found once, and quick to say."""
 
 _LEAD: Final = re.compile(r"^[\s…「『“\"'.]+")
 _WORDS: Final = re.compile(r"[^\W\d_a-zA-Z]|\w+")
 
 
 class StartedAnew(ValueError):
-    """What came is not a continuation; nothing of it may be shown after the text."""
+    """The output is not a continuation; none of it may follow the text."""
 
 
 def weight(text: str) -> int:
@@ -74,21 +75,21 @@ def weight(text: str) -> int:
 
 
 def anchor_of(written: str) -> str:
-    """Return the last words of a text; empty where there is nothing to hold on to."""
+    """Return the last words of a text; empty if there is nothing to hold on to."""
     tail = written[-ANCHOR_CHARS:].lstrip()
     if len(written) > ANCHOR_CHARS and " " in tail:
         tail = tail.partition(" ")[2].lstrip() or tail  # not from the middle of a word
-    tail = tail.rpartition("\n")[2] or tail  # a line end is easily said otherwise
+    tail = tail.rpartition("\n")[2] or tail  # models often change the end of a line
     return tail if weight(tail) >= ENOUGH else ""
 
 
 class Seam:
     """
-    Between `written` and what a model says next.
+    The joint between `written` and the text that follows.
 
-    `is_told` where the model was only told in words to go on, so that it may as well have
-    answered anew in other words; then `anchor` is what it was asked to begin with. `by_lines`
-    where both are lines; then `written` ends with one.
+    `is_told`: the model was only asked in words to continue, so it may have answered anew in other
+    words; then `anchor` is the beginning we asked for. `by_lines`: both are lines; then `written`
+    ends with one.
     """
 
     def __init__(
@@ -100,18 +101,18 @@ class Seam:
         self._is_told = is_told
         self._came = ""
         self._places: list[int] | None = None
-        """Places in the text from which it may be being said again; None before the first."""
+        """Places in the text that the output may be repeating; None before the first output."""
         self._whole: list[int] = []
-        """Those that have reached the end of the text."""
+        """Places whose repetition has reached the end of the text."""
         self._longest = 0, 0
-        """Characters said again from a place that was left, and that place."""
+        """Characters repeated from a place we gave up, and that place."""
         self.kind: Kind = "" if written else "exact"
         self.trimmed = 0
         """Characters left out."""
 
     def feed(self, text: str) -> str:
         """
-        Return what of it, and of what was held back, is new.
+        Return the new part of a text, and of the text held back.
 
         Raises:
             StartedAnew: It is the beginning of another answer.
@@ -123,10 +124,10 @@ class Seam:
 
     def flush(self) -> str:
         """
-        Return what was held back: nothing more will come.
+        Return the text held back: nothing more will arrive.
 
         Raises:
-            StartedAnew: All that came is the beginning of what is there already.
+            StartedAnew: All of it is the beginning of the existing text.
         """
         return "" if self.kind or not self._came else self._decide(is_last=True)
 
@@ -153,7 +154,7 @@ class Seam:
         return said
 
     def _after_anchor(self, *, is_last: bool) -> str | None:
-        """Return what follows the anchor; None where it cannot come any more."""
+        """Return the text after the anchor; None if the anchor cannot come any more."""
         if not self._anchor:
             return None
         lead = _LEAD.match(self._came)
@@ -167,7 +168,7 @@ class Seam:
         return None
 
     def _follow(self) -> None:
-        """Drop the places from which the text goes on otherwise than what came."""
+        """Drop the places from which the text continues differently."""
         written, received = self._written, self._came
         if self._places is None:
             start = max(0, len(written) - LOOKBACK)
@@ -188,17 +189,17 @@ class Seam:
         self._places = left
 
     def _counts(self, place: int) -> bool:
-        """Whether the end of the text was said again, and not merely begun alike."""
+        """Whether the output repeated the end of the text, and did not only begin alike."""
         overlap, rest = self._written[place:], self._came[len(self._written) - place :]
         if self._by_lines:
             begins_line = place == 0 or self._written[place - 1] == "\n"
             return begins_line or weight(overlap) >= ENOUGH or not overlap.strip()
-        # All of a text too short for an anchor: who is told to go on from "今天" begins again.
+        # All of a text too short for an anchor: a model asked to continue "今天" begins again.
         if place == 0 and (weight(overlap) >= ENOUGH or self._is_told):
             return True
         before = self._written[:place]
         if _is_letter(overlap[:1]) and _is_letter(overlap[-1:]) and not _is_letter(before[-1:]):
-            return True  # "recom" + "recommend": letters of one word are never said twice
+            return True  # "recom" + "recommend": nobody repeats letters inside a word
         if _is_letter(overlap[:1]) and _is_letter(before[-1:]):
             return False  # from the middle of a word: "sing" + "ing"
         is_meant = _is_periodic(overlap) or (rest.startswith(overlap) and weight(overlap) < OPENING)
@@ -206,7 +207,7 @@ class Seam:
 
     def _check_anew(self) -> None:
         said, place = self._longest
-        if self._places:  # the end came while it was being said again
+        if self._places:  # the end came during the repetition
             place = self._places[0]
             said = len(self._came)
         if self._by_lines:
@@ -230,7 +231,7 @@ def _common(one: str, other: str) -> int:
 
 
 def _is_letter(character: str) -> bool:
-    """Of a script that writes words apart."""
+    """Whether the script writes words apart."""
     return character.isalpha() and unicodedata.east_asian_width(character) not in "WF"
 
 
@@ -246,7 +247,7 @@ def _pairs(text: str) -> set[tuple[str, str]]:
 
 
 def _is_restated(received: str, written: str) -> bool:
-    """Whether most of what came stands in the text already, pair by pair."""
+    """Whether most of the output stands in the text already, pair by pair."""
     pairs = _pairs(received)
     if len(pairs) < PAIRS:
         return False
