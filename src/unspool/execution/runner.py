@@ -341,9 +341,7 @@ def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
 
 
 def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
-    """
-    Return the events of a takeover: the new owner, the reason, and the fate of a pending request.
-    """
+    """Return the events of a takeover: new owner, reason, and the fate of a pending request."""
     reason = "died" if died else "stopped"
     events = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
     for attempt in past.attempts:
