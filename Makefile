@@ -38,7 +38,7 @@ wheel: install console  ## dist/*.whl, with the console in it
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 test: $(VENV)/.browser console style test-console  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m "not browser"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(MAKE) test-browser
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too

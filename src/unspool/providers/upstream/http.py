@@ -1,8 +1,8 @@
 """
-One streaming request to a provider, bounded in time: the part all HTTP providers share.
+One streaming request to a provider, bounded in time: the part that all HTTP providers share.
 
-A key goes to the origin it belongs to and nowhere else: redirects are followed within that
-origin alone, and with the same request.
+A key goes to the origin it belongs to and nowhere else: we follow redirects only within that
+origin, and send the same request again.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .deadlines import LINGER_S, Timer
 from .vendor_errors import REFUSED, error_in, of_status, sensible_s, told_by, without_key
 
 MAX_ERROR_BYTES = 64 * 1024
-"""Of an error answer so much is read, of the message in it far less is kept."""
+"""We read this much of an error answer, and keep far less of its message."""
 
 MAX_REDIRECTS = 3
-"""A service that has moved says so once, and twice where it adds a slash; more is a loop."""
+"""A service that moved redirects once, and twice if it adds a slash; more is a loop."""
 
 MAX_STALE = 4
-"""Kept connections that are tried before a failure counts; servers close them in groups."""
+"""Kept connections to try before a failure counts; servers close them in groups."""
 
 MAX_HEADER_BYTES = 64 * 1024
-"""Of one header. aiohttp takes 8 KiB; gateways that add a trace of themselves send more."""
+"""Size of one header. aiohttp allows 8 KiB; gateways that add a trace send more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Request:
 
 def open_http(*, allow_private: bool = True) -> aiohttp.ClientSession:
     """
-    Return a pool of connections to providers; see `_addresses` for where none is opened.
+    Return a pool of connections to providers; `addresses` says where it opens none.
 
-    Without a limit of its own: how many requests go out is bounded by the runs that go on.
-    Cookies are not kept: a provider has no business to know two requests as one caller's.
+    The pool has no limit of its own: the number of live runs bounds the requests. It keeps no
+    cookies, so a provider cannot link two requests by them.
     """
     connector = aiohttp.TCPConnector(limit=0, socket_factory=guarded(allow_private=allow_private))
     trace = aiohttp.TraceConfig()
@@ -71,10 +71,10 @@ def open_http(*, allow_private: bool = True) -> aiohttp.ClientSession:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One way there and back."""
+    """One request and its answer."""
 
     is_reused: bool = False
-    """On a connection that had been used before."""
+    """The connection had been used before."""
 
 
 async def _note_reuse(_http: Any, context: Any, _params: Any) -> None:
@@ -83,7 +83,7 @@ async def _note_reuse(_http: Any, context: Any, _params: Any) -> None:
 
 
 class Reply:
-    """A provider's answer whose head has come."""
+    """A provider's answer, after its head has arrived."""
 
     def __init__(self, response: aiohttp.ClientResponse, timer: Timer, model: Model) -> None:
         self.response = response
@@ -97,24 +97,24 @@ class Reply:
             self._lost.add_done_callback(self._wake)
 
     def leave(self) -> None:
-        """Nothing more is read; the connection may go on to the next request."""
+        """Stop reading; the connection may serve the next request."""
         if self._lost is not None:
             self._lost.remove_done_callback(self._wake)
 
     def _wake(self, lost: asyncio.Future[None]) -> None:
-        """End a wait for bytes that cannot come: after bad framing aiohttp tells nobody."""
+        """End a wait for bytes that cannot arrive: after bad framing aiohttp wakes no reader."""
         if not lost.cancelled():
-            lost.exception()  # seen: what it says, reading says too
+            lost.exception()  # mark it as seen; the read raises the same
         content = self.response.content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("its framing is not as it should be"))
 
     async def read(self) -> bytes:
         """
-        Return the next bytes of the body, whatever has come; empty at its end.
+        Return the bytes of the body that have arrived; empty at its end.
 
         Raises:
-            ProviderInterrupted: It broke, or a limit of time was reached; `code` says which.
+            ProviderInterrupted: It broke, or a time limit was reached; `code` says which.
         """
         if self._broken is not None:
             raise self._broken
@@ -141,10 +141,10 @@ class Reply:
 
 def _unread(content: aiohttp.StreamReader) -> bytes:
     """
-    Return what came before a connection broke and was not read yet.
+    Return the bytes that arrived before the connection broke and are still unread.
 
-    The reader tells of the break first, and would never give it out: text that was sent, and
-    perhaps the end of the answer. Reaches into aiohttp; tests/providers/upstream/test_breaks.py
+    aiohttp's reader raises first and would lose them: text, and perhaps the end of the answer.
+    Reaches into aiohttp; tests/providers/upstream/test_breaks.py
     holds it.
     """
     buffer, offset = content._buffer, content._buffer_offset  # noqa: SLF001
@@ -158,12 +158,12 @@ async def send(
     http: aiohttp.ClientSession, request: Request, model: Model
 ) -> AsyncGenerator[Reply]:
     """
-    Send a request and yield the answer once its head has come with a status of 2xx.
+    Send a request and yield the answer once its head has arrived with a status of 2xx.
 
     Leaving the context closes the connection unless the body was read to its end.
 
     Raises:
-        ProviderRefused: An address or a status that sending again will not change.
+        ProviderRefused: Sending the request again cannot help: its address or its status.
         ProviderUnavailable: No connection, no answer in time, or a status that may pass.
     """
     timer = Timer(model.limits)
@@ -185,7 +185,7 @@ async def send(
 async def _ask(
     http: aiohttp.ClientSession, request: Request, model: Model
 ) -> aiohttp.ClientResponse:
-    """Send a request; errors of the way there are told as ours, without the vendor's bytes."""
+    """Send a request; translate transport errors into ours, without the vendor's bytes."""
     limits = model.limits
     try:
         return await _follow(http, request, model)
@@ -198,7 +198,7 @@ async def _ask(
             raise ProviderRefused(str(failed.os_error), code="address") from None
         error = _unavailable(f"no connection to the provider: {_short(failed)}", "connection")
     except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, ContentEncodingError):
-        # What it says has the vendor's bytes in it, and in `repr` the whole request.
+        # Its message holds the vendor's bytes, and its `repr` the whole request.
         error = _unavailable("the provider's answer is not HTTP as it should be", "protocol")
     except (aiohttp.ClientError, OSError, ValueError) as failed:
         error = _unavailable(f"no connection to the provider: {_short(failed)}", "connection")
@@ -213,10 +213,10 @@ async def _follow(
     http: aiohttp.ClientSession, request: Request, model: Model
 ) -> aiohttp.ClientResponse:
     """
-    Send a request, and again where its own origin says; return the answer.
+    Send a request, follow redirects within its origin, and return the answer.
 
     Raises:
-        ProviderError: A status that is no answer, or a way that is not gone.
+        ProviderError: The status is an error, or a redirect leads elsewhere.
     """
     url = request.url
     deadline = asyncio.get_running_loop().time() + model.limits.first_event_s
@@ -241,7 +241,7 @@ async def _follow(
 async def _post(
     http: aiohttp.ClientSession, url: str, request: Request, limits: Limits
 ) -> aiohttp.ClientResponse:
-    """Send a request; one that meets a connection its server has given up is sent again."""
+    """Send a request; send it again if the server had closed the kept connection."""
     body = None if request.body is None else msgspec.json.encode(request.body)
     headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
     for left in range(MAX_STALE, -1, -1):
@@ -257,8 +257,8 @@ async def _post(
                 trace_request_ctx=trip,
             )
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # A server may close a connection that it has kept open at the very moment at
-            # which it is used again (RFC 9112, 9.3.1): that is no failure of the request.
+            # A server may close a kept connection at the moment we use it again (RFC 9112,
+            # 9.3.1): the request did not fail.
             if not (trip.is_reused and left):
                 raise
     raise AssertionError("the last one has returned or raised")
@@ -269,7 +269,7 @@ def _elsewhere(url: str, response: aiohttp.ClientResponse) -> str:
     Return where a redirect leads.
 
     Raises:
-        ProviderRefused: To another origin, which the key is not for.
+        ProviderRefused: It leads to another origin, which must not get the key.
     """
     target = urljoin(url, response.headers.get("Location", ""))
     if "Location" not in response.headers or _origin(target) != _origin(url):
@@ -310,7 +310,7 @@ async def _refusal(response: aiohttp.ClientResponse, model: Model) -> ProviderEr
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    """Return what comes of an error answer; the status counts also where the rest does not."""
+    """Return the part of an error answer that arrives; its status counts either way."""
     raw = bytearray()
     with suppress(TimeoutError, aiohttp.ClientError, HttpProcessingError, OSError):
         async with asyncio.timeout(LINGER_S):
@@ -320,7 +320,7 @@ async def _error_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _error_of(raw: bytes) -> Mapping[str, Any] | str:
-    """Return the error in a body; nothing where it is a page or anything else for people."""
+    """Return the error in a body; empty if the body is a page for people."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -329,7 +329,7 @@ def _error_of(raw: bytes) -> Mapping[str, Any] | str:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read `Retry-After` (seconds or a date, RFC 9110) or `retry-after-ms`; None if senseless."""
+    """Return seconds from `Retry-After` (RFC 9110) or `retry-after-ms`; None if senseless."""
     value = headers.get("retry-after", "").strip()
     try:
         if "retry-after-ms" in headers:
