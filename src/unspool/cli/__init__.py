@@ -5,7 +5,7 @@ To add a command: a function in a file here and a line below, or a line in the `
 application. It is up at once, because
 modules that take long to import (FastAPI, SQLAlchemy, aiohttp, pydantic) are imported
 inside the commands that need them. Stdout is for what was asked for, stderr for
-everything said about it; `--json` makes stdout JSON alone. `_exits` has the exit codes.
+everything said about it; `--json` makes stdout JSON alone. `_exit_codes` has the exit codes.
 """
 
 from __future__ import annotations

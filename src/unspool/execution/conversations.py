@@ -76,7 +76,7 @@ class Conversations:
 
         Raises:
             UnknownRecord: There is no such conversation.
-            GoingOn: Its last turn has not ended.
+            AlreadyRunning: Its last turn has not ended.
             SpecError: It cannot be met, or the conversation is full.
         """
         lock = self._locks.setdefault(number, asyncio.Lock())

@@ -279,7 +279,7 @@ NO_LIMIT_S: Final = 1e9
 
 
 _OWN = ("attempt.", "progress.", "result.", "run.")
-"""Events that are always of the run's own making; see `forking`."""
+"""Events that are always of the run's own making; see `runs.fork`."""
 
 
 async def _at_once(_: float) -> None:

@@ -177,7 +177,7 @@ class Context(Recorder, Protocol):
 
         Raises:
             ProviderError: No model could finish it.
-            AnswerUnfit: Nor does the second answer fit.
+            InvalidAnswer: Nor does the second answer fit.
         """
 
     async def say(self, text: str, *, step: str, model: str = "template") -> str:

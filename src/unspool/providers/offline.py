@@ -3,8 +3,8 @@ The built-in model: no key, no network, the same words for the same question.
 
 It lets everything else be tried before a key is at hand, so it behaves like a model:
 it takes a moment to begin, comes in small deltas, can be cut by `max_tokens` and goes
-on from a prefix. What it says comes from the rooms that `_offline_answers` lists, which tools
-it calls from `_offline_tools`.
+on from a prefix. What it says comes from the files that `offline_model.answers` lists, which tools
+it calls from `offline_model.tools`.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ mid-sentence. Every stream is a run; its answer carries `X-Run-Id`, and
 
 
 class _Gateway:
-    """See `dialects.Door`."""
+    """See `dialects.RunGateway`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core

@@ -1,9 +1,9 @@
 """
 How much of a code base's talking to models is streamed, found by reading its syntax trees.
 
-`_python` and `_javascript` read files and make a `Site` of every call; `_rules` says which of
-them ask a model, and whether the answer is streamed; `_report` tells it. To add a library: a
-line in `_rules`. Nothing of the code is run or imported, and names are followed within a file
+`python` and `javascript` read files and make a `Site` of every call; `rules` says which of
+them ask a model, and whether the answer is streamed; `report` tells it. To add a library: a
+line in `rules`. Nothing of the code is run or imported, and names are followed within a file
 and, for functions that hand a `stream` parameter on, across the tree; what cannot be followed
 is told as that, and never guessed.
 """

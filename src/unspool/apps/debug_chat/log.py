@@ -27,7 +27,7 @@ class EndLog:
 
     def note(self, run_id: str) -> None:
         """A run has ended: say so, if it is a debug chat."""
-        writing = asyncio.create_task(self._write(run_id), name=f"diary of {run_id}")
+        writing = asyncio.create_task(self._write(run_id), name=f"log of {run_id}")
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 

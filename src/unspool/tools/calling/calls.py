@@ -45,7 +45,7 @@ NAMES_TOLD: Final = 20
 
 
 class ToolCaller:
-    """See `context.Tools`."""
+    """See `context.ToolRunner`."""
 
     def __init__(
         self, tool_registry: ToolRegistry, records: Records, http: aiohttp.ClientSession

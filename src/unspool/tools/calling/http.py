@@ -1,7 +1,7 @@
 """
 A tool's call as a request over HTTP, to a host that somebody has allowed.
 
-It goes out through the pool of the providers, whose sockets are guarded (`_addresses`), and
+It goes out through the pool of the providers, whose sockets are guarded (`upstream.addresses`), and
 within its own origin alone. What a service repeats of the headers it was sent is taken out.
 """
 
