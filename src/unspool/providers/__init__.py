@@ -69,9 +69,9 @@ class Model:
     params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of every request to it; those of a request go before them."""
     prefill: str = ""
-    """How it goes on from a text (`upstream.vendors.PREFILLS`); empty: what is known of its vendor."""
+    """How it continues a text (`upstream.vendors.PREFILLS`); empty: as its vendor does."""
     quirks: frozenset[str] = frozenset()
-    """What it does otherwise than its vendor's description (`_vendors.QUIRKS`)."""
+    """Its deviations from its vendor (`upstream.vendors.QUIRKS`)."""
     prices: Prices | None = None
     """None: what is known of its vendor; where nothing is known, a cost is unknown."""
 
