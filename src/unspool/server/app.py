@@ -1,7 +1,7 @@
 """
 The ASGI application: every dialect's routes and every resource over one core.
 
-Nothing is listed here: a new file in `dialects/` or `api/` is served by being there.
+Nothing is listed here: a new file in `dialects/` or `api/`, or a new folder in `apps/`, is enough.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Gateway:
 
 
 class _GuardedApp(FastAPI):
-    """FastAPI behind our guard, which so is outside of everything else, streams included."""
+    """FastAPI behind our guard, which stands outside of everything else, streams included."""
 
     def __init__(self, settings: Settings, **facts: Any) -> None:
         super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
@@ -128,7 +128,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _add_pages(app: FastAPI) -> None:
-    """The console, and `/docs` from files of this machine: FastAPI's own uses a CDN."""
+    """The console, and `/docs` from local files: FastAPI's own page uses a CDN."""
     app.mount("/docs-files", StaticFiles(packages=[("fastapi_offline", "static")]))
 
     @app.get("/docs", include_in_schema=False)
@@ -166,7 +166,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if isinstance(error.__cause__, BodyTooLarge):  # met while FastAPI read the body
+    if isinstance(error.__cause__, BodyTooLarge):  # FastAPI met it while it read the body
         return await _on_unspool_error(request, error.__cause__)
     answer = error_answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
     answer.headers.update(error.headers or {})
@@ -174,10 +174,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
-    """A fault of ours: the log has it (the server logs what it raises), the answer does not."""
+    """A fault of ours: the server logs it, and the answer does not show it."""
     return error_answer(500, "internal", "the server has a fault; its log says which")
 
 
 def _clean(text: str) -> str:
-    """Half a surrogate pair in a field name must not break the answer that tells of it."""
+    """Half a surrogate pair in a field name must not break the answer about it."""
     return text.encode("utf-8", "replace").decode()[:2000]

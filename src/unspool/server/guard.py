@@ -1,8 +1,8 @@
 """
-What is refused before the application sees it: foreign hosts and pages, requests too large.
+Refuses foreign hosts, foreign pages and oversized requests before the application sees them.
 
-A pure ASGI middleware. It also plays the streams that the application has opened, so that
-nothing of the application waits for the end of a stream.
+A pure ASGI middleware. It also plays the streams that the application opened, so nothing of the
+application waits for the end of a stream.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Guard:
             await stream.play(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> list[EventStream]:
-        """Let the application answer, if it may; return the stream that it has opened."""
+        """Let the application answer, if it may; return the stream that it opened."""
         refusal = self._refusal(scope)
         if refusal is not None:
-            # What is still on its way is not read: the connection cannot be used again.
+            # We do not read the rest of the request, so the connection cannot be used again.
             refusal.headers["connection"] = "close"
             await refusal(scope, receive, send)
             return []
@@ -66,7 +66,7 @@ class Guard:
             return message
 
         stage: list[EventStream] = []
-        # A scope of its own: what the application keeps in it goes when it has returned.
+        # A scope of its own: what the application stores in it goes when it has returned.
         inner = dict(scope) | {STAGE: stage}
         await self._app(inner, bounded, send)
         return stage
@@ -93,10 +93,10 @@ class Guard:
         return None
 
     def _foreign(self, scope: Scope) -> JSONResponse | None:
-        """Refuse a page of another site, which may open a WebSocket wherever it likes."""
+        """Refuse a page of another site; pages may open a WebSocket to any host."""
         headers = dict(scope["headers"])
         origin = headers.get(b"origin")
-        if origin is None:  # no page at all
+        if origin is None:  # not a page
             return None
         ours = _name_of(headers.get(b"host", b"").decode("latin-1"))
         theirs = _site_of(origin.decode("latin-1"))
@@ -112,14 +112,14 @@ class Guard:
 
 
 def _name_of(host: str) -> str:
-    """Return the name or address in a `Host`, in small letters and without the port."""
+    """Return the name or address in a `Host`, in lower case and without the port."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return (host.rpartition(":")[0] or host).lower()
 
 
 def _site_of(origin: str) -> str:
-    """Return the host of an `Origin`; empty for `null` and what is none."""
+    """Return the host of an `Origin`; empty for `null` and for nonsense."""
     try:
         return urlsplit(origin).hostname or ""
     except ValueError:
@@ -127,7 +127,7 @@ def _site_of(origin: str) -> str:
 
 
 def _is_address(name: str) -> bool:
-    """An address is nobody's name: what makes rebinding dangerous is a name that moves."""
+    """Whether it is an address: only names can be rebound."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -136,5 +136,5 @@ def _is_address(name: str) -> bool:
 
 
 def error_answer(status: int, code: str, message: str) -> JSONResponse:
-    """Return the one shape in which we refuse; see PROTOCOL.md."""
+    """Return the one shape of our refusals; see PROTOCOL.md."""
     return JSONResponse({"error": {"code": code, "message": message}}, status)

@@ -1,4 +1,4 @@
-"""`/api/conversations`: talks of several turns; begin, list, read, rename and forget one."""
+"""`/api/conversations`: talks of several turns; begin, list, read, rename and delete one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("", status_code=201)
     async def begin(said: ConversationInput | None = None) -> JSONResponse:
-        """Begin one. Its turns are asked for with `conversation_id` at `/api/debug/chat`."""
+        """Begin a conversation. Send its turns to `/api/debug/chat` with `conversation_id`."""
         number = await add_conversation(records, said.name if said is not None else "")
         facts = counted_json(await find_conversation(records, number))
         headers = {"Location": f"/api/conversations/{number}"}
@@ -61,7 +61,7 @@ def plug(core: Core) -> APIRouter:
         before: Before = MAX_NUMBER,
         limit: Annotated[int, Query(ge=1, le=MAX_TURNS)] = 50,
     ) -> dict[str, Any]:
-        """Its last turns, in order; `before` a place, to read those that came earlier."""
+        """Its last turns, in order; `before` a place, to read earlier ones."""
         counted = await find_conversation(records, number)
         turns = await conversations.turns(number, before=before, limit=limit)
         return {**counted_json(counted), "last_turns": [turn_json(turn) for turn in turns]}
@@ -73,7 +73,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.delete("/{id}", status_code=204)
     async def forget(number: Number) -> Response:
-        """Forget it. Its runs stay, as long as runs are kept."""
+        """Delete it. Its runs stay, as long as runs are kept."""
         await remove_conversation(records, number)
         return Response(status_code=204)
 
@@ -92,7 +92,7 @@ def counted_json(counted: ConversationCount) -> dict[str, Any]:
 
 
 def turn_json(turn: Turn) -> dict[str, Any]:
-    """A turn; all but its place and its run is null where the run is not kept any more."""
+    """A turn; if its run was deleted, all but its place and its run is null."""
     head, run = turn.head, turn.run
     is_kept = head is not None and run is not None
     return {

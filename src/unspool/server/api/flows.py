@@ -1,4 +1,4 @@
-"""`/v1/flows`: what a run can do, and what each flow takes."""
+"""`/v1/flows`: what runs can do, and the input of each flow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_flows() -> dict[str, Any]:
-        """Every flow: its name, what it is for, and the JSON Schema of its input."""
+        """Every flow: its name, its purpose, and the JSON Schema of its input."""
         return {"flows": [_flow_json(name) for name in plugs.names("flows")]}
 
     @router.get("/{name}")

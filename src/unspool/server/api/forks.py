@@ -1,4 +1,4 @@
-"""`/v1/runs/{id}/fork`: a run that begins with what another one has and goes on differently."""
+"""`/v1/runs/{id}/fork`: a run that continues another run with changes."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class EditedTextInput(BaseModel):
 
     text: str
     finished: bool = False
-    """Whether it is whole; otherwise it is gone on with."""
+    """Whether it is whole; if not, it will be continued."""
 
 
 class ForkRequest(BaseModel):
-    """What is to be different; what is left out stays as it was."""
+    """The changes; a missing field stays as it was."""
 
     model_config = ConfigDict(extra="forbid")
 
     after: int | None = None
-    """Number of the last event that is taken over; the last one there is."""
+    """Number of the last event to take over; the newest one by default."""
     input: dict[str, Any] | None = Field(None, examples=[{"prompt": "请再短一点"}])
-    """Fields that take the place of those of the old input."""
+    """Fields that replace those of the old input."""
     model: str | None = Field(None, max_length=128)
     dialect: str | None = Field(None, max_length=64)
     texts: dict[str, str | EditedTextInput] = Field(
         default_factory=dict, examples=[{"answer": "今天"}]
     )
-    """What steps are to begin with, by their names."""
+    """Texts for steps to begin with, by their names."""
     cancel: bool = False
-    """Stop the old run first."""
+    """Cancel the old run first."""
 
     def changes(self) -> Changes:
         texts = {
@@ -57,7 +57,7 @@ def plug(core: Core) -> APIRouter:
     async def fork_run(
         run_id: str, request: ForkRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
-        """Go on from a place in a run, with changes, in a run of its own: 201 and its JSON."""
+        """Continue from a place in a run, with changes, in a new run: 201 and its JSON."""
         fork = await core.admission.fork(run_id, request.changes(), options)
         if "text/event-stream" in accept:
             dialect = (await core.journal.head(fork)).dialect

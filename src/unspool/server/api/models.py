@@ -1,4 +1,4 @@
-"""`/api/models`: which models there are; register, change, remove and try one."""
+"""`/api/models`: register, change, test and remove models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unspool.viewing.streams import stream_of
 from .json.model import entry_json, models_json, tested_json
 
 MAX_NUMBER = 2**63 - 1
-"""Largest that the database can look for."""
+"""The largest number that the database can look for."""
 
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
@@ -34,7 +34,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("", status_code=201)
     async def add_model(definition: ModelInput) -> JSONResponse:
-        """Register a model. Nothing is connected to; `…/test` does that."""
+        """Register a model. This connects to nothing; `…/test` does."""
         entry = await registry.add(definition)
         headers = {"Location": f"/api/models/{entry.id}"}
         return JSONResponse(entry_json(entry, registry), 201, headers=headers)
@@ -47,7 +47,7 @@ def plug(core: Core) -> APIRouter:
     async def change_model(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change the fields that are given, in the words of registering; the others stay."""
+        """Change the given fields; the others stay."""
         return entry_json(await registry.change(number, values), registry)
 
     @router.delete("/{id}", status_code=204)
@@ -64,10 +64,10 @@ def plug(core: Core) -> APIRouter:
         accept: Annotated[str, Header()] = "",
     ) -> dict[str, Any] | Response:
         """
-        Ask it one small question. With `probe`, also find out how it goes on from a text.
+        Ask it one small question. With `probe`, also find out how it continues a text.
 
-        200 also where the model fails: `error` says how. With `stream`, or where `Accept` is
-        `text/event-stream`, it is a run in the frames of `/api/debug/chat`.
+        200 even if the model fails: `error` says how. With `stream`, or if `Accept` is
+        `text/event-stream`, the answer is a run in the frames of `/api/debug/chat`.
         """
         if not stream and "text/event-stream" not in accept:
             return tested_json(await registry.test(number, probe=probe))

@@ -1,4 +1,4 @@
-"""`/api/presets`: prompts that are used again; keep, change and remove one."""
+"""`/api/presets`: prompts for repeated use; store, change and remove one."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .json.run import iso
 from .models import MAX_NUMBER
 
 MAX_PRESETS: Final = 1000
-"""More are looked for, not chosen from a list."""
+"""Users search in more than this; they do not choose from a list."""
 
 FIELD: Final = re.compile(r"\{\{\s*(\w{1,64})\s*\}\}")
-"""What is to be filled in: `{{topic}}`."""
+"""A variable to fill in: `{{topic}}`."""
 
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
@@ -40,9 +40,9 @@ class Preset(StrictInput):
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}+$")
     system_prompt: str = Field("", max_length=50_000)
     prompt: str = Field("", max_length=200_000, examples=["用三句话介绍{{topic}}"])
-    """A template: `{{topic}}` is to be filled in by who uses it."""
+    """A template: its user fills in `{{topic}}`."""
     params: Params = Field(default_factory=dict)
-    """Passed to the model: `temperature`, `max_tokens` …"""
+    """Parameters for the model: `temperature`, `max_tokens` …"""
 
 
 def plug(core: Core) -> APIRouter:
@@ -72,7 +72,7 @@ def plug(core: Core) -> APIRouter:
     async def alter_preset(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change the fields that are given; the others stay."""
+        """Change the given fields; the others stay."""
         row = await find_preset(records, number)
         before = {name: getattr(row, name) for name in Preset.model_fields}
         said = validated(Preset, {**before, **values})

@@ -15,9 +15,9 @@ class PruneRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     older_than_s: float | None = Field(None, ge=0, allow_inf_nan=False)
-    """Runs that ended longer ago go."""
+    """Runs that ended longer ago are deleted."""
     max_bytes: int | None = Field(None, ge=0)
-    """The oldest go until the journal takes no more."""
+    """The oldest runs are deleted until the journal is this small."""
     dry_run: bool = False
 
 

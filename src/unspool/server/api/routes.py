@@ -1,4 +1,4 @@
-"""`/api/routes`: names for several models, and how these are doing."""
+"""`/api/routes`: names for several models, and how those models are doing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plug(core: Core) -> APIRouter:
         headers = {"Location": f"/api/routes/{quote(route.name)}"}
         return JSONResponse(route_json(route, registry), 201, headers=headers)
 
-    # A name may hold a slash, as those of vendors do.
+    # A name may hold a slash, as vendors' names do.
     @router.get("/{name:path}")
     async def read_route(name: Named) -> dict[str, Any]:
         return route_json(registry.catalog.route(name), registry)
@@ -40,7 +40,7 @@ def plug(core: Core) -> APIRouter:
     async def change_route(
         name: Named, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change `strategy` or `models`; what is not given stays."""
+        """Change `strategy` or `models`; a missing field stays."""
         return route_json(await registry.change_route(name, values), registry)
 
     @router.delete("/{name:path}", status_code=204)

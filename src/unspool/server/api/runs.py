@@ -21,7 +21,7 @@ from .json.progress import ProgressFold, ProgressFolds
 from .json.run import head_json, run_json
 
 MAX_FORKS = 100
-"""Newest forks told with a run: more than anybody makes by hand."""
+"""Newest forks to show with a run: nobody makes more by hand."""
 
 
 class RunRequest(BaseModel):
@@ -32,7 +32,7 @@ class RunRequest(BaseModel):
     model: str = Field("", max_length=128)
     """Name of a model; empty means the default one."""
     dialect: str = Field("native", max_length=64)
-    """The contract its stream is read in when a viewer names no other."""
+    """The contract of its stream for viewers who name no other."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -44,7 +44,7 @@ def plug(core: Core) -> APIRouter:
     async def start_run(
         request: RunRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
-        """Start a run: 201 and its JSON; its stream where `Accept` is `text/event-stream`."""
+        """Start a run: 201 and its JSON, or its stream if `Accept` is `text/event-stream`."""
         spec = RunSpec(request.flow, request.input, model=request.model, dialect=request.dialect)
         run_id = await core.admission.admit(spec, options)
         if "text/event-stream" in accept:
@@ -71,7 +71,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
-        """What the run is after all its events so far."""
+        """The run after all its events so far."""
         await core.eta.learn()
         facts = await whole(core, run_id) | await _around(core, run_id)
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
@@ -79,9 +79,10 @@ def plug(core: Core) -> APIRouter:
     @router.get("/{run_id}/progress")
     async def read_progress(run_id: str) -> JSONResponse:
         """
-        What the events of a run do not say: time left, forks, viewers.
+        Facts beside the events of a run: time left, forks, viewers.
 
-        Made for a page that follows the events and asks again and again: no event is read twice.
+        It is made for pages that follow the events and ask again and again: it reads no event
+        twice.
         """
         await core.eta.learn()
         head = await journal.head(run_id)
@@ -104,13 +105,13 @@ def plug(core: Core) -> APIRouter:
         pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
     ) -> Response:
         """
-        The events of a run as a stream, from a place on; 204 where nothing is left.
+        The events of a run as a stream, from a cursor on; 204 if nothing is left.
 
-        The place is `Last-Event-ID` (which an EventSource sends by itself), else `after`.
-        The dialect is the one the run was started in, unless another is named. `pace` 1 tells
-        what happened as quickly as it happened, 4 four times as quickly.
+        The cursor is `Last-Event-ID` (which an EventSource sends by itself), else `after`. The
+        dialect is the one the run was started in, unless another is named. `pace` 1 replays at the
+        original speed, 4 four times as fast.
         """
-        # The header wins: on a reconnect it is newer than the URL, which stays as it was.
+        # The header wins: on a reconnect it is newer than the URL, which does not change.
         place = Cursor.parse(request.headers.get("last-event-id") or after or "0")
         head = await journal.head(run_id)
         name = dialect or head.dialect
@@ -121,7 +122,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/{run_id}/cancel")
     async def cancel_run(run_id: str) -> JSONResponse:
-        """Stop a run. Idempotent: an ended run stays as it is and is returned."""
+        """Stop a run. Idempotent: an ended run does not change and is returned."""
         await journal.head(run_id)
         await core.runner.cancel(run_id)
         return JSONResponse(await whole(core, run_id))
@@ -130,7 +131,7 @@ def plug(core: Core) -> APIRouter:
 
 
 async def _around(core: Core, run_id: str) -> dict[str, Any]:
-    """Return what other runs and viewers have to do with a run."""
+    """Return the facts of a run that other runs and viewers make."""
     forks = await core.journal.heads(forked_from=run_id, limit=MAX_FORKS)
     return {"forks": [head.run_id for head in forks], "viewers": core.viewing.count(run_id)}
 

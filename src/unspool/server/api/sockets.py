@@ -1,10 +1,10 @@
 """
-`/v1/runs/{id}/ws`: a run over a WebSocket, with a way up: cancel it, steer it.
+`/v1/runs/{id}/ws`: a run over a WebSocket, with a way back: cancel it, steer it.
 
-The frames are those of the dialect and the ids those of the event stream, so a viewer may
-change from one to the other anywhere. A message down is sent when the one before it has gone
-into the connection: a slow viewer holds one message and one batch of events, and is
-disconnected after as long as any other.
+Frames are those of the dialect and ids those of the event stream, so a viewer may switch between
+the two anywhere. We send a message after the one before it has gone into the connection: a slow
+viewer costs one message and one batch of events, and is disconnected after the same time as any
+other.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ CLOSES: Final[Sequence[tuple[type[UnspoolError], int]]] = (
     (SpecError, 4422),
     (JournalError, 1011),
 )
-"""The status of the same refusal, behind a 4: a browser is told no status before the opening."""
+"""The HTTP status of the same refusal, after a 4: browsers see no status before the opening."""
 
 SERVER_ENDS: Final = 1012
-"""The viewer may come back, to the next process."""
+"""The viewer may return, to the next process."""
 
 MAX_REASON_BYTES: Final = 123
 """RFC 6455, 5.5: what a close frame has room for."""
 
 _GONE: Final = (WebSocketDisconnect, RuntimeError, OSError)
-"""What sending to a closed connection raises."""
+"""Errors of sending to a closed connection."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -75,7 +75,7 @@ class _Socket:
         self._loop = asyncio.get_running_loop()
         self._sending = asyncio.Lock()
         self._answering = asyncio.Lock()
-        """The answer to what the viewer has asked goes before the end of the run."""
+        """The answer to a viewer's message goes out before the end of the run."""
         self._has_left = False
 
     async def hold(self, after: str, dialect: str) -> None:
@@ -88,7 +88,7 @@ class _Socket:
         try:
             code, reason = await self._show(after, dialect)
             async with self._answering:
-                self._viewer.stop = _nothing  # closing makes the listener see the viewer leave
+                self._viewer.stop = _nothing  # closing lets the listener see the viewer leave
                 await self._close(code, reason)
         except _GONE:
             pass
@@ -118,7 +118,7 @@ class _Socket:
         has = place.seq + bool(place.frame)
         if await is_at_end(journal, run_id, after=has) and not place.frame:
             return
-        # From the first event on: the encoder is a fold. What the viewer has is not sent.
+        # From the first event on: the encoder is a fold. We do not send what the viewer has.
         encoder = encoder_for(dialect)
         following = follow(journal, run_id, patience_s=patience_s)
         async with aclosing(following) as batches:
@@ -151,7 +151,7 @@ class _Socket:
         await self._socket.close(code, short)
 
     async def _drop(self) -> None:
-        """End it from our side: the server ends, or the viewer takes nothing."""
+        """End it from our side: the server stops, or the viewer takes nothing."""
         if self._viewer.is_sending:
             extensions = self._socket.scope.get("extensions") or {}
             extensions.get(ABORT, {}).get("abort", _nothing)()
@@ -211,4 +211,4 @@ def _read(text: str | None) -> dict[str, Any]:
 
 
 def _nothing() -> None:
-    """Stand in where there is nobody to stop, and under servers that are not ours."""
+    """Stands in where there is no viewer to stop, and under other servers than ours."""

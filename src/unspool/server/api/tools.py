@@ -1,4 +1,4 @@
-"""`/api/tools`: what models may be offered to call; register, change, remove and try one."""
+"""`/api/tools`: register, change, try and remove the tools that models may call."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_tools() -> dict[str, Any]:
-        """Every tool, by number, and the names of what there is in Python."""
+        """Every tool by number, and the names of the Python functions."""
         kept = await tool_registry.all()
         return {"tools": [tool_json(it) for it in kept], "entry_points": plugs.names("tools")}
 
     @router.post("", status_code=201)
     async def add_tool(definition: ToolInput) -> JSONResponse:
-        """Register a tool. Nothing is called; `…/test` does that."""
+        """Register a tool. This calls nothing; `…/test` does."""
         kept = await tool_registry.add(definition)
         headers = {"Location": f"/api/tools/{kept.row.id}"}
         return JSONResponse(tool_json(kept), 201, headers=headers)
@@ -51,7 +51,7 @@ def plug(core: Core) -> APIRouter:
     async def change_tool(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change the fields that are given, in the words of registering; the others stay."""
+        """Change the given fields; the others stay."""
         return tool_json(await tool_registry.change(number, values))
 
     @router.delete("/{id}", status_code=204)
@@ -61,7 +61,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/{id}/test")
     async def try_tool(number: Number, request: ToolTrial | None = None) -> dict[str, Any]:
-        """Call it once with these arguments. 200 also where it fails: `code` says how."""
+        """Call it once with these arguments. 200 even if it fails: `code` says how."""
         row = (await tool_registry.one(number)).row
         arguments = request.arguments if request is not None else {}
         began = time.perf_counter()
@@ -75,7 +75,7 @@ def plug(core: Core) -> APIRouter:
 
 
 def tool_json(kept: StoredTool) -> dict[str, Any]:
-    """A tool; of the headers of its request the names alone."""
+    """A tool; it shows only the names of its request headers."""
     row = kept.row
     return {
         "id": row.id,

@@ -1,4 +1,4 @@
-"""The JSON of models and routes. A key is told of by its last characters at most."""
+"""The JSON of models and routes. It shows at most the last characters of a key."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from unspool.providers.upstream.vendors import prefill_of
 from .run import iso
 
 TELLING_CHARS = 20
-"""Of a key this long, four characters tell which one it is and help nobody to guess it."""
+"""Of a key this long, four characters identify it and help nobody to guess it."""
 
 
 def models_json(registry: ModelRegistry) -> dict[str, Any]:
-    """Every model, by number, and the name of what answers where none is named."""
+    """Every model by number, and the name of the default one."""
     models = [entry_json(entry, registry) for entry in registry.catalog.entries()]
     return {"models": models, "default": registry.catalog.default}
 
@@ -110,7 +110,7 @@ def _error(error: UnspoolError) -> dict[str, Any]:
 
 
 def _shown(url: str) -> str:
-    """An address without what it may hold of names, passwords and keys."""
+    """An address without the names, passwords and keys it may hold."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl()
