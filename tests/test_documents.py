@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import aiohttp
 import httpx
 import pytest
 
@@ -39,6 +38,7 @@ from unspool import LLMClient, Model, Settings, plugs
 from unspool.execution.runner import Runner
 from unspool.generation.generate import GenerationDeps
 from unspool.models.catalog import Catalog
+from unspool.providers.upstream.http1 import Client
 from unspool.runs.run import RunSpec
 
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
@@ -250,7 +250,7 @@ async def test_a_provider_needs_one_new_file(
     model = Model("mine", provider=additions.providers)
     said = [chunk async for chunk in LLMClient(model).stream_chat("ha ho")]
     assert said == ["ha ", "ho "]
-    async with aiohttp.ClientSession() as http:
+    async with Client() as http:
         runner = Runner(core.journal, Catalog([model]), GenerationDeps(http), core.settings)
         run_id = await runner.start(RunSpec("chat", {"prompt": "ha ho"}))
         events = [e async for batch in unspool.follow(core.journal, run_id) for e in batch]

@@ -33,7 +33,7 @@ from ..providers import (
 from ..runs.events import Event
 
 if TYPE_CHECKING:
-    import aiohttp
+    from unspool.providers.upstream.http1 import Client
 
 STEP: Final[ContextVar[str]] = ContextVar("step")
 """The step that is being asked for: a provider is not told, and two may be asked at a time."""
@@ -116,9 +116,7 @@ class Playback:
             for key in request
         ]
 
-    async def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         Say what the next attempt of the present step said; see `providers.Provider`.
 

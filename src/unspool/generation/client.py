@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
+from unspool.providers.upstream.http1 import Client
 
 from ..errors import LLMClientError, ProviderError
 from ..models.catalog import OFFLINE
@@ -90,7 +90,7 @@ class LLMClient:
         self._retries = retries
         self._allow_private = allow_private
         self._health = Health()
-        self._http: aiohttp.ClientSession | None = None
+        self._http: Client | None = None
 
     @property
     def is_stub(self) -> bool:
@@ -118,7 +118,7 @@ class LLMClient:
     ) -> None:
         http, self._http = self._http, None
         if http is not None:
-            await http.close()
+            await http.aclose()
 
     async def stream_chat(
         self,
@@ -202,7 +202,7 @@ class LLMClient:
             raise _final(error, call) from error
         finally:
             if http is not self._http:
-                await http.close()
+                await http.aclose()
         chars = sum(map(len, call.parts))
         log.info(
             f"LLM stream completed: {call.chunks} chunks, {chars} chars, {call.elapsed_ms():.2f} ms"

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-import aiohttp
+from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
@@ -63,7 +63,7 @@ OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept
 class GenerationDeps:
     """The tools of generation, handed in so that a test can hold them."""
 
-    http: aiohttp.ClientSession
+    http: Client
     retries: int = 3
     budget_s: float = 120.0
     """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""

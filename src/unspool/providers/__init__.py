@@ -24,7 +24,7 @@ import msgspec
 from .. import plugs
 
 if TYPE_CHECKING:
-    import aiohttp
+    from unspool.providers.upstream.http1 import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +201,7 @@ Output = Delta | ToolCall | Accepted | Usage | Finish | Skipped
 
 
 class Provider(Protocol):
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         Ask `model` and yield what it says as it says it.
 

@@ -26,7 +26,7 @@ from .offline_model.text import Dice, go_on, text_of
 from .offline_model.tools import calls_for
 
 if TYPE_CHECKING:
-    import aiohttp
+    from .upstream.http1 import Client
 
 _PIECE: Final = re.compile(r"\s*[\u0021-\u2e7f]+|\s*[^\u0021-\u2e7f\s]{1,4}|\s+")
 """A word with the space before it, or up to four wide characters; together they are all text."""
@@ -44,9 +44,7 @@ class Offline:
     tokens_per_s: float = 40.0
     """Above zero. 40 is the pace of a good hosted model, and faster than people read."""
 
-    async def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         Say what there is to say, from `prompt.prefix` on.
 

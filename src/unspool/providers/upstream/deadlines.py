@@ -11,9 +11,8 @@ import asyncio
 import math
 from collections.abc import Mapping
 
-import aiohttp
-
 from .. import Limits
+from .http1 import Response
 
 LINGER_S = 2.0
 """
@@ -33,10 +32,10 @@ class Timer:
         self.output_at = 0.0
         self.whole_at = 0.0
         self.broken = ""
-        self._response: aiohttp.ClientResponse | None = None
+        self._response: Response | None = None
         self._handle: asyncio.TimerHandle | None = None
 
-    def watch(self, response: aiohttp.ClientResponse) -> None:
+    def watch(self, response: Response) -> None:
         self._response = response
         self._look()
 

@@ -13,10 +13,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-import aiohttp
-
 from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.formats.sse import MAX_STRAY_BYTES, Decoder, EventTooLong, Frame
+from unspool.providers.upstream.http1 import Client
 
 from .. import Model, Output, Skipped
 from .answer import Answer
@@ -113,7 +112,7 @@ class FirstBytes:
 
 
 async def converse(
-    http: aiohttp.ClientSession,
+    http: Client,
     request: Request,
     model: Model,
     take: Take,

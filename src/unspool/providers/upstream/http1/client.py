@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
+from typing import Self
 
 from unspool.errors import ProviderRefused
 
@@ -49,6 +50,12 @@ class Client:
         self._pool = Pool()
         self._connecting: set[asyncio.Task[None]] = set()
         self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def send(
         self,
