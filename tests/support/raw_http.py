@@ -58,6 +58,7 @@ class RawServer:
         requests: The head of each request so far, its body behind it.
         connections: How many there have been.
         open: How many there are.
+        sent: How many bytes have gone, as far as the server's own buffers tell.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RawServer:
     ) -> None:
         self.scripts = list(scripts)
         self.requests: list[bytes] = []
-        self.connections = self.open = self.port = 0
+        self.connections = self.open = self.sent = self.port = 0
         self._tls, self._host, self._reads_bodies = tls, host, reads_bodies
         self._server: asyncio.Server | None = None
         self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -133,6 +134,7 @@ class RawServer:
             if isinstance(step, bytes):
                 writer.write(step)
                 await writer.drain()
+                self.sent += len(step)
             await asyncio.sleep(step if isinstance(step, float) else 0)
         return True
 

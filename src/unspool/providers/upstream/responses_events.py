@@ -48,7 +48,7 @@ class _Why(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
-class _Response(msgspec.Struct, gc=False):
+class _ResponseObject(msgspec.Struct, gc=False):
     id: str | None = None
     output: list[_Item] | None = None
     usage: _WireUsage | None = None
@@ -65,7 +65,7 @@ class _WireEvent(msgspec.Struct, gc=False):
     item_id: str | None = None
     output_index: int | None = None
     item: _Item | None = None
-    response: _Response | None = None
+    response: _ResponseObject | None = None
     error: Any = None
     code: str | None = None
     message: str | None = None
@@ -73,7 +73,7 @@ class _WireEvent(msgspec.Struct, gc=False):
 
 
 _events = Documents(_WireEvent)
-_responses = Documents(_Response)
+_responses = Documents(_ResponseObject)
 
 
 class ResponsesReading:
@@ -110,14 +110,13 @@ class ResponsesReading:
                 answer.report(data.decode("utf-8", "replace"))
             return
         if self._handle:
-            answer.accept(
-                self._handle
-            )  # the output belongs to the new response, which may break off again
+            # The output belongs to the new response, which may break off again.
+            answer.accept(self._handle)
             self._handle = ""
         if event.error:  # whichever event holds it
             answer.report(event.error)
         if event.object == "response":  # of a server that does not stream
-            response = _responses.read(data, answer) or _Response()
+            response = _responses.read(data, answer) or _ResponseObject()
             self._whole(response, f"response.{response.status}", answer)
         elif self._is_new(event):
             self._tell(event, event.type or frame.event or "", answer)
@@ -138,7 +137,7 @@ class ResponsesReading:
             case "error":
                 answer.report({"code": event.code, "message": event.message})
             case _:
-                self._whole(event.response or _Response(), type, answer)
+                self._whole(event.response or _ResponseObject(), type, answer)
 
     def _is_new(self, event: _WireEvent) -> bool:
         """Whether an event is new; numbers that do not count up are no numbers."""
@@ -193,7 +192,7 @@ class ResponsesReading:
         arguments = item.arguments if is_done else None
         answer.tool(index=number, id=item.call_id, name=item.name, arguments=arguments)
 
-    def _whole(self, response: _Response, type: str, answer: Answer) -> None:
+    def _whole(self, response: _ResponseObject, type: str, answer: Answer) -> None:
         """Read an event about the response: its beginning, or how it ended."""
         if self._is_kept and response.id:
             self._is_kept = False  # reported once
@@ -214,7 +213,7 @@ class ResponsesReading:
             case "response.cancelled":
                 answer.fail("aborted", "the answer was cancelled at the provider")
 
-    def _end(self, response: _Response, answer: Answer) -> None:
+    def _end(self, response: _ResponseObject, answer: Answer) -> None:
         """Read the final response: the usage, and the whole answer once more."""
         for place, item in enumerate(response.output or ()):
             self._item(item, place, answer, is_done=True)
@@ -230,7 +229,7 @@ class ResponsesReading:
             answer.usage(usage.input_tokens, usage.output_tokens, details.cached_tokens)
         answer.is_done = True
 
-    def _is_full(self, response: _Response) -> bool:
+    def _is_full(self, response: _ResponseObject) -> bool:
         """Whether it reached its token limit: llama.cpp calls that completed, too."""
         said = response.usage and response.usage.output_tokens
         limit = self._max_tokens

@@ -11,11 +11,11 @@ from typing import Self
 from unspool.errors import ProviderRefused
 
 from ..addresses import SocketInfo, check_url, guarded
-from .connecting import Resolve, Route, connect, resolve
+from .connecting import Resolve, connect, resolve
 from .connection import Connection
 from .errors import Closed, ConnectTimeout, Forbidden, Stale
 from .pool import Pool
-from .proxies import Proxies
+from .proxies import Place, Proxies
 from .request import Target, request_head
 from .response import Response
 
@@ -79,12 +79,12 @@ class Client:
         proxy = self._proxies.proxy_for(target)
         if proxy is not None:
             self._check(url)
-        route = Route.to(target, proxy)
-        head = request_head(method, target, headers, body, proxy=None if route.tunnel else proxy)
+        place = Place.to(target, proxy)
+        head = request_head(method, target, headers, body, proxy=None if place.tunnel else proxy)
         for round_ in range(MAX_STALE + 1):
-            connection = self._pool.take(route) if round_ < MAX_STALE else None
+            connection = self._pool.take(place) if round_ < MAX_STALE else None
             if connection is None:
-                connection = await self._connect(route, target, connect_s)
+                connection = await self._connect(place, target, connect_s)
             try:
                 return await connection.ask(method, head, body)
             except Stale:
@@ -106,12 +106,12 @@ class Client:
         except ProviderRefused as error:
             raise Forbidden(str(error)) from None
 
-    async def _connect(self, route: Route, target: Target, connect_s: float) -> Connection:
+    async def _connect(self, place: Place, target: Target, connect_s: float) -> Connection:
         if self._is_closed:
             raise Closed("the client is closed")
-        connection = Connection(route, self._pool)
+        connection = Connection(place, self._pool)
         # In a task of its own, so that `aclose` can end it without ending whoever waits.
-        task = asyncio.create_task(self._limited(route, target, connection, connect_s))
+        task = asyncio.create_task(self._limited(place, target, connection, connect_s))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         try:
@@ -131,17 +131,17 @@ class Client:
         return self._tls
 
     async def _limited(
-        self, route: Route, target: Target, connection: Connection, connect_s: float
+        self, place: Place, target: Target, connection: Connection, connect_s: float
     ) -> None:
-        tls = self._trusted() if target.is_tls or route.is_tls else None
+        tls = self._trusted() if target.is_tls or place.is_tls else None
         try:
             async with asyncio.timeout(connect_s):
                 await connect(
-                    route,
+                    place,
                     target,
                     connection,
                     resolving=self._resolve,
-                    make_socket=self._make_socket if route.proxy is None else _make_socket,
+                    make_socket=self._make_socket if place.proxy is None else _make_socket,
                     tls=tls,
                 )
         except TimeoutError:

@@ -16,12 +16,12 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 from ..addresses import ForbiddenAddress, SocketInfo
 from .connection import Connection
 from .errors import BadProxy, BadTls, Forbidden, NotConnected, TransportError
+from .proxies import Place
 from .request import Target, connect_head
 
 STAGGER_S = 0.25
@@ -34,29 +34,6 @@ Resolve = Callable[[str, int], Awaitable[Sequence[SocketInfo]]]
 """Turns a host and a port into addresses, in order of preference. Raises OSError."""
 
 MakeSocket = Callable[[SocketInfo], socket.socket]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """
-    Where a connection leads. Two requests of one route may share one.
-
-    Attributes:
-        tunnel: The server behind a proxy that passes on bytes as they are.
-    """
-
-    host: str
-    port: int
-    is_tls: bool
-    proxy: Target | None = None
-    tunnel: tuple[str, int] | None = None
-
-    @classmethod
-    def to(cls, target: Target, proxy: Target | None) -> Route:
-        if proxy is None:
-            return cls(target.host, target.port, target.is_tls)
-        tunnel = (target.host, target.port) if target.is_tls else None
-        return cls(proxy.host, proxy.port, proxy.is_tls, proxy, tunnel)
 
 
 async def resolve(host: str, port: int) -> Sequence[SocketInfo]:
@@ -74,7 +51,7 @@ async def resolve(host: str, port: int) -> Sequence[SocketInfo]:
 
 
 async def connect(
-    route: Route,
+    place: Place,
     target: Target,
     connection: Connection,
     *,
@@ -83,17 +60,17 @@ async def connect(
     tls: ssl.SSLContext | None,
 ) -> None:
     """
-    Open a connection along a route.
+    Open a connection to a place.
 
     Raises:
         NotConnected: It is not open; the message says why.
     """
-    at = route.host
+    at = place.host
     try:
-        sock = await _dial(await resolving(route.host, route.port), make_socket)
-        await _begin(sock, connection, tls if route.is_tls else None, route.host)
-        if route.tunnel is not None and route.proxy is not None:
-            await _ask_for_tunnel(connection, target, route.proxy)
+        sock = await _dial(await resolving(place.host, place.port), make_socket)
+        await _begin(sock, connection, tls if place.is_tls else None, place.host)
+        if place.tunnel is not None and place.proxy is not None:
+            await _ask_for_tunnel(connection, target, place.proxy)
             at = target.host
             await _begin_tls(connection, tls, target.host)
     except TransportError:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
 
 from .errors import BadFraming, Broken, Closed, Stale
+from .proxies import Place
 from .response import Headers, Response
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -36,10 +37,6 @@ PIECE_BYTES = 256 * 1024
 """Of a request's body so much is written at once; the rest waits until the socket takes it."""
 
 _BAD: Final = "the answer is not HTTP as it should be"
-
-
-Place = Hashable
-"""Where a connection leads: those of one place can stand for each other."""
 
 
 class Keeper(Protocol):

@@ -27,6 +27,12 @@ FREE_BYTES = 1024 * 1024
 
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 
+REGISTERED: Final = _GZIP | {"deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz"}
+"""
+Content codings that a body really has (IANA's registry). Servers put words of their own into the
+header too, for bodies that are not encoded at all; those words say nothing.
+"""
+
 
 class Inflater:
     """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from .connection import Connection, Place
+from .connection import Connection
+from .proxies import Place
 
 MAX_IDLE = 256
 """Of all places together; beyond it the one that has been idle longest is closed."""

@@ -19,6 +19,29 @@ from .request import Target
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a connection leads. Those of one place can stand for each other.
+
+    Attributes:
+        tunnel: The server behind a proxy that passes on bytes as they are.
+    """
+
+    host: str
+    port: int
+    is_tls: bool
+    proxy: Target | None = None
+    tunnel: tuple[str, int] | None = None
+
+    @classmethod
+    def to(cls, target: Target, proxy: Target | None) -> Place:
+        if proxy is None:
+            return cls(target.host, target.port, target.is_tls)
+        tunnel = (target.host, target.port) if target.is_tls else None
+        return cls(proxy.host, proxy.port, proxy.is_tls, proxy, tunnel)
+
+
+@dataclass(frozen=True, slots=True)
 class Proxies:
     """Addresses of proxies for http and https; empty: none."""
 

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from .decoding import Inflater
+from .decoding import REGISTERED, Inflater
 from .errors import BadEncoding, Closed
 
 MAX_HELD_BYTES = 64 * 1024
@@ -87,7 +87,7 @@ class Response:
         self.headers = headers
         self.is_framed = is_framed
         self._wire = wire
-        self._codings = [word for word in headers.words("content-encoding") if word != "identity"]
+        self._codings = [w for w in headers.words("content-encoding") if w in REGISTERED]
         self._decoder: Inflater | None = None
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
