@@ -139,7 +139,7 @@ class Admission:
             return await self._runner.start(spec, claim, history)
         except KeyTaken as taken:
             assert claim is not None
-            if taken.asked != claim.asked:
+            if taken.request_digest != claim.request_digest:
                 raise KeyReused(taken.run_id) from None
             return taken.run_id
 

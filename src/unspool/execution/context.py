@@ -27,7 +27,7 @@ from ..journals import Pen
 from ..models.catalog import Catalog
 from ..providers import Prompt, Text, Tool
 from ..runs.events import Draft, EventType
-from ..runs.run import Run, RunSpec, Step, told
+from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
 from .step_writer import ReaderFeed, StepWriter
 
@@ -77,7 +77,7 @@ class RunContext:
     See `flows.Context`. `past` is the run in the log when this owner begins.
 
     A flow that runs again repeats all its facts outside of steps: progress, items, warnings, the
-    result. We do not write a fact again that the log already holds (`past.told`).
+    result. We do not write a fact again that the log already holds (`past.facts`).
     """
 
     children: Children | None = None
@@ -276,9 +276,9 @@ class RunContext:
         self._append_once("result.set", {"value": value})
 
     def _append_once(self, kind: EventType, data: Mapping[str, Any]) -> None:
-        fact = told(kind, data)
-        if self._past.told[fact] > 0:
-            self._past.told[fact] -= 1
+        fact = fact_key(kind, data)
+        if self._past.facts[fact] > 0:
+            self._past.facts[fact] -= 1
         else:
             self._pen.append(Draft(kind, data))
 

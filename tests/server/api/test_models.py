@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.models import END, KEY, add, request_digest, body, client_of, deep, refused
+from support.models import END, KEY, add, body, client_of, deep, refused, request_digest
 from support.servers import Serve, Served, Tune
 from support.upstream import RESET, Upstream, answer, refusal
 from unspool import open_core

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.models import add, request_digest, body, client_of, refused
+from support.models import add, body, client_of, refused, request_digest
 from support.servers import Served
 from support.upstream import Upstream, refusal
 
