@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from support.models import KEY, add, request_digest, body, client_of, deep, refused
+from support.models import KEY, add, body, client_of, deep, refused, request_digest
 from support.servers import Serve, Tune
 from support.upstream import RESET, Upstream, answer, refusal
 from unspool import open_core
