@@ -164,16 +164,16 @@ class KeyTaken(JournalError):
     Not a failure for the client: its run is `run_id`.
 
     Attributes:
-        run_id: The run that was asked for under the key.
-        asked: What was asked; see `journals.Claim`.
+        run_id: The run with this key.
+        request_digest: The digest of its request; see `journals.Claim`.
     """
 
     code = "key_taken"
 
-    def __init__(self, run_id: str, question: str) -> None:
-        super().__init__(f"run {run_id} was asked for under this key")
+    def __init__(self, run_id: str, request_digest: str) -> None:
+        super().__init__(f"run {run_id} has this key already")
         self.run_id = run_id
-        self.asked = question
+        self.request_digest = request_digest
 
 
 class RecordsError(UnspoolError):

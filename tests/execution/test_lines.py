@@ -178,7 +178,7 @@ def test_the_fold_keeps_the_whole_lines_and_what_was_recognised_in_them() -> Non
     run = fold(LOG)
     assert run.text == "一二\n五\n"
     assert [item["item"]["text"] for item in run.items] == ["一二"]
-    assert max(run.told.values()) == 1
+    assert max(run.facts.values()) == 1
     assert fold(LOG[:5]).text == "一二\n"
 
 

@@ -1,7 +1,7 @@
 """
 The parts of a running Unspool, opened and closed together.
 
-The HTTP application stands on them, and other applications embed them.
+The HTTP application uses them, and other applications embed them.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def _tuning(settings: Settings) -> Tuning:
 
 
 class Observer(Protocol):
-    """Something of an application that wants to know when runs end."""
+    """A part of an application that reacts to the ends of runs."""
 
     def note(self, run_id: str) -> None:
         """Note that the ending of a run is in the log; return at once."""
 
     async def close(self) -> None:
-        """Stop; unfinished work may be left out."""
+        """Stop; it may drop unfinished work."""
 
 
 class InUse(SetupError):
@@ -105,7 +105,7 @@ def owned(data_dir: Path) -> Iterator[None]:
     """
     Be the only server of a data directory: a second one would end the runs of the first.
 
-    The lock ends with the process, however that ends.
+    The lock ends with the process, even after a crash.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)

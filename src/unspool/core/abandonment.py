@@ -1,8 +1,8 @@
 """
-Runs without viewers: by default they continue.
+Cancels runs without viewers, where the request wants that; by default they continue.
 
-A request with `Unspool-When-Left: cancel` limits how long its run may go on unwatched. Streams and
-runs do not know each other; this file joins them.
+A request with `Unspool-When-Left: cancel` limits how long its run may continue unwatched. Streams
+and runs do not know each other; this module connects them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST_S: Final = 30.0
 
 
 class AbandonedRuns:
-    """Watches over runs that must not continue alone."""
+    """Cancels runs that must not continue without viewers."""
 
     def __init__(self, runner: Runner, viewing: Viewing) -> None:
         self._runner = runner

@@ -1,9 +1,9 @@
 """
-A copy of the data directory, made while a server writes to it.
+Copies the data directory while a server writes to it.
 
 SQLite's own backup copies a database as of one moment. We copy the runs first, so that the second
-copy holds the models and products they name. A live run is copied as far as it was written, and
-continues where the copy is served.
+copy holds the models and products they name. The copy of a live run ends at its last commit, and
+continues where a server opens the copy.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Cop
     """
     Copy the databases of `data_dir` into `target`, and the key too if wanted.
 
-    Without the key nobody can read the keys of models in the copy, not even its owner, who must
-    keep the key elsewhere.
+    Without the key the API keys in the copy are unreadable, so its owner must keep the key
+    elsewhere.
 
     Raises:
         SetupError: There is nothing to copy, `target` is not empty, or it cannot be written. A file
@@ -50,7 +50,7 @@ def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Cop
         for name in names:
             _copy(data_dir / name, target / name)
         if with_key and (data_dir / KEY).exists():
-            shutil.copy(data_dir / KEY, target / KEY)  # its mode too: nobody else may read it
+            shutil.copy(data_dir / KEY, target / KEY)  # with its mode: only its owner may read it
             names.append(KEY)
     except (OSError, sqlite3.Error) as error:
         raise SetupError(

@@ -1,5 +1,5 @@
 """
-How long runs are kept.
+Deletes old runs.
 
 The oldest ended runs go first, a few per step with a pause after it; live runs and watched runs
 stay. New runs may use the room of a deleted one at once, and the disk gets it back piece by piece.
@@ -89,7 +89,7 @@ class Pruning:
         Delete the runs that `rules` do not allow to stay.
 
         Raises:
-            JournalError: It cannot be written now; runs deleted so far stay deleted.
+            JournalError: The journal cannot write now; runs deleted so far stay deleted.
         """
         if rules.max_age_s is not None:
             before_ms = int((now_s - rules.max_age_s) * 1000)
@@ -103,7 +103,7 @@ class Pruning:
         return self.done
 
     async def _over(self, max_bytes: int) -> int:
-        """Return how many bytes are too many."""
+        """Return the bytes above the limit."""
         gone = self.done.bytes + self.done.runs * ROW_BYTES if self._is_dry else 0
         return await self._journal.used_bytes() - gone - max_bytes
 
@@ -114,23 +114,23 @@ class Pruning:
         ):
             some = self._some_of(found, min(at_most, STEP_BYTES))
             if some:
-                ids = [kept.run_id for kept in some]
+                ids = [ended.run_id for ended in some]
                 count = len(ids) if self._is_dry else await self._journal.forget(ids)
                 self.done.runs += count
-                self.done.bytes += sum(kept.bytes for kept in some)
+                self.done.bytes += sum(ended.bytes for ended in some)
                 await asyncio.sleep(self._pause_s)
                 return True
         return False
 
     def _some_of(self, found: list[EndedRun], at_most: int) -> list[EndedRun]:
-        """Take enough runs for their bytes to suffice, and continue after them next time."""
+        """Return runs with enough bytes, and remember where to continue."""
         some: list[EndedRun] = []
         size = 0
-        for kept in found:
-            self._after = kept.run_id
-            if not self._spare(kept.run_id):
-                some.append(kept)
-                size += kept.bytes + ROW_BYTES
+        for ended in found:
+            self._after = ended.run_id
+            if not self._spare(ended.run_id):
+                some.append(ended)
+                size += ended.bytes + ROW_BYTES
             if size >= at_most:
                 break
         return some

@@ -1,5 +1,5 @@
 """
-A request becomes a run: the flow exists, its input is right, and there is room.
+Turns a request into a run, if its flow exists, its input is valid and there is room.
 
 A refusal here comes before anything streams, with a status that tells the client what to do.
 """
@@ -33,7 +33,7 @@ _accepted = point("admission.accepted")
 _reused = point("admission.reused")
 
 REUSABLE: Final = 8
-"""Newest equal runs to check for one that will do; older ones have failed like them."""
+"""Newest equal runs to check for one to reuse; if these failed, older ones did too."""
 
 
 class Admission:
@@ -55,24 +55,24 @@ class Admission:
         self, spec: RunSpec, options: RunOptions = NO_OPTIONS, claim: Claim | None = None
     ) -> str:
         """
-        Start a run for a request, or find the run that it means, and return its id.
+        Start a run, or find an equal one that may be reused, and return its id.
 
-        With a `claim` the run starts under that claim and answers no equal request: the caller then
-        handles the request's `Idempotency-Key` itself.
+        With a `claim` we reuse no equal run, and the caller handles the request's
+        `Idempotency-Key` itself.
 
         Raises:
-            SpecError: The request cannot be met; nothing started.
-            TooBusy: The allowed number of runs is live already.
-            JournalError: It could not be written down; nothing started.
+            SpecError: A name or the input is wrong; nothing started.
+            TooBusy: `max_live_runs` runs are live already.
+            JournalError: The journal failed; nothing started.
         """
         is_shared = claim is None and (options.cache or self._settings.cache) == "read"
         if claim is None and options.key:
-            claim = Claim(options.key, asked_of(spec))
+            claim = Claim(options.key, request_digest(spec))
         self._check_room()
         spec = replace(await self._checked(spec), cancel_after_s=options.cancel_after_s)
         if is_shared:
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
-                if self._will_do(head):
+                if self._is_reusable(head):
                     _reused()
                     return head.run_id
         _accepted()
@@ -82,11 +82,11 @@ class Admission:
         """
         Start run `number` of `spec.parent`, or find it, and return its id.
 
-        The options of the parent's request are the parent's alone.
+        The parent's request options do not apply to its children.
 
         Raises:
-            SpecError: It cannot be met; nothing started.
-            TooBusy: It `must_fit`, and the allowed number of runs is live already.
+            SpecError: A name or the input is wrong; nothing started.
+            TooBusy: It `must_fit`, and `max_live_runs` runs are live already.
         """
         if must_fit:
             self._check_room()
@@ -99,9 +99,9 @@ class Admission:
         Start a run that continues another run's log, and return its id.
 
         Raises:
-            UnknownRun, BadCursor: There is no such place to continue from.
-            SpecError: The changes cannot be met; nothing started and nothing stopped.
-            TooBusy: The allowed number of runs is live already.
+            UnknownRun, BadCursor: The run or the event to continue from does not exist.
+            SpecError: A change is invalid; no run started or stopped.
+            TooBusy: `max_live_runs` runs are live already.
         """
         claim = Claim(options.key, changes.digest(run_id)) if options.key else None
         self._check_room()
@@ -112,25 +112,25 @@ class Admission:
         else:
             spec = await self._checked(spec)
         if changes.cancel:
-            await self._runner.cancel(run_id, reason="asked by a client, who goes on in a fork")
-            _, history, seq = await self._before(run_id, changes)  # it may have written more
+            await self._runner.cancel(run_id, reason="a client continues it in a fork")
+            _, history, seq = await self._before(run_id, changes)  # it may have written more by now
         return await self._start(
             replace(spec, forked_from={"run": run_id, "seq": seq}), claim, history
         )
 
     async def _before(self, run_id: str, changes: Changes) -> tuple[RunSpec, list[Draft], int]:
-        """Return the spec of a run, and the events that a fork takes over at a place."""
+        """Return a run's spec, the events that its fork takes over, and the last one's number."""
         head = await self._journal.head(run_id)
         upto = head.seq if changes.after is None else changes.after
         if not 0 <= upto <= head.seq:
             raise BadCursor(f"run {run_id} has events 1 to {head.seq}; {upto} is none of them")
-        history, request = History(changes.texts), None
+        history, old = History(changes.texts), None
         async for events in read_all(self._journal, run_id, upto=max(upto, 1)):
-            request = request or spec_of(events[0])
+            old = old or spec_of(events[0])
             for event in events:
                 history.take(event)
-        assert request is not None
-        return request, history.drafts(), upto
+        assert old is not None
+        return old, history.drafts(), upto
 
     async def _start(
         self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft] = ()
@@ -139,14 +139,14 @@ class Admission:
             return await self._runner.start(spec, claim, history)
         except KeyTaken as taken:
             assert claim is not None
-            if taken.asked != claim.asked:
+            if taken.request_digest != claim.request_digest:
                 raise KeyReused(taken.run_id) from None
             return taken.run_id
 
     def _check_room(self) -> None:
         most = self._settings.max_live_runs
         if self._runner.live_count >= most:
-            raise TooBusy(f"{most} runs go on already; try again in a moment")
+            raise TooBusy(f"{most} runs are live already; try again in a moment")
 
     def _check_names(self, spec: RunSpec) -> None:
         open_dialect(spec.dialect)
@@ -154,7 +154,7 @@ class Admission:
         self._catalog.check(spec.model)
 
     async def _checked(self, spec: RunSpec) -> RunSpec:
-        """Return the spec as the log will have it."""
+        """Return the spec as the log will hold it."""
         self._check_names(spec)
         flow = open_flow(spec.flow)
         try:
@@ -163,30 +163,35 @@ class Admission:
             raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
         return _written(spec, await flow.prepare(request, self._records))
 
-    def _will_do(self, head: Head) -> bool:
-        """Whether a run answers an equal request: it is whole, or still live."""
+    def _is_reusable(self, head: Head) -> bool:
+        """Whether a run may answer an equal request: it is live, or completed a short time ago."""
         if head.status != "completed" or head.ended_ms is None:
             return head.status == "running"
         return time.time() * 1000 - head.ended_ms <= self._settings.cache_ttl_s * 1000
 
 
-def asked_of(spec: RunSpec) -> str:
-    """Return a digest that tells this request from any other, before the flow adds anything."""
-    said = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
+def request_digest(spec: RunSpec) -> str:
+    """Return a digest of the request, before the flow adds to its input; empty if not JSON."""
+    fields = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
     try:
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     except (ValueError, RecursionError, TypeError):
-        return ""  # it will be refused, because it cannot be written down
+        return ""  # admission refuses it: it cannot be written as JSON
 
 
 def _written(spec: RunSpec, request: BaseModel) -> RunSpec:
-    """Return the spec as the log will have it; free parameters may hold any JSON."""
+    """
+    Return the spec as the log will hold it.
+
+    Raises:
+        SpecError: A free parameter holds a value that is not valid JSON.
+    """
     try:
         spec = replace(spec, input=request.model_dump())
         json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
         raise SpecError(
-            f"the input cannot be kept ({type(error).__name__}): send text in whole characters, "
+            f"the input cannot be stored ({type(error).__name__}): send text in whole characters, "
             "finite numbers, and less nesting"
         ) from None
     return spec

@@ -1,11 +1,11 @@
 """
-Carrying a run from claimed to ended.
+Carries a run from its claim to its end.
 
-A run continues when its viewers leave: nothing here knows viewers. It ends in exactly one of four
-ways, and its pen writes the ending last.
+A run continues when its viewers leave: this module does not know viewers. It ends in exactly one
+of four ways, and its pen writes the ending last.
 
 A run also outlives its server: the next process that opens the journal claims runs without an
-ending and runs their flows again. Finished steps come from the log, the cut step is continued, and
+ending and runs their flows again. The log answers for finished steps, the cut step continues, and
 viewers see nothing twice.
 """
 
@@ -43,15 +43,14 @@ _interrupted = point("runner.interrupted")
 _letting_go = point("runner.letting_go")
 
 STOP_S = 2.0
-"""Seconds to let all runs go when the server stops: process managers wait longer."""
+"""Seconds to release all runs when the server stops: process managers wait longer."""
 
 WATCH_S = 2.0
-"""Seconds between two looks for orphaned runs."""
+"""Seconds between two attempts to recover orphaned runs."""
 
 MAX_RECOVERIES = 5
 """
-How often in a row a run may be taken over from a dead server without getting further; a run that
-kills servers must end.
+Takeovers from dead servers in a row without progress; a run that kills servers must end.
 """
 
 
@@ -62,15 +61,15 @@ class _CarriedRun:
     pen: Pen
     task: asyncio.Task[None] | None = None
     is_in_flow: bool = False
-    """We interrupt only a flow: not a task that has yet to begin, nor one that is ending."""
+    """We interrupt a task only in its flow: not before it begins, nor while it ends."""
     stop: Draft | None = None
-    """The ending that a client asked for; set before the task is interrupted."""
+    """The ending that a client wants; set before we interrupt the task."""
     is_let_go: bool = False
-    """The server stops: it leaves the run to the next one, without an ending."""
+    """The server stops and leaves the run, without an ending, to the next process."""
 
 
 class Runner:
-    """All runs that this process carries."""
+    """Carries all runs of this process."""
 
     def __init__(
         self,
@@ -82,7 +81,7 @@ class Runner:
         records: Records | None = None,
         tools: ToolRunner | None = None,
     ) -> None:
-        """Without `records` flows keep nothing; without `tools` they call nothing."""
+        """Without `records`, flows store no results; without `tools`, they call no tools."""
         self._journal = journal
         self._catalog = catalog
         self._deps = deps
@@ -90,17 +89,17 @@ class Runner:
         self._live: dict[str, _CarriedRun] = {}
         self._orphans: set[str] = set()
         """
-        Runs without an ending or an owner: an earlier process carried them, or the journal failed
-        us. It holds no run that is only about to begin, although the journal knows those too.
+        Runs without an ending or an owner: an earlier process carried them, or the journal failed.
+        A run of ours that is about to begin is not among them, although it too is in the journal.
         """
         self._watching: asyncio.Task[None] | None = None
         self._records = records
         self._tools = tools
         self._children: Children | None = None
         self.on_begun: list[Callable[[str, float], object]] = []
-        """Each called with a run that must not go on alone, and the seconds that it may."""
+        """Called with the id of a run that must end unwatched, and after how many seconds."""
         self.on_ended: list[Callable[[str], object]] = []
-        """Each called with the id of a run when its ending is in the log."""
+        """Called with the id of a run when its ending is in the log."""
 
     @property
     def live_count(self) -> int:
@@ -114,12 +113,12 @@ class Runner:
         self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
     ) -> str:
         """
-        Write a run down, begin it, and return its id. `spec` has been admitted.
+        Write a run to the journal, begin it, and return its id. `spec` must be admitted.
 
-        With a `history` the run continues as if that were its own.
+        The run continues after `history`, as if it had written that itself.
 
         Raises:
-            KeyTaken: A run has the claim's key.
+            KeyTaken: Another run has the claim's key.
         """
         pen = await self._journal.create(spec, claim, history)
         _created()
@@ -140,7 +139,7 @@ class Runner:
         """
         Stop a run. Idempotent; an ended run does not change.
 
-        Returns when the ending is in the log; the provider's connection is closed by then.
+        Returns when the connection to the provider is closed and the ending is in the log.
         """
         live = self._live.get(run_id)
         ending = Draft("run.cancelled", {"code": "cancelled", "message": reason})
@@ -148,7 +147,7 @@ class Runner:
             _cancelling()
             await self._stop(live, ending)
         elif run_id in self._orphans:
-            # A pending recovery finds that the run has another owner now.
+            # A pending recovery then finds another owner.
             self._orphans.discard(run_id)
             pen = await self._journal.claim(run_id)
             past, spec = await self._past(run_id)
@@ -165,10 +164,10 @@ class Runner:
 
     async def watch(self, children: Children | None = None) -> None:
         """
-        Take over runs without an owner, now and whenever one turns up.
+        Take over runs without an owner, now and whenever one appears.
 
-        Call it before you start anything: every run without an ending is an orphan then. `children`
-        starts the runs that flows ask for; it stands on the runner, so it comes after it.
+        Call it before you start a run: it takes every run without an ending for an orphan.
+        `children` starts child runs; it needs the runner, so it comes later.
         """
         self._children = children
         self._orphans.update(await self._journal.unended())
@@ -176,9 +175,9 @@ class Runner:
 
     async def close(self) -> None:
         """
-        Let all runs go, for the next process to carry on; their text is in the log.
+        Release all runs for the next process; their text is in the log.
 
-        If the journal cannot write, they are let go after `STOP_S` all the same.
+        Returns after `STOP_S` at the latest, even if the journal cannot write.
         """
         _letting_go()
         if self._watching is not None:
@@ -210,7 +209,7 @@ class Runner:
         _claimed()
         past, spec = await self._past(run_id)
         died = past.is_carried
-        # Even if it ends at once: a request that was under way is accounted for.
+        # Even if the run ends at once, the log must account for an open attempt.
         pen.append(*taking_over(past, pen.epoch, died=died))
         _recovered()
         if spec.parent and await self._is_over(spec.parent):
@@ -219,11 +218,11 @@ class Runner:
             await self._end(pen, spec, ending)
             return
         if died and past.recoveries >= MAX_RECOVERIES:
-            message = f"{MAX_RECOVERIES} servers in turn died while they carried it"
-            ending = _incomplete("interrupted", f"{message}; the text so far is kept")
+            message = f"{MAX_RECOVERIES} servers died one after another while they carried it"
+            ending = _incomplete("interrupted", f"{message}; the text so far is saved")
             await self._end(pen, spec, ending)
             return
-        log.info("Run %s goes on from event %d", run_id, past.seq)
+        log.info("Run %s continues after event %d", run_id, past.seq)
         self._begin(pen, spec, past)
 
     async def _is_over(self, run_id: str) -> bool:
@@ -269,7 +268,7 @@ class Runner:
                 if self._children is not None:
                     await self._children.stop(pen.run_id)
         except StaleEpoch:
-            log.warning("Run %s has another owner now; it goes on there", pen.run_id)
+            log.warning("Run %s has another owner now and continues there", pen.run_id)
         except JournalError as error:
             log.error("Run %s has no ending in the log: %s", pen.run_id, error)  # noqa: TRY400
             self._orphans.add(pen.run_id)
@@ -277,16 +276,18 @@ class Runner:
             self._live.pop(pen.run_id, None)
 
     async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
-        """Let the flow keep its results, then write the last event."""
+        """Let the flow store its results, then write the last event."""
         if self._records is not None:
-            ending = await self._kept(pen, spec, self._records, ending)
+            ending = await self._store_result(pen, spec, self._records, ending)
         _ending()
         await pen.end(ending)
         _ended()
         log.info("Run %s: %s", pen.run_id, ending.type)
 
-    async def _kept(self, pen: Pen, spec: RunSpec, records: Records, ending: Draft) -> Draft:
-        """Return the final ending: a run whose result could not be kept is not whole."""
+    async def _store_result(
+        self, pen: Pen, spec: RunSpec, records: Records, ending: Draft
+    ) -> Draft:
+        """Let the flow store the result; a run whose result is lost did not complete."""
         try:
             flow = open_flow(spec.flow)
             if not isinstance(flow, KeepingFlow):
@@ -299,8 +300,8 @@ class Runner:
             _kept()
         except StaleEpoch:
             raise
-        except Exception as error:  # noqa: BLE001 - a flow is other people's code
-            log.warning("Run %s: what became of it is not kept: %s", pen.run_id, error)
+        except Exception as error:  # noqa: BLE001 - others write flows
+            log.warning("Run %s: the flow could not store its result: %s", pen.run_id, error)
             if ending.type == "run.completed":
                 return ending_of(error, spec.flow, wrote=True)
         return ending
@@ -323,25 +324,25 @@ class Runner:
             return live.stop
         except StaleEpoch:
             raise
-        except Exception as error:  # noqa: BLE001 - a flow is other people's code
+        except Exception as error:  # noqa: BLE001 - others write flows
             return ending_of(error, spec.flow, wrote=ctx.has_written)
         return Draft("run.completed")
 
 
 def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
-    """A run with nothing to show has `failed`; one with a part of its text is `incomplete`."""
+    """Return `run.incomplete` if the run wrote any text, else `run.failed`."""
     if isinstance(error, UnspoolError):
         code, message = error.code, str(error)
     else:
         log.error("Flow %s failed", flow, exc_info=error)
         code = "internal"
-        message = f"the flow {flow} has a fault ({type(error).__name__}); see the server's log"
+        message = f"the flow {flow} failed ({type(error).__name__}); see the server's log"
     facts = {"code": code, "message": message}
     return Draft("run.incomplete" if wrote else "run.failed", facts)
 
 
 def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
-    """Return the events of a takeover: new owner, reason, and the fate of a pending request."""
+    """Return the events of a takeover: the new owner, its reason, and the end of open attempts."""
     reason = "died" if died else "stopped"
     events = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
     for attempt in past.attempts:

@@ -27,7 +27,7 @@ MAX_LEVELS: Final = 100
 MAX_TOLD: Final = 5
 """Of what does not fit: enough for a model to mend its call."""
 
-MAX_TOLD_CHARS: Final = 300
+MAX_CONTEXT_CHARS: Final = 300
 """Of each: what does not fit is repeated there, and may be long."""
 
 REMEMBERED: Final = 256
@@ -59,7 +59,7 @@ def misfits(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str
         found = _compiled(_written(schema)).iter_errors(arguments)
         return [_told(error) for error, _ in zip(found, range(MAX_TOLD), strict=False)]
     except (InvalidSchema, ValueError) as error:  # half a character
-        return [f"they cannot be checked: {error}"[:MAX_TOLD_CHARS]]
+        return [f"they cannot be checked: {error}"[:MAX_CONTEXT_CHARS]]
 
 
 def _written(schema: Mapping[str, Any]) -> str:
@@ -105,7 +105,7 @@ def _compiled(schema: str) -> jsonschema_rs.Validator:
     except jsonschema_rs.ValidationError as error:
         raise InvalidSchema(f"is no JSON Schema: {_told(error)}") from None
     except (jsonschema_rs.ReferencingError, ValueError) as error:
-        raise InvalidSchema(f"is no JSON Schema: {error}"[:MAX_TOLD_CHARS]) from None
+        raise InvalidSchema(f"is no JSON Schema: {error}"[:MAX_CONTEXT_CHARS]) from None
 
 
 def _nothing(uri: str) -> NoReturn:
@@ -114,4 +114,4 @@ def _nothing(uri: str) -> NoReturn:
 
 def _told(error: jsonschema_rs.ValidationError) -> str:
     place = ".".join(map(str, error.instance_path))
-    return (f"{place}: " if place else "") + str(error.message)[:MAX_TOLD_CHARS]
+    return (f"{place}: " if place else "") + str(error.message)[:MAX_CONTEXT_CHARS]

@@ -133,12 +133,11 @@ class LLMClient:
         Yield the answer piece by piece as text.
 
         `params` are further parameters of the OpenAI API and passed through. `is_bound`: the answer
-        must fit a form, such as JSON; if it breaks off, nobody continues it in words.
+        must fit a form, such as JSON; if it breaks off, no message asks a model to continue it.
 
         Raises:
             LLMClientError: After 1 attempt and 3 retries, or at once if a retry cannot help; it
-            holds
-                code, status, attempts and the text so far.
+                holds code, status, attempts and the text so far.
         """
         request = {"temperature": temperature, "max_tokens": max_tokens, **params}
         call = _ClientCall()
@@ -152,16 +151,16 @@ class LLMClient:
         self, prompt: str, system: str = SYSTEM, **params: Any
     ) -> AsyncGenerator[Delta]:
         """Yield `Text`, `Reasoning` and `ToolFragment` deltas; otherwise as `stream_chat`."""
-        asked = Prompt.of(prompt, system=system, **params)
-        async with aclosing(self._deltas(asked, _ClientCall())) as deltas:
+        request = Prompt.of(prompt, system=system, **params)
+        async with aclosing(self._deltas(request, _ClientCall())) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def complete(self, prompt: str, system: str = SYSTEM, **params: Any) -> Completion:
-        """Return the whole answer. The model streams all the same: this is a fold of the stream."""
+        """Return the whole answer, folded from the same stream."""
         call = _ClientCall()
-        asked = Prompt.of(prompt, system=system, **params)
-        async with aclosing(self._deltas(asked, call)) as deltas:
+        request = Prompt.of(prompt, system=system, **params)
+        async with aclosing(self._deltas(request, call)) as deltas:
             async for _ in deltas:
                 pass
         assert call.finished is not None
@@ -182,8 +181,8 @@ class LLMClient:
         chars = len(str(prompt.messages[-1]["content"]))
         log.info("LLM stream started: model %s, %d characters", self.model.name, chars)
         try:
-            saying = generate(prompt, [self.model], deps)
-            async with aclosing(saying) as pieces:
+            generating = generate(prompt, [self.model], deps)
+            async with aclosing(generating) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Text(text):

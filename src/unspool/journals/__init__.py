@@ -1,12 +1,12 @@
 """
-Plug point: where runs are written down.
+Plug point: stores for runs.
 
 To add one: a module here with `plug`, a callable taking a URL and a `Tuning` and
-returning an open `Journal`, and nothing else. `tests/journals/test_journals.py` finds it and
-runs the whole contract against it.
+returning an open `Journal`. `tests/journals/test_journals.py` finds it and tests the whole
+contract.
 
-The journal is the truth. Its bell (`wait`) only tells readers to look again: losing
-a ring costs latency, never an event.
+The log in the journal decides. Its bell (`wait`) only tells readers to read again: a lost ring
+costs latency, never an event.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ READ_EVENTS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a journal works; see `settings.Settings` for the meaning of each."""
+    """Options of a journal; `settings.Settings` describes them."""
 
     commit_window_s: float = 0.002
     synchronous: str = "NORMAL"
@@ -40,7 +40,7 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a journal knows of a run without reading its events."""
+    """The facts of a run that a journal knows without reading its events."""
 
     run_id: str
     flow: str
@@ -71,11 +71,11 @@ class Wanted(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A client's name for its request, so that sending it again finds the run."""
+    """The key of a request, so that the same request finds its run again."""
 
     key: str
-    asked: str
-    """A digest of the whole request: it tells this request from any other."""
+    request_digest: str
+    """A digest of the whole request; another request has another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class EndedRun:
 
 
 class Pen(Protocol):
-    """The right to write one run. Whoever claims the run next makes this pen stale."""
+    """The right to write one run. The next claim of the run makes this pen stale."""
 
     run_id: str
     epoch: int
@@ -98,7 +98,7 @@ class Pen(Protocol):
         Add events at the end, in this order.
 
         The journal accepts them at once and commits them soon, together with those of other runs;
-        nobody sees them before. One call is committed all or none.
+        readers see them only then. It commits all events of one call, or none.
 
         Raises:
             StaleEpoch: A later owner with a higher epoch has claimed the run.
@@ -107,14 +107,14 @@ class Pen(Protocol):
 
     @property
     def is_behind(self) -> bool:
-        """True if so much waits for its commit that the writer should call `commit`."""
+        """True if so many bytes await their commit that the writer should call `commit`."""
 
     async def commit(self) -> None:
         """
         Return when everything accepted so far is durable.
 
         Raises:
-            StaleEpoch: It never will be; somebody else owns the run.
+            StaleEpoch: It never will be; the run has another owner.
         """
 
     async def end(self, ending: Draft) -> None:
@@ -131,14 +131,14 @@ class Journal(Protocol):
         self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
     ) -> Pen:
         """
-        Write a new run and its `run.started` down, durably, and hold its first pen.
+        Write a new run and its `run.started`, durably, and return its first pen.
 
-        A claim, its run and the run's `history` are one commit: of any number of requests under one
-        key, at any time, one makes a run.
+        One commit holds the claim, the run and its `history`: of any number of requests with one
+        key, at any time, one creates a run.
 
         Raises:
             KeyTaken: A run has this key; the error names it.
-            JournalError: The journal cannot write now; it made no run.
+            JournalError: The journal cannot write now; it created no run.
         """
 
     async def claim(self, run_id: str) -> Pen:
@@ -159,9 +159,9 @@ class Journal(Protocol):
 
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
         """
-        Return, when awaited, when there may be something after `after`, or on time-out.
+        Return, when awaited, once the log may hold an event after `after`, or on time-out.
 
-        May return early for no reason. Callers read again; they never trust it.
+        It may return early without a reason, so callers must read again.
         """
 
     async def head(self, run_id: str) -> Head:
@@ -185,8 +185,8 @@ class Journal(Protocol):
         Return ended runs in the order in which they began.
 
         `after` is the last run of the page before; `before_ms` leaves out runs that ended later.
-        Children count with their parent, as long as it exists. A run that the journal itself needs
-        is left out.
+        Children count with their parent, as long as it exists. It leaves out a run that the
+        journal itself needs.
         """
 
     async def forget(self, run_ids: Sequence[str]) -> int:
@@ -196,15 +196,15 @@ class Journal(Protocol):
         It skips unknown runs, live runs, and runs with a live child.
 
         Raises:
-            JournalError: It cannot be written now; a parent may have lost children already.
+            JournalError: The journal cannot write now; a parent may have lost children already.
         """
 
     def check(self) -> None:
         """
-        Return if the journal can be written.
+        Return if the journal can write.
 
         Raises:
-            JournalError: It cannot now: the disk is full or failing, or it is closed.
+            JournalError: It cannot: the disk is full or failing, or the journal is closed.
         """
 
     async def used_bytes(self) -> int:
@@ -214,7 +214,7 @@ class Journal(Protocol):
         """
         Give a little free room back to the disk; True while there is more to give.
 
-        `at_rest`: nobody else uses the journal, so it may take its time and be thorough.
+        `at_rest`: no process uses the journal, so it may take its time and return all of it.
         """
 
     async def aclose(self) -> None:
@@ -227,7 +227,7 @@ async def read_all(
     """
     Yield the committed events of a run after `after`, batch by batch, up to `upto` or its head.
 
-    Between two batches the event loop has a turn, so a long log keeps nobody waiting.
+    Between two batches the event loop has a turn, so a long log does not block others.
     """
     while upto is None or after < upto:
         limit = READ_EVENTS if upto is None else min(READ_EVENTS, upto - after)
@@ -241,7 +241,7 @@ async def read_all(
 
 
 def started(spec: RunSpec) -> Draft:
-    """Return the first event of a run, in which every journal keeps the request."""
+    """Return the first event of a run, which holds the request."""
     facts: dict[str, object] = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
     if spec.cancel_after_s is not None:
         facts["cancel_after_s"] = spec.cancel_after_s
@@ -264,7 +264,7 @@ def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
     `sqlite:///data/runs.db` opens `unspool.journals.sqlite`.
 
     Raises:
-        SetupError: It cannot be opened; the message says why.
+        SetupError: It cannot open; the message tells why.
     """
     journal: Journal = plugs.load("journals", urlsplit(url).scheme)(url, tuning or Tuning())
     return journal

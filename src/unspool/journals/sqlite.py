@@ -1,11 +1,11 @@
 """
-Runs in one SQLite file: the default journal, durable before anybody sees an event.
+Runs in one SQLite file, the default journal: events are durable before readers see them.
 
 Appending puts encoded lines into memory; a flush commits those of all runs in one
 transaction, on the event loop (27 µs; a hop to a thread costs three times that),
 at once when the journal is quiet, else at most every `commit_window_s`.
 
-`sqlite_file/` has the parts (tables, statements, a run in memory, the commits); this room opens
+`sqlite_file/` has the parts: tables, statements, a run in memory, the commits. This module opens
 them and reads.
 """
 
@@ -30,19 +30,19 @@ from .sqlite_file.live_run import LiveRun
 from .sqlite_file.store import Store
 
 CLAIM_TRIES = 250
-"""Tries at a file that another process holds: 5 s in all."""
+"""Tries to claim a run while another process holds the file: 5 s in all."""
 
 FOREIGN_POLL_S = 0.05
-"""A run of another process has no bell here."""
+"""Seconds between reads of another process's run, which rings no bell here."""
 
 SWEEPS = 8
-"""A waiter wakes within an eighth of its time-out after it."""
+"""A waiter wakes at most an eighth of its time-out late."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_run_id(now_ms: int) -> str:
-    """26 characters: 48 bits of time, so that ids sort by age, and 80 bits nobody can guess."""
+    """26 characters: 48 bits of time, so that ids sort by age, and 80 random bits."""
     number = now_ms << 80 | secrets.randbits(80)
     return "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))
 
@@ -59,7 +59,7 @@ class SQLiteJournal:
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
         self._group_commit = GroupCommit(self._store, self._live, tuning)
         self._making: dict[str, asyncio.Future[SQLitePen]] = {}
-        """Runs being written down, by the key of their request."""
+        """Runs that we are creating, by the key of their request."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._sweep_s = 1.0
 
@@ -123,7 +123,7 @@ class SQLiteJournal:
 
     async def _claimed(self, run_id: str) -> LiveRun:
         for _ in range(CLAIM_TRIES):
-            await self._group_commit.idle()  # a commit in its thread has the connection
+            await self._group_commit.idle()  # a commit in its thread holds the connection
             try:
                 return self._store.claim(run_id)
             except sqlite3.Error as error:
@@ -151,7 +151,7 @@ class SQLiteJournal:
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
         live_run = self._live.get(run_id)
         if live_run is None:
-            # It ended a moment ago, or another process writes it: look again soon.
+            # It just ended, or another process writes it: read again soon.
             return asyncio.sleep(min(timeout_s, FOREIGN_POLL_S))
         waiter: asyncio.Future[None] = self._loop.create_future()
         if live_run.visible > after:

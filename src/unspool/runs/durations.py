@@ -1,10 +1,10 @@
 """
-How long runs take, step by step, and how long this one will take.
+Durations of runs, step by step, and the time left of a live one.
 
 A `RunShape` is a fold of a log: when each step began, produced output and ended, and how much it
-wrote. The time left comes from the shapes of earlier runs of the same flow and model. Each says how
-long it took from the place where this run is now, scaled to this run's speed. Their median is the
-estimate; the tenth and the ninetieth percentile are its band.
+wrote. The time left comes from the shapes of earlier runs of the same flow and model. For each we
+take the time it needed from the point where this run is now, scaled to this run's speed. Their
+median is the estimate; the tenth and the ninetieth percentile are its band.
 
 Pure; time is the log's own. The time between two servers does not count.
 """
@@ -23,7 +23,7 @@ ENOUGH: Final = 3
 """Earlier runs needed before there is an estimate: two may agree by chance."""
 
 MAX_STEPS: Final = 64
-"""Steps of a run that teaches us. More steps are items of a batch, whose number says more."""
+"""Most steps of a run to learn from: more are a batch, whose item count tells more."""
 
 TRUSTED: Final = 20 * 12
 """After this much output (20 tokens) this run's own speed counts as much as an earlier run's."""
@@ -85,9 +85,9 @@ class RunShape:
 
     spans: dict[str, Span] = field(default_factory=dict)
     model: str = ""
-    """The last model asked; empty if none was."""
+    """The last model that got a request; empty for none."""
     is_recovered: bool = False
-    """Another server took it over: its duration teaches nothing."""
+    """Another server took it over, so we do not learn from its duration."""
     _began_ms: int | None = None
     _last_ms: int = 0
     _lost_ms: int = 0
@@ -146,14 +146,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class PastRuns:
-    """A completed run that teaches us."""
+    """A completed run to learn from."""
 
     total_s: float
     spans: dict[str, Span]
 
     @classmethod
     def of(cls, shape: RunShape) -> PastRuns | None:
-        """Return what a completed run teaches; None if it teaches nothing."""
+        """Return the durations of a completed run; None if we cannot learn from it."""
         whole = all(span.end_s is not None for span in shape.spans.values())
         if shape.is_recovered or not whole or not 0 < len(shape.spans) <= MAX_STEPS:
             return None
@@ -161,10 +161,10 @@ class PastRuns:
 
 
 def estimate(pasts: Sequence[PastRuns], shape: RunShape, now_ms: int) -> Estimate | None:
-    """Return how long the run of `shape` will still take; None if too little is known."""
+    """Return the time left of the run of `shape`; None with too few earlier runs."""
     now_s = shape.at(now_ms)
-    said = [_left(past, pasts, shape, now_s) for past in pasts]
-    lefts = sorted(left for left in said if left is not None)
+    lefts_or_none = [_left(past, pasts, shape, now_s) for past in pasts]
+    lefts = sorted(left for left in lefts_or_none if left is not None)
     if len(lefts) < ENOUGH:
         return None
     left_s = median(lefts)
@@ -173,7 +173,7 @@ def estimate(pasts: Sequence[PastRuns], shape: RunShape, now_ms: int) -> Estimat
 
 
 def _left(past: PastRuns, pasts: Sequence[PastRuns], shape: RunShape, now_s: float) -> float | None:
-    """Return how long `past` took from this run's place; None if it was never there."""
+    """Return how long `past` took from this run's point on; None if it never passed it."""
     if any(name not in past.spans for name in shape.spans):
         return None
     if not shape.spans:
@@ -215,7 +215,7 @@ def _rest(
 
 
 def _quantile(ascending: Sequence[float], share: float) -> float:
-    place = share * (len(ascending) - 1)
-    below = int(place)
+    rank = share * (len(ascending) - 1)
+    below = int(rank)
     above = min(below + 1, len(ascending) - 1)
-    return ascending[below] + (place - below) * (ascending[above] - ascending[below])
+    return ascending[below] + (rank - below) * (ascending[above] - ascending[below])

@@ -1,14 +1,14 @@
 """
 A fork: a run that starts with another run's text and continues it differently.
 
-Its log is its own: the parts it takes over stand in it as its own events, so it is read, resumed
-and recovered like any other run. It takes over texts, thoughts, tool calls, notes, items and
+It has its own log, which begins with the events it takes over; so we read, resume and recover it
+like any other run. It takes over texts, thoughts, tool calls, notes, items and
 warnings. It takes over no attempts, which are the other run's cost, and no progress or result,
 which the flow will report again. The old run does not change.
 
-A finished step stays finished. The open step is continued; if it was about to call a tool it begins
-anew, because half a call cannot be continued. An edited text replaces the step's own, and is
-continued too unless the client says that it is whole.
+A finished step stays finished. The fork continues the open step, but starts it over if it held half
+a tool call, which cannot continue. An edited text replaces that of its step; the fork continues it
+unless the client marks it finished.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .events import Draft, Event
 from .run import Run, RunSpec, Step, is_child
 
 PIECE_CHARS: Final = 4096
-"""We copy a text in pieces of this many characters, not in the many pieces it was written in."""
+"""We copy a text in pieces of this many characters, not token by token."""
 
 EDITED: Final = "edited"
 """Stands in place of a model's name for a text that a client wrote."""
@@ -36,18 +36,18 @@ _TAKEN_OVER: Final = {"note.taken", "item.found", "warning.raised"}
 class EditedText:
     text: str
     finished: bool = False
-    """Whether it is whole; if not, it will be continued."""
+    """Whether the text is complete; if not, the fork continues it."""
 
     def __post_init__(self) -> None:
         try:
             self.text.encode()
         except UnicodeEncodeError:
-            raise SpecError("a text has half a character in it; send whole ones") from None
+            raise SpecError("a text holds half a character; send whole ones") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The differences of a fork. None: as in the old run."""
+    """The changes of a fork. None: the same as in the old run."""
 
     after: int | None = None
     """Number of the last event to take over; None: the newest."""
@@ -60,12 +60,12 @@ class Changes:
     """Cancel the old run first."""
 
     def digest(self, run_id: str) -> str:
-        """Return a digest that tells this request from any other."""
+        """Return a digest of this request; empty if it cannot be written as JSON."""
         try:
             request = json.dumps(["fork", run_id, asdict(self)], sort_keys=True)
             return hashlib.sha256(request.encode()).hexdigest()
         except (ValueError, RecursionError, TypeError):
-            return ""  # it will be refused, because it cannot be written down
+            return ""  # admission refuses it
 
     def applied(self, old: RunSpec) -> RunSpec:
         """Return the fork's spec. A fork is no child, even if the old run was one."""
@@ -79,7 +79,7 @@ class Changes:
 
 
 class History:
-    """The events that a run hands to its fork: a fold of its events up to the place of the fork."""
+    """Folds a run's events, up to the fork, into the events that the fork takes over."""
 
     def __init__(self, texts: Mapping[str, EditedText]) -> None:
         self._texts = texts
@@ -144,7 +144,7 @@ class History:
 
 
 def _is_of(entry: Draft | str, step: str) -> bool:
-    """Whether an entry was recognised in the text of a step."""
+    """Whether an entry is an item that a reader found in the text of a step."""
     if not isinstance(entry, Draft) or entry.type != "item.found":
         return False
     return bool(entry.data.get("step") == step)

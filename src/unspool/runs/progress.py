@@ -1,8 +1,8 @@
 """
 How far a run is and how fast it goes, as a fold of its events.
 
-Pure: time is the log's own `at_ms`, so the same log tells every viewer the same
-speed, today or in a year. Nothing here is ever written to a log.
+Pure: time is the log's own `at_ms`, so every viewer computes the same speed from the same log. No
+log holds these numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..formats.tokens import TWELFTHS, tokens_in, weigh
 from .events import Event
 
 WINDOW_S: Final = 5.0
-"""What "now" means for a speed: long enough for a steady number, short enough to show a stall."""
+"""Window of a speed: long enough for a steady number, short enough to show a stall."""
 
 
 @dataclass(slots=True)
@@ -87,8 +87,8 @@ class Progress:
     def mean_per_s(self) -> float:
         """Speed from the first output to the last; 0.0 until two moments can be compared."""
         span_ms = self._last_output_ms - (self._first_output_ms or 0)
-        is_told = self._first_output_ms is not None and span_ms > 0
-        return (self._written - self._opening) / TWELFTHS / (span_ms / 1000) if is_told else 0.0
+        is_known = self._first_output_ms is not None and span_ms > 0
+        return (self._written - self._opening) / TWELFTHS / (span_ms / 1000) if is_known else 0.0
 
     def wait_until(self, now_ms: int) -> None:
         """Let time pass without an event: a silent run has no speed."""
@@ -117,8 +117,8 @@ class Progress:
         self._written += size
         self._last_output_ms = self._last_ms
         if self._first_output_ms is None:
-            # How long the first output took to write is unknown: it opens the
-            # stretch that is measured and is not part of it.
+            # We do not know how long the model wrote the first output: we measure from it on,
+            # without counting it.
             self._first_output_ms = self._last_ms
             self._opening = size
         elif self._last_ms > self._first_output_ms:

@@ -40,9 +40,9 @@ class RunSpec:
 
     @property
     def digest(self) -> str:
-        """What makes two requests equal: flow, input and model, not the dialect."""
+        """A digest of flow, input and model, without the dialect; equal requests share it."""
         request: list[Any] = [self.flow, self.input, self.model]
-        if self.forked_from is not None:  # its beginning makes it unlike any other
+        if self.forked_from is not None:  # a fork equals only a fork of the same event
             request.append(self.forked_from)
         canon = msgspec.json.encode(request, order="deterministic")
         return hashlib.sha256(canon).hexdigest()
@@ -60,7 +60,7 @@ class Step:
     answers: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """Answers by the `index` of their call: `content`, and `code` if the call failed."""
     has_call: bool = False
-    """A tool call began, whole or not."""
+    """A tool call began."""
     finished: bool = False
     is_unseen: bool = False
     """Written only for the flow: no part of the run's text; only our own dialect shows it."""
@@ -73,7 +73,7 @@ class Step:
         return "".join(self.parts)
 
     def rewind(self, at: int = 0) -> None:
-        """Rewind its text to character `at`; thoughts stay, they were never part of it."""
+        """Rewind its text to character `at`; thoughts stay, because they are no part of it."""
         cut(self.parts, at)
         if not at:
             self.calls.clear()
@@ -127,7 +127,7 @@ class Run:
     notes: dict[str, Any] = field(default_factory=dict)
     items: list[Any] = field(default_factory=list)
     children: dict[int, str] = field(default_factory=dict)
-    """Ids of the runs that its flow has started, by their numbers."""
+    """Ids of the runs that its flow started, by their numbers."""
     warnings: list[str] = field(default_factory=list)
     result: Any = None
     error: dict[str, Any] | None = None
@@ -136,15 +136,15 @@ class Run:
     """When the first text was logged (Unix ms), not how long it took."""
     ended_ms: int | None = None
     is_carried: bool = False
-    """A server has it and has not let it go; if that server is gone, it died."""
+    """A server carries it and did not release it; if that server is gone, it died."""
     parent: str | None = None
     forked_from: Mapping[str, Any] | None = None
     recoveries: int = 0
-    """How often in a row a server took it over from one that died, without getting further."""
-    told: Counter[int] = field(default_factory=Counter)
-    """Entries beside the steps, and how often; see the function `told`."""
-    told_of: dict[str, list[int]] = field(default_factory=dict)
-    """Entries about a step's text, by step: rewinding the text removes them."""
+    """Takeovers from dead servers in a row, without progress between them."""
+    facts: Counter[int] = field(default_factory=Counter)
+    """Facts outside of steps, by `fact_key`, and how often the log holds each."""
+    facts_of: dict[str, list[int]] = field(default_factory=dict)
+    """By step: the facts about its text, which a full rewind removes."""
 
     @property
     def text(self) -> str:
@@ -158,8 +158,8 @@ class Run:
 
     def apply(self, event: Event) -> None:
         """Read the next event; `event.seq` must be the next number."""
-        # The journal refuses gaps when writing; we refuse them again when
-        # reading, so a torn read cannot become a wrong answer.
+        # The journal refuses gaps when it writes; we refuse them again, so that a torn read
+        # cannot give a wrong answer.
         assert event.seq == self.seq + 1, (self.seq, event)
         self.seq = event.seq
         noun = event.type.partition(".")[0]
@@ -194,7 +194,7 @@ class Run:
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
                 step.model = data.get("model")
-            case _:  # A later owner writes "step.started" again: nothing is forgotten.
+            case _:  # A later owner may write "step.started" again: the text stays.
                 step.is_unseen = bool(data.get("unseen"))
 
     def _step_of(self, data: Mapping[str, Any]) -> Step:
@@ -215,14 +215,14 @@ class Run:
                 step.calls.append({name: data[name] for name in named})
             case _:
                 self.recoveries = 0
-                said = ("content", "code")
-                step.answers[data["index"]] = {name: data[name] for name in said if name in data}
+                fields = ("content", "code")
+                step.answers[data["index"]] = {name: data[name] for name in fields if name in data}
 
     def _rewind(self, step: Step, at: int) -> None:
         step.rewind(at)
         if not at:  # items from whole lines stay with those lines
             self.items = [item for item in self.items if item.get("step") != step.name]
-            self.told.subtract(self.told_of.pop(step.name, ()))
+            self.facts.subtract(self.facts_of.pop(step.name, ()))
 
     def last_attempt(self, step: str) -> Attempt | None:
         """Return the newest request of a step; None if no model was asked."""
@@ -266,10 +266,10 @@ class Run:
             self.error = dict(event.data)
 
     def _rest(self, event: Event) -> None:
-        fact = told(event.type, event.data)
-        self.told[fact] += 1
+        fact = fact_key(event.type, event.data)
+        self.facts[fact] += 1
         if event.type == "item.found" and "step" in event.data:
-            self.told_of.setdefault(event.data["step"], []).append(fact)
+            self.facts_of.setdefault(event.data["step"], []).append(fact)
         match event.type:
             case "note.taken":
                 self.notes[event.data["name"]] = event.data["value"]
@@ -294,7 +294,7 @@ def cut(parts: list[str], at: int) -> None:
 
 
 def taken_back(at: int) -> str:
-    """Return words for a rewind, for contracts that have no form for it."""
+    """Return words for a rewind, for dialects that cannot rewind."""
     if not at:
         return "the text so far is taken back; it begins again"
     return f"the text is taken back from character {at} on"
@@ -306,10 +306,10 @@ def is_child(found: Mapping[str, Any]) -> bool:
     return is_kind and {"number", "run"} <= found["item"].keys()
 
 
-def told(kind: str, data: Mapping[str, Any]) -> int:
-    """Return a short digest of an entry: a run may have a great many."""
-    said = msgspec.json.encode([kind, data], order="deterministic")
-    return int.from_bytes(hashlib.sha256(said).digest()[:8])
+def fact_key(kind: str, data: Mapping[str, Any]) -> int:
+    """Return a short digest of a fact: a run may hold very many."""
+    fact = msgspec.json.encode([kind, data], order="deterministic")
+    return int.from_bytes(hashlib.sha256(fact).digest()[:8])
 
 
 def fold(events: Iterable[Event], start: Run | None = None) -> Run:

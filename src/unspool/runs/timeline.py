@@ -1,5 +1,5 @@
 """
-A run in a row of a list: its shape in time, what it cost and what it was about. A fold.
+A fold of a run for a row of a list: its shape in time, its cost and its subject.
 
 The same fold as in `console/src/timeline/fold.ts`; `conformance/timelines.json` holds both to it.
 Pure: time is the log's own.
@@ -21,7 +21,7 @@ PAUSE_S: Final = 1.0
 """A silence of this length is drawn."""
 
 MAX_SEAMS: Final = 50
-"""Of one run: more seams could not be told apart in a row."""
+"""Seams of one run: a row cannot show more."""
 
 MAX_FACTS: Final = 6
 MAX_FACT_CHARS: Final = 80
@@ -170,7 +170,7 @@ class Timeline:
 
     def _asks(self, data: Mapping[str, Any]) -> None:
         step, model = data["step"], data["model"]
-        # A request that was under way when its server died broke without an event.
+        # An attempt that was open when its server died broke without an event.
         if step in self._writers:
             self._break(step, "interrupted", self._writer(step))
         asking = AttemptSummary(model, data["strategy"])

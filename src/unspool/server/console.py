@@ -1,9 +1,8 @@
 """
 The console: pages built from `console/`, as files of this package.
 
-Its addresses all serve the same page; other addresses do not change. The policy allows only the
-page's own files: text from a model can become no script, no style and no request, even if the page
-has a fault.
+All its addresses serve the same page. The policy allows only the page's own files: even if the page
+has a fault, text from a model becomes no script, no style and no request.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ METHODS: Final = ["GET", "HEAD"]
 
 NOT_BUILT: Final = (
     "The console is not built: run `make console` in the checkout, or install a wheel. "
-    "The server itself is all there; /docs lists what it answers."
+    "The API works without it; see /docs."
 )
 
 
@@ -77,7 +76,7 @@ class _Assets(StaticFiles):
 
 
 def add_console(app: FastAPI, built: Path = BUILT) -> None:
-    """Serve the console at `/`; if it is not built, answer with a sentence about that."""
+    """Serve the console at `/`; if it is not built, say how to build it."""
     for path in PAGES:
         app.add_api_route(
             path, _file(built / "index.html"), methods=METHODS, include_in_schema=False

@@ -1,5 +1,5 @@
 """
-uvicorn, with three limits that it lacks.
+uvicorn with the limits that it lacks.
 
 A request head must arrive within a time and a size, and the server may drop a stream, or a
 WebSocket, without waiting for a reader that takes nothing.
@@ -26,11 +26,11 @@ from ..settings import Settings
 from ..viewing.event_stream import ABORT, WRITE
 
 GC_THRESHOLD = 10_000
-"""Young objects before a collection. Tokens leave none behind; 700 collected too often."""
+"""Young objects before a collection. Tokens leave no garbage; 700 collected too often."""
 
 STOP_S = 1
 """
-Seconds for plain requests to be answered when the server stops. Together with `runner.STOP_S` it
+Seconds to answer plain requests when the server stops. Together with `runner.STOP_S` it
 stays well under 5 s, after which a stop is no longer graceful.
 """
 
@@ -134,8 +134,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # The head arrived whole. If its own reader finds a line too long, neither it nor
-        # uvicorn answers, and the client would wait for ever.
+        # If the parser finds a line of a whole head too long, neither it nor uvicorn answers, and
+        # the client would wait for ever.
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
@@ -143,11 +143,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
-            self.handshake_complete = True  # refused; uvicorn would log a fault of ours
+            self.handshake_complete = True  # we refused it; uvicorn would log an error
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        if not self.close_sent:  # a broken handshake is answered by then
+        if not self.close_sent:  # else uvicorn has answered a broken handshake
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[ABORT] = {"abort": self.transport.abort}
 
@@ -179,7 +179,7 @@ class _BoundedServer(uvicorn.Server):
     """
     uvicorn, with the application opened around it instead of in its own task.
 
-    So an error while opening comes out as itself; uvicorn would log its traceback.
+    So an error of opening reaches our caller; uvicorn would only log its traceback.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, on_ready: Callable[[], None]) -> None:
@@ -188,21 +188,21 @@ class _BoundedServer(uvicorn.Server):
         self._on_ready = on_ready
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Viewers return to the next process by themselves; waiting for them would be in vain.
+        # Viewers reconnect to the next process by themselves; do not wait for them to leave.
         self._app.state.core.viewing.close()
         await super().shutdown(sockets)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with AsyncExitStack() as stack:
-            # Before the signals are caught: opening can still be interrupted.
+            # Before uvicorn catches signals: a signal can still interrupt the opening.
             await stack.enter_async_context(self._app.router.lifespan_context(self._app))
-            # Loaded modules stay: the collector need not look at them again and again.
+            # Loaded modules stay: the collector need not visit them each time.
             gc.collect()
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD, 20, 50)
             self._on_ready()
-            # `capture_signals` sends a signal on when it ends, and SIGTERM then ends the process:
-            # everything must be closed by then.
+            # `capture_signals` raises the signal again at its end, and SIGTERM then ends the
+            # process: close everything first.
             with self.capture_signals():
                 await self._serve(sockets)
                 await stack.aclose()
@@ -215,10 +215,10 @@ def serve(
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """
-    Serve until a signal; `on_ready` is called once the application is open.
+    Serve until a signal; call `on_ready` when the application is open.
 
     Raises:
-        SetupError: What the application needs cannot be opened.
+        SetupError: The application cannot open its files.
         KeyboardInterrupt: After an orderly end by Ctrl-C.
     """
     _BoundedServer(app, settings, on_ready).run(sockets=[sock])

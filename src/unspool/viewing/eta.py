@@ -28,13 +28,13 @@ JUDGED: Final = 200
 """Estimated runs whose errors we remember: a median of fewer is not steady."""
 
 MAX_KINDS: Final = 256
-"""Flows and models to remember; the one that taught us longest ago goes first."""
+"""Flows and models to remember; the least recently updated one goes first."""
 
 WAITING: Final = 200
 """Ended runs that wait to be read; older ones are skipped."""
 
 AT_ONCE: Final = 20
-"""Logs to read for one question: some 30 ms. The next question reads the rest."""
+"""Logs to read for one request: some 30 ms. The next request reads the rest."""
 
 MAX_EVENTS: Final = 20_000
 """Events of one log; a longer log is skipped."""
@@ -73,7 +73,7 @@ class Quality:
     flow: str
     model: str
     runs: int
-    """Runs that taught us."""
+    """Runs that we learned from."""
     foretold: int
     """Runs whose errors these are: of the last `JUDGED`, those we could estimate."""
     share: tuple[float | None, ...]
@@ -92,7 +92,7 @@ class EtaEstimator:
         self._learning = asyncio.Lock()
 
     def note(self, run_id: str) -> None:
-        """Remember that a run ended, to learn from it when somebody asks."""
+        """Remember that a run ended, to learn from it at the next request."""
         self._ended.append(run_id)
 
     async def learn(self, *, at_most: int = AT_ONCE) -> None:
@@ -123,7 +123,7 @@ class EtaEstimator:
     def _pasts(self, flow: str, shape: RunShape) -> Sequence[PastRuns]:
         kind = self._kinds.get((flow, shape.model))
         if kind is None and not shape.model:
-            # No model was asked yet; expect the one that is asked most often.
+            # No model has a request yet; expect the most frequent one.
             kinds = [kind for (name, _), kind in self._kinds.items() if name == flow]
             kind = max(kinds, key=lambda kind: len(kind.pasts), default=None)
         return () if kind is None else kind.pasts
@@ -133,11 +133,11 @@ class EtaEstimator:
             return
         whole_ms = head.ended_ms - head.created_ms
         moments = [head.created_ms + int(share * whole_ms) for share in MOMENTS]
-        said: list[Estimate | None] = []
+        estimates: list[Estimate | None] = []
         shape = RunShape()
         async for events in read_all(self._journal, head.run_id):
             for event in events:
-                self._foretell(head.flow, shape, event, moments, said)
+                self._foretell(head.flow, shape, event, moments, estimates)
                 shape.apply(event)
         past = PastRuns.of(shape)
         if past is None:
@@ -147,9 +147,9 @@ class EtaEstimator:
         if len(self._kinds) > MAX_KINDS:
             del self._kinds[next(iter(self._kinds))]
         if not shape.is_recovered:
-            for errors, moment_ms, told in zip(kind.errors, moments, said, strict=False):
-                if told is not None:
-                    errors.append(_error(told, (head.ended_ms - moment_ms) / 1000))
+            for errors, moment_ms, estimate in zip(kind.errors, moments, estimates, strict=False):
+                if estimate is not None:
+                    errors.append(_error(estimate, (head.ended_ms - moment_ms) / 1000))
         kind.pasts.append(past)
 
     def _foretell(
@@ -158,15 +158,17 @@ class EtaEstimator:
         shape: RunShape,
         event: Event,
         moments: Sequence[int],
-        said: list[Estimate | None],
+        estimates: list[Estimate | None],
     ) -> None:
-        while len(said) < len(moments) and event.at_ms > moments[len(said)]:
-            said.append(self.estimate(flow, shape, moments[len(said)]))
+        while len(estimates) < len(moments) and event.at_ms > moments[len(estimates)]:
+            estimates.append(self.estimate(flow, shape, moments[len(estimates)]))
 
 
-def _error(told: Estimate, left_s: float) -> EtaError:
-    off_s = abs(told.left_s - left_s)
-    return EtaError(off_s / max(left_s, LEAST_S), off_s, told.low_s <= left_s <= told.high_s)
+def _error(estimate: Estimate, left_s: float) -> EtaError:
+    off_s = abs(estimate.left_s - left_s)
+    return EtaError(
+        off_s / max(left_s, LEAST_S), off_s, estimate.low_s <= left_s <= estimate.high_s
+    )
 
 
 def _quality(flow: str, model: str, kind: RunKind) -> Quality:

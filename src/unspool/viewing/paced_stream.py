@@ -1,8 +1,8 @@
 """
-A run replayed at its original speed, or faster: for watching it again, and for readers of a
-shared answer who should see it appear as their own would.
+Replays a run at its original speed, or faster: to watch it again, or to show a reused answer as if
+it were new.
 
-Times are the log's. A viewer who loses the connection resumes as on any stream.
+Times come from the log. A viewer who loses the connection resumes as on any stream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .event_stream import EventStream
 from .viewers import Viewing
 
 MAX_PAUSE_S: Final = 10.0
-"""Longest wait between two events: nobody watches a run that lay still for a night."""
+"""Longest wait between two events, in seconds."""
 
 
 class PacedStream(EventStream):

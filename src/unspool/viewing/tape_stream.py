@@ -1,4 +1,4 @@
-"""A run's stream from a shared tape: all there is at once, then each event as it is committed."""
+"""A run's stream from a shared tape: past events at once, then each new one after its commit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TapeStream(EventStream):
                 break
             else:
                 head = tape.head
-                if not tape.is_behind:  # do not wait for a long log that is there already
+                if not tape.is_behind:  # do not wait while the log has more
                     await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
                 await tape.wind()
                 # We or another viewer of this tape may have moved the head.

@@ -1,5 +1,5 @@
 """
-Timelines of runs, remembered.
+Keeps timelines of runs in memory.
 
 We read each log once after its end, and a live log as far as it has come. A timeline is small. One
 question reads a bounded number of events; the next question reads the rest.
@@ -20,7 +20,7 @@ REMEMBERED: Final = 5000
 """Timelines in memory, some 2 KiB each: a month of a busy team in 10 MiB."""
 
 MAX_EVENTS: Final = 100_000
-"""Events to read for one question: half a second."""
+"""Events to read for one request: half a second."""
 
 
 class Timelines:
@@ -32,9 +32,9 @@ class Timelines:
 
     async def of(self, run_ids: Iterable[str]) -> dict[str, Timeline]:
         """
-        Return the timelines of these runs, as they are now.
+        Return the present timelines of these runs.
 
-        It leaves out unknown runs, and runs beyond the `MAX_EVENTS` of one question.
+        It leaves out unknown runs, and runs beyond the `MAX_EVENTS` of one request.
         """
         found: dict[str, Timeline] = {}
         left = MAX_EVENTS
@@ -54,7 +54,7 @@ class Timelines:
         return found
 
     async def _read(self, run_id: str, timeline: Timeline, most: int) -> bool:
-        """Fold the new part of a log; whether that reached its present end."""
+        """Fold the new part of a log; return whether that reached its present end."""
         if timeline.end is not None:
             return True
         last = timeline.seq + most

@@ -50,7 +50,7 @@ class Viewing:
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
         self._counts[viewer.run_id] += 1
-        if self.is_ending:  # its request was on its way when the others were stopped
+        if self.is_ending:  # its request arrived while we stopped the others
             viewer.stop()
         if self._watch is None:
             self._look()
@@ -77,9 +77,9 @@ class Viewing:
         self._watch = loop.call_later(patience_s / 4, self._look) if self.viewers else None
         for viewer in self.viewers:
             if viewer.is_sending and loop.time() - viewer.sent_at > patience_s:
-                log.info("A viewer of run %s took nothing for %s s", viewer.run_id, patience_s)
+                log.info("A viewer of run %s read nothing for %s s", viewer.run_id, patience_s)
                 viewer.stop()
 
 
 def _nobody_asks(run_id: str) -> None:
-    """Stands in for `Viewing.on_left` where runs continue without viewers."""
+    """Default of `Viewing.on_left`: runs continue without viewers."""

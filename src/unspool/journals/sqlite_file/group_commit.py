@@ -1,5 +1,5 @@
 """
-Group commit: accepted events become commits, and then visible.
+Group commit: commits the accepted events of all runs, and then shows them to readers.
 
 A flush commits the new lines of all runs in one transaction: at once if the journal was quiet, else
 at the end of the window. It runs on the event loop. With `synchronous=FULL` a commit waits for the
@@ -30,10 +30,10 @@ _committed = point("journal.committed")
 _published = point("journal.published")
 
 BUSY_RETRY_S = 0.02
-"""Another process holds the file for a moment."""
+"""Seconds to wait while another process holds the file."""
 
 FAILED_RETRY_S = 1.0
-"""The disk is full or failing; more frequent tries would not help it."""
+"""Seconds between tries while the disk is full or failing."""
 
 COMMIT_SHARE = 0.05
 """
@@ -46,7 +46,7 @@ MAX_STRETCH = 2.5
 
 
 class GroupCommit:
-    """All writing of one journal. `live` belongs to the journal: runs without an ending, by id."""
+    """Writes one journal. `live` belongs to the journal: runs without an ending, by id."""
 
     def __init__(self, store: Store, live: dict[str, LiveRun], tuning: Tuning) -> None:
         self.clock = tuning.clock
@@ -87,7 +87,7 @@ class GroupCommit:
     async def end(self, live_run: LiveRun, epoch: int, ending: Draft) -> None:
         """Add the last event and wait for its commit; see `Pen.end`."""
         while self._stuck is not None and self._writing is not None:
-            await self.idle()  # what it commits must not be forgotten
+            await self.idle()  # do not drop events that the thread is committing
         if live_run.epoch != epoch or live_run.ending is not None or self.is_closed:
             self._refuse(live_run, epoch)
         if self._stuck is not None:
@@ -108,7 +108,7 @@ class GroupCommit:
             await asyncio.wait([self._writing])
 
     async def close(self) -> None:
-        """Commit accepted events, if that is possible at all, and refuse new ones."""
+        """Commit accepted events, if the disk allows it, and refuse new ones."""
         while self._dirty or self._writing is not None:
             await self.idle()
             if self._stuck is not None:
@@ -158,7 +158,7 @@ class GroupCommit:
         self.check()
         raise JournalFull(
             f"run {run_id} has more than {self._max_run_bytes} bytes; raise max_run_bytes if "
-            "such runs are meant"
+            "you want such runs"
         )
 
     def _arm(self, wait_s: float) -> None:
@@ -225,8 +225,8 @@ class GroupCommit:
             return
         if self._stuck is None:
             log.error(
-                "The journal %s cannot be written: %s. Nothing that was shown is lost; make "
-                "space, then writing goes on by itself.",
+                "The journal %s cannot write: %s. No event that a viewer saw is lost; make "
+                "space, and writing continues by itself.",
                 self._store.path,
                 error,
             )
@@ -241,7 +241,7 @@ class GroupCommit:
         self._arm(FAILED_RETRY_S)
 
     def _lost(self, live_run: LiveRun) -> None:
-        """Another process owns the run: its epoch is unknown here, but ours is over."""
+        """Another process owns the run: our epoch is over, and we do not know the new one."""
         live_run.forget_unseen()
         live_run.ending = None
         live_run.epoch += 1
@@ -254,13 +254,13 @@ class GroupCommit:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Tell a file that is locked for a moment from one that cannot be written."""
+    """Whether another process locks the file for a moment; false for a lasting error."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class SQLitePen:
-    """See `journals.Pen`. Thin, because `append` runs for each token."""
+    """See `journals.Pen`. Short, because `append` runs for each token."""
 
     __slots__ = ("_group_commit", "_live_run", "epoch", "run_id")
 

@@ -10,20 +10,20 @@ from .. import Claim, Head
 
 PAGE_BYTES = 256 * 1024
 """
-A run's events move from segments to a page when they reach this size. So memory and recovery
-cost of a run are bounded however long it is, and its ending is never a large write.
+Size at which events move from segments to a page. So a run of any length has bounded memory and
+recovery cost, and its ending is never a large write.
 """
 
 BACKLOG_BYTES = 256 * 1024
-"""Bytes that may wait for their commit before the writer has to wait too."""
+"""Bytes that may await their commit before the writer must wait too."""
 
 
 class LiveRun:
     """
     Events `base` … of a run as encoded lines, committed up to `visible`.
 
-    Bytes, not objects: the garbage collector does not look at them, and the native
-    dialect sends them as they are.
+    Bytes, not objects: the garbage collector does not visit them, and the native dialect sends
+    them unchanged.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class LiveRun:
         self.rewind(self.visible, self.committed_bytes)
 
     def rewind(self, seq: int, total_bytes: int) -> None:
-        """Drop the events accepted after `seq`, up to which there were so many bytes."""
+        """Drop the events after `seq`; `total_bytes` counts the bytes up to it."""
         del self.lines[seq + 1 - self.base :]
         self.seq = seq
         self.total_bytes = total_bytes
@@ -110,7 +110,7 @@ class Strip(msgspec.Struct, gc=False):
     record: bytes = b""
     """New events for the segment."""
     page: bytes = b""
-    """Events from the run's base on that leave the segments for good."""
+    """Events from the run's base on that move from the segments to a page."""
     paged_upto: int = 0
 
 

@@ -1,5 +1,5 @@
 """
-Deleting ended runs, and giving their space back.
+Deletes ended runs, and gives their space back.
 
 Each call has its own connection and runs in a thread: a large file is slow to scan. A deletion is
 one short transaction; a commit that collides with it tries again after 20 ms. `auto_vacuum` is
@@ -20,19 +20,19 @@ from .. import EndedRun
 from .schema import connect
 
 BUSY_MS = 2000
-"""A commit holds the file for well under a millisecond; only other programs hold it longer."""
+"""Wait for the file: a commit holds it under a millisecond, only other programs longer."""
 
 GIVE_BACK_PAGES = 256
 """A megabyte, moved within the file in a few milliseconds; commits wait so long."""
 
 _NEWEST = "no < (select max(no) from runs)"
-"""The newest run stays: the number of the next run comes from it, and is given only once."""
+"""The newest run stays: it gives the next run its number, which must be unique."""
 
 _WHOLE = f"""
 ended_ms is not null and {_NEWEST}
 and not exists (select 1 from runs c where c.parent = r.id and c.ended_ms is null)
 """  # noqa: S608
-"""A parent goes when all its children have ended."""
+"""We delete a parent only when all its children have ended."""
 
 _OLDEST = f"""
 select id, ended_ms, (
@@ -49,7 +49,7 @@ _ONE = f"select no from runs r where id = ? and {_WHOLE}"  # noqa: S608
 _CHILDREN = f"select no from runs where parent = ? and {_NEWEST} order by no"  # noqa: S608
 
 CHILDREN = 50
-"""Deleted in one transaction, before their parent."""
+"""Children to delete in one transaction, before their parent."""
 
 
 def oldest(path: Path, after: str, before_ms: int | None, limit: int) -> list[EndedRun]:
@@ -101,7 +101,7 @@ def give_back(path: Path) -> bool:
 
 def rebuild(path: Path) -> bool:
     """
-    Rewrite the file without its free pages, and return False: nothing is left to do.
+    Rewrite the file without its free pages, and return False: no pages are left.
 
     From then on it can give pages back one by one, even a file of the first versions.
     """
@@ -128,5 +128,5 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
             db.close()
     except sqlite3.Error as error:
         raise JournalError(
-            f"The journal {path} cannot be swept: {error}; what is deleted so far stays deleted"
+            f"The journal {path} cannot delete runs: {error}; those deleted so far stay deleted"
         ) from error

@@ -1,4 +1,4 @@
-"""The journal file: one commit for many runs, and reading it back. No asyncio here."""
+"""Writes the journal file, one commit for many runs, and reads it. No asyncio here."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ DELETED_PER_COMMIT = 256
 """Old segments to delete in one commit: it bounds the cost of a commit."""
 
 CHECKPOINT_S = 1.0
-"""We copy a page once, however often it was written since."""
+"""Seconds between checkpoints; each copies a page once, after any number of writes."""
 
 WAL_RESTART_PAGES = 16_384
-"""At 64 MiB the write-ahead log is started anew, which needs writers to pause for a moment."""
+"""At 64 MiB we restart the write-ahead log, and writers pause for a moment."""
 
 
 class Store:
@@ -61,12 +61,12 @@ class Store:
         """
         Commit strips in one transaction; segments before `keep_from` are no longer needed.
 
-        Returns the id of the segment and the strips that were refused, because their run
-        has a newer epoch by now. The check and the write are one transaction, so no
+        Returns the id of the segment and the strips that it refused, because their run
+        has a newer epoch. The check and the write are one transaction, so no
         writer can be overtaken between them.
 
         Raises:
-            sqlite3.Error: Nothing was written.
+            sqlite3.Error: It wrote nothing.
         """
         db = self._db
         if keep_from is None and not any(strip.page or strip.live_run.is_new for strip in strips):
@@ -157,7 +157,7 @@ class Store:
         return lines[:limit]
 
     def heads(self, where: str = "", args: Sequence[object] = (), limit: int = 1) -> list[Head]:
-        """Return runs, newest first. `where` is ours, never a client's."""
+        """Return runs, newest first. `where` must not hold text from clients."""
         rows = self._reader.execute(
             f"select {_HEAD} from runs {where} order by no desc limit ?",  # noqa: S608
             (*args, limit),
@@ -202,7 +202,11 @@ class Store:
                 *(live_run.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
                 *("running", 0, head.epoch, head.created_ms, None),
                 *(head.parent, head.forked_from),
-                *((live_run.claim.key, live_run.claim.asked) if live_run.claim else (None, None)),
+                *(
+                    (live_run.claim.key, live_run.claim.request_digest)
+                    if live_run.claim
+                    else (None, None)
+                ),
             ),
         )
 
@@ -236,11 +240,11 @@ class Store:
         ):
             if crc32(data) != crc:
                 raise damaged(self.path, f"segment {segment}")
-            place = 0
-            while place < len(data):
-                end = data.index(b"\n", place)
-                no, _, first, size = map(int, data[place:end].split())
-                place = end + 1 + size + 1
+            offset = 0
+            while offset < len(data):
+                end = data.index(b"\n", offset)
+                no, _, first, size = map(int, data[offset:end].split())
+                offset = end + 1 + size + 1
                 live_run = live_runs.get(no)
                 # Events before the base are in a page already.
                 if live_run is None or first < live_run.base:
@@ -262,5 +266,5 @@ class Store:
                     db.execute("pragma wal_checkpoint(restart)").fetchone()
                 _checkpointed()
             except sqlite3.Error:
-                continue  # A full disk or a locked file; commits meet it too and report it.
+                continue  # A full disk or a locked file; commits report it.
         db.close()

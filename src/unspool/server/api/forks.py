@@ -21,11 +21,11 @@ class EditedTextInput(BaseModel):
 
     text: str
     finished: bool = False
-    """Whether it is whole; if not, it will be continued."""
+    """Whether the text is complete; if not, the fork continues it."""
 
 
 class ForkRequest(BaseModel):
-    """The changes; a missing field stays as it was."""
+    """The changes; a missing field does not change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,14 +38,14 @@ class ForkRequest(BaseModel):
     texts: dict[str, str | EditedTextInput] = Field(
         default_factory=dict, examples=[{"answer": "今天"}]
     )
-    """Texts for steps to begin with, by their names."""
+    """By step: the text that the step begins with."""
     cancel: bool = False
     """Cancel the old run first."""
 
     def changes(self) -> Changes:
         texts = {
-            step: EditedText(said) if isinstance(said, str) else EditedText(**said.model_dump())
-            for step, said in self.texts.items()
+            step: EditedText(text) if isinstance(text, str) else EditedText(**text.model_dump())
+            for step, text in self.texts.items()
         }
         return Changes(self.after, self.input, self.model, self.dialect, texts, self.cancel)
 
@@ -57,13 +57,13 @@ def plug(core: Core) -> APIRouter:
     async def fork_run(
         run_id: str, request: ForkRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
-        """Continue from a place in a run, with changes, in a new run: 201 and its JSON."""
+        """Continue a run after one of its events, with changes, as a new run: 201 and its JSON."""
         fork = await core.admission.fork(run_id, request.changes(), options)
         if "text/event-stream" in accept:
             dialect = (await core.journal.head(fork)).dialect
             return stream_of(core.viewing, fork, dialect, pace=options.pace)
-        place = f"/v1/runs/{fork}"
-        headers = {"Location": place, "X-Run-Id": fork, "Cache-Control": "no-store"}
+        location = f"/v1/runs/{fork}"
+        headers = {"Location": location, "X-Run-Id": fork, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, fork), 201, headers=headers)
 
     return router

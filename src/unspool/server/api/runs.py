@@ -21,7 +21,7 @@ from .json.progress import ProgressFold, ProgressFolds
 from .json.run import head_json, run_json
 
 MAX_FORKS = 100
-"""Newest forks to show with a run: nobody makes more by hand."""
+"""Forks to show with a run, newest first."""
 
 
 class RunRequest(BaseModel):
@@ -32,7 +32,7 @@ class RunRequest(BaseModel):
     model: str = Field("", max_length=128)
     """Name of a model; empty means the default one."""
     dialect: str = Field("native", max_length=64)
-    """The contract of its stream for viewers who name no other."""
+    """The dialect of its stream for viewers that name no other."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -49,8 +49,8 @@ def plug(core: Core) -> APIRouter:
         run_id = await core.admission.admit(spec, options)
         if "text/event-stream" in accept:
             return stream_of(viewing, run_id, request.dialect, pace=options.pace)
-        place = f"/v1/runs/{run_id}"
-        headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
+        location = f"/v1/runs/{run_id}"
+        headers = {"Location": location, "X-Run-Id": run_id, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, run_id), 201, headers=headers)
 
     @router.get("")
@@ -61,7 +61,7 @@ def plug(core: Core) -> APIRouter:
         parent: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """Runs, newest first; `next` is the `before` of the next page."""
+        """List runs, newest first; `next` is the `before` of the next page."""
         if before:
             await journal.head(before)
         wanted = Wanted(status=status, flow=flow, parent=parent)
@@ -71,18 +71,17 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
-        """The run after all its events so far."""
+        """Read a run after all its events so far."""
         await core.eta.learn()
-        facts = await whole(core, run_id) | await _around(core, run_id)
+        facts = await whole(core, run_id) | await _forks_and_viewers(core, run_id)
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
     @router.get("/{run_id}/progress")
     async def read_progress(run_id: str) -> JSONResponse:
         """
-        Facts beside the events of a run: time left, forks, viewers.
+        Read the time left, the forks and the viewers of a run.
 
-        It is made for pages that follow the events and ask again and again: it reads no event
-        twice.
+        Pages that follow the events may poll it often: the server reads no event twice.
         """
         await core.eta.learn()
         head = await journal.head(run_id)
@@ -91,7 +90,7 @@ def plug(core: Core) -> APIRouter:
             "status": head.status,
             "last_seq": head.seq,
             **facts,
-            **await _around(core, run_id),
+            **await _forks_and_viewers(core, run_id),
         }
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
@@ -105,24 +104,24 @@ def plug(core: Core) -> APIRouter:
         pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
     ) -> Response:
         """
-        The events of a run as a stream, from a cursor on; 204 if nothing is left.
+        Follow the events of a run as a stream, from a cursor on; 204 if none are left.
 
         The cursor is `Last-Event-ID` (which an EventSource sends by itself), else `after`. The
-        dialect is the one the run was started in, unless another is named. `pace` 1 replays at the
-        original speed, 4 four times as fast.
+        default dialect is that of the run. `pace` 1 replays at the original speed, 4 four times as
+        fast.
         """
         # The header wins: on a reconnect it is newer than the URL, which does not change.
-        place = Cursor.parse(request.headers.get("last-event-id") or after or "0")
+        cursor = Cursor.parse(request.headers.get("last-event-id") or after or "0")
         head = await journal.head(run_id)
         name = dialect or head.dialect
         open_dialect(name)
-        if not await viewing.tapes.has_more(run_id, name, place.seq, place.frame):
+        if not await viewing.tapes.has_more(run_id, name, cursor.seq, cursor.frame):
             return Response(status_code=204, headers={"X-Run-Id": run_id})
-        return stream_of(viewing, run_id, name, place, pace or options.pace)
+        return stream_of(viewing, run_id, name, cursor, pace or options.pace)
 
     @router.post("/{run_id}/cancel")
     async def cancel_run(run_id: str) -> JSONResponse:
-        """Stop a run. Idempotent: an ended run does not change and is returned."""
+        """Cancel a run and return it. Idempotent: an ended run does not change."""
         await journal.head(run_id)
         await core.runner.cancel(run_id)
         return JSONResponse(await whole(core, run_id))
@@ -130,8 +129,8 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-async def _around(core: Core, run_id: str) -> dict[str, Any]:
-    """Return the facts of a run that other runs and viewers make."""
+async def _forks_and_viewers(core: Core, run_id: str) -> dict[str, Any]:
+    """Return the forks and the number of viewers of a run."""
     forks = await core.journal.heads(forked_from=run_id, limit=MAX_FORKS)
     return {"forks": [head.run_id for head in forks], "viewers": core.viewing.count(run_id)}
 

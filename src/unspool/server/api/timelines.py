@@ -1,4 +1,4 @@
-"""`/api/timelines`: runs as a list draws them, without their texts."""
+"""`/api/timelines`: the timelines of several runs, without their texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unspool.runs.timeline import BUCKET_S, TWELFTHS, Gap, Stretch, Timeline
 from unspool.runs.usage import total
 
 MAX_RUNS = 100
-"""Runs in one question: twice as many as a page shows at once."""
+"""Runs in one request: twice as many as a page shows at once."""
 
 MAX_ATTEMPTS = 40
 """Attempts of one run: a row of ticks."""
@@ -29,7 +29,7 @@ def plug(core: Core) -> APIRouter:
     async def read_timelines(
         run: Annotated[list[str], Query(max_length=MAX_RUNS)],
     ) -> dict[str, Any]:
-        """Timelines of these runs, without unknown ones and those that take longer to read."""
+        """Read the timelines of these runs; leave out unknown ones and those too slow to read."""
         found = await core.timelines.of(dict.fromkeys(run))
         timelines = [
             {"run": run_id, **timeline_json(timeline), "viewers": core.viewing.count(run_id)}

@@ -17,7 +17,7 @@ NEARLY = 99.9
 """The most percent that a live run may show."""
 
 MAX_FOLDS: Final = 1000
-"""Live runs whose folds we keep, some 2 KiB each; the one asked for longest ago goes first."""
+"""Live runs whose folds we keep, some 2 KiB each; the least recently read one goes first."""
 
 
 class ProgressFold:
@@ -45,20 +45,20 @@ class ProgressFold:
     def left_json(self, flow: str, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return percent and time left of a live run. The fold does not change."""
         progress, shape = self._progress, self._shape
-        told = eta.estimate(flow, shape, now_ms)
-        if told is None:
+        estimate = eta.estimate(flow, shape, now_ms)
+        if estimate is None:
             return _left_json(progress.percent, progress.left_s, None, None)
         elapsed_s = shape.at(now_ms)
-        percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + told.left_s, 1e-9))
-        return _left_json(percent, told.left_s, told.low_s, told.high_s)
+        percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + estimate.left_s, 1e-9))
+        return _left_json(percent, estimate.left_s, estimate.low_s, estimate.high_s)
 
 
 class ProgressFolds:
     """
     The progress of runs with open pages.
 
-    However many pages ask, and however often, we read and fold each event once. An ended run needs
-    no fold: its head says enough.
+    We read and fold each event once, for any number of pages and requests. An ended run needs no
+    fold: its head is enough.
     """
 
     def __init__(self, journal: Journal) -> None:
