@@ -196,6 +196,8 @@ class Connection(asyncio.Protocol):
             self.abort(self._broken(None))
 
     def connection_lost(self, error: Exception | None) -> None:
+        if not self.is_open:
+            return
         self.is_open = False
         self._keeper.lost(self)
         self.abort(self._broken(error))
