@@ -3,7 +3,8 @@ A server that says what it is told to the byte, on connections that it keeps.
 
 Each request plays the next script, the last one ever after. In a script `bytes` are sent in a
 packet of their own, a number is a pause in seconds, `HALF` shuts the server's side, `CUT` and
-`RESET` break the connection off, politely or rudely, `SILENCE` lasts until the client leaves.
+`RESET` break the connection off, politely or rudely, `RAGGED` ends it without the farewell that
+TLS asks for, `SILENCE` lasts until the client leaves.
 After a script that ends without any of these, the next request is awaited.
 """
 
@@ -25,10 +26,11 @@ class End(Enum):
     HALF = "half"
     CUT = "cut"
     RESET = "reset"
+    RAGGED = "ragged"
     SILENCE = "silence"
 
 
-HALF, CUT, RESET, SILENCE = End
+HALF, CUT, RESET, RAGGED, SILENCE = End
 
 Step = bytes | float | End
 Script = Sequence[Step]
@@ -144,6 +146,7 @@ class RawServer:
         if end is RESET:
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if end in {RESET, RAGGED}:
             writer.transport.abort()
         if end is HALF:
             writer.write_eof()

@@ -118,6 +118,7 @@ class Client:
             await task
         except BaseException as error:
             connection.abort()
+            connection.connection_lost(None)  # uvloop does not say it of one half made
             waiting = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and waiting and not waiting.cancelling():
                 raise Closed("the client was closed") from None

@@ -189,16 +189,26 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         response = self._response
-        if response is not None and not response.is_framed:
+        if response is not None and not response.is_framed and self._is_farewell():
             self._may_keep = False
             self._finish()
         else:
             self.abort(self._broken(None))
 
     def connection_lost(self, error: Exception | None) -> None:
+        if not self.is_open:
+            return
         self.is_open = False
         self._keeper.lost(self)
         self.abort(self._broken(error))
+
+    def _is_farewell(self) -> bool:
+        """Whether the server ended the connection itself; under TLS anybody can cut it."""
+        tls = self.transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or tls.read(1) == b""
+        except ssl.SSLError as error:
+            return isinstance(error, ssl.SSLZeroReturnError)
 
     def _broken(self, error: Exception | None) -> Broken:
         if self.uses > 1 and not self._has_begun:

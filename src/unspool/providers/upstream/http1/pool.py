@@ -17,6 +17,9 @@ MAX_IDLE = 256
 IDLE_S = 15.0
 """How long one is kept. Servers close theirs after 60 s or 75 s, some after 20 s."""
 
+CLOSE_S = 5.0
+"""The longest wait for sockets to close. A socket that is aborted takes a turn of the loop."""
+
 
 class Pool:
     """Connections to any place; see `connection.Keeper` for what they tell."""
@@ -46,7 +49,7 @@ class Pool:
             connection.abort()
         if self._open:
             self._all_lost = self._all_lost or self._loop.create_future()
-            await asyncio.shield(self._all_lost)
+            await asyncio.wait([self._all_lost], timeout=CLOSE_S)
 
     def opened(self, connection: Connection) -> None:
         self._open.add(connection)

@@ -20,6 +20,7 @@ from .errors import BadRequest
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _VISIBLE: Final = re.compile(r"[!-~]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 _OURS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer"}
@@ -53,6 +54,8 @@ class Target:
         Raises:
             BadRequest: It is no address of http or https.
         """
+        if _CONTROL.search(url):  # the parser would leave them out, as browsers do
+            raise BadRequest("the address is not one of http or https")
         try:
             parts = URL(url)
             host, authority = parts.raw_host or "", parts.host_port_subcomponent or ""
