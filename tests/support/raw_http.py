@@ -109,7 +109,8 @@ class RawServer:
         self.connections += 1
         await self._count(+1)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            # uvloop raises RuntimeError for a write to a connection that its peer has dropped.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, RuntimeError):
                 while await self._answer(reader, writer):
                     pass
         finally:
