@@ -97,7 +97,7 @@ async def test_what_its_provider_keeps_is_read_on_in_the_middle_of_a_line(
 ) -> None:
     one = model(says(WHOLE[len(HALF) :]))
     so_far = PartialText(
-        [HALF], by_lines=True, kept=RetainedAnswer(one.name, "r1", None, ASKED, HALF)
+        [HALF], by_lines=True, retained=RetainedAnswer(one.name, "r1", None, ASKED, HALF)
     )
     told = await tell(http, [one], so_far=so_far)
     assert (told.text, told.ways) == (WHOLE[len(HALF) :], ["reattach"])
