@@ -198,6 +198,23 @@ async def test_a_head_that_harms_nobody_is_taken_as_it_is(
         response.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
+        b"HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc",
+        CHUNKED + b"3 \r\nabc\r\n0\r\n\r\n",
+        CHUNKED + b"3;a=b\r\nabc\r\n000;c\r\nTrailer: x\r\n\r\n",
+        CHUNKED + b"0000000000000000000003\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+async def test_framing_that_harms_nobody_is_taken_too(client: Client, answer: bytes) -> None:
+    async with RawServer([answer]) as server:
+        for _ in range(2):
+            assert await exchange(client, server.url) == (b"abc", None)
+        assert server.connections == 1
+
+
 async def test_headers_are_found_in_any_case_and_may_have_several_values(client: Client) -> None:
     async with RawServer([whole(b"", b"Set-Thing: a", b"set-THING: b")]) as server:
         response = await ask(client, server.url)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from yarl import URL
@@ -46,7 +46,7 @@ class Target:
     port: int
     authority: str
     path: str
-    authorization: str
+    authorization: str = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> Target:

@@ -231,7 +231,11 @@ class Response:
     def _tell(self, error: Exception | None) -> None:
         if (ended := self._ended) is not None:
             self._ended, self._feed = _nobody, None
-            ended(error)
+            try:
+                ended(error)
+            except Exception as failed:  # noqa: BLE001 - other exchanges are no part of it
+                what = {"message": "a reader failed when it heard of the end", "exception": failed}
+                asyncio.get_running_loop().call_exception_handler(what)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
