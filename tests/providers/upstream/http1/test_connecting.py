@@ -145,13 +145,13 @@ def test_the_families_take_turns_and_the_first_stays_first() -> None:
     assert _in_turn([]) == []
 
 
-async def test_a_dead_address_is_followed_by_the_next_one_at_once() -> None:
+async def test_a_dead_address_is_followed_by_the_next_one_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connecting_module, "STAGGER_S", 60.0)
     async with RawServer(KEEPS) as server:
         client = Client(resolve=meaning("::1", "127.0.0.1"))
-        started = asyncio.get_running_loop().time()
-        url = f"http://both.test:{server.port}/"
-        assert await exchange(client, url) == (b"abc", None)
-        assert asyncio.get_running_loop().time() - started < 2
+        assert await exchange(client, f"http://both.test:{server.port}/") == (b"abc", None)
         await client.aclose()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -208,3 +210,19 @@ async def test_an_ok_that_is_early_counts_as_well(client: Client) -> None:
         for _ in range(2):
             assert await exchange(client, server.url, method="POST", body=b"") == (b"abc", None)
         assert server.connections == 1
+
+
+async def test_a_kept_connection_holds_nothing_of_its_answers(client: Client) -> None:
+    async with RawServer([CHUNKED, chunk(b"abc"), LAST]) as server:
+        response = await ask(client, server.url)
+        pushed = Pushed(response)
+        assert await pushed.end() is None
+        response.release()
+        gone = [weakref.ref(response), weakref.ref(pushed)]
+        gc.disable()
+        try:
+            del response, pushed
+            assert [ref() for ref in gone] == [None, None]
+        finally:
+            gc.enable()
+        assert server.open == 1

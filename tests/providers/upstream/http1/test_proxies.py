@@ -19,6 +19,7 @@ from unspool.providers.upstream.http1 import (
     NotConnected,
     Proxies,
 )
+from unspool.providers.upstream.http1.proxies import Place
 from unspool.providers.upstream.http1.request import Target
 
 KEEPS = [whole(b"abc")]
@@ -178,6 +179,15 @@ async def test_a_proxy_of_another_kind_is_refused() -> None:
         await ask(client, "http://a.test/")
     assert "secret" not in str(caught.value)
     await client.aclose()
+
+
+def test_passwords_are_not_shown() -> None:
+    address = "http://me:secret@the.proxy:1"
+    target = Target.of(address)
+    assert target.authorization
+    for shown in (repr(Proxies(address, address)), repr(target), repr(Place.to(target, target))):
+        assert "secret" not in shown
+        assert "Basic" not in shown
 
 
 # Which one

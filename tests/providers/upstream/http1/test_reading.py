@@ -188,6 +188,26 @@ async def test_what_a_reader_raises_at_once_ends_its_exchange_too(client: Client
         await server.until(lambda: server.open == 0)
 
 
+async def test_a_reader_that_fails_at_the_end_is_told_of_and_harms_nobody(
+    client: Client, complaints: list[dict[str, object]]
+) -> None:
+    async with RawServer([whole(b"abc")]) as server:
+        failed = asyncio.Event()
+
+        def ended(_: Exception | None) -> None:
+            response.release()
+            failed.set()
+            raise ZeroDivisionError
+
+        response = await ask(client, server.url)
+        response.read_to(lambda _: None, ended)
+        await failed.wait()
+        assert await exchange(client, server.url) == (b"abc", None)
+        assert server.connections == 1
+    assert [type(it["exception"]) for it in complaints] == [ZeroDivisionError]
+    complaints.clear()
+
+
 async def test_closing_tells_the_reader_at_once_and_only_once(client: Client) -> None:
     async with RawServer([CHUNKED + chunk(b"abc"), SILENCE]) as server:
         response = await ask(client, server.url)

@@ -3,9 +3,9 @@ An HTTP/1.1 client for answers that are read as they come: bytes in, plain calls
 
 A byte of a body goes from the socket through `Connection.data_received` and the parser to the
 reader's `feed` without a queue, a task or a timer. The client keeps no limits of time apart
-from that on connecting: whoever reads arms one timer and closes the response when it rings.
+from that on connecting: the reader arms one timer and closes the response when it rings.
 
-Read `errors` first (what can go wrong, and what to do then), `request` (what is sent),
+Read `errors` first (the failures, by what to do then), `request` (the bytes that are sent),
 `response` (how a body is read), `decoding` (gzip and deflate), `connection` (one socket and
 the parser), `connecting` (how a socket is made: names, addresses, TLS, tunnels), `proxies`,
 `pool` (connections that are kept) and `client`, which puts them together.

@@ -1,4 +1,4 @@
-"""The client: what is sent, where it goes, and on which connection."""
+"""The client: it chooses the place of a request and the connection that carries it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Client:
     Args:
         allow_private: Whether to connect to this machine and to private networks.
         proxies: Which ones to go through; without, the environment says it.
-        tls: Whom to trust; without, whom the system trusts.
-        resolve: What turns names into addresses.
+        tls: The authorities to trust; without, those of the system.
+        resolve: Turns names into addresses.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Client:
         raise AssertionError("a new connection is never stale")
 
     async def aclose(self) -> None:
-        """Close all connections; whoever waits for an answer hears `Closed`."""
+        """Close all connections. Requests that wait for an answer raise `Closed`."""
         self._is_closed = True
         for task in self._connecting:
             task.cancel()
@@ -110,7 +110,7 @@ class Client:
         if self._is_closed:
             raise Closed("the client is closed")
         connection = Connection(place, self._pool)
-        # In a task of its own, so that `aclose` can end it without ending whoever waits.
+        # In a task of its own, so that `aclose` can cancel it and leave the caller alone.
         task = asyncio.create_task(self._limited(place, target, connection, connect_s))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

@@ -4,7 +4,7 @@ How a connection is made: a name becomes addresses, one of them a socket, TLS go
 Each address is looked at before anything is sent to it (`addresses.guarded`). Several are
 tried a little after each other, the families in turn (RFC 8305), and the first that answers
 is taken. A proxy is the operator's choice, whose address is not questioned; behind it names
-are the proxy's to resolve, so there only what an address says itself can be refused.
+are the proxy's to resolve, so only an address that stands in the URL itself can be refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MakeSocket = Callable[[SocketInfo], socket.socket]
 
 
 async def resolve(host: str, port: int) -> Sequence[SocketInfo]:
-    """Ask the system what a name means; addresses mean themselves."""
+    """Ask the system for the addresses of a name. An address stands for itself."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
@@ -183,7 +183,7 @@ def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
 
 
 def _worst(errors: Sequence[BaseException]) -> BaseException:
-    """Return what to tell of several failures: that which may pass, if one may."""
+    """Return the failure to report of several: one that may pass, if there is one."""
     hopeful = [error for error in errors if not isinstance(error, ForbiddenAddress)]
     return (hopeful or [*errors, OSError("the name has no addresses")])[0]
 

@@ -1,10 +1,10 @@
 """
 One connection: a socket, the parser, and one exchange at a time.
 
-httptools reads the framing (RFC 9112) and calls the methods that begin with `on_`. It is
-stricter than it has to be where messages could be mistaken for others (both framing headers,
-two lengths, a bad chunk size), and made as lenient as browsers are in what harms nobody. What
-it does not bound is bounded here: bytes that come without a byte of body.
+httptools reads the framing (RFC 9112) and calls the methods that begin with `on_`. It refuses
+messages that could be mistaken for others (both framing headers, two lengths, a bad chunk
+size); harmless mistakes are forgiven. It sets no limits: this file bounds the bytes that come
+without a byte of body.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BAD: Final = "the answer is not HTTP as it should be"
 
 
 class Keeper(Protocol):
-    """Who is told of a connection's life."""
+    """Hears when a connection opens, is free again, and is lost."""
 
     def opened(self, connection: Connection) -> None: ...
     def freed(self, connection: Connection) -> None: ...
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         Raises:
             Stale: The connection had been used, and was closed before any byte of an answer.
             Broken: It broke before the head had come.
-            BadFraming: What came is no answer.
+            BadFraming: The bytes that came are no answer.
         """
         self.uses += 1
         self._method, self._headers = method, []
@@ -106,6 +106,8 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.abort()
             raise
+        finally:
+            self._head = None  # it holds the response, which holds us
 
     # The response's side
 
@@ -128,7 +130,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self, error: Exception | None = None) -> None:
-        """Close the socket now. Who waits hears `error`."""
+        """Close the socket now. The request or the reader that waits hears `error`."""
         self.sink = _ignore
         self._may_keep = False
         self._unsent = memoryview(b"")
@@ -174,7 +176,7 @@ class Connection(asyncio.Protocol):
         self._send_more()
 
     def data_received(self, data: bytes) -> None:
-        if self._parser is None:  # nobody asked: what comes now belongs to no answer
+        if self._parser is None:  # no request is open: these bytes belong to no answer
             self.abort()
             return
         self._between += len(data)
@@ -276,7 +278,7 @@ class Connection(asyncio.Protocol):
         headers, self._headers = Headers(self._headers), []
         has_body = not (self._method == "HEAD" or (self._method == "CONNECT" and status < 300))
         is_framed = not has_body or status in {204, 304} or _is_framed(headers)
-        # A server of HTTP/1.0 knows no chunks: whoever sent them is not sure of their end.
+        # HTTP/1.0 has no chunks: a server that sends them may not mean their end.
         is_sure = version == "1.1" or "transfer-encoding" not in headers
         self._may_keep = is_sure and self._parser.should_keep_alive()
         self._between, self._max_between = 0, MAX_BETWEEN_BYTES

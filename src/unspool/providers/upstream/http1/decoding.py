@@ -23,7 +23,7 @@ a fiftieth; deflate at its worst makes 1,032 bytes of one.
 """
 
 FREE_BYTES = 1024 * 1024
-"""So much may come out whatever went in: what is small harms nobody."""
+"""So much may come out in any case: a small body does no harm."""
 
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 
@@ -58,7 +58,7 @@ class Inflater:
 
     def decode(self, raw: bytes) -> tuple[bytes, bytes | None]:
         """
-        Return what comes of `raw` and what to decode next; None: wait for more bytes.
+        Return a decoded piece, and the bytes to decode next; None: wait for more.
 
         Raises:
             BadEncoding: It is no gzip or deflate, or a bomb.
@@ -72,7 +72,7 @@ class Inflater:
             piece = inflate.decompress(raw, MAX_PIECE_BYTES)
         except zlib.error:
             raise BadEncoding("the body is not compressed as its head says") from None
-        # zlib may hold back what found no room: a full piece is asked for more, without bytes.
+        # zlib may hold back output for which the piece had no room: ask again, without bytes.
         is_full = len(piece) == MAX_PIECE_BYTES
         rest = inflate.unconsumed_tail or (b"" if is_full else None)
         if inflate.eof:
@@ -82,7 +82,7 @@ class Inflater:
         return piece, rest
 
     def _begun(self, raw: bytes) -> zlib._Decompress:
-        """Begin a body, or what follows the end of one: gzip may have several members."""
+        """Begin a body, or a further member of a gzip body."""
         if self._is_gzip:
             return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         if self._has_ended:

@@ -1,5 +1,5 @@
 """
-What can go wrong on the way to a server and back, sorted by what to do.
+The failures on the way to a server and back, sorted by what to do.
 
 * TransportError
   + BadRequest          nothing was sent, and sending it again will not help
@@ -8,10 +8,10 @@ What can go wrong on the way to a server and back, sorted by what to do.
     - BadTls            the server could not prove who it is, or speaks no TLS
     - BadProxy          the proxy let nothing through
     - Forbidden         an address that nothing is sent to; trying again will not help
-  + Broken              the connection broke; what came before is good
+  + Broken              the connection broke; the bytes before are good
     - Closed            we closed it
-  + BadFraming          the answer is not HTTP/1.1; what came before is good
-  + BadEncoding         the body is not compressed as its head says; what came before is good
+  + BadFraming          the answer is not HTTP/1.1; the bytes before are good
+  + BadEncoding         the body is not compressed as its head says; the bytes before are good
 
 Messages are ours: they hold no byte of an answer, no header's value and no address but host
 and port.
@@ -23,7 +23,7 @@ class TransportError(Exception):
 
 
 class BadRequest(TransportError):
-    """What was to be sent is no request."""
+    """The address, method or headers make no request."""
 
 
 class NotConnected(TransportError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import BadProxy, BadRequest
 from .request import Target
@@ -45,8 +45,8 @@ class Place:
 class Proxies:
     """Addresses of proxies for http and https; empty: none."""
 
-    http: str = ""
-    https: str = ""
+    http: str = field(default="", repr=False)
+    https: str = field(default="", repr=False)
     no_proxy: str = ""
 
     @classmethod

@@ -1,7 +1,7 @@
 """
-What is sent: an address taken apart, and the head of a request.
+The bytes that are sent: an address taken apart, and the head of a request.
 
-Whatever could end a line is refused here, so nothing in a header or an address can begin a
+This file refuses everything that could end a line, so no header and no address can begin a
 header or a request of its own.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from yarl import URL
@@ -46,7 +46,7 @@ class Target:
     port: int
     authority: str
     path: str
-    authorization: str
+    authorization: str = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> Target:
@@ -106,7 +106,7 @@ def request_head(
 
 
 def connect_head(target: Target, proxy: Target) -> bytes:
-    """Return what asks a proxy for a tunnel (RFC 9110, 9.3.6)."""
+    """Return the request to a proxy for a tunnel (RFC 9110, 9.3.6)."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     lines = [f"CONNECT {host}:{target.port} HTTP/1.1", f"Host: {host}:{target.port}"]
     if proxy.authorization:

@@ -8,7 +8,7 @@ is read from it.
 
 `ended` is called once, and `feed` never after it: with None for a body that is whole by its
 framing, with the reason where it is not, with `Closed` where `close` or `release` came first,
-and with what `feed` raised.
+and with the exception that `feed` raised.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .decoding import REGISTERED, Inflater
 from .errors import BadEncoding, Closed
 
 MAX_HELD_BYTES = 64 * 1024
-"""What waits for a reader, before decoding; one more read of the socket may come on top."""
+"""Bytes that wait for a reader, not decoded; one more read of the socket may come on top."""
 
 Feed = Callable[[bytes], None]
 Ended = Callable[[Exception | None], None]
@@ -103,7 +103,7 @@ class Response:
     # The reader's side
 
     def read_to(self, feed: Feed, ended: Ended) -> None:
-        """Hand the body to `feed` from now on; what has come already at once."""
+        """Hand the body to `feed` from now on; bytes that have come already at once."""
         assert self._ended is None, "a response is read once"
         self._feed, self._ended = feed, ended
         if self._is_left:
@@ -112,14 +112,14 @@ class Response:
             self.resume()
 
     def pause(self) -> None:
-        """Hold back what comes; a reader is not called until `resume`."""
+        """Hold back the bytes that come; the reader is not called until `resume`."""
         self._is_paused = True
         if not self._is_over:
             self._wire.sink = self.hold
             self._wire.pause_reading()
 
     def resume(self) -> None:
-        """Hand over what was held back, and read on."""
+        """Hand over the bytes that were held back, and read on."""
         self._is_paused = False
         self._drain()
         if self._is_paused or self._is_over:
@@ -133,7 +133,7 @@ class Response:
         Return the next bytes; empty at the end of a body that is whole.
 
         Raises:
-            TransportError: It is not whole; what came before has been returned.
+            TransportError: It is not whole; all bytes before the break have been returned.
         """
         assert self._ended is None, "a response that is pushed is not pulled"
         try:
@@ -180,7 +180,7 @@ class Response:
         self._wake()
 
     def stop(self, error: Exception) -> None:
-        """End the exchange from our side: what is held back is dropped."""
+        """End the exchange from our side, and drop the bytes that are held back."""
         self._is_over, self._error = True, self._error or error
         self._held.clear()
         self._held_bytes = 0
@@ -191,7 +191,7 @@ class Response:
         self._wake()
 
     def _drain(self) -> None:
-        """Hand over what is held, and the end after it."""
+        """Hand over the bytes that are held, and the end after them."""
         if self._is_draining or self._feed is None:
             return
         self._is_draining = True
@@ -206,7 +206,7 @@ class Response:
             self._tell(self._reason())
 
     def _pull(self) -> bytes:
-        """Return the next piece of what is held; empty if that makes none."""
+        """Return the next piece of the bytes that are held; empty if they make none."""
         while self._held:
             raw = self._held.popleft()
             self._held_bytes -= len(raw)
@@ -231,7 +231,11 @@ class Response:
     def _tell(self, error: Exception | None) -> None:
         if (ended := self._ended) is not None:
             self._ended, self._feed = _nobody, None
-            ended(error)
+            try:
+                ended(error)
+            except Exception as failed:  # noqa: BLE001 - other exchanges are no part of it
+                what = {"message": "a reader failed when it heard of the end", "exception": failed}
+                asyncio.get_running_loop().call_exception_handler(what)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
