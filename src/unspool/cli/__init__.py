@@ -1,11 +1,10 @@
 """
 The command line: `unspool …`, or `python -m unspool …`.
 
-To add a command: a function in a file here and a line below, or a line in the `App` of an
-application. It is up at once, because
-modules that take long to import (FastAPI, SQLAlchemy, aiohttp, pydantic) are imported
-inside the commands that need them. Stdout is for what was asked for, stderr for
-everything said about it; `--json` makes stdout JSON alone. `_exit_codes` has the exit codes.
+To add a command, add a function in a file here and a line below, or a line in the `App` of an
+application. The program starts at once, because commands import slow modules (FastAPI, SQLAlchemy,
+aiohttp, pydantic) only when they need them. Stdout holds the result, stderr everything about it;
+`--json` makes stdout JSON alone. `_exit_codes` has the exit codes.
 """
 
 from __future__ import annotations
@@ -75,10 +74,10 @@ def _tell_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Tell the version.", callback=_tell_version, is_eager=True),
+        typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Streams of generated text that survive refreshes, restarts and dying providers."""
+    """A streaming server for LLM output that survives refreshes, restarts and dying models."""
 
 
 def main() -> None:

@@ -18,19 +18,19 @@ from ..formats.sse import Decoder, EventTooLong, Frame
 from ._exit_codes import RequestRefused, Unreachable
 
 CONNECT_S: Final = 5.0
-"""To open a connection; a server that is up answers at once."""
+"""Seconds to open a connection; a running server answers at once."""
 
 ANSWER_S: Final = 30.0
-"""For a whole JSON answer. Cancelling waits for the run's ending, which takes a second or so."""
+"""Seconds for a whole JSON answer. A cancel waits for the run's ending, about a second."""
 
 SILENCE_S: Final = 45.0
-"""Without a byte on a stream. The server sends a heartbeat every 15 s: three were lost."""
+"""Seconds without a byte on a stream. The server sends a heartbeat every 15 s: three were lost."""
 
 
 class ServerClient:
     """
     Attributes:
-        url: Its address, as people may see it (without a password).
+        url: Its address for people, without a password.
     """
 
     def __init__(self, http: aiohttp.ClientSession, base: URL) -> None:
@@ -51,8 +51,8 @@ class ServerClient:
         Return the JSON of an answer.
 
         Raises:
-            Unreachable: Nobody answers, or it is not Unspool who does.
-            Refused: The server says no, and why.
+            Unreachable: Nothing answers, or something other than Unspool.
+            RequestRefused: The server refuses, and says why.
         """
         try:
             async with self._http.request(
@@ -67,23 +67,24 @@ class ServerClient:
             raise self._unreachable(error) from error
 
     async def run(self, run_id: str) -> dict[str, Any]:
-        """Return what the run is after all its events so far."""
+        """Return the run after all its events so far."""
         return dict(await self.ask("GET", run_path(run_id)))
 
     async def cancel(self, run_id: str) -> dict[str, Any]:
-        """Ask the run to stop; return what it is then."""
+        """Stop the run; return its state after that."""
         return dict(await self.ask("POST", f"{run_path(run_id)}/cancel"))
 
     async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
         """
-        Yield the native frames after event `after` as they come; an empty list is a heartbeat.
+        Yield the native frames after event `after` as they arrive; an empty list is a heartbeat.
 
-        Returns only where the run has ended and `after` was its last event.
+        Returns only when the run has ended and `after` was its last event.
 
         Raises:
-            Unreachable: The connection could not be made, or it ended. Whether the run has
-                ended too is told by its events alone.
-            Refused: The server says no.
+            Unreachable: The connection could not be made, or it ended. Only the events say whether
+            the
+                run has ended too.
+            RequestRefused: The server refuses.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = aiohttp.ClientTimeout(None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
@@ -138,7 +139,7 @@ class ServerClient:
         )
 
     def _odd(self, status: int) -> Unreachable | RequestRefused:
-        """What an answer means that is not in our words."""
+        """Return the error for an answer that is not ours."""
         if status in {502, 503, 504}:
             return RequestRefused(
                 f"The proxy at {self.url} answers {status}: no server behind it.", status
@@ -184,7 +185,7 @@ def run_path(run_id: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words what the network said in many."""
+    """Return the network's error in a few words."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, TimeoutError):
         return "no answer in time"

@@ -1,4 +1,4 @@
-"""Settings, logging and the model of this process, with one sentence for what is wrong."""
+"""Settings, logging and the model of this process, with one sentence for each mistake."""
 
 from __future__ import annotations
 
@@ -50,8 +50,7 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
 
     Args:
         default: Name of a level.
-        hidden: Loggers and the highest level at which they are not told, unless the user
-            has set a level.
+        hidden: Loggers and the highest level to hide, unless the user has set a level.
 
     Raises:
         SetupError: There is no such level.
@@ -76,12 +75,12 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
                 )
             )
         )
-    # uvicorn has no handlers of its own here: its loggers hand on to the root as ours do.
+    # uvicorn has no handlers of its own here: its loggers pass on to the root as ours do.
     logging.basicConfig(level=levels[request or default], handlers=[line])
 
 
 def host_of(model: Model) -> str:
-    """Return where a model is, without what an address may hold of names and passwords."""
+    """Return a model's address without the names and passwords it may hold."""
     return urlsplit(model.base_url).hostname or ""
 
 

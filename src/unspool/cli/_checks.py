@@ -1,4 +1,4 @@
-"""What `unspool doctor` looks at, one function a check."""
+"""The checks of `unspool doctor`, one function each."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 MIB: Final = 1024 * 1024
 
 LOW_SPACE_BYTES: Final = 100 * MIB
-"""A hundred thousand answers; who has less should know before the journal does."""
+"""Room for a hundred thousand answers; users with less should know it before the journal does."""
 
 SPREAD_S: Final = 0.15
-"""The built-in model writes 40 tokens a second: five pieces take about so long."""
+"""Seconds for five pieces of the built-in model, at 40 tokens a second."""
 
 ENOUGH_READS: Final = 5
 
 PROMPT: Final = "hello"
-"""Answered in a second and a half."""
+"""Its answer takes a second and a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Check:
     """
     Attributes:
         state: ok, broken, or unset: neither good nor bad.
-        advice: What to do about it; empty where nothing is to be done.
+        advice: What to do about it; empty if there is nothing to do.
     """
 
     state: Literal["ok", "broken", "unset"]
@@ -59,7 +59,7 @@ def versions() -> Check:
 def data_dir(settings: Settings) -> Iterator[Check]:
     """Whether the data directory can be written, and how much space there is."""
     folder = settings.data_dir.absolute()
-    # One that is not there yet is made at the first start, in the nearest folder that is.
+    # If it does not exist yet, the first start makes it, in the nearest folder that exists.
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
@@ -80,7 +80,7 @@ def data_dir(settings: Settings) -> Iterator[Check]:
 
 
 def database(path: Path, name: str) -> Check:
-    """Whether a database can be read, and its size with what is not yet copied into it."""
+    """Whether a database can be read, and its size with the part not yet copied into it."""
     if not path.exists():
         return Check("unset", name, f"{path.name} is not there yet", "`unspool serve` makes it")
     try:
@@ -115,7 +115,7 @@ def model(settings: Settings) -> Check:
 
 
 async def server(client: ServerClient, *, is_named: bool) -> Check:
-    """Whether the server answers; where nobody named one, it need not."""
+    """Whether the server answers; it need not, unless somebody named it."""
     try:
         facts = await client.ask("GET", "/readyz")
     except Unreachable as error:
@@ -154,7 +154,7 @@ async def streaming(server: ServerClient) -> Check:
 
 
 def port(settings: Settings, *, is_ours: bool) -> Check:
-    """Whether `unspool serve` could listen. `is_ours`: our server does already."""
+    """Whether `unspool serve` could listen. `is_ours`: our server listens already."""
     where = f"{settings.host}:{settings.port}"
     if is_ours:
         return Check("ok", "port", f"{where} is in use by the server")

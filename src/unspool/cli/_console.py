@@ -1,4 +1,4 @@
-"""What reaches the terminal; all of it passes `unspool.formats.terminal`."""
+"""Output to the terminal; all of it passes `unspool.formats.terminal`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..formats.terminal import clean, clean_json, json_line
 
 
 def use_utf8() -> None:
-    """Write UTF-8 whatever the locale says; what cannot be written becomes a question mark."""
+    """Write UTF-8 whatever the locale says; other characters become question marks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -28,8 +28,8 @@ def stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    # Made anew for each use: a console remembers what its stream was. The terminal is told
-    # by the stream alone, so that no variable of a CI system puts control codes into a file.
+    # Made anew for each use, because a console remembers its stream. Only the stream decides
+    # about control codes: no variable of a CI system puts them into a file.
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, force_terminal=stream.isatty(), highlight=False, markup=False)
 

@@ -1,4 +1,4 @@
-"""How the program ends, for scripts that call it."""
+"""Exit codes, for scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Complaint(UnspoolError):
 
 
 class Unreachable(Complaint):
-    """Nobody answers at the address, or the connection broke; it may be right in a moment."""
+    """Nothing answers at the address, or the connection broke; it may work in a moment."""
 
     code = "unreachable"
 
@@ -36,7 +36,7 @@ class Unreachable(Complaint):
 
 
 class RequestRefused(Complaint):
-    """The server answered no. `status` is the one of HTTP."""
+    """The server refused. `status` is the HTTP status."""
 
     code = "refused"
 

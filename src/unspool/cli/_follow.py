@@ -1,4 +1,4 @@
-"""Following a run through whatever happens to the connection."""
+"""Following a run, whatever happens to the connection."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ._exit_codes import RequestRefused, Unreachable
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
 GIVE_UP_S: Final = 60.0
-"""Longer than a restart takes; a person who waits on would rather be asked."""
+"""Seconds; a restart is faster, and a user who waits on would rather be asked."""
 
 PASSING: Final = frozenset({502, 503, 504})
-"""What proxies say while the server behind them starts again."""
+"""Proxies answer so while the server behind them restarts."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowedRun:
-    """An event as it was sent. `event` is None where a newer server sent a type unknown here."""
+    """An event as the server sent it. `event` is None if a newer server sent an unknown type."""
 
     seq: int
     line: bytes
@@ -48,13 +48,13 @@ class _Outage:
         self._lost_at: float | None = None
 
     def end(self) -> None:
-        """Something came, if only a heartbeat."""
+        """Note that something arrived, if only a heartbeat."""
         if self._lost_at is not None:
             self._notice("")
         self._is_known, self._pause_s, self._lost_at = True, FIRST_PAUSE_S, None
 
     async def wait(self, error: Unreachable | RequestRefused) -> None:
-        """Wait before the next try, or raise `error` where trying again is no use."""
+        """Wait before the next try, or raise `error` if another try is useless."""
         if not self._is_known or (
             isinstance(error, RequestRefused) and error.status not in PASSING
         ):
@@ -75,13 +75,13 @@ async def follow(
     """
     Yield every event after `after` once, in order, until the run's last.
 
-    A connection that breaks is made again at the event that comes next. `is_known`: the
-    server has been heard of this run, so that even the first connection is worth another
-    try. `notice` is told when the connection is lost, and "" when it is back.
+    A broken connection is made again at the next event. `is_known`: the server has confirmed the
+    run, so even the first connection is worth another try. `notice` gets a message when the
+    connection is lost, and "" when it is back.
 
     Raises:
-        Unreachable: For `GIVE_UP_S` nothing came, or there is no server at all.
-        Refused: There is no such run, or no such event.
+        Unreachable: Nothing arrived for `GIVE_UP_S`, or there is no server at all.
+        RequestRefused: There is no such run, or no such event.
     """
     outage = _Outage(notice, is_known=is_known)
     while True:
@@ -97,7 +97,7 @@ async def follow(
         except (Unreachable, RequestRefused) as error:
             await outage.wait(error)
         else:
-            return  # the server has said that nothing is left
+            return  # the server has confirmed that nothing is left
 
 
 def _new_of(frames: Iterable[Frame], after: int) -> Iterator[FollowedRun]:

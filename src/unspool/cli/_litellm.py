@@ -1,8 +1,8 @@
 """
-LiteLLM's configuration file in our words.
+Converts a LiteLLM configuration file into ours.
 
-What has no counterpart is told, never dropped silently; a key that stands in the file is not
-carried over: the variable to put it into is named instead.
+It reports everything without a counterpart, and never drops it silently. It does not copy a key
+from the file, but names the variable to put it into.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VENDOR_NAMES: Final = {
     "zai": "zhipu",
     **{vendor.name: vendor.name for vendor in VENDORS},
 }
-"""What LiteLLM calls a vendor, and what we do."""
+"""LiteLLM's names of vendors, and ours."""
 
 URLS: Final = {
     "cerebras": "https://api.cerebras.ai/v1",
@@ -39,25 +39,25 @@ URLS: Final = {
     "together_ai": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }
-"""Services of which we know no more than that they speak OpenAI's Chat Completions."""
+"""Services that speak OpenAI's Chat Completions; we know no more of them."""
 
 ANYWHERE: Final = frozenset(
     {"hosted_vllm", "openai_compatible", "openai_like", "custom_openai", "litellm_proxy"}
     | {"lm_studio", "llamafile", "xinference", "vllm"}
 )
-"""Prefixes that say how a service speaks, and leave to `api_base` where it is."""
+"""Prefixes that say how a service speaks; `api_base` says where it is."""
 
 OTHERS: Final = frozenset(
     {"azure", "azure_ai", "bedrock", "vertex_ai", "sagemaker", "cohere", "cohere_chat"}
     | {"huggingface", "replicate", "watsonx", "databricks", "palm", "cloudflare"}
 )
-"""Prefixes of services that no provider of ours speaks to."""
+"""Prefixes of services that none of our providers speaks to."""
 
 PARAMS: Final = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "stop", "seed"}
     | {"presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "user"}
 )
-"""Parameters that are passed on as they are."""
+"""Parameters to pass on unchanged."""
 
 TAKEN: Final = frozenset(
     {"model", "api_base", "base_url", "api_key", "custom_llm_provider", "timeout"}
@@ -72,7 +72,7 @@ PER_MILLION: Final = 1_000_000
 
 def taken_in(file: Path, variable: Callable[[str], str]) -> tuple[str, list[str]]:
     """
-    Return a file of ours and what could not be taken over.
+    Return a file of ours, and notes on everything it leaves out.
 
     Raises:
         SpecError: It is no file of LiteLLM.
@@ -94,7 +94,7 @@ def taken_in(file: Path, variable: Callable[[str], str]) -> tuple[str, list[str]
 
 
 class _Conversion:
-    """One file on its way; `notes` say what stays behind."""
+    """One conversion; `notes` list what it leaves out."""
 
     def __init__(self, variable: Callable[[str], str]) -> None:
         self.notes: list[str] = []
@@ -161,7 +161,7 @@ class _Conversion:
         model["_weight"], model["_order"] = params.get("weight"), params.get("order")
 
     def _place(self, name: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return provider, name there, address and key; None where we have nothing to speak."""
+        """Return provider, name there, address and key; None if we cannot speak to it."""
         whole = str(params.get("model") or "")
         base = self._resolved(name, "api_base", params.get("api_base") or params.get("base_url"))
         prefix, upstream = _parts(whole, str(params.get("custom_llm_provider") or ""))
@@ -206,7 +206,7 @@ class _Conversion:
         return f"env:{variable}"
 
     def _number(self, name: str, group: list[dict[str, Any]], *, is_route: bool) -> None:
-        """Give each model a name of its own where their common one is that of a route."""
+        """Name models apart if they share the name of a route."""
         taken = {m["name"] for g in self._groups.values() for m in g} | set(self._groups)
         for place, model in enumerate(group, start=1):
             weight, order = model.pop("_weight"), model.pop("_order")
@@ -269,7 +269,7 @@ class _Conversion:
 
 
 def _parts(whole: str, provider: str) -> tuple[str, str]:
-    """`dashscope/qwen-plus` is `("dashscope", "qwen-plus")`; a bare name tells its vendor."""
+    """`dashscope/qwen-plus` is `("dashscope", "qwen-plus")`; a bare name implies its vendor."""
     prefix, slash, rest = whole.partition("/")
     if provider:
         return provider, rest if slash and prefix == provider else whole
@@ -280,14 +280,14 @@ def _parts(whole: str, provider: str) -> tuple[str, str]:
 
 
 def _more(fields: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, limits and prices; the last may stand in either place."""
+    """Parameters, limits and prices; prices may stand in either place."""
     more: dict[str, Any] = {}
     params = {word: fields[word] for word in sorted(PARAMS) if fields.get(word) is not None}
     if isinstance(fields.get("extra_body"), dict):
         params |= fields["extra_body"]
     if params:
         more["params"] = params
-    # Both mean silence, not the whole answer.
+    # Both limit silence, not the whole answer.
     wait = fields.get("stream_timeout") or fields.get("timeout")
     if _is_number(wait):
         more["limits"] = {"first_event_s": wait, "idle_s": wait}
@@ -309,7 +309,7 @@ def _million(cost: float) -> float:
 
 
 def _written(source: str, config: Mapping[str, Any], notes: list[str]) -> str:
-    Config.model_validate(config)  # what we write, we can read
+    Config.model_validate(config)  # our own output is readable
     return "\n".join([*_head(source, notes), _yaml(config)])
 
 

@@ -17,7 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="For programs: JSON and nothi
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Where everything is kept (else UNSPOOL_DATA_DIR, or .data)."),
+    typer.Option("--data-dir", help="The data directory (else UNSPOOL_DATA_DIR, or .data)."),
 ]
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]

@@ -1,4 +1,4 @@
-"""Where the text of a run is written: a file, or a terminal with a status line below."""
+"""The place for the text of a run: a file, or a terminal with a status line below."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..formats.terminal import clean
 from ._console import say, stderr, stdout, write
 
 REFRESH_S: Final = 0.1
-"""Ten times a second looks like writing and costs a percent of a processor."""
+"""Ten updates a second look like writing and cost a percent of a processor."""
 
 
 class Output(Protocol):
@@ -23,7 +23,7 @@ class Output(Protocol):
         """Add text at the end."""
 
     def notice(self, text: str) -> None:
-        """Say something beside the text; empty takes it back where that can be done."""
+        """Show a message beside the text; an empty one removes it if possible."""
 
 
 class PlainOutput:
@@ -48,8 +48,8 @@ class LiveOutput:
     """
     Text above, status below.
 
-    The line that is being written is drawn again and again together with the status; once
-    it is whole it is printed for good, as one line, so that it can be copied as one.
+    The unfinished line is redrawn together with the status. A whole line is printed for good, as
+    one line, so that it can be copied as one.
     """
 
     def __init__(self, console: Console, status: Callable[[], str]) -> None:
@@ -76,7 +76,7 @@ class LiveOutput:
 
     @asynccontextmanager
     async def unrolled(self) -> AsyncGenerator[None]:
-        """Show the status until the context ends; what remains then is the text alone."""
+        """Show the status until the context ends; only the text remains."""
         self._live.start()
         drawing = asyncio.create_task(self._draw())
         try:
@@ -96,7 +96,7 @@ class LiveOutput:
 
     def _drawn(self) -> Group:
         width, rows = self._console.width, max(1, self._console.height - 3)
-        # No more than fits on the screen: what has left it cannot be drawn again.
+        # No more than fits on the screen: nothing beyond it can be redrawn.
         shown = Text(self._line[-width * rows :]).wrap(self._console, width)[-rows:]
         status = Text(clean(self._notice or self._status()), style="dim")
         status.no_wrap, status.overflow = True, "ellipsis"
@@ -105,7 +105,7 @@ class LiveOutput:
 
 @asynccontextmanager
 async def open_paper(*, as_json: bool, status: Callable[[], str]) -> AsyncGenerator[Output]:
-    """Return what suits stdout; `status` is asked for the status line where there is one."""
+    """Return the output that suits stdout; `status` supplies the status line, if there is one."""
     console = stdout()
     if as_json:
         yield SilentOutput()

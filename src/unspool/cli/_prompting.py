@@ -1,4 +1,4 @@
-"""Asking the models of one name without a run: the text as it comes, and who was asked."""
+"""Asks models without a run: the text as it arrives, and the attempts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ._exit_codes import FAILED, Complaint
 
 class DirectChat:
     """
-    One question to what `name` stands for (empty: the default).
+    One question to the model or route `name` (empty: the default).
 
     Attributes:
-        attempts: Every request that was sent, oldest first.
+        attempts: Every request, oldest first.
     """
 
     def __init__(self, settings: Settings, name: str, prompt: Prompt) -> None:
@@ -45,8 +45,8 @@ class DirectChat:
         Yield the answer piece by piece.
 
         Raises:
-            SpecError: There is nothing of that name to ask.
-            Complaint: Nobody gave a whole answer.
+            SpecError: No model or route has that name.
+            Complaint: No model gave a whole answer.
         """
         settings = self._settings
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
@@ -68,7 +68,7 @@ class DirectChat:
             self._total_ms = self._elapsed_ms()
 
     def facts(self, *, with_attempts: bool) -> dict[str, Any]:
-        """Return the whole answer as JSON, once all pieces have come."""
+        """Return the whole answer as JSON, after all pieces have arrived."""
         last = self.attempts[-1]
         facts = {
             "text": "".join(self._parts),

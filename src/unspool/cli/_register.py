@@ -1,8 +1,8 @@
 """
-The register of models, wherever it is: of the server that runs, else of the data directory.
+The stored models: those of a running server, else those of the data directory.
 
-Both say the same JSON. A server holds its models in memory, so where one answers it is told;
-where none does, what is written down counts from its next start on.
+Both give the same JSON. A server holds its models in memory, so we ask it if it answers; without
+one, changes count from its next start on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ._exit_codes import Unreachable
 from ._options import DEFAULT_URL
 
 PROBE_S: Final = 480.0
-"""For seven small questions to a slow model: a minute is the most that each may take."""
+"""Seconds for seven small questions to a slow model: each may take a minute at most."""
 
 
 class ModelStore(Protocol):
@@ -38,10 +38,10 @@ class ModelStore(Protocol):
 @asynccontextmanager
 async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerator[ModelStore]:
     """
-    Open the register of the server at `url`, or of `data_dir`, or of whichever there is.
+    Open the models of the server at `url`, or of `data_dir`, or of whichever exists.
 
     Raises:
-        Unreachable: Nobody answers at `url`.
+        Unreachable: Nothing answers at `url`.
         SetupError: The data directory cannot be used.
     """
     # aiohttp takes a quarter of a second, which `--help` does not wait for.

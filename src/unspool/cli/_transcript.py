@@ -1,8 +1,8 @@
 """
-A run's events as text for people to read, in the order of its steps.
+A run's events as text for people, in the order of its steps.
 
-Steps may be written at the same time; their text is told one after the other, and the
-one that began first is told live.
+Steps may be written at the same time. Their texts follow one another, and the step that began first
+is shown live.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..runs.events import Event
 from ..runs.run import cut
 
 _NUMBERED: Final = re.compile(r"-\d+$")
-"""`post-1` has brothers; `answer` has not, and needs no heading."""
+"""`post-1` has siblings; `answer` has none and needs no heading."""
 
 
 class Transcript:
-    """Fed with events in order; calls `write` with what is to be read."""
+    """Reads events in order, and calls `write` with text for people."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write_out = write
@@ -52,7 +52,7 @@ class Transcript:
 
     def _text(self, step: str, text: str) -> None:
         if self._current is None or (self._has_failed and step != self._current):
-            # A step whose attempt failed may never go on: a flow can answer with another.
+            # A step whose attempt failed may never continue: a flow can answer with another step.
             self._begin(step)
         if step == self._current:
             self._has_failed = False

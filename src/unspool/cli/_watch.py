@@ -1,8 +1,8 @@
 """
-Showing a run until it ends, and what Ctrl-C means meanwhile.
+Shows a run until it ends, and handles Ctrl-C.
 
-Once it asks the run to stop and waits for the ending, so that no model goes on writing
-(and costing) unseen; twice it leaves the run alone and says how to come back.
+The first Ctrl-C stops the run and waits for its ending, so that no model writes (and costs) unseen.
+The second leaves the run alone and says how to return to it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ AGAIN_S: Final = 1.0
 """Between two requests to cancel while the server cannot be reached."""
 
 SILENT_S: Final = 3.0
-"""Without an event; the speed before it says nothing any more."""
+"""Seconds without an event; the speed before that means nothing any more."""
 
 MAX_WARNINGS: Final = 5
-"""Told at the end; `unspool show` has all of them."""
+"""Warnings to print at the end; `unspool show` has all of them."""
 
 
 def come_back(server: ServerClient, run_id: str, *, seen: int = 0) -> str:
-    """Return the line that goes on where a viewer left."""
+    """Return the command that continues where a viewer left."""
     place = f" --from {seen + 1}" if seen else ""
     url = "" if server.url == DEFAULT_URL else f" --url {server.url}"
     return f"unspool tail {run_id}{place}{url}"
@@ -47,8 +47,8 @@ class RunWatch:
     One viewer of a run.
 
     Args:
-        after: The last event that is not to be shown.
-        is_known: The run was started from here: it is there, and it is ours to cancel.
+        after: The last event to skip.
+        is_known: We started the run: it exists, and we may cancel it.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class RunWatch:
 
     async def show(self) -> int:
         """
-        Show the run until it ends or the person leaves; return the program's exit code.
+        Show the run until it ends or the user leaves; return the exit code.
 
         Raises:
-            Unreachable, Refused
+            Unreachable, RequestRefused
         """
         with on_interrupt(self._interrupted):
             async with open_paper(as_json=self._as_json, status=self._status) as paper:
@@ -164,7 +164,7 @@ class RunWatch:
         except (Unreachable, RequestRefused):
             if self._ending is None:
                 raise
-            # The log has told how it ended; only the numbers are missing.
+            # The log has said how it ended; only the figures are missing.
             return {"status": self._ending.type.partition(".")[2], "error": self._ending.data}
 
     def _sum_up(self, run: dict[str, Any]) -> int:

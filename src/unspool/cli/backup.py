@@ -16,12 +16,12 @@ from ._options import DataDir, Json
 def backup(
     target: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")],
     with_key: Annotated[
-        bool, typer.Option("--with-key", help="Also what keys of models are sealed with.")
+        bool, typer.Option("--with-key", help="Copy the key that seals the keys of models too.")
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Copy the data directory, also while a server uses it. Serve the copy to restore it."""
+    """Copy the data directory, even while a server uses it. To restore it, serve the copy."""
     from ..core.backup import back_up
 
     settings = read_settings(data_dir=data_dir)

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 def chat(  # noqa: PLR0913 - each option is a word of the command line
     *,
-    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    prompt: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     model: Annotated[str, typer.Option(help="A model or a route; else the default one.")] = "",
-    system: Annotated[str | None, typer.Option(help="Who the model is to be.")] = None,
+    system: Annotated[str | None, typer.Option(help="The system message.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0)] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
     show_attempts: Annotated[
-        bool, typer.Option("--show-attempts", help="Tell afterwards who was asked, and how.")
+        bool, typer.Option("--show-attempts", help="List all requests to models afterwards.")
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model once and write its answer as it comes. Needs no server."""
+    """Ask a model once and print the answer as it arrives. Needs no server."""
     settings = read_settings(data_dir=data_dir)
     start_logging("WARNING")
     if prompt == "-":
@@ -72,7 +72,7 @@ async def _aloud(asking: DirectChat) -> None:
             write(piece)
             last = piece[-1:] or last
     finally:
-        # Also where it broke off or was interrupted: what follows begins a line.
+        # Even if it broke off or was interrupted: the next output begins a line.
         if last != "\n":
             write("\n")
 

@@ -1,4 +1,4 @@
-"""`doctor`: what works here, what does not, and what to do about it."""
+"""`doctor`: what works here, what does not, and how to fix it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doctor(
 
 
 async def _examine(url: str | None, data_dir: object, *, as_json: bool) -> list[Check]:
-    """Return what was found, telling each as it is found."""
+    """Return all checks, and print each one as soon as it is done."""
     findings = []
     async with aclosing(_findings(url, data_dir)) as found:
         async for finding in found:
@@ -83,7 +83,7 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
 
 
 def _is_own(url: str, settings: Settings) -> bool:
-    """Say whether the server that answered has the port that `unspool serve` would take."""
+    """Say whether our own server holds the port that `unspool serve` would take."""
     try:
         where = urlsplit(url if "://" in url else f"http://{url}")
         return where.port == settings.port and is_loopback(where.hostname or "")

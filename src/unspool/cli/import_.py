@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 MAX_ERRORS_SHOWN = 10
-"""Of wrong rows; who has more of them has one reason for all. `--json` has further ones."""
+"""Wrong rows to list; more of them have one common cause. `--json` lists more."""
 
 
 class ImportKind(StrEnum):
@@ -33,16 +33,16 @@ class ImportKind(StrEnum):
 
 
 def import_file(
-    kind: Annotated[ImportKind, typer.Argument(help="What the rows are.")],
+    kind: Annotated[ImportKind, typer.Argument(help="The kind of the rows.")],
     file: Annotated[Path, typer.Argument(help="CSV, packed with gzip or not.")],
     maps: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="OURS=THEIRS", help="sku=商品ID: which header is which."),
+        typer.Option("--map", metavar="OURS=THEIRS", help="Map a column to a header: sku=商品ID."),
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Take in a CSV file. It may be imported again: nothing is doubled."""
+    """Import a CSV file. You may import it again: no row is doubled."""
     mapping = read_mapping(maps or [])
     settings = read_settings(data_dir=data_dir)
     start_logging("WARNING")
@@ -59,7 +59,7 @@ def read_mapping(maps: list[str]) -> dict[str, str]:
     `["sku=商品ID"]` becomes `{"sku": "商品ID"}`; a header may itself hold `=`.
 
     Raises:
-        SpecError: One of them is not of that form, or names a column twice.
+        SpecError: An entry has another form, or names a column twice.
     """
     mapping: dict[str, str] = {}
     for item in maps:
@@ -89,7 +89,7 @@ async def _import(
 
 @contextmanager
 def _bar(name: str) -> Iterator[Callable[[ImportReport], None] | None]:
-    """Show a progress bar where somebody sees stderr."""
+    """Show a progress bar if stderr is a terminal."""
     console = stderr()
     if not console.is_terminal:
         yield None

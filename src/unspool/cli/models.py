@@ -1,4 +1,4 @@
-"""`models`: which there are, adding one, trying one, and files that describe them."""
+"""`models`: list, add and test models, and convert files that describe them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Models: list, add and try them; take in a file of LiteLLM.",
+    help="List, add and test models; convert a LiteLLM file.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -50,7 +50,7 @@ VERDICTS = {
 
 @app.command("list")
 def list_models(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> None:
-    """List the models there are, by number."""
+    """List all models, by number."""
     start_logging("ERROR")  # what is wrong with a model stands in its row
 
     async def ask() -> tuple[dict[str, Any], bool]:
@@ -74,29 +74,33 @@ def list_models(url: Url = None, data_dir: DataDir = None, as_json: Json = False
 @app.command("add")
 def add_model(  # noqa: PLR0913 - each option is a word of the command line
     *,
-    name: Annotated[str, typer.Argument(help="What you will call it.")],
-    provider: Annotated[str, typer.Option(help="Who speaks to it: openai, anthropic …")] = "openai",
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    provider: Annotated[str, typer.Option(help="Its provider: openai, anthropic …")] = "openai",
     base_url: Annotated[str, typer.Option(help="Root of its API.", metavar="URL")] = "",
     upstream_name: Annotated[
-        str, typer.Option("--upstream", help="What its provider calls it, if not the same.")
+        str, typer.Option("--upstream", help="Its name at the provider, if another.")
     ] = "",
     api_key_env: Annotated[
         str, typer.Option(metavar="NAME", help="Variable that holds its key (else you are asked).")
     ] = "",
-    no_key: Annotated[bool, typer.Option("--no-key", help="It needs none; do not ask.")] = False,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="It needs no key; do not ask for one.")
+    ] = False,
     params: Annotated[str, typer.Option(metavar="JSON", help='{"temperature": 0.7}')] = "",
     limits: Annotated[str, typer.Option(metavar="JSON", help='{"first_event_s": 60}')] = "",
     prices: Annotated[
         str,
         typer.Option(metavar="JSON", help='{"prompt": 0.8, "completion": 2, "currency": "CNY"}'),
     ] = "",
-    prefill: Annotated[str, typer.Option(help="How it goes on; `models test` finds out.")] = "",
+    prefill: Annotated[
+        str, typer.Option(help="How it continues a cut text; `models test` finds out.")
+    ] = "",
     quirks: Annotated[list[str] | None, typer.Option("--quirk")] = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Add a model. Its key is read from a variable or asked for, never an argument."""
+    """Add a model. Its key comes from a variable or a prompt, never from an argument."""
     start_logging("WARNING")
     fields: dict[str, Any] = {
         "name": name,
@@ -143,15 +147,15 @@ def _key(variable: str) -> str:
 
 @app.command("test")
 def try_model(
-    name: Annotated[str, typer.Argument(help="Which one.")],
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
     no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Ask once; do not try how it goes on from a text.")
+        bool, typer.Option("--no-probe", help="Ask once; do not test how it continues a text.")
     ] = False,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model something small; find out how it goes on from a text that was cut."""
+    """Ask a model a small question, and find out how it continues a text that was cut."""
     start_logging("ERROR")  # what it does wrong is what is told here
 
     async def test() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -209,7 +213,7 @@ def import_models(
         Path | None, typer.Option("--output", "-o", help="A new file; else standard output.")
     ] = None,
 ) -> None:
-    """Write an unspool.yaml from a file of LiteLLM. What has no counterpart is told."""
+    """Convert a LiteLLM file into unspool.yaml. It lists everything it leaves out."""
     # pydantic takes a quarter of a second, which `--help` does not wait for.
     from ._litellm import taken_in
 
@@ -230,7 +234,7 @@ def import_models(
 
 @app.command("schema")
 def write_schema() -> None:
-    """Write the JSON Schema of unspool.yaml, for editors."""
+    """Print the JSON Schema of unspool.yaml, for editors."""
     from ..models.config_file import schema  # as above
 
     write(schema())

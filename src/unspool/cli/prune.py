@@ -23,22 +23,25 @@ _BYTES: Final = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _BYTES.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40})
 
 PRUNE_S: Final = 3600.0
-"""For a server to delete and answer: 1 MB takes it 50 ms, because others come first."""
+"""Seconds for a server to delete and answer: 1 MB takes it 50 ms, because others come first."""
 
 
 def prune(
     older_than: Annotated[
-        str, typer.Option(metavar="AGE", help="Runs that ended longer ago: 12h, 30d, 8w.")
+        str, typer.Option(metavar="AGE", help="Delete runs that ended longer ago: 12h, 30d, 8w.")
     ] = "",
     max_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="The oldest, until runs take no more: 500MB, 1GB.")
+        str,
+        typer.Option(metavar="SIZE", help="Delete the oldest until runs take no more: 500MB, 1GB."),
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be deleted.")
+    ] = False,
     data_dir: DataDir = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Delete old runs. Through the server where one has the data directory, else in the file."""
+    """Delete old runs: through a running server, else in the file."""
     settings = read_settings(data_dir=data_dir)
     age_s = parse_age(older_than) if older_than else None
     size = parse_size(max_size) if max_size else None

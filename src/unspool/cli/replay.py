@@ -1,4 +1,4 @@
-"""`replay`, `runs export`: a run's log, run again from it or written out."""
+"""`replay`, `runs export`: run a recorded log again, or write it out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """
-    Run a recorded run again, offline, and say where it would be another one now.
+    Run a recorded run again, offline, and show where it would differ now.
 
-    Its models say what they said then. From a server, or a data directory, or a file.
+    Its models repeat their recorded answers. The log comes from a server, a data directory or a
+    file.
     """
     from .. import plugs
     from ..execution.replay import frames_in, read_log
@@ -45,7 +46,7 @@ def replay(
     if bool(run_id) == (file is not None):
         raise SpecError("Name a run, or a log with --file.")
     log = read_log(_read(file) if file is not None else _log(run_id, url, data_dir))
-    start_logging("ERROR")  # what the flow warns of has been warned of
+    start_logging("ERROR")  # the run warned of it already
     done = asyncio.run(replay_log(log))
     if frames:
         write_json({name: frames_in(name, done.events) for name in plugs.names("dialects")})
@@ -57,7 +58,7 @@ def replay(
 
 
 def export(run_id: RunId, data_dir: DataDir = None, url: Url = DEFAULT_URL) -> None:
-    """Write the log of a run to standard output, an event a line."""
+    """Print the log of a run, one event a line."""
     sys.stdout.buffer.write(_log(run_id, url, data_dir))
     sys.stdout.buffer.flush()
 

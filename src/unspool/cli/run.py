@@ -20,16 +20,14 @@ from ._options import DEFAULT_URL, Json, RunId, Url
 
 def run(  # noqa: PLR0913 - each option is a word of the command line
     *,
-    flow: Annotated[str, typer.Argument(help="What to do: chat, copywriting …")],
+    flow: Annotated[str, typer.Argument(help="The flow: chat, copywriting …")],
     given: Annotated[
         str,
-        typer.Option(
-            "--input", metavar="JSON|@FILE|-", help="What it is to work on, a JSON object."
-        ),
+        typer.Option("--input", metavar="JSON|@FILE|-", help="Its input, a JSON object."),
     ],
-    model: Annotated[str, typer.Option(help="Which model; the default one if not said.")] = "",
-    dialect: Annotated[str, typer.Option(help="The contract its stream is read in.")] = "native",
-    follow: Annotated[bool, typer.Option(help="Show the text as it comes.")] = False,
+    model: Annotated[str, typer.Option(help="Model or route; empty: the default one.")] = "",
+    dialect: Annotated[str, typer.Option(help="The dialect of its stream.")] = "native",
+    follow: Annotated[bool, typer.Option(help="Show the text as it arrives.")] = False,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -46,12 +44,12 @@ def tail(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Show a run that was started before, to its end. Ctrl-C leaves it alone."""
+    """Show a run to its end. Ctrl-C does not stop the run."""
     raise typer.Exit(asyncio.run(_tail(url, run_id, after=max(0, start - 1), as_json=as_json)))
 
 
 def cancel(run_id: RunId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Stop a run. What is written stays; a run that has ended stays as it is."""
+    """Stop a run. Its text stays; an ended run does not change."""
     asyncio.run(_cancel(url, run_id, as_json=as_json))
 
 

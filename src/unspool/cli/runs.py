@@ -1,4 +1,4 @@
-"""`runs`, `show`: what there is, and the facts of one."""
+"""`runs`, `show`: list runs, and show the facts of one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def runs(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """List runs, newest first; `export` writes one out."""
+    """List runs, newest first; `export` prints the log of one."""
     if ctx.invoked_subcommand is not None:
         return
     params: dict[str, str | int] = {"status": status, "flow": flow, "limit": limit}
@@ -47,7 +47,7 @@ def runs(
 
 
 def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Tell the facts of a run."""
+    """Show the facts of a run."""
     # aiohttp takes a quarter of a second, which `--help` does not wait for.
     from ._api import run_path
 
@@ -73,7 +73,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    # An id that is cut cannot be used.
+    # A shortened id would be useless.
     table.add_column("id", no_wrap=True, min_width=RUN_ID_CHARS)
     for name in ("status", "flow", "started"):
         table.add_column(name, no_wrap=True)

@@ -38,7 +38,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         bool, typer.Option("--allow-open", help="Listen to other machines too; there are no keys.")
     ] = False,
     no_sample_data: Annotated[
-        bool, typer.Option("--no-sample-data", help="Leave an empty database empty.")
+        bool, typer.Option("--no-sample-data", help="Do not fill an empty database with samples.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -61,7 +61,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
 
     sock = listen(settings)
     app = create_app(settings)
-    # The one who asked for port 0 learns it from the socket.
+    # With port 0, only the socket knows the port.
     url = f"http://{_host_for_url(settings.host)}:{sock.getsockname()[1]}"
 
     def tell() -> None:
@@ -72,7 +72,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         else:
             _tell(facts, settings)
 
-    # Ctrl-C is how a server is meant to end.
+    # Ctrl-C is the normal way to end a server.
     with suppress(KeyboardInterrupt):
         serve_app(app, sock, settings, on_ready=tell)
 
@@ -100,7 +100,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _host_for_url(host: str) -> str:
-    """Return the name under which this machine itself reaches the server."""
+    """Return the host name for this machine itself."""
     if host in {"", "0.0.0.0"}:  # noqa: S104 - read, not bound
         return "127.0.0.1"
     if host == "::":
@@ -127,7 +127,7 @@ def _tell(facts: dict[str, Any], settings: Settings) -> None:
 
 
 def _program() -> str:
-    """Return how this program can be called from here: it may be in no directory of PATH."""
+    """Return how to call this program here: it may be in no directory of PATH."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return "python -m unspool"
