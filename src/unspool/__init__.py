@@ -1,8 +1,8 @@
 """
 Streaming generation. A run is an append-only log of events; a viewer is a cursor over it.
 
-The public names, each fetched from its module when first used: a program that wants the
-client does not wait for the database, and `unspool --help` waits for neither.
+The public names; each loads its module at first use. A program that uses the client need not
+wait for the database, and `unspool --help` waits for neither.
 """
 
 from importlib import import_module
@@ -61,7 +61,7 @@ __all__ = [
     "open_journal",
 ]
 
-_ROOMS = {
+_MODULES = {
     "apps.debug_chat.client": ("call_model",),
     "apps.extraction.client": (
         "abstract_events_batch",
@@ -84,7 +84,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    for room, names in _ROOMS.items():
+    for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f".{room}", __name__), name)
+            return getattr(import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """
-Unspool within a Django project, under ASGI and under WSGI.
+Unspool inside a Django project, under ASGI and under WSGI.
 
     # views.py
     from unspool.django import astream, follow, stream
@@ -14,8 +14,8 @@ Unspool within a Django project, under ASGI and under WSGI.
     path("runs/<str:run_id>/events", follow)
 
 The dictionary `UNSPOOL` of Django's settings has fields of `unspool.Settings` (`data_dir` …).
-Runs go on in a thread of this process; where there are several processes, let one of them, or
-a server of its own, have the data directory, and the others speak to it over HTTP.
+A thread of this process carries the runs. With several processes, let one of them, or a separate
+server, open the data directory; the others speak to it over HTTP.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from .settings import Settings
 from .viewing.event_stream import HEADERS
 
 _HOP_BY_HOP: Final = "connection"
-"""WSGI keeps it to servers: `wsgiref` refuses an application that sends it."""
+"""WSGI reserves it for servers: `wsgiref` refuses an application that sends it."""
 
 _lock = threading.Lock()
 _embedded: Embedded | None = None
@@ -51,23 +51,23 @@ _embedded: Embedded | None = None
 
 def unspool() -> Embedded:
     """
-    Return the Unspool of this process, opened at the first call.
+    Return the Unspool of this process; the first call opens it.
 
     Raises:
         SetupError: The data directory cannot be used, or another process has it.
     """
-    global _embedded  # noqa: PLW0603 - one for the process, as Django's own connections
+    global _embedded  # noqa: PLW0603 - one for the process, like Django's own connections
     with _lock:
         if _embedded is None:
-            made = Embedded(Settings(**getattr(django_settings, "UNSPOOL", {})))
-            made.open()
-            atexit.register(made.close)
-            _embedded = made
+            embedded = Embedded(Settings(**getattr(django_settings, "UNSPOOL", {})))
+            embedded.open()
+            atexit.register(embedded.close)
+            _embedded = embedded
         return _embedded
 
 
 def close() -> None:
-    """Let all runs go and forget the Unspool of this process: for tests, and before a fork."""
+    """Release all runs and close the Unspool of this process: for tests, and before a fork."""
     global _embedded  # noqa: PLW0603
     with _lock:
         if _embedded is not None:
@@ -78,7 +78,7 @@ def close() -> None:
 def stream(
     request: HttpRequest, flow: str, input: Mapping[str, Any], dialect: str = "native"
 ) -> HttpResponseBase:
-    """Start a run and answer with its stream: for a view that is called by WSGI."""
+    """Start a run and answer with its stream: for a view under WSGI."""
     here = unspool()
     try:
         run_id = here.start(flow, input, dialect=dialect)
@@ -100,7 +100,7 @@ async def astream(
 
 
 def follow(request: HttpRequest, run_id: str) -> HttpResponseBase:
-    """Go on with the stream of a run after `Last-Event-ID` (or `?after=`), in its own dialect."""
+    """Continue the stream of a run after `Last-Event-ID` (or `?after=`), in its own dialect."""
     here = unspool()
     after = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     try:
@@ -113,7 +113,7 @@ def follow(request: HttpRequest, run_id: str) -> HttpResponseBase:
 
 
 async def afollow(request: HttpRequest, run_id: str) -> HttpResponseBase:
-    """See `follow`; under ASGI."""
+    """See `follow`: for a project under ASGI."""
     here = unspool()
     after = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     try:
@@ -131,24 +131,25 @@ def _dialect_of(here: Embedded, run_id: str) -> str:
 
 
 def _streaming(pieces: Any, run_id: str) -> StreamingHttpResponse:
-    facts = {name.decode(): value.decode() for name, value in HEADERS}
-    kind = facts.pop("content-type")
-    facts.pop(_HOP_BY_HOP)
-    return StreamingHttpResponse(pieces, content_type=kind, headers={**facts, "X-Run-Id": run_id})
+    headers = {name.decode(): value.decode() for name, value in HEADERS}
+    kind = headers.pop("content-type")
+    headers.pop(_HOP_BY_HOP)
+    headers["X-Run-Id"] = run_id
+    return StreamingHttpResponse(pieces, content_type=kind, headers=headers)
 
 
 def _refusal(error: UnspoolError) -> HttpResponse:
-    fields = {"error": {"code": error.code, "message": str(error)}}
-    return JsonResponse(fields, status=error.http_status)
+    body = {"error": {"code": error.code, "message": str(error)}}
+    return JsonResponse(body, status=error.http_status)
 
 
 class Rewrite:
-    """The stage `rewrite` of a story, as a class of the seed document: one stream of facts."""
+    """The stage `rewrite` of a story, with the interface of the seed document's class."""
 
     async def process_stream(
         self, project_id: int, input_data: Mapping[str, Any] | None = None
     ) -> AsyncGenerator[dict[str, Any]]:
-        """Yield what the frames of contract S4 say; what is wrong is the last of them."""
+        """Yield the frames of contract S4 as dictionaries; an error is the last of them."""
         here = unspool()
         text = (input_data or {}).get("original_text")
         request = {"project_id": project_id, "stages": ["rewrite"], "original_text": text}

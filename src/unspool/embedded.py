@@ -1,9 +1,9 @@
 """
-Unspool within a program that has no event loop to spare: a WSGI server, a script, a worker.
+Unspool inside a program without an event loop of its own: a WSGI server, a script, a worker.
 
-It has a thread with a loop of its own, in which runs go on whatever the program does. Streams
-are pulled: a reader asks for the next piece, and nothing is made for one who does not. One
-process can have a data directory; others speak to it over HTTP.
+A thread with its own loop carries the runs, whatever the program does. Readers pull streams
+piece by piece, so a reader that does not ask costs nothing. Only one process can open a data
+directory; others speak to it over HTTP.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from .viewing.event_stream import EventStream
 from .viewing.tape_stream import TapeStream
 
 START_S: Final = 30.0
-"""For the data directory to be opened; half a second is usual, a large journal takes longer."""
+"""To open the data directory; half a second is usual, a large journal takes longer."""
 
 STOP_S: Final = 10.0
-"""For runs to be let go at the end; the server itself gives them two seconds."""
+"""To release the runs at the end; the server itself takes at most two seconds."""
 
 T = TypeVar("T")
 
 
 class Embedded:
     """
-    Open one with `with Embedded(settings) as unspool`, or `open` and `close`.
+    Unspool in a thread. Use `with Embedded(settings) as unspool`, or `open` and `close`.
 
-    All methods may be called from any thread; those that begin with an `a` are awaited, in
-    whichever loop.
+    Any thread may call the methods; the ones that begin with `a` are coroutines for any loop.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -50,7 +49,7 @@ class Embedded:
 
     def open(self) -> Embedded:
         """
-        Open the data directory; runs that an earlier process left go on.
+        Open the data directory, and continue the runs that an earlier process left.
 
         Raises:
             SetupError: It cannot be used, or another process has it.
@@ -60,7 +59,7 @@ class Embedded:
         return self
 
     def close(self) -> None:
-        """Let all runs go, for the next process to carry on. May be called twice."""
+        """Release all runs, so that the next process can continue them. May be called twice."""
         if self._loop is not None and self._closing is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join(STOP_S)
@@ -77,12 +76,12 @@ class Embedded:
         return self._opened.result(0)
 
     def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Await `work()` in the thread's loop, and return what came of it."""
-        return self._submitted(work).result()
+        """Await `work()` in the thread's loop, and return its result."""
+        return self._submit(work).result()
 
     async def acall(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the same from another loop, which goes on meanwhile."""
-        return await asyncio.wrap_future(self._submitted(work))
+        """Do the same from another loop, without blocking it."""
+        return await asyncio.wrap_future(self._submit(work))
 
     def start(
         self, flow: str, input: Mapping[str, Any], *, model: str = "", dialect: str = "native"
@@ -107,14 +106,14 @@ class Embedded:
         self, run_id: str, dialect: str = "native", after: str = ""
     ) -> Generator[bytes, None, None]:
         """
-        Yield the stream of a run as its bytes come, from an event id on, to its end.
+        Yield the bytes of a run's stream as they come, after an event id, to the end.
 
         Close it (`contextlib.closing`) when the reader leaves.
 
         Raises:
-            UnknownRun, BadCursor
+            UnknownRun, BadCursor: No such run, or an event id that it never gave out.
         """
-        pull = self.call(lambda: self._pulling(run_id, dialect, after))
+        pull = self.call(lambda: self._pull(run_id, dialect, after))
         try:
             while data := self.call(pull.next):
                 yield data
@@ -125,7 +124,7 @@ class Embedded:
         self, run_id: str, dialect: str = "native", after: str = ""
     ) -> AsyncGenerator[bytes]:
         """See `frames`."""
-        pull = await self.acall(lambda: self._pulling(run_id, dialect, after))
+        pull = await self.acall(lambda: self._pull(run_id, dialect, after))
         try:
             while data := await self.acall(pull.next):
                 yield data
@@ -134,31 +133,31 @@ class Embedded:
 
     async def has_more(self, run_id: str, dialect: str, after: str) -> bool:
         """
-        Tell whether a viewer can get more; where not, 204 is the answer. In the thread's loop.
+        Whether a viewer can get more; answer 204 if not. Await it in the thread's loop.
 
         Raises:
-            UnknownRun, BadCursor
+            UnknownRun, BadCursor: No such run, or an event id that it never gave out.
         """
-        place = Cursor.parse(after or "0")
+        cursor = Cursor.parse(after or "0")
         await self.core.journal.head(run_id)
-        return await self.core.viewing.tapes.has_more(run_id, dialect, place.seq, place.frame)
+        return await self.core.viewing.tapes.has_more(run_id, dialect, cursor.seq, cursor.frame)
 
-    async def _pulling(self, run_id: str, dialect: str, after: str) -> _Pull:
+    async def _pull(self, run_id: str, dialect: str, after: str) -> _Pull:
         await self.core.journal.head(run_id)
         return _Pull(TapeStream(self.core.viewing, run_id, dialect, Cursor.parse(after or "0")))
 
-    def _submitted(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
-        async def working() -> T:
+    def _submit(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
+        async def run_work() -> T:
             return await work()
 
         if self._loop is None or not self._thread.is_alive():
             raise SetupError("Unspool is not open here; open it first (`Embedded.open`)")
-        return asyncio.run_coroutine_threadsafe(working(), self._loop)
+        return asyncio.run_coroutine_threadsafe(run_work(), self._loop)
 
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that asked
+        except BaseException as error:  # noqa: BLE001 - `open` raises it in its own thread
             if not self._opened.done():
                 self._opened.set_exception(error)
 
@@ -171,11 +170,11 @@ class Embedded:
 
 
 class _Pull:
-    """A stream whose next piece is made when it is asked for: a place for one waits."""
+    """A stream that produces its next piece on request; it holds one piece at most."""
 
     def __init__(self, stream: EventStream) -> None:
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
-        self._gone = asyncio.Event()
+        self._closed = asyncio.Event()
         playing = stream.play({"type": "http"}, self._receive, self._send)
         self._playing = asyncio.ensure_future(playing)
 
@@ -190,14 +189,14 @@ class _Pull:
         return b"" if self._pieces.empty() else self._pieces.get_nowait()
 
     async def close(self) -> None:
-        """The reader has left, or has everything."""
-        self._gone.set()
-        while not self._pieces.empty():  # what waits for a place in it must get one
+        """End the stream: its reader has left, or has everything."""
+        self._closed.set()
+        while not self._pieces.empty():  # make room, in case `_send` waits for it
             self._pieces.get_nowait()
         await asyncio.wait([self._playing])
 
     async def _receive(self) -> Message:
-        await self._gone.wait()
+        await self._closed.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:

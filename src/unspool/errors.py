@@ -8,26 +8,26 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - UnknownRecord         no product, model ... of that name
     - BadCursor             an event id that this run never gave out
     - BodyTooLarge          a request body above the limit
-    - EmptyInput            there is nothing in our records to work on; bring some
-    - KeyReused             another request was sent under this Idempotency-Key
-    - NotReady              something must be there first (409)
-    - AlreadyRunning        a run is at it already; wait for it or stop it (409)
-  + TooBusy                 the same request may be right in a moment (503, Retry-After)
-  + Stopping                the server stops; the run goes on at the next one (503, Retry-After)
+    - EmptyInput            the records hold nothing to work on; import some first
+    - KeyReused             another request used this Idempotency-Key
+    - NotReady              something else must exist first (409)
+    - AlreadyRunning        another run does this already; wait for it or cancel it (409)
+  + TooBusy                 the server is full; send the request again soon (503, Retry-After)
+  + Stopping                the server stops; its next start continues the run (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
-  + JournalError            the log cannot be written or read; nothing was shown that is not kept
+  + JournalError            the log cannot be written or read; viewers saw committed events only
     - JournalFull           no space left; make room
     - StaleEpoch            stop writing: another worker owns this run now
-    - KeyTaken              a run was asked for under this key already; it is that one
+    - KeyTaken              a run exists under this key already; use that one
   + RecordsError            the database cannot be written or read now (503)
   + ProviderError           this model cannot give (more of) this answer
     - ProviderRefused       do not send the same request again (401, 400, unknown model)
-    - ProviderUnavailable   nothing has been written: wait and try again, or try another model
-    - ProviderInterrupted   the stream broke; the text so far is good, go on from there
-  + InvalidAnswer           the model's answer is whole and does not fit its schema
-  + LLMClientError          what `LLMClient` raises when all attempts are spent
+    - ProviderUnavailable   no output yet: wait and try again, or try another model
+    - ProviderInterrupted   the stream broke; the text so far is good, continue from there
+  + InvalidAnswer           the model's answer is whole but does not fit its schema
+  + LLMClientError          `LLMClient` has spent all attempts
 
-`code` is stable and public, the message is for people: what happened, why, what to do next.
+`code` is stable and public; the message tells people what happened, why, and what to do next.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class UnspoolError(Exception):
 
 
 class SpecError(UnspoolError):
-    """The request asks for something that cannot be done."""
+    """The request is invalid, or asks for something impossible."""
 
     code = "invalid_request"
     http_status = 422
@@ -63,7 +63,7 @@ class UnknownRun(SpecError):
     http_status = 404
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"no run {run_id!r}; `GET /v1/runs` lists those there are")
+        super().__init__(f"no run {run_id!r}; `GET /v1/runs` lists the runs")
 
 
 class UnknownRecord(SpecError):
@@ -72,7 +72,7 @@ class UnknownRecord(SpecError):
 
 
 class EmptyInput(SpecError):
-    """The request is right, and there is nothing to work on; a run of it fails with this."""
+    """The request is valid, but there is nothing to work on; its run fails with this error."""
 
     code = "nothing_to_do"
 
@@ -87,7 +87,7 @@ class BodyTooLarge(SpecError):
     http_status = 413
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"a request body may have {limit} bytes; send less")
+        super().__init__(f"the request body has more than {limit} bytes; send less")
 
 
 class KeyReused(SpecError):
@@ -95,8 +95,8 @@ class KeyReused(SpecError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(
-            f"another request was sent under this Idempotency-Key (run {run_id}); send the same "
-            "body again to get that run, or another key for another run"
+            f"another request used this Idempotency-Key (run {run_id}); send the same body again "
+            "to get that run, or another key for another run"
         )
         self.run_id = run_id
 
@@ -109,16 +109,16 @@ class NotReady(SpecError):
 class AlreadyRunning(SpecError):
     """
     Attributes:
-        run_id: The run that is at it.
+        run_id: The run that does it already.
     """
 
     code = "going_on"
     http_status = 409
 
-    def __init__(self, what: str, run_id: str) -> None:
+    def __init__(self, subject: str, run_id: str) -> None:
         super().__init__(
-            f"{what} is being written by the run {run_id}; follow that one "
-            f"(GET /v1/runs/{run_id}/events), or stop it first"
+            f"the run {run_id} is writing {subject} already; follow that run "
+            f"(GET /v1/runs/{run_id}/events), or cancel it first"
         )
         self.run_id = run_id
 
@@ -134,8 +134,8 @@ class Stopping(UnspoolError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(
-            f"the server stops before the answer is whole; run {run_id} goes on at the next one: "
-            f"read it there with GET /v1/runs/{run_id}"
+            f"the server stops before the answer is whole; run {run_id} continues at its next "
+            f"start: read it then with GET /v1/runs/{run_id}"
         )
 
 
@@ -161,23 +161,23 @@ class StaleEpoch(JournalError):
 
 class KeyTaken(JournalError):
     """
-    Not a failure for the client: its run is `run_id`.
+    A run exists under this key already. Not a failure for the client: its run is `run_id`.
 
     Attributes:
-        run_id: The run with this key.
+        run_id: The run under the key.
         request_digest: The digest of its request; see `journals.Claim`.
     """
 
     code = "key_taken"
 
     def __init__(self, run_id: str, request_digest: str) -> None:
-        super().__init__(f"run {run_id} has this key already")
+        super().__init__(f"run {run_id} exists under this key already")
         self.run_id = run_id
         self.request_digest = request_digest
 
 
 class RecordsError(UnspoolError):
-    """The database refuses a request that it may grant later: the disk is full, say."""
+    """The database cannot be used now, because the disk is full, say; try again later."""
 
     code = "records_unavailable"
     http_status = 503
@@ -189,9 +189,9 @@ class ProviderError(UnspoolError):
 
     Attributes:
         status: HTTP status the provider answered with, if it answered.
-        retry_after_s: How long the provider asked us to wait, in seconds.
-        after: Number of the last event of a kept answer (`providers.Handle`), if it has them.
-        finish_reason: Reason for the end that an answer without any output gave all the same.
+        retry_after_s: The wait that the provider asked for, in seconds.
+        after: Number of the last event of a stored answer (`providers.Handle`), if any.
+        finish_reason: The finish reason of an answer without output, if it gave one.
     """
 
     code = "provider_failed"
@@ -227,7 +227,7 @@ class ProviderInterrupted(ProviderError):
 
 
 class InvalidAnswer(UnspoolError):
-    """Ask another model, or for less: this one was told what was wrong, and did it again."""
+    """The model's second answer does not fit its schema either; ask another model, or for less."""
 
     code = "answer_unfit"
     http_status = 502
@@ -235,12 +235,12 @@ class InvalidAnswer(UnspoolError):
 
 class LLMClientError(UnspoolError):
     """
-    The model gave no (whole) answer within all attempts.
+    The model gave no whole answer in any attempt.
 
     Attributes:
         status: HTTP status of the last answer, if there was one.
-        attempts: How many requests were sent.
-        text: What had arrived before the end; good as far as it goes.
+        attempts: Number of requests sent.
+        text: The text that had arrived, usable as far as it goes.
     """
 
     code = "llm_failed"

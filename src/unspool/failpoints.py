@@ -1,13 +1,13 @@
 """
-Named places at which this program can be made to die, so that a test can look at what is left.
+Named points at which a test can kill this process, to check what the crash leaves behind.
 
-`UNSPOOL_CRASH_AT=journal.committed:3` ends the process, as `kill -9` does, the third time it
-passes that place. Nothing is flushed, closed or told. Without the variable a place is a
-function that does nothing.
+`UNSPOOL_CRASH_AT=journal.committed:3` ends the process like `kill -9`, the third time it passes
+that point. It flushes, closes and reports nothing. Without the variable a point is a function
+that does nothing.
 
-To add one: a line in `POINTS`, `here = point("room.place")` at the head of the room, and
-`here()` where it may die. `tests/crash/test_crash.py` kills a server there and checks what became
-of its runs, and fails for a name that no room passes.
+To add one: add a line to `POINTS`, write `here = point("module.moment")` at the head of the
+module, and call `here()` where it may die. `tests/crash/test_crash.py` kills a server there and
+checks its runs; it fails for a name that no code passes.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ from .errors import SetupError
 VARIABLE: Final = "UNSPOOL_CRASH_AT"
 
 POINTS: Final[dict[str, str]] = {
-    "admission.accepted": "a request is in order, nothing of it is written down",
-    "admission.reused": "an equal run was found in the log, nobody has been told",
-    "runner.created": "the run is in the log, nobody carries it yet",
-    "runner.claimed": "a later owner has claimed the run and said nothing",
+    "admission.accepted": "the request is valid; nothing is written",
+    "admission.reused": "the log holds an equal run; the client has no answer",
+    "runner.created": "the run is in the log; no worker runs it",
+    "runner.claimed": "a later owner has claimed the run, and written nothing",
     "runner.recovered": "the takeover is accepted, not committed",
-    "runner.keeping": "the flow is done, what is to be kept of it is not",
-    "runner.kept": "what is to be kept is, the ending is not written",
-    "runner.ending": "the flow is done, the ending is not written",
+    "runner.keeping": "the flow is done; its records are not written",
+    "runner.kept": "the flow's records are written; the ending is not",
+    "runner.ending": "the flow is done; the ending is not written",
     "runner.ended": "the ending is committed, not sent",
-    "runner.cancelling": "a cancel has come, nothing was done about it",
-    "runner.interrupted": "the flow is told to stop, the provider's connection is open",
-    "runner.letting_go": "the server stops, its runs are not let go",
-    "generation.asking": "an attempt is told of, its request is not sent",
-    "generation.asking_again": "the same, of an attempt after the first",
-    "generation.first_text": "the first text has come, it is not accepted",
-    "generation.broken": "the provider's fault is seen, the attempt is not closed",
-    "attempts.counted": "the usage has come, it is not written down",
-    "writing.fragment": "a part of a tool call has come, it is not accepted",
-    "context.finished": "a step is finished and committed, the next not begun",
-    "context.answered": "a tool has answered, its answer is not accepted",
+    "runner.cancelling": "a cancel has arrived; nothing has happened",
+    "runner.interrupted": "the flow must stop; the provider's connection is open",
+    "runner.letting_go": "the server stops; it has not released its runs",
+    "generation.asking": "an attempt has begun; its request is not sent",
+    "generation.asking_again": "the same, for an attempt after the first",
+    "generation.first_text": "the first text has arrived; it is not accepted",
+    "generation.broken": "the provider has failed; the attempt is not closed",
+    "attempts.counted": "the usage has arrived; it is not written",
+    "writing.fragment": "a fragment of a tool call has arrived; it is not accepted",
+    "context.finished": "a step is finished and committed; the next has not begun",
+    "context.answered": "a tool has answered; its answer is not accepted",
     "context.saying": "a piece of known text is accepted, not committed",
-    "journal.committing": "lines are accepted, the commit has not begun",
-    "journal.appended": "in a transaction: lines are written, runs and pages are not",
+    "journal.committing": "events are accepted; the commit has not begun",
+    "journal.appended": "in a transaction: events are written, runs and pages are not",
     "journal.inserted": "in a transaction: a run has its row",
-    "journal.paged": "in a transaction: a page is written, the run's row not updated",
+    "journal.paged": "in a transaction: a page is written, the run's row is not updated",
     "journal.claiming": "in a transaction: the epoch is raised, the fence is not",
-    "journal.committed": "a commit is durable, nobody can see it",
-    "journal.published": "readers were rung",
-    "journal.checkpointed": "the write-ahead log was copied into the file",
-    "journal.migrating": "in a transaction: a statement of a new format was carried out",
-    "streaming.opened": "a viewer is known, nothing was sent to it",
-    "streaming.sent": "a viewer has got some frames, others have not",
+    "journal.committed": "a commit is durable; no reader sees it",
+    "journal.published": "the bell has rung for readers",
+    "journal.checkpointed": "the write-ahead log is copied into the file",
+    "journal.migrating": "in a transaction: a statement of a new format has run",
+    "streaming.opened": "a viewer is known; it has received nothing",
+    "streaming.sent": "a viewer has received some frames, others have not",
 }
-"""Every place, and how far things have got there."""
+"""Every point, and the state of the program there."""
 
 AS_KILLED: Final = 137
-"""What a shell calls a process that ended by SIGKILL."""
+"""A shell's exit code for a process that SIGKILL ended."""
 
 
 def point(name: str) -> Callable[[], None]:
     """
-    Return what a room calls at the place; asked once, when the room is loaded.
+    Return the function to call at the point; a module asks for it once, at import.
 
     Raises:
-        SetupError: `UNSPOOL_CRASH_AT` names no place, or no number.
+        SetupError: `UNSPOOL_CRASH_AT` names an unknown point, or a wrong number.
     """
     assert name in POINTS, name
     wanted, times = _wanted(os.environ.get(VARIABLE, ""))
@@ -75,21 +75,21 @@ def point(name: str) -> Callable[[], None]:
 
 
 def _wanted(text: str) -> tuple[str, int]:
-    """Read `point:n`; without a number it is the first time."""
+    """Read `point:n`; without a number, n is 1."""
     name, _, times = text.partition(":")
     if name and (name not in POINTS or not (times or "1").isdecimal() or times == "0"):
         raise SetupError(
-            f"{VARIABLE} is point:n, n from 1, and the points are: {', '.join(POINTS)}"
+            f"{VARIABLE} must be point:n, with n from 1; the points are: {', '.join(POINTS)}"
         )
     return name, int(times or 1)
 
 
 def _nothing() -> None:
-    """Stand in for a place where nobody wants to die."""
+    """Do nothing: no test crashes here."""
 
 
 class _CountedPoint:
-    """Dies when it is called for the n-th time."""
+    """Ends the process at its n-th call."""
 
     def __init__(self, times: int) -> None:
         self._left = times
@@ -101,7 +101,7 @@ class _CountedPoint:
 
 
 def die() -> None:
-    """End the process at once, as if somebody had killed it."""
+    """End the process at once, as `kill -9` does."""
     if sys.platform != "win32":
         os.kill(os.getpid(), signal.SIGKILL)
     os._exit(AS_KILLED)

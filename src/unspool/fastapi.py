@@ -1,5 +1,5 @@
 """
-Unspool within a FastAPI (or Starlette) application.
+Unspool inside a FastAPI (or Starlette) application.
 
     unspool = Unspool()
     app = FastAPI(lifespan=unspool.lifespan)
@@ -9,9 +9,9 @@ Unspool within a FastAPI (or Starlette) application.
     async def write(prompt: str) -> Response:
         return await unspool.stream("chat", {"prompt": prompt})
 
-What it answers is the run's stream; a browser that loses it goes on at
-`/unspool/v1/runs/{id}/events`, whose id is in the answer's `X-Run-Id`. Who has a lifespan of
-his own enters ours in it: `async with unspool.lifespan(app): …`.
+The answer is the run's stream. A browser that loses it continues at
+`/unspool/v1/runs/{id}/events`; the header `X-Run-Id` has the id. An application with a lifespan
+of its own enters this one in it: `async with unspool.lifespan(app): …`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ from .viewing.streams import stream_of
 
 class Unspool:
     """
+    The server as a part of your application.
+
     Attributes:
-        app: The whole of Unspool as an application, to be mounted. Its guard looks at the
-            `Host` of requests: name yours in `UNSPOOL_ALLOWED_HOSTS`.
+        app: The whole server as an ASGI application, for you to mount. It checks the `Host` of
+            each request: name yours in `UNSPOOL_ALLOWED_HOSTS`.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -55,7 +57,7 @@ class Unspool:
 
     @property
     def core(self) -> Core:
-        """The open parts; there are none before the application has started."""
+        """The open parts; available once the application has started."""
         core: Core = self.app.state.core
         return core
 
@@ -73,7 +75,7 @@ class Unspool:
     async def stream(
         self, flow: str, input: Mapping[str, Any], *, model: str = "", dialect: str = "native"
     ) -> Response:
-        """Start a run and answer with its stream; what is wrong with it is an answer too."""
+        """Start a run and answer with its stream; an error becomes a JSON answer."""
         try:
             open_dialect(dialect)
             run_id = await self.start(flow, input, model=model, dialect=dialect)

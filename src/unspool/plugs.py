@@ -1,14 +1,14 @@
 """
-Finding plugs by name.
+Finds plugs by name.
 
-A plug's name is its module's name: `anthropic` is `unspool/providers/anthropic.py`. There is
-no list to keep; adding the file is the registration. In a plug folder a file is a plug, and a
-folder beside it holds what plugs share.
+A plug's name is its module's name: `anthropic` is `unspool/providers/anthropic.py`. There is no
+list to maintain; adding the file registers it. In a plug folder each file is a plug, and each
+folder holds code that plugs share.
 
-An application (`unspool/apps/`) offers plugs of several kinds from one folder, and names them
-in its `App`. A package outside unspool offers a plug through the entry point group
-`unspool.providers` (or another kind), an application through `unspool.apps`. A program offers
-one by `offer`, for as long as the process lives.
+An application (`unspool/apps/`) offers plugs of several kinds from one folder, and lists them in
+its `App`. A package outside unspool offers a plug through the entry point group
+`unspool.providers` (or another kind), and an application through `unspool.apps`. A program calls
+`offer`, which lasts as long as the process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FOLDERS: Final[Mapping[Kind, str]] = {
     "tools": "tools",
     "api": "server.api",
 }
-"""Where the files of each kind are. Kinds that are missing come from applications alone."""
+"""The folder of each kind. Only applications offer the kinds that are missing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class App:
     """
     An application's table of contents: the name of each plug, and the module that has it.
 
-    A module is named as in an import within the application (`.flow`); it has an object `plug`
-    and is imported when somebody first asks for it.
+    A module is named as in an import within the application (`.flow`). It has an object `plug`,
+    and is imported at first use.
 
     Attributes:
         flows: What its runs do; see `unspool.flows`.
@@ -63,40 +63,40 @@ class App:
     commands: Mapping[str, str] = field(default_factory=dict)
 
     def modules(self, kind: Kind) -> Mapping[str, str]:
-        """Return the modules of the plugs of a kind by name; an application has no journals."""
-        found: Mapping[str, str] = getattr(self, kind, {})
-        return found
+        """Return the modules of a kind's plugs by name; empty for kinds an `App` cannot have."""
+        modules: Mapping[str, str] = getattr(self, kind, {})
+        return modules
 
 
 _offered: dict[tuple[Kind, str], Any] = {}
 
 
 def offer(kind: Kind, name: str, plug: Any) -> None:
-    """Let `plug` be known under a name from now on; it goes before any other of that name."""
+    """Register `plug` under a name for this process; it wins over any other of that name."""
     _offered[kind, name] = plug
     forget()
 
 
 def withdraw(kind: Kind, name: str) -> None:
-    """Forget the plug that was offered under a name."""
+    """Forget the plug offered under a name."""
     _offered.pop((kind, name), None)
     forget()
 
 
 def forget() -> None:
-    """Look at folders and entry points again at the next question."""
-    for remembered in (apps, names, load):
-        remembered.cache_clear()
+    """Clear the caches, so that the next call looks at folders and entry points again."""
+    for cached in (apps, names, load):
+        cached.cache_clear()
 
 
 @cache
 def apps() -> dict[str, tuple[App, str]]:
-    """Return each application by name, ours and other packages', and the package it is in."""
+    """Return the applications of unspool and of other packages by name, each with its package."""
     folder = importlib.import_module(f"{__package__}.apps")
     packages = {
-        found.name: f"{folder.__name__}.{found.name}"
-        for found in pkgutil.iter_modules(folder.__path__)
-        if found.ispkg
+        module.name: f"{folder.__name__}.{module.name}"
+        for module in pkgutil.iter_modules(folder.__path__)
+        if module.ispkg
     }
     ours = {
         name: (importlib.import_module(package).app, package)
@@ -111,19 +111,19 @@ def apps() -> dict[str, tuple[App, str]]:
 @cache
 def names(kind: Kind) -> list[str]:
     """Return the names of all plugs of a kind, ours and other packages', sorted."""
-    here = {name for offered, name in _offered if offered == kind}
+    offered = {name for offered_kind, name in _offered if offered_kind == kind}
     theirs = {point.name for point in entry_points(group=f"unspool.{kind}")}
-    apart = {name for app, _ in apps().values() for name in app.modules(kind)}
-    return sorted({*here, *theirs, *apart, *_files(kind)})
+    of_apps = {name for app, _ in apps().values() for name in app.modules(kind)}
+    return sorted({*offered, *theirs, *of_apps, *_files(kind)})
 
 
 @cache
 def load(kind: Kind, name: str) -> Any:
     """
-    Return the `plug` object of a kind that has this name.
+    Return the `plug` object of this kind and name.
 
     Raises:
-        UnknownPlug: There is none; the message lists those there are.
+        UnknownPlug: There is none; the message lists the known names.
     """
     if (kind, name) in _offered:
         return _offered[kind, name]

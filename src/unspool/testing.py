@@ -1,5 +1,5 @@
 """
-Trying a flow of one's own: run it on a model that says what the test says, and look at its log.
+Tests a flow of your own: runs it on a scripted model, and returns its log.
 
     from unspool.testing import play
 
@@ -7,8 +7,8 @@ Trying a flow of one's own: run it on a model that says what the test says, and 
         played = await play(headlines, {"topic": "coffee"}, says=["One", "Two", "Three"])
         assert played.run.result == ["One", "Two", "Three"]
 
-Nothing is replaced: journal, runner and generation are those of the server, in a directory that
-is removed afterwards. Only the model is the scripted one, which waits for nothing.
+Nothing is mocked: journal, runner and generation are those of the server, in a temporary
+directory. Only the model is scripted, and never waits.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from .runs.run import Run, RunSpec, fold
 from .settings import Settings
 from .viewing.cursor import follow
 
-Said = str | Sequence[Mapping[str, Any]]
-"""One answer: a text, or a script as the provider `scripted` plays it (pauses, faults, tools)."""
+ScriptedAnswer = str | Sequence[Mapping[str, Any]]
+"""One answer: a text, or a script for the provider `scripted` (pauses, faults, tools)."""
 
 _numbers = itertools.count(1)
 
@@ -42,6 +42,8 @@ _numbers = itertools.count(1)
 @dataclass(frozen=True, slots=True)
 class Played:
     """
+    A flow's finished run.
+
     Attributes:
         events: The whole log.
         run: Its fold: `status`, `result`, `text`, `steps`, `items`, `warnings`, `attempts` …
@@ -59,21 +61,21 @@ async def play(
     flow: Flow[Any],
     input: BaseModel | Mapping[str, Any],
     *,
-    says: Sequence[Said] = (),
+    says: Sequence[ScriptedAnswer] = (),
     **settings: Any,
 ) -> Played:
     """
     Run a flow to its end.
 
     Args:
-        flow: What `@flow` made, or any `Flow`.
-        input: Its input, checked as a request's is.
-        says: What the model answers, request after request, also where one is sent again. The
-            last one is its answer ever after; without any the built-in model answers.
+        flow: A flow made by `@flow`, or any `Flow`.
+        input: Its input, checked like that of a request.
+        says: The model's answers, one per request, retries included. The last one repeats; if
+            there are none, the built-in model answers.
         settings: Fields of `Settings`, such as `retries=0`.
 
     Raises:
-        SpecError: The input is not right.
+        SpecError: The input is invalid.
     """
     name = f"played-{next(_numbers)}"
     body = input.model_dump() if isinstance(input, BaseModel) else dict(input)
@@ -88,20 +90,22 @@ async def play(
 
 
 @asynccontextmanager
-async def _core(says: Sequence[Said], settings: Mapping[str, Any]) -> AsyncGenerator[Core]:
+async def _core(
+    says: Sequence[ScriptedAnswer], settings: Mapping[str, Any]
+) -> AsyncGenerator[Core]:
     with TemporaryDirectory(prefix="unspool-") as folder:
         quick = {"sample_data": False, "say_chars_per_s": 1e6, "flows": "", **settings}
         async with open_core(Settings(_env_file=None, data_dir=Path(folder), **quick)) as core:
             if says:
-                scripts = [_script(said) for said in says]
-                # Attempts are counted by the model's name as long as the process lives.
+                scripts = [_script(answer) for answer in says]
+                # The provider counts attempts by the model's name as long as the process lives.
                 params = {"script": {"attempts": scripts}}
                 model = Model(f"scripted-{next(_numbers)}", "scripted", params=params)
                 core.catalog.fill([RegisteredModel(model)], [], [model.name])
             yield core
 
 
-def _script(said: Said) -> list[Mapping[str, Any]]:
-    if isinstance(said, str):
-        return [{"text": said}, {"finish": "stop"}]
-    return list(said)
+def _script(answer: ScriptedAnswer) -> list[Mapping[str, Any]]:
+    if isinstance(answer, str):
+        return [{"text": answer}, {"finish": "stop"}]
+    return list(answer)

@@ -29,4 +29,4 @@ def test_whatever_arguments_there_are_it_is_told_that_they_do_not_fit(
 
 
 def test_a_schema_that_is_none_fits_nothing() -> None:
-    assert "no JSON Schema" in misfits({"type": "objekt"}, {})[0]
+    assert "not a JSON Schema" in misfits({"type": "objekt"}, {})[0]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.formats.partial_json import MAX_MEMBER_CHARS, CompleteValue, Scanner, Told, Unreadable
+from unspool.formats.partial_json import MAX_MEMBER_CHARS, CompleteValue, Found, Scanner, Unreadable
 
 GRAPH: dict[str, Any] = {
     "title": '一句"引语"，反斜杠 \\ 和 {括号}',
@@ -21,7 +21,7 @@ GRAPH: dict[str, Any] = {
 }
 
 
-def told(text: str, *cuts: int, depth: int = 2) -> list[Told]:
+def told(text: str, *cuts: int, depth: int = 2) -> list[Found]:
     scanner = Scanner(depth)
     edges = [0, *cuts, len(text)]
     return [t for start, end in pairwise(edges) for t in scanner.feed(text[start:end])]
@@ -85,7 +85,7 @@ def test_any_json_is_put_together_as_a_decoder_does(value: Any, data: st.DataObj
     assert told(text, cut, depth=depth)[-1] == CompleteValue((), value)
 
 
-BROKEN: dict[str, tuple[str, list[Told]]] = {
+BROKEN: dict[str, tuple[str, list[Found]]] = {
     "cut in a string": ('{"a": 1, "b": "x', [CompleteValue(("a",), 1)]),
     "a word that is no value": (
         '{"a": yes, "b": 2}',

@@ -116,7 +116,7 @@ def test_the_least_loaded_is_asked_first_and_ties_keep_their_order() -> None:
     health.began("b")
     catalog = routed("least_loaded", ABC, health=health)
     assert names(catalog.models_for("all")) == ["c", "b", "a"]
-    health.left("a")
+    health.ended("a")
     assert names(catalog.models_for("all")) == ["c", "a", "b"]
 
 
@@ -235,7 +235,7 @@ def test_a_key_does_not_go_to_an_address_that_nothing_is_sent_to(
 ) -> None:
     given = settings(DASHSCOPE_API_KEY=KEY, DASHSCOPE_BASE_URL="http://169.254.169.254/v1")
     assert models_from(given) == []
-    assert "DASHSCOPE_BASE_URL is not used" in caplog.text
+    assert "DASHSCOPE_BASE_URL and its model are not used" in caplog.text
     assert KEY not in caplog.text
 
 

@@ -116,7 +116,7 @@ def test_a_key_in_the_file_itself_works_and_is_warned_of_without_being_told(
 ) -> None:
     (quick, why), _ = found(WHOLE.replace("env:QUICK_KEY", KEY))
     assert (quick.api_key, why) == (KEY, "")
-    assert "The key of quick stands in the file itself" in caplog.text
+    assert "The file itself holds the key of quick" in caplog.text
     assert KEY not in caplog.text
 
 
@@ -130,8 +130,8 @@ def test_a_public_address_needs_a_key_and_a_metadata_address_is_never_asked() ->
 
 
 WRONG = {
-    "an unknown word": ("models:\n  - name: m\n    modle: x\n", 3, ".modle: there is no such word"),
-    "a litellm file": ("model_list: []\n", 1, "taken in by `unspool models import`"),
+    "an unknown word": ("models:\n  - name: m\n    modle: x\n", 3, ".modle: is unknown here"),
+    "a litellm file": ("model_list: []\n", 1, "`unspool models import` reads a file of LiteLLM"),
     "an unknown provider": ("models:\n- name: m\n  provider: opnai\n", 3, "have: anthropic"),
     "an unknown prefill": ("models:\n- name: m\n\n  prefill: maybe\n", 4, "have: none, assistant"),
     "an unknown quirk": ("models:\n- {name: m, quirks: [odd]}\n", 2, "have: cumulative_content"),
@@ -142,18 +142,18 @@ WRONG = {
     "a password": ("models:\n- {name: m, api_base: 'http://u:p@h/'}\n", 2, "no user, password"),
     "a route without models": ("routes:\n- {name: r, models: []}\n", 2, "routes[0].models"),
     "a strategy": ("routes:\n- name: r\n  strategy: best\n  models: [m]\n", 3, "'ordered', 'round"),
-    "twice in a route": ("routes:\n- {name: r, models: [m, m]}\n", 2, "stands in a route once"),
-    "itself": ("routes:\n- {name: r, models: [r]}\n", 2, "does not hold itself"),
+    "twice in a route": ("routes:\n- {name: r, models: [m, m]}\n", 2, "may appear in a route once"),
+    "itself": ("routes:\n- {name: r, models: [r]}\n", 2, "cannot hold itself"),
     "a weight": ("routes:\n- {name: r, models: [{model: m, weight: 0}]}\n", 2, "greater than 0"),
     "a limit": ("models:\n- name: m\n  limits: {idle_s: -1}\n", 3, "greater than 0"),
     "a price": ("models:\n- name: m\n  prices: {prompt: free, completion: 1}\n", 3, "valid number"),
     "half a price": ("models:\n- name: m\n  prices: {prompt: 1}\n", 3, "is missing"),
     "a list": ("[]", 1, "the file"),
-    "a tag": ("models: !!python/object:os.system {}\n", 1, "tags are not taken here"),
-    "an alias": ("models: &m []\nroutes: *m\n", 1, "anchors and aliases are not taken here"),
-    "a word twice": ("default: a\n\ndefault: b\n", 3, "words that stand there twice"),
+    "a tag": ("models: !!python/object:os.system {}\n", 1, "tags are not supported"),
+    "an alias": ("models: &m []\nroutes: *m\n", 1, "anchors and aliases are not supported"),
+    "a word twice": ("default: a\n\ndefault: b\n", 3, "keys that appear twice"),
     "no yaml": ("models:\n\t- name: m\n", 2, "is not YAML"),
-    "too deep": ("a: " + "[" * 40 + "]" * 40, 1, "levels are not taken here"),
+    "too deep": ("a: " + "[" * 40 + "]" * 40, 1, "levels are not supported"),
 }
 
 
@@ -174,7 +174,7 @@ def test_what_is_no_such_file_is_refused_with_a_sentence(raw: bytes) -> None:
 
 def test_a_name_twice_and_a_route_in_a_route_are_refused() -> None:
     two = "models:\n- {name: m, provider: ollama}\n- {name: m, provider: ollama}\n"
-    assert "m stands there twice" in refusal(two)
+    assert "m appears twice" in refusal(two)
     nested = "routes:\n- {name: r, models: [s]}\n- {name: s, models: [m]}\n"
     assert "r holds the route s" in refusal(nested)
 

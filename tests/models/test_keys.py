@@ -58,7 +58,7 @@ async def test_a_server_whose_key_file_was_lost_starts_and_says_what_to_do(
     async with client_of(served.url) as api:
         model = (await api.get("/api/models/2")).json()
         assert (model["has_key"], model["key_end"], model["is_default"]) == (True, None, False)
-        assert "secret.key is not in the data directory" in model["problem"]
+        assert "secret.key is gone from the data directory" in model["problem"]
         await refused(await api.post("/v1/runs", json={"model": "m"}), "set its `api_key` again")
         tried = (await api.post("/api/models/2/test")).json()
         assert (tried["ok"], upstream.requests) == (False, [])

@@ -1,14 +1,14 @@
 """
 Plug point: what a run does.
 
-To add one: a module here with `plug`, a subclass instance of `Flow`. It names the
-shape of its input, checks it against what is kept, and says which steps there are
-and what each asks for. It sees a `Context` and nothing else: no provider, no
-journal, no HTTP. `tests/flows/` finds it and runs it offline.
+To add one: write a module here with `plug`, an instance of a subclass of `Flow`. It names the
+model of its input, checks the input against the records, and generates its steps. It sees a
+`Context` and nothing else: no provider, no journal, no HTTP. `tests/flows/` finds it and runs
+it offline.
 
-A flow may be run again from its beginning by a later owner of the run, so it must
-ask for the same steps under the same names; `ctx.note` is for what would differ. What is to
-be found without reading logs is written by a `KeepingFlow` in its `keep`.
+A later owner of the run may run the flow again from its beginning, so the flow must ask for the
+same steps under the same names; `ctx.note` remembers a value that would differ. A `KeepingFlow`
+also writes records in its `keep`, for results that people look up without reading logs.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ Input = TypeVar("Input", bound=BaseModel)
 
 
 Form = TypeVar("Form", bound=BaseModel)
-"""What a structured answer is to fit."""
+"""The pydantic model that a structured answer must fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a child."""
+    """How a child run ended."""
 
     run: str | None
-    """Its id; None: it was refused, and there is no such run."""
+    """Its id; None: the server refused it, so there is no such run."""
     status: str
-    """As runs have it; `failed` also where it was refused."""
+    """The status of the run; `failed` also if the server refused it."""
     text: str = ""
     result: Any = None
     error: Mapping[str, Any] | None = None
-    """`code` and `message`, where it did not complete."""
+    """`code` and `message`, if it did not complete."""
     items: int = 0
-    """Things that it has recognised and told."""
+    """Number of items that it found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A whole tool call that a model has made."""
+    """A whole tool call of a model."""
 
     index: int
-    """Its place in the answer, which no other call of the step has."""
+    """Its place in the answer, unique within the step."""
     id: str
     name: str
     arguments: Mapping[str, Any]
@@ -63,16 +63,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswer:
-    """What came back from a tool, or why nothing did: what the model is told either way."""
+    """The answer of a tool, or the reason why there is none; the model gets either."""
 
     content: str
     code: str = ""
-    """Why there is no answer; empty: there is one."""
+    """Stable code of the failure; empty: the tool answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallPlace:
-    """Where in which run a call stands: the same again after a crash."""
+    """Where a call stands: run, step and index. It stays the same after a crash."""
 
     run_id: str
     step: str
@@ -80,71 +80,71 @@ class CallPlace:
 
     @property
     def key(self) -> str:
-        """What a service is told that must not do one thing twice."""
+        """The idempotency key of the call, for services that must not act twice."""
         return f"{self.run_id}-{self.step}-{self.index}"
 
 
 class Reader(Protocol):
     """
-    Recognises things in the text of a step while it grows, and tells them to its flow's context.
+    Recognises items in the text of a step while the text grows, and records them in the context.
 
-    It is given the whole text from its beginning, in pieces of any size; after a crash, or when
-    text was taken back, a new one is given it again. So what it tells must depend on the text
-    alone, never on where the pieces end. What the log has already is not said twice.
+    It gets the whole text from the beginning, in pieces of any size. After a crash or a rewind,
+    a new reader gets the text again. So its items must depend on the text alone, never on where
+    the pieces end. The context skips items that the log holds already.
     """
 
     def feed(self, text: str) -> None:
-        """Take in what comes next."""
+        """Take in the next piece of text."""
 
     def end(self) -> None:
-        """The text is whole."""
+        """Take note that the text is whole."""
 
 
 class GenerateOptions(TypedDict, total=False):
-    """How a model is asked, where it is not asked the plain way."""
+    """Options of one request to a model; the default of each is in brackets."""
 
     stand_in: bool
-    """Whether the built-in offline model may answer where no model is set up (it may); a flow
-    that has words of its own for that case says False."""
+    """Let the built-in offline model answer if no model is set up (True). A flow with a text of
+    its own for that case sets False."""
     params: Mapping[str, Any]
-    """Of the vendor's API: `temperature`, `max_tokens` …"""
+    """Parameters of the vendor's API: `temperature`, `max_tokens` … (none)."""
     tools: Sequence[Mapping[str, Any]]
-    """Functions that the model may ask for: `name`, `description`, `parameters` (JSON Schema)."""
+    """Functions that the model may call: `name`, `description`, `parameters` (JSON Schema)."""
     is_bound: bool
-    """The answer is bound to a form, such as JSON: where it breaks it is not gone on with in
-    words (it is free)."""
+    """The answer must keep a format such as JSON, so no instruction in words may continue it
+    after a break (False)."""
     by_lines: bool
-    """The answer consists of lines (it does not): a reader is given whole ones, and where it
-    breaks in the middle of one it goes on from the last whole line, if half a line can be taken
-    back in the contract that the run was asked in."""
+    """The answer consists of lines (False). A reader gets whole lines. If the answer breaks
+    inside a line, it continues after the last whole line, provided that the run's dialect can
+    take half a line back."""
     model: str
-    """Name of a model or a route; the run's own where none is named."""
+    """Name of a model or a route (the run's own)."""
     earlier: Sequence[Mapping[str, Any]]
-    """Messages before the question, as `providers.Prompt.messages` has them."""
+    """Messages before the prompt, in the form of `providers.Prompt.messages`."""
     since: Sequence[Mapping[str, Any]]
-    """Messages after it: calls of tools, and what came back."""
+    """Messages after the prompt: tool calls and their answers."""
     is_unseen: bool
-    """Written for the flow alone (it is for all): to be looked at before anything is shown. In
-    the log it is like any other step; it is no part of the run's text, and only the native
-    contract shows it."""
+    """Only the flow reads this step, to check it before people see anything (False). The log
+    holds it like any other step, but it is not part of the run's text, and only the native
+    dialect shows it."""
 
 
 class Recorder(Protocol):
-    """To whom a reader tells what it recognises."""
+    """Where a reader records the items it recognises."""
 
     def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
         """
-        Record something structured that was recognised, in the text of `step` if one is named.
+        Record an item, recognised in the text of `step` if one is named.
 
-        It is taken back with that text.
+        A rewind of that step takes the item back too.
         """
 
     def warn(self, message: str, **facts: Any) -> None:
-        """Record that something was left out, replaced or repaired."""
+        """Record that the run left out, replaced or repaired something."""
 
 
 class Context(Recorder, Protocol):
-    """The one thing a flow holds: its pen."""
+    """A flow's only access to its run: it generates steps and records facts."""
 
     async def generate(
         self,
@@ -153,38 +153,38 @@ class Context(Recorder, Protocol):
         step: str,
         system: str = "",
         read: Callable[[], Reader] | None = None,
-        **how: Unpack[GenerateOptions],
+        **options: Unpack[GenerateOptions],
     ) -> str:
         """
         Let the model write `step`, streaming into the log, and return its whole text.
 
-        A step that is finished in the log is returned from there; one that was cut goes on.
-        `read` makes a reader of the text, which tells what it recognises while it streams.
+        If the log holds the finished step, its text comes from there; a step that was cut
+        continues. `read` makes a reader that recognises items while the text streams.
 
         Raises:
-            ProviderError: No model could finish it. `written(step)` tells how far it got.
+            ProviderError: No model could finish it. `written(step)` returns what there is.
         """
 
     async def structured(
-        self, form: type[Form], text: str, *, step: str, **how: Unpack[GenerateOptions]
+        self, form: type[Form], text: str, *, step: str, **options: Unpack[GenerateOptions]
     ) -> Form:
         """
-        Let the model write `step` as JSON that fits a pydantic model, and return that.
+        Let the model write `step` as JSON that fits a pydantic model, and return that object.
 
-        Each field is told while it streams: `item.found`, kind `field`, with `path` and `value`;
-        lists and objects member by member. An answer that does not fit is asked for once more,
-        as the step `<step>-2`.
+        Each field becomes an `item.found` of kind `field` while it streams, with `path` and
+        `value`; lists and objects come member by member. If the answer does not fit, the model
+        is asked once more, in the step `<step>-2`.
 
         Raises:
             ProviderError: No model could finish it.
-            InvalidAnswer: Nor does the second answer fit.
+            InvalidAnswer: The second answer does not fit either.
         """
 
     async def say(self, text: str, *, step: str, model: str = "template") -> str:
         """
-        Write known text into `step`, at a readable pace, and finish it.
+        Write known text into `step`, at a readable speed, and finish it.
 
-        What the step holds already stays; `text` comes after it.
+        Text that the step holds already stays; `text` comes after it.
         """
 
     async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:
@@ -194,40 +194,40 @@ class Context(Recorder, Protocol):
         self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
     ) -> Outcome:
         """
-        Start run `number` of this run, once in its life, and return what became of it.
+        Start child `number` of this run, once in its life, and return how it ended.
 
-        A child is a run like any other, with a stream of its own, and goes on after a crash by
-        itself. It is cancelled with its parent; that it fails, or is cancelled or refused, is
-        an outcome and no error. Where the server has no room it waits for some. `model` is
-        this run's own where none is named. Several may be awaited at once.
+        A child is a run like any other: it has a stream of its own and recovers by itself after
+        a crash. Cancelling the parent cancels it. If it fails, or is cancelled or refused, that
+        is its outcome, not an error of the parent. It waits while the server is full. `model`
+        defaults to this run's own. Several children may run at once.
         """
 
     def calls(self, step: str) -> Sequence[Call]:
         """Return the whole tool calls of `step`, in order."""
 
     def has_called(self, step: str) -> bool:
-        """Whether a tool call was begun in `step`, whole or not."""
+        """Whether the model began a tool call in `step`, whole or not."""
 
     async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> ToolAnswer:
         """
-        Carry out a call of `step` and tell of it; what the log has as its answer is returned.
+        Carry out a call of `step` and record its answer; an answer in the log is returned as is.
 
-        `tools` are those that the model was offered and that are carried out here: facts with
-        the number of a kept tool as `id`, its `name` and its `parameters`. Whatever goes wrong
-        is an answer too. At least once: one that was carried out when the server died, before
-        its answer was in the log, is carried out again. Several may be awaited at once.
+        `tools` describes the registered tools that the model may call: number (`id`), `name` and
+        `parameters` of each. A failure is an answer too. Calls run at least once: if the server
+        dies after a call and before its answer is in the log, the call runs again. Several calls
+        may run at once.
         """
 
     def written(self, step: str) -> str:
         """Return the text that `step` has so far."""
 
     def writer(self, step: str) -> str:
-        """Return who wrote `step`: a model's name, or what `say` was told; empty: nobody yet."""
+        """Return the author of `step`: a model's name, or `say`'s `model`; empty: none yet."""
 
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
-        """Tell people how far we are."""
+        """Record how far the run is, in a message for people."""
 
     def result(self, value: Any) -> None:
         """Set the flow's answer (JSON)."""
@@ -240,12 +240,12 @@ class Flow(Generic[Input]):
 
     @property
     def description(self) -> str:
-        """What it is for, in its author's words: the docstring of its module."""
+        """Its purpose, in its author's words: the docstring of its module."""
         return (sys.modules[type(self).__module__].__doc__ or "").strip()
 
     async def prepare(self, request: Input, records: Records) -> Input:
         """
-        Check and complete the input before the run exists; what is returned is kept with it.
+        Check and complete the input before the run exists; the log stores what this returns.
 
         Raises:
             SpecError: The request cannot be met (404 or 422, before any streaming).
@@ -253,42 +253,47 @@ class Flow(Generic[Input]):
         return request
 
     async def run(self, ctx: Context, request: Input) -> None:
-        """Do it."""
+        """Generate the run's steps and set its result."""
         raise NotImplementedError
 
 
 class KeepingFlow(Flow[Input]):
     """
-    A flow of which something is kept beside runs, where the rest of the product can ask for it.
+    A flow that also writes records, so that the rest of the product can query its results.
 
-    The log stays the truth: what is kept is made from it alone, when it is whole.
+    The log stays the truth: `keep` derives the records from the whole log alone.
     """
 
     async def begin(self, run_id: str, request: Input, records: Records) -> None:
         """
-        Write down that a run begins, before its flow does anything; as it is, nothing.
+        Record that a run begins, before its flow does anything. The default records nothing.
 
-        Called again by each later owner of the run, so it must be the same twice.
+        Each later owner of the run calls it again, so calling it twice must change nothing.
 
         Raises:
-            SpecError: It cannot go on after all, and ends so.
+            SpecError: The run cannot proceed; it fails with this error.
         """
 
     async def keep(self, run_id: str, request: Input, run: Run, records: Records) -> None:
         """
-        Write down what became of a run.
+        Write the records of a run.
 
-        Called whichever way the run ends (`run.status`), before anybody is told of the end: who
-        reads `run.completed` finds what was kept. `run` is the fold of the whole log, its ending
-        included. Called again where the server died in between, so the second time must change
-        nothing: name what is kept after the run, and write it in one transaction.
+        The runner calls it however the run ends (`run.status`), before it commits the ending: a
+        reader of `run.completed` finds the records in place. `run` is the fold of the whole log,
+        its ending included. If the server dies in between, it is called again, and the second
+        call must change nothing: key the records by the run, and write them in one transaction.
 
-        What is raised here makes a completed run incomplete.
+        An exception here makes a completed run incomplete.
         """
         raise NotImplementedError
 
 
 def open_flow(name: str) -> Flow[Any]:
-    """`chat` is `unspool.flows.chat`."""
+    """
+    Return a flow by its name: `chat` is `unspool.flows.chat`.
+
+    Raises:
+        UnknownPlug: There is no such flow.
+    """
     flow: Flow[Any] = plugs.load("flows", name)
     return flow

@@ -1,9 +1,9 @@
 """
-One prompt, one answer, and the tools that were called for on the way.
+Answers one prompt, calling tools on the way.
 
-With tools that are kept (`tool_ids`) each round is a step: the model calls, its calls are
-carried out side by side, what came back is told to it, and it is asked again, until it answers
-in text. A call that goes wrong is an answer too, so nothing that a tool does ends the run.
+With registered tools (`tool_ids`) each round is a step: the model calls tools, the calls run
+side by side, the model gets their answers and is asked again, until it answers in text. A
+failing tool never ends a run: its error is an answer too.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from ..records import Records
 
 MAX_ROUNDS: Final = 8
-"""In which a model may call; in the one after them it has to answer. Work that needs more is
-rare, and a model that goes round in circles is not."""
+"""In which a model may call tools; in the round after them it must answer. Few jobs need more,
+and models that run in circles are common."""
 
-MAX_AGAIN: Final = 2
-"""Times that a round whose call broke off is asked for again."""
+MAX_REPEATS: Final = 2
+"""Times that a round repeats after a tool call broke off."""
 
 MAX_AT_ONCE: Final = 8
-"""Calls carried out at a time: a model may make a hundred in one answer."""
+"""Calls that run at once: a model may make a hundred in one answer."""
 
 MAX_TOOLS: Final = 128
-"""As many as OpenAI allows."""
+"""OpenAI's limit."""
 
 MAX_TALK: Final = 1000
-"""Earlier messages."""
+"""Earlier messages: a thousand fill the context of any model."""
 
 
 class ChatTool(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    """As OpenAI and Anthropic allow it."""
+    """The pattern that OpenAI and Anthropic both accept."""
     description: str = Field("", max_length=4000)
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
     """JSON Schema of its arguments."""
@@ -68,15 +68,15 @@ class Chat(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     """Passed to the model: `temperature`, `max_tokens` …"""
     tools: list[ChatTool] = Field(default_factory=list, max_length=MAX_TOOLS)
-    """Functions that the model may ask for; its calls are told, not run."""
+    """Functions of the client that the model may call; the server does not run them."""
     tool_ids: list[int] = Field(default_factory=list, max_length=MAX_TOOLS)
-    """Numbers of kept tools; calls of these are carried out."""
+    """Numbers of registered tools that the model may call; the server runs them."""
     kept_tools: list[StoredChatTool] = Field(default_factory=list)
-    """Those tools as they were when it was asked. Whatever a client sends is replaced."""
+    """Those tools as they were at the request. The server replaces whatever a client sends."""
     talk: list[ChatMessage] = Field(default_factory=list, max_length=MAX_TALK)
-    """What was said before, oldest first."""
+    """Earlier messages, oldest first."""
     left_out: int = Field(0, ge=0)
-    """Turns of a conversation that were too old, or too long, to be told again."""
+    """Turns of the conversation that the model does not get: they are too old or too long."""
 
 
 class ChatFlow(Flow[Chat]):
@@ -84,23 +84,23 @@ class ChatFlow(Flow[Chat]):
 
     async def prepare(self, request: Chat, records: Records) -> Chat:
         """
-        Put in the tools that are kept.
+        Add the registered tools to the input.
 
         Raises:
-            UnknownRecord: There is none of that number.
-            SpecError: Two of one name: a call could not be told from the other's.
+            UnknownRecord: No tool has that number.
+            SpecError: Two tools share a name, so a call would not say which one it means.
         """
         rows = await find_tools(records, request.tool_ids) if request.tool_ids else []
-        kept = [
+        stored = [
             StoredChatTool(
                 id=row.id, name=row.name, description=row.description, parameters=row.parameters
             )
             for row in rows
         ]
-        names = [tool.name for tool in (*request.tools, *kept)]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise SpecError(f"two tools are named {twice}; offer one of them, or rename the other")
-        return request.model_copy(update={"kept_tools": kept})
+        names = [tool.name for tool in (*request.tools, *stored)]
+        if shared := next((name for name in names if names.count(name) > 1), None):
+            raise SpecError(f"two tools are named {shared}; offer one of them, or rename the other")
+        return request.model_copy(update={"kept_tools": stored})
 
     async def run(self, ctx: Context, request: Chat) -> None:
         if request.left_out:
@@ -115,16 +115,15 @@ class ChatFlow(Flow[Chat]):
                 return
             if number > MAX_ROUNDS:
                 raise ProviderError(
-                    f"the model called tools in {MAX_ROUNDS} rounds, and again where it was to "
+                    f"the model called tools in {MAX_ROUNDS} rounds and again when it had to "
                     "answer; ask for less at a time, or offer it fewer tools",
                     code="too_many_rounds",
                 )
-            facts = {tool.name for tool in request.tools}
-            answers = await _answers(
-                ctx, step, [it for it in calls if it.name not in facts], request
-            )
+            of_client = {tool.name for tool in request.tools}
+            ours = [call for call in calls if call.name not in of_client]
+            answers = await _answers(ctx, step, ours, request)
             if len(answers) < len(calls):
-                return  # whoever has named those tools answers their calls
+                return  # the client answers the calls of its own tools
             since += _messages(ctx.written(step), calls, answers)
 
 
@@ -132,36 +131,37 @@ async def _round(
     ctx: Context, request: Chat, number: int, since: Sequence[Mapping[str, Any]]
 ) -> str:
     """
-    Ask once, and again where a call broke off; return the step that is whole.
+    Ask once, and again if a tool call broke off; return the step that is whole.
 
-    Half a call cannot be gone on with, and one whose arguments are no JSON cannot be carried
-    out. Where nothing else was said there is nothing to take back: the next step makes it anew.
+    No model can continue half a call, and nothing can run one whose arguments are not JSON. If
+    the step holds no text there is nothing to take back: the next step makes the call anew.
     """
     params = dict(request.params)
     if request.kept_tools and number > MAX_ROUNDS:
         params["tool_choice"] = "none"
     elif number > 1:
-        params.pop("tool_choice", None)  # one that must call would call for ever
-    for again in range(MAX_AGAIN + 1):
+        params.pop("tool_choice", None)  # a model forced to call would call for ever
+    for repeat in range(MAX_REPEATS + 1):
         step = "answer" if number == 1 else f"answer-{number}"
-        step += f"-again-{again}" if again else ""
+        step += f"-again-{repeat}" if repeat else ""
         error = await _ask(ctx, request, step, params, since)
         is_prose = bool(ctx.written(step)) and not ctx.has_called(step)
         if error is not None and request.kept_tools and is_prose:
-            # It began in words, so it may be gone on with in words: no call is lost by that.
+            # The answer began in text, so text may continue it: that loses no call.
             error = await _ask(ctx, request, step, {**params, "tool_choice": "none"}, since)
         is_lost = bool(request.kept_tools) and ctx.has_called(step) and not ctx.written(step)
         if error is None and is_lost and not ctx.calls(step):
             error = ProviderError(
-                "the model's calls cannot be read: their arguments are not a JSON object",
+                "the model's tool calls cannot be read: their arguments are not a JSON object; "
+                "try again, or use another model",
                 code="unreadable_calls",
             )
         if error is None:
             return step
-        if not is_lost or again == MAX_AGAIN:
+        if not is_lost or repeat == MAX_REPEATS:
             raise error
-        ctx.warn("a tool call broke off and is asked for again", step=step)
-    raise AssertionError("the last one has returned or raised")
+        ctx.warn("a tool call broke off; the model is asked again", step=step)
+    raise AssertionError("the last repeat returns or raises")
 
 
 async def _ask(
@@ -171,7 +171,7 @@ async def _ask(
     params: Mapping[str, Any],
     since: Sequence[Mapping[str, Any]],
 ) -> ProviderError | None:
-    """Let the model write a step; return why it is not whole."""
+    """Let the model write a step; return the error that cut it short, if any."""
     try:
         await ctx.generate(
             request.prompt,
@@ -179,7 +179,7 @@ async def _ask(
             system=request.system,
             params=params,
             tools=_offered(request),
-            earlier=[said.model_dump() for said in request.talk],
+            earlier=[message.model_dump() for message in request.talk],
             since=since,
         )
     except ProviderError as error:
@@ -195,26 +195,26 @@ def _offered(request: Chat) -> list[dict[str, Any]]:
 async def _answers(
     ctx: Context, step: str, calls: Sequence[Call], request: Chat
 ) -> dict[int, ToolAnswer]:
-    """Carry out calls side by side; return the answers by the places of their calls."""
+    """Run calls side by side; return the answers by the index of their call."""
     tools = [tool.model_dump() for tool in request.kept_tools]
-    room = asyncio.Semaphore(MAX_AT_ONCE)
+    slots = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def answer(call: Call) -> ToolAnswer:
-        async with room:
+    async def answer_one(call: Call) -> ToolAnswer:
+        async with slots:
             return await ctx.answer(step, call, tools)
 
-    answers = await together(answer(call) for call in calls)
-    return {call.index: said for call, said in zip(calls, answers, strict=True)}
+    answers = await together(answer_one(call) for call in calls)
+    return {call.index: answer for call, answer in zip(calls, answers, strict=True)}
 
 
 def _messages(
     text: str, calls: Sequence[Call], answers: Mapping[int, ToolAnswer]
 ) -> list[dict[str, Any]]:
-    """Return a round as the model is told it: what it said and called, and what came back."""
-    called = [
+    """Return a round as messages: the model's text and calls, then the tools' answers."""
+    tool_calls = [
         {"id": call.id, "name": call.name, "arguments": dict(call.arguments)} for call in calls
     ]
-    received = [
+    tool_messages = [
         {
             "role": "tool",
             "tool_call_id": call.id,
@@ -223,7 +223,7 @@ def _messages(
         }
         for call in calls
     ]
-    return [{"role": "assistant", "content": text, "tool_calls": called}, *received]
+    return [{"role": "assistant", "content": text, "tool_calls": tool_calls}, *tool_messages]
 
 
 plug = ChatFlow()

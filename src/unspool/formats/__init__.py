@@ -1,7 +1,8 @@
 """
 Pure codecs: bytes and text in, values out. No I/O, no clock, no knowledge of runs.
 
-`sse` is Server-Sent Events both ways, `partial_json` reads JSON that is still being written,
-`json_schema` checks schemas and what should fit them, `plain_yaml` is the YAML that a settings
-file needs, `tokens` estimates counts, `written` has the shapes of what people write down.
+`sse` reads and writes Server-Sent Events, `partial_json` reads JSON while it is still being
+written, `json_schema` checks schemas and arguments, `plain_yaml` reads the YAML of the
+configuration file, `lines` cuts a growing text into lines, `terminal` makes text safe to print,
+`tokens` estimates counts, `written` validates what people write.
 """

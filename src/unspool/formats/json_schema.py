@@ -1,9 +1,8 @@
 """
-JSON Schemas: whether one is one, and whether arguments fit it.
+Checks JSON Schemas, and arguments against them.
 
-A schema comes from whoever registers a tool, arguments come from a model, and both are looked
-at on the event loop. So nothing is fetched that a schema refers to, patterns are of the kind
-that is matched in linear time, and both have bounds.
+Users register schemas and models write arguments, and both are checked on the event loop. So the
+checker fetches no reference, matches patterns in linear time only, and bounds the size of both.
 """
 
 from __future__ import annotations
@@ -16,50 +15,50 @@ from typing import Any, Final, NoReturn
 import jsonschema_rs
 
 MAX_SCHEMA_CHARS: Final = 32 * 1024
-"""Of one schema as JSON: models are told all of it in every request."""
+"""Of one schema as JSON: every request carries all of it to the model."""
 
 MAX_DEPTH: Final = 32
-"""Of objects and arrays within a schema, whose own form takes two for each level of the data."""
+"""Of objects and arrays within a schema; a schema needs two for each level of the data."""
 
 MAX_LEVELS: Final = 100
-"""Of arguments. Beyond some ten thousand they would take the whole process with them."""
+"""Of arguments. Some ten thousand would crash the whole process."""
 
-MAX_TOLD: Final = 5
-"""Of what does not fit: enough for a model to mend its call."""
+MAX_PROBLEMS: Final = 5
+"""Reported for one call: enough for a model to mend it."""
 
-MAX_CONTEXT_CHARS: Final = 300
-"""Of each: what does not fit is repeated there, and may be long."""
+MAX_PROBLEM_CHARS: Final = 300
+"""Of each: it repeats the value that does not fit, which may be long."""
 
 REMEMBERED: Final = 256
-"""Schemas that stay compiled: the tools of a busy server."""
+"""Schemas that stay compiled: as many as a busy server has tools."""
 
 
 class InvalidSchema(Exception):
-    """It is none; the message says why."""
+    """It is not a JSON Schema; the message says why."""
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
     """
-    Make sure that it is a JSON Schema of an object, in itself and within bounds.
+    Check that it is a JSON Schema of an object, self-contained and within the limits.
 
     Raises:
-        NoSchema
+        InvalidSchema: It is not; the message continues a sentence that names the schema.
     """
-    said = _written(schema)
+    text = _written(schema)
     if schema.get("type", "object") != "object":
         raise InvalidSchema('is not of an object: its "type" must be "object"')
-    _compiled(said)
+    _compiled(text)
 
 
 def misfits(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
-    """Return what of the arguments does not fit, in words; empty where all of it does."""
+    """Return the problems of the arguments, in words; empty if they fit."""
     if not _is_shallow(arguments, MAX_LEVELS):
         return [f"they have more than {MAX_LEVELS} levels"]
     try:
-        found = _compiled(_written(schema)).iter_errors(arguments)
-        return [_told(error) for error, _ in zip(found, range(MAX_TOLD), strict=False)]
-    except (InvalidSchema, ValueError) as error:  # half a character
-        return [f"they cannot be checked: {error}"[:MAX_CONTEXT_CHARS]]
+        errors = _compiled(_written(schema)).iter_errors(arguments)
+        return [_problem(error) for error, _ in zip(errors, range(MAX_PROBLEMS), strict=False)]
+    except (InvalidSchema, ValueError) as error:  # a lone surrogate, say
+        return [f"they cannot be checked: {error}"[:MAX_PROBLEM_CHARS]]
 
 
 def _written(schema: Mapping[str, Any]) -> str:
@@ -74,18 +73,18 @@ def plain_json(value: Any, *, levels: int, chars: int) -> str:
     Return a value as JSON, the same text for the same value.
 
     Raises:
-        ValueError: JSON cannot say it, or it is too deep or too long.
+        ValueError: It is not JSON, too deep or too long.
     """
     try:
         if not _is_shallow(value, levels):
-            raise ValueError(f"has more than {levels} levels; say it with fewer")
-        said = json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
-        said.encode()
+            raise ValueError(f"has more than {levels} levels; use fewer")
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
+        text.encode()
     except (TypeError, UnicodeEncodeError):
-        raise ValueError("holds what is no JSON; give text, numbers, lists and objects") from None
-    if len(said) > chars:
-        raise ValueError(f"has more than {chars} characters; say less")
-    return said
+        raise ValueError("is not JSON; give text, numbers, lists and objects") from None
+    if len(text) > chars:
+        raise ValueError(f"has more than {chars} characters; shorten it")
+    return text
 
 
 def _is_shallow(value: Any, levels: int) -> bool:
@@ -100,18 +99,18 @@ def _is_shallow(value: Any, levels: int) -> bool:
 def _compiled(schema: str) -> jsonschema_rs.Validator:
     try:
         return jsonschema_rs.validator_for(
-            json.loads(schema), retriever=_nothing, pattern_options=jsonschema_rs.RegexOptions()
+            json.loads(schema), retriever=_refuse, pattern_options=jsonschema_rs.RegexOptions()
         )
     except jsonschema_rs.ValidationError as error:
-        raise InvalidSchema(f"is no JSON Schema: {_told(error)}") from None
+        raise InvalidSchema(f"is not a JSON Schema: {_problem(error)}") from None
     except (jsonschema_rs.ReferencingError, ValueError) as error:
-        raise InvalidSchema(f"is no JSON Schema: {error}"[:MAX_CONTEXT_CHARS]) from None
+        raise InvalidSchema(f"is not a JSON Schema: {error}"[:MAX_PROBLEM_CHARS]) from None
 
 
-def _nothing(uri: str) -> NoReturn:
-    raise ValueError("a schema must say all of it itself; put what it refers to into `$defs`")
+def _refuse(uri: str) -> NoReturn:
+    raise ValueError("a schema cannot refer to another document; put its parts into `$defs`")
 
 
-def _told(error: jsonschema_rs.ValidationError) -> str:
-    place = ".".join(map(str, error.instance_path))
-    return (f"{place}: " if place else "") + str(error.message)[:MAX_CONTEXT_CHARS]
+def _problem(error: jsonschema_rs.ValidationError) -> str:
+    path = ".".join(map(str, error.instance_path))
+    return (f"{path}: " if path else "") + str(error.message)[:MAX_PROBLEM_CHARS]

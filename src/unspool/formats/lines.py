@@ -1,10 +1,10 @@
-"""A growing text, cut into lines."""
+"""Cuts a growing text into lines."""
 
 from __future__ import annotations
 
 
 class LineBuffer:
-    """Holds the last line back until it has ended. Only a line feed ends a line."""
+    """Holds the last line back until it ends. Only a line feed ends a line."""
 
     def __init__(self) -> None:
         self._half: list[str] = []
@@ -20,7 +20,7 @@ class LineBuffer:
         return whole
 
     def take(self) -> str:
-        """Return the line that has not ended, and forget it."""
+        """Return the unfinished line, and forget it."""
         half = "".join(self._half)
         self._half = []
         return half

@@ -1,9 +1,9 @@
 """
-JSON that is still being written: each value is told the moment it is whole.
+Reads JSON that is still being written, and returns each value the moment it is whole.
 
-Models write JSON in small deltas, wrap it into prose and fences, and stop in the middle. The
-scanner looks at each character once, keeps no more raw text than that of the present member,
-and decodes each value once. It raises nothing for what it reads.
+Models write JSON in small deltas, wrap it in prose and fences, and stop in the middle. The
+scanner looks at each character once, holds the raw text of the current member only, and decodes
+each value once. No text makes it raise.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Final
 import msgspec
 
 Path = tuple[str | int, ...]
-"""Names of members and numbers of elements (from 0), from the root on; `()` is the root."""
+"""Names of members and numbers of elements (from 0), starting at the root; `()` is the root."""
 
 MAX_MEMBER_CHARS: Final = 1024 * 1024
-"""Of one member's raw text; a model's longest answer is shorter. A longer one is not read."""
+"""Of one member's raw text; a model's longest answer is shorter. A longer one ends the scan."""
 
 _SIGN: Final = re.compile(r'["{}\[\],]')
 _IN_STRING: Final = re.compile(r'["\\]')
@@ -35,24 +35,24 @@ class CompleteValue:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something stands where a value should, and is none; `path` is the place it is in."""
+    """Text that stands in the place of a value and is none; `path` is its container."""
 
     path: Path
     raw: str
 
 
-Told = CompleteValue | Unreadable
+Found = CompleteValue | Unreadable
 
 
 @dataclass(slots=True)
 class _Open:
-    """An object or a list whose members are told."""
+    """An open object or list whose members the scanner returns one by one."""
 
     key: str | int | None
-    """Where it stands in the one around it; None: nobody can say."""
+    """Its key in the container around it; None: the name is unreadable."""
     value: dict[str, Any] | list[Any]
     has_member: bool = False
-    """Its present member is complete already: it was one whose own members were told."""
+    """Its current member is complete already: a container, closed after its own members."""
 
     def keep(self, key: str | int | None, value: Any) -> None:
         if isinstance(self.value, list):
@@ -63,38 +63,38 @@ class _Open:
 
 class Scanner:
     """
-    Finds the first object or list of a text, whatever stands before it, and tells its values.
+    Finds the first object or list of a text, skipping any prose before it, and its values.
 
-    `depth`: values are told that deep below the root, inner ones first. 1 tells the members of
-    the root, 2 also the elements of those that are lists, each before the list.
+    `depth` is how deep below the root it returns values, inner ones first. 1 returns the members
+    of the root; 2 also returns the members of those, each before its container.
     """
 
     def __init__(self, depth: int = 2) -> None:
         self._depth = depth
         self._stack: list[_Open] = []
         self._nested = 0
-        """Levels open within the present member, which is decoded as a whole."""
+        """Levels open within the current member, which is decoded as a whole."""
         self._raw: list[str] = []
         self._raw_chars = 0
         self._strings = 0
-        """Strings of the present member, outside of what is nested: its name, then its value."""
+        """Strings of the current member outside nested containers: its name, then its value."""
         self._is_closed = False
-        """What was nested in it has just ended."""
+        """The container nested in it has just ended."""
         self._in_string = False
         self._is_escaped = False
         self.is_over = False
-        """The root has ended, or cannot be read on; what comes after it is left alone."""
+        """The root has ended, or a member is too long; the scanner ignores the rest."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether an object or a list has been met."""
+        """Whether the text so far has an object or a list."""
         return bool(self._stack) or self.is_over
 
-    def feed(self, text: str) -> list[Told]:
-        """Take in what comes next and return what it has completed."""
+    def feed(self, text: str) -> list[Found]:
+        """Take in the next piece of text and return the values it completes."""
         return list(self._scan(text))
 
-    def _scan(self, text: str) -> Iterator[Told]:
+    def _scan(self, text: str) -> Iterator[Found]:
         at = start = 0
         while not self.is_over:
             if self._in_string:
@@ -122,7 +122,7 @@ class Scanner:
             self._add(text[start:])
 
     def _skip(self, text: str, at: int) -> int:
-        """Return the place behind the string; where it does not end here, the end."""
+        """Return the position after the string, or the end of the text if it goes on."""
         if self._is_escaped:
             at += bool(text)
             self._is_escaped = not text
@@ -135,7 +135,7 @@ class Scanner:
         return len(text)
 
     def _is_inner(self, sign: str) -> bool:
-        """Whether a sign belongs to the raw text of the present member."""
+        """Whether a sign belongs to the raw text of the current member."""
         if not self._stack:
             return sign not in "{["  # prose before the document
         if sign == '"':
@@ -153,17 +153,17 @@ class Scanner:
         return False
 
     def _is_value(self) -> bool:
-        """Whether the string that has ended is all of a member's value, and not its name."""
+        """Whether the string that has just ended is a member's whole value, not its name."""
         if self._nested or not self._stack:
             return False
         self._strings += 1
         return isinstance(self._stack[-1].value, list) or self._strings == 2
 
-    def _early(self) -> Iterator[Told]:
-        """Tell a member whose value says itself where it ends: a number does not."""
+    def _early(self) -> Iterator[Found]:
+        """Yield a member before its comma: the value marks its own end, as no number does."""
         self._is_closed = False
         here = self._stack[-1]
-        here.has_member = False  # a comma that was forgotten loses nothing
+        here.has_member = False  # so a forgotten comma loses nothing
         yield from self._member()
         here.has_member = True
 
@@ -181,7 +181,7 @@ class Scanner:
         self._strings = 0
         return raw
 
-    def _sign(self, sign: str) -> Iterator[Told]:
+    def _sign(self, sign: str) -> Iterator[Found]:
         if sign in "{[":
             key = self._key() if self._stack else None
             self._take()
@@ -201,12 +201,12 @@ class Scanner:
             return None
 
     def _path(self, *keys: str | int | None) -> Path:
-        """Return the place; what has a name that cannot be read counts as where it stands."""
+        """Return the path; an unreadable name in it becomes an empty string."""
         parts = [*(opened.key for opened in self._stack[1:]), *keys]
         return tuple("" if part is None else part for part in parts)
 
-    def _member(self) -> Iterator[Told]:
-        """Tell the present member of the innermost container, which ends here."""
+    def _member(self) -> Iterator[Found]:
+        """Yield the current member of the innermost container, which ends here."""
         here, raw = self._stack[-1], self._take()
         if here.has_member:
             here.has_member = False
@@ -226,7 +226,7 @@ class Scanner:
         here.keep(key, value)
         yield CompleteValue(self._path(key), value)
 
-    def _close(self) -> Iterator[Told]:
+    def _close(self) -> Iterator[Found]:
         closed = self._stack[-1]
         yield CompleteValue(self._path(), closed.value)
         self._stack.pop()

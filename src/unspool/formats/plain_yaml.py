@@ -1,8 +1,8 @@
 """
-YAML as far as a file of settings needs it: text, numbers, true and false, lists, mappings.
+The part of YAML that a configuration file needs: text, numbers, booleans, lists, mappings.
 
-No tags, so that nothing is made from it but data; no aliases, so that a small file stays
-small; no word twice in one mapping; and `no`, `12:30` and `2026-01-01` are text.
+No tags, so that a file makes nothing but data; no aliases, so that a small file stays small; no
+key twice in one mapping; and `no`, `12:30` and `2026-01-01` are text.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import yaml
 from ..errors import SetupError
 
 MAX_LEVELS: Final = 32
-"""Of lists and mappings within each other; ours have five, parameters may have some more."""
+"""Of nested lists and mappings; ours have five, parameters of models may have some more."""
 
 
 class _NotPlain(yaml.MarkedYAMLError):
-    """Valid YAML, but more than we take."""
+    """Valid YAML, but more than we support; the problem is `advice; subject`."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,9 +50,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             if name is None or name in seen:
-                raise _NotPlain(
-                    None, None, "keep one; words that stand there twice", key.start_mark
-                )
+                raise _NotPlain(None, None, "keep one; keys that appear twice", key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
 
@@ -72,10 +70,10 @@ for tag, pattern, first in (
 
 def read_yaml(raw: bytes, path: str) -> tuple[Any, Callable[[Sequence[Any]], int]]:
     """
-    Return what a file says, and a function that finds the line of a place in it.
+    Return the data of a file, and a function that finds the line of a path in it.
 
     Raises:
-        SetupError: It is no YAML, or more of it than is taken here.
+        SetupError: It is not YAML, or uses more of it than we support.
     """
     try:
         text = raw.decode("utf-8-sig")
@@ -86,16 +84,16 @@ def read_yaml(raw: bytes, path: str) -> tuple[Any, Callable[[Sequence[Any]], int
         finally:
             loader.dispose()
     except UnicodeDecodeError:
-        raise SetupError(f"{path} is not text in UTF-8; save it as that") from None
+        raise SetupError(f"{path} is not UTF-8 text; save it as UTF-8") from None
     except _NotPlain as error:
         line = _line(error.problem_mark)
-        what, _, which = str(error.problem).partition("; ")
-        raise SetupError(f"{path}, line {line}: {which} are not taken here; {what}") from None
+        advice, _, subject = str(error.problem).partition("; ")
+        raise SetupError(f"{path}, line {line}: {subject} are not supported; {advice}") from None
     except yaml.MarkedYAMLError as error:
         line = _line(error.problem_mark)
-        raise SetupError(f"{path}, line {line} is not YAML: {error.problem}; mend it") from None
+        raise SetupError(f"{path}, line {line} is not YAML: {error.problem}; fix it") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SetupError(f"{path} is not YAML ({type(error).__name__}); mend it") from None
+        raise SetupError(f"{path} is not YAML ({type(error).__name__}); fix it") from None
     return value, lambda place: _line_of(node, place)
 
 
@@ -104,7 +102,7 @@ def _line(mark: yaml.Mark | None) -> int:
 
 
 def _line_of(node: yaml.Node | None, place: Sequence[Any]) -> int:
-    """Follow a place as far as it goes; what is missing is told at what it is missing from."""
+    """Return the line of a path, or of the deepest part of it that exists."""
     line = 1
     for part in place:
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):

@@ -16,10 +16,10 @@ _BOM = b"\xef\xbb\xbf"
 _BOMS = re.compile(rb"^(?:\xef\xbb\xbf)+")
 
 _NAME = re.compile(rb"[a-z][a-z_-]{0,31}")
-"""What a field that we do not know may be called; anything else is no field."""
+"""Shape of the name of an unknown field; a line of any other shape is not a field."""
 
 MAX_STRAY_BYTES = 1000
-"""Kept of a line that is no field: enough to see whose words it is."""
+"""Stored of a line that is not a field: enough to recognise its author."""
 
 HEARTBEAT = b": ping\n"
 """A comment. No blank line: after an id, some clients dispatch an empty event on one."""
@@ -27,13 +27,13 @@ HEARTBEAT = b": ping\n"
 
 RETRY = b"retry: 1000\n"
 """
-Come again in a second, in the words of the standard: a server that stops says it last. No blank
-line, for the same reason; a browser takes it in with the line.
+Asks the client to reconnect in a second; a server that stops sends it last. No blank line, for
+the same reason: a browser takes the field in with its line.
 """
 
 
 class EventTooLong(ValueError):
-    """A sender goes on without ending its event; reading it whole would fill the memory."""
+    """The sender does not end its event; reading it whole would fill the memory."""
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -60,8 +60,8 @@ class Decoder:
     """
     Feed it bytes cut anywhere; it returns the frames they complete.
 
-    Lines are found in bytes, so a character that is cut between two reads is whole
-    again before anybody decodes it.
+    It finds lines in bytes, so a character cut between two reads is whole again before
+    anybody decodes it.
     """
 
     def __init__(self, *, max_event_bytes: int = 4 * 1024 * 1024) -> None:
@@ -75,17 +75,19 @@ class Decoder:
         self._after_cr = False
         self.stray = b""
         """
-        The beginning of the first line that is no part of an event. The standard ignores such
-        lines; a server that breaks down in the middle of a stream writes its error as one.
+        The beginning of the first line that is not part of an event. The standard ignores such
+        lines; a server that breaks down in mid-stream writes its error as one.
         """
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """
+        Take in the next bytes and return the frames they complete.
+
         Raises:
             EventTooLong: One event is larger than `max_event_bytes`.
         """
         if chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and self._is_between_events:
-            # Nearly every read of a stream at a model's pace: one event, whole.
+            # Nearly every read of a stream at a model's speed: one event, whole.
             data = chunk[6:-2]
             if b"\n" not in data and b"\r" not in data and len(data) <= self._limit:
                 return [Frame(data, self._id)]
@@ -115,10 +117,10 @@ class Decoder:
 
     def flush(self) -> list[Frame]:
         """
-        Return what the end of the stream completes.
+        Return the frames that the end of the stream completes.
 
-        The standard drops an event without its blank line; providers that forget the blank
-        line exist, and their last event says whether the answer is whole.
+        The standard drops an event without its blank line. Some providers forget the blank
+        line, and their last event says whether the answer is whole.
         """
         frames: list[Frame] = []
         self._take(bytes(self._line), frames)
@@ -172,4 +174,4 @@ class Decoder:
 
     def _check(self, size: int) -> None:
         if size > self._limit:
-            raise EventTooLong(f"an event of more than {self._limit} bytes")
+            raise EventTooLong(f"an event has more than {self._limit} bytes")

@@ -1,4 +1,4 @@
-"""Estimates of how many tokens a text is, for where no provider has counted them."""
+"""Estimates how many tokens a text has, for answers whose provider counts none."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def tokens_in(twelfths: int) -> int:
 
 def estimate_tokens(text: str) -> int:
     """
-    Return about how many tokens `text` is: 1.5 Chinese characters or 4 others make one.
+    Return about how many tokens `text` has: 1.5 Chinese characters or 4 others make one.
 
-    Rounded up, so that no text but the empty one is free. Models differ by a third either way;
-    whoever shows this number says that it is estimated.
+    Rounded up, so that only the empty text is free. Models differ by a third either way, so
+    mark this number as estimated wherever you show it.
     """
     return tokens_in(weigh(text))

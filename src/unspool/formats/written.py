@@ -1,7 +1,7 @@
 """
-What people write down, in a file, over the API or on the command line: shapes with bounds.
+Types for what people write in a file, over the API or on the command line, with limits.
 
-An error never repeats the value that was wrong: it may be a key.
+An error never repeats the wrong value: it may be a key.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .json_schema import plain_json
 MAX_URL_CHARS: Final = 2048
 
 MAX_PARAMS_CHARS: Final = 16 * 1024
-"""Parameters of one model as JSON. A grammar may take a few thousand."""
+"""Parameters of one model as JSON. A grammar may need a few thousand."""
 
 MAX_DEPTH: Final = 16
-"""Of objects and arrays within parameters: a JSON Schema has fewer."""
+"""Of objects and arrays within parameters; a JSON Schema needs fewer."""
 
 
 class StrictInput(BaseModel):
-    """What people write: nothing unknown, no number that is none."""
+    """Base of the types for input: no unknown fields, no NaN or infinity."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -44,15 +44,15 @@ class StrictInput(BaseModel):
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what JSON cannot say, and too much of what it can."""
+    """Refuse values that are not JSON, too deep or too long."""
     plain_json(params, levels=MAX_DEPTH, chars=MAX_PARAMS_CHARS)
     return params
 
 
 def _address(url: str) -> str:
-    """Refuse an address that holds a secret: addresses are shown."""
+    """Refuse an address that holds a secret: people see addresses."""
     try:
-        # As whoever connects will read it, which is not how everybody does.
+        # yarl parses it as the HTTP client will; other parsers differ.
         parts = URL(url)
         is_odd = bool(parts.user or parts.password or parts.fragment)
         is_line = url.isprintable() and " " not in url
@@ -62,12 +62,12 @@ def _address(url: str) -> str:
     if not is_whole:
         raise ValueError("is not an address; give one like https://api.example.com/v1")
     if is_odd:
-        raise ValueError("an address has no user, password or #; a key is given as the key")
+        raise ValueError("must hold no user, password or #; give the key in its own field")
     return url
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")]
-"""Of a model or a route: it stands in URLs, on command lines and in tables as it is."""
+"""Of a model or a route: it appears in URLs, on command lines and in tables unescaped."""
 
 Params = Annotated[dict[str, Any], AfterValidator(_plain)]
 
@@ -78,12 +78,14 @@ Shape = TypeVar("Shape", bound=StrictInput)
 
 def validated(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
     """
+    Return the values as an instance of `shape`.
+
     Raises:
-        SpecError: Which fields are wrong and why, without what was sent.
+        SpecError: Names the wrong fields and the reasons, and repeats no value.
     """
     try:
         return shape.model_validate(values)
     except ValidationError as error:
         problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
-        facts = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
-        raise SpecError("; ".join(facts)) from None
+        sentences = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
+        raise SpecError("; ".join(sentences)) from None

@@ -187,7 +187,7 @@ class Generation:
                         if not attempt.has_passed_on:
                             attempt.has_passed_on = True
                             _first_text()
-                            health.said(model.name, began)
+                            health.first_output(model.name, began)
                         yield passed_on
                     elif type(output) is Accepted:
                         yield AttemptKept(number, output.id)
@@ -202,7 +202,7 @@ class Generation:
                 yield self._failed(attempt, error, self._wait_s(error))
                 return
         finally:
-            health.left(model.name)
+            health.ended(model.name)
         health.finished(model.name)
         yield self._finished(attempt)
 

@@ -1,8 +1,8 @@
 """
-Which models there are.
+The models and routes that runs can use.
 
-`definitions` says what can be written of a model; it comes from `environment`, `config_file`
-and the database. `sources` joins the first two, `registry` all three, and makes the `catalog`
-that a run asks. `probe` asks a model something small, `health` remembers how it behaved,
-`prices` computes what an attempt cost.
+`definitions` has the fields of a model; models come from `environment`, `config_file` and the
+database. `sources` joins the first two, `registry` all three, and fills the `catalog` that runs
+use. `probe` sends a model a small request, `health` remembers how it behaved, `prices` computes
+the cost of an attempt.
 """

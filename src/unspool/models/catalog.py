@@ -1,10 +1,10 @@
 """
-Which models there are, and which of them a run asks, in which order.
+The models and routes by name, and the order in which a run asks the models of a route.
 
-A name is one model or one route. Of two with one name, that of the database goes before that
-of the file, and that before the environment's. The built-in model is always there.
+A name is one model or one route. If two share a name, the database wins over the file, and the
+file over the environment. The built-in model is always there.
 
-What changes here is seen by the next step of a run; a step in progress keeps what it had.
+The next step of a run sees a change; a step in progress keeps its models.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .health import Health
 OFFLINE = Model(name="offline", provider="offline", upstream_name="offline", prices=FREE)
 """The built-in model: always there, needs no key and no network."""
 
-MAX_NAMES_TOLD: Final = 20
-"""Of the names that a message lists; who has more of them looks at the list itself."""
+MAX_NAMES_SHOWN: Final = 20
+"""Names in one message; the API lists them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A model and where it is from."""
+    """A model and its source."""
 
     model: Model
     source: Source = "environment"
@@ -37,11 +37,11 @@ class RegisteredModel:
     """Its number, the same as long as the data directory lives; 0: it has none (yet)."""
     is_active: bool = True
     problem: str = ""
-    """What keeps it from being asked, and what to do about it; empty: nothing."""
+    """Why it cannot be asked, and what to do about it; empty: it can."""
     has_lost_key: bool = False
-    """Its key is written down, and cannot be read."""
+    """The database holds its key, but the key cannot be unsealed."""
     times_ms: tuple[int, int] | None = None
-    """When it was first seen and last changed, Unix time."""
+    """First seen and last changed, Unix milliseconds."""
 
     @property
     def name(self) -> str:
@@ -68,12 +68,12 @@ class Catalog:
     Models and routes by name.
 
     Args:
-        models: What it holds until it is filled, beside the built-in model. The first one is
+        models: Its models before the first `fill`, besides the built-in one. The first one is
             the default.
         random: Returns numbers from 0 up to 1.
 
     Attributes:
-        default: Name of what answers where no name is given.
+        default: The model or route for requests that name none.
     """
 
     def __init__(
@@ -97,26 +97,23 @@ class Catalog:
     def fill(
         self, entries: Sequence[RegisteredModel], routes: Sequence[Route], defaults: Sequence[str]
     ) -> None:
-        """
-        Hold these from now on, and no others. The default is the first of `defaults` that
-        can be asked.
-        """
-        found: dict[str, RegisteredModel | Route] = {}
+        """Replace the contents. The default is the first of `defaults` that can be asked."""
+        named: dict[str, RegisteredModel | Route] = {}
         ranked: list[RegisteredModel | Route] = [*entries, *routes]
-        for each in sorted(ranked, key=_rank):
-            found[each.name] = each
+        for entry in sorted(ranked, key=_rank):
+            named[entry.name] = entry
         self._entries = {
-            name: each for name, each in found.items() if isinstance(each, RegisteredModel)
+            name: entry for name, entry in named.items() if isinstance(entry, RegisteredModel)
         }
-        self._routes = {name: each for name, each in found.items() if isinstance(each, Route)}
+        self._routes = {name: entry for name, entry in named.items() if isinstance(entry, Route)}
         self.default = next((name for name in defaults if self._is_askable(name)), OFFLINE.name)
 
     def names(self) -> list[str]:
-        """Return all names that can be asked for."""
+        """Return the names of all models and routes that can be asked."""
         return [name for name in (*self._entries, *self._routes) if self._is_askable(name)]
 
     def entries(self) -> list[RegisteredModel]:
-        """Return every model by its number, also those that cannot be asked."""
+        """Return every model, ordered by number, including those that cannot be asked."""
         return sorted(self._entries.values(), key=lambda entry: entry.id)
 
     def routes(self) -> list[Route]:
@@ -127,7 +124,7 @@ class Catalog:
         Return a model by its number or its name, whether or not it can be asked.
 
         Raises:
-            UnknownRecord
+            UnknownRecord: There is no such model.
         """
         entries = self._entries
         if isinstance(key, str):
@@ -140,11 +137,13 @@ class Catalog:
 
     def route(self, name: str) -> Route:
         """
+        Return a route by its name.
+
         Raises:
-            UnknownRecord
+            UnknownRecord: There is no such route.
         """
         if name not in self._routes:
-            have = ", ".join(sorted(self._routes)[:MAX_NAMES_TOLD]) or "none yet"
+            have = ", ".join(sorted(self._routes)[:MAX_NAMES_SHOWN]) or "none yet"
             raise UnknownRecord(f"no route {name[:64]!r}; have: {have}")
         return self._routes[name]
 
@@ -156,8 +155,8 @@ class Catalog:
         Return the model of this number or name.
 
         Raises:
-            UnknownRecord: There is none.
-            SpecError: There is, but it cannot be asked.
+            UnknownRecord: There is no such model.
+            SpecError: The model cannot be asked.
         """
         entry = self.entry(key)
         if not entry.can_be_asked:
@@ -166,9 +165,9 @@ class Catalog:
 
     def check(self, name: str) -> None:
         """
-        Make sure that there is something to ask under `name` (empty: the default).
+        Check that `name` (empty: the default) has a model that can be asked.
 
-        Raises as `models_for` does, and takes nobody's turn.
+        Raises the errors of `models_for`, and advances no route's turn.
         """
         self._members(name or self.default)
 
@@ -176,11 +175,11 @@ class Catalog:
         """
         Return the models to ask for `name` (empty: the default), in order.
 
-        Empty where only the offline model is left and `stand_in` forbids it.
+        Empty if only the offline model is left and `stand_in` is False.
 
         Raises:
-            UnknownRecord: There is no model and no route of that name.
-            SpecError: There is, but nothing in it can be asked.
+            UnknownRecord: No model or route has that name.
+            SpecError: None of its models can be asked.
         """
         models = self._members(name or self.default)
         if (route := self._routes.get(name or self.default)) is not None:
@@ -190,21 +189,21 @@ class Catalog:
         return models
 
     def _members(self, name: str) -> list[Model]:
-        """Return what can be asked under a name, as it is listed."""
+        """Return the models of a name that can be asked, in their listed order."""
         route = self._routes.get(name)
         if route is None:
             return [self.model(name)]
-        found = [self._entries.get(member) for member in route.members]
-        askable = [entry.model for entry in found if entry is not None and entry.can_be_asked]
+        entries = [self._entries.get(member) for member in route.members]
+        askable = [entry.model for entry in entries if entry is not None and entry.can_be_asked]
         if not askable:
             raise SpecError(
-                f"no model of the route {name!r} can be asked: {', '.join(route.members)}; put one "
-                "into it that can"
+                f"no model of the route {name!r} can be asked: {', '.join(route.members)}; add one "
+                "that can"
             )
         return askable
 
     def _in_order(self, route: Route, models: list[Model]) -> list[Model]:
-        """The one whose turn it is first, then the others; those that rest last of all."""
+        """Return the models in the order to ask them; resting ones come last."""
         awake: list[Model] = []
         resting: list[Model] = []
         for model in models:
@@ -217,7 +216,7 @@ class Catalog:
             case "round_robin":
                 first = self._turns[route.name] % len(awake)
                 self._turns[route.name] += 1
-                # Who comes next in turn also stands by first.
+                # The next model in turn is also the first to stand by.
                 awake, first = awake[first:] + awake[:first], 0
             case "random":
                 first = int(self._random() * len(awake))
@@ -239,16 +238,16 @@ class Catalog:
     def _unknown(self, key: int | str) -> UnknownRecord:
         if isinstance(key, int):
             return UnknownRecord(f"no model with the number {key}; `GET /api/models` lists them")
-        have = ", ".join(self.names()[:MAX_NAMES_TOLD])
+        have = ", ".join(self.names()[:MAX_NAMES_SHOWN])
         return UnknownRecord(f"no model {key[:64]!r}; have: {have}")
 
 
 _RANKS: Final[dict[Source, int]] = {"environment": 1, "file": 2, "database": 3, "built_in": 4}
-"""Of two of one name the higher one counts; nothing takes the name of the built-in model."""
+"""If two share a name, the higher one wins; nothing takes the name of the built-in model."""
 
 
-def _rank(each: RegisteredModel | Route) -> int:
-    return _RANKS[each.source]
+def _rank(entry: RegisteredModel | Route) -> int:
+    return _RANKS[entry.source]
 
 
 def _unaskable(entry: RegisteredModel) -> SpecError:
@@ -257,10 +256,10 @@ def _unaskable(entry: RegisteredModel) -> SpecError:
 
 
 def _drawn(weights: Sequence[float], at: float) -> int:
-    """Return the place whose share of the weights holds `at`, a number from 0 up to 1."""
+    """Return the index whose share of the weights holds `at`, a number from 0 up to 1."""
     left = at * sum(weights)
-    for place, weight in enumerate(weights):
+    for index, weight in enumerate(weights):
         left -= weight
         if left < 0:
-            return place
+            return index
     return len(weights) - 1

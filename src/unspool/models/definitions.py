@@ -1,8 +1,7 @@
 """
-What may be said of a model and of a route, wherever it is said: in the file, over the API,
-on the command line.
+The fields of a model and of a route, for the file, the API and the command line alike.
 
-Everything has a bound, and what is wrong is told without repeating it: it may be a key.
+Every field has a limit, and no error repeats the wrong value: it may be a key.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ MAX_KEY_CHARS: Final = 4096
 """Longest key; the longest in use are signed tokens of about 2000 characters."""
 
 MAX_MEMBERS: Final = 32
-"""Models of one route; who asks the thirty-third has waited long enough."""
+"""Models of one route; after 32 failures the user has waited long enough."""
 
 MAX_SECONDS: Final = 86_400.0
-"""Longest limit of time, a day; who wants none leaves `total_s` empty."""
+"""Longest time limit, a day; for no limit, leave `total_s` empty."""
 
 HUNDRED_MIB: Final = 100 * 1024 * 1024
 
@@ -44,14 +43,14 @@ DEFAULT_URLS: Final = {
     vendor.provider: vendor.base_url for vendor in VENDORS if vendor.provider != "openai"
 } | {"ollama": OLLAMA_URL}
 """
-Where a provider is if nobody says where. Not for `openai`, which is a way of speaking to many:
-a key would go to the wrong one.
+Default address of each provider. `openai` has none: many vendors speak its format, and a key
+would go to the wrong one.
 """
 
 NEEDS_URL: Final = frozenset({"openai", "responses"})
 
 Source = Literal["built_in", "environment", "file", "database"]
-"""Where a model or a route is written down. If two share a name, the later source wins."""
+"""Where a model or a route is defined. If two share a name, the later source wins."""
 
 Strategy = Literal["ordered", "round_robin", "random", "weighted", "least_loaded"]
 
@@ -60,7 +59,7 @@ Price = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class LimitsInput(StrictInput):
-    """Limits of one request. Those that are not said are those of the settings."""
+    """Limits of one request; an empty one comes from the settings."""
 
     connect_s: Seconds | None = None
     """Seconds to open a connection."""
@@ -77,14 +76,14 @@ class LimitsInput(StrictInput):
 
 
 class PricesInput(StrictInput):
-    """What a million tokens cost."""
+    """Prices of a million tokens."""
 
     prompt: Price
     completion: Price
     cached: Price | None = None
-    """Of prompt tokens that the provider had in its cache; empty: as any other."""
+    """Of prompt tokens from the provider's cache; empty: the same as `prompt`."""
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
-    """Its code of three letters."""
+    """ISO 4217 code, three letters."""
 
 
 def _known_provider(name: str) -> str:
@@ -94,10 +93,10 @@ def _known_provider(name: str) -> str:
     return name
 
 
-def _known_prefill(way: str) -> str:
-    if way and way not in PREFILLS:
-        raise ValueError(f"there is no such way; have: {', '.join(PREFILLS)}")
-    return way
+def _known_prefill(prefill: str) -> str:
+    if prefill and prefill not in PREFILLS:
+        raise ValueError(f"there is no such prefill; have: {', '.join(PREFILLS)}")
+    return prefill
 
 
 def _known_quirk(quirk: str) -> str:
@@ -108,7 +107,7 @@ def _known_quirk(quirk: str) -> str:
 
 def _key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value().strip()
-    # It becomes a header of HTTP, where anything else would end in an error far from here.
+    # It becomes an HTTP header, where anything else would cause an error far from here.
     if not all("!" <= character <= "~" for character in text):
         raise ValueError("a key is one word of ASCII letters, digits and signs")
     return SecretStr(text)
@@ -121,26 +120,26 @@ Prefill = Annotated[str, Field(max_length=32), AfterValidator(_known_prefill)]
 
 
 class ModelDefinition(StrictInput):
-    """A model, all but its key."""
+    """A model, without its key."""
 
     name: Name
-    """What we call it."""
+    """Its name in Unspool."""
     provider: Provider = "openai"
-    """Which file of `providers/` speaks to it."""
+    """The provider that speaks its API."""
     upstream_name: str = Field("", max_length=256)
-    """What the provider calls it; empty: as we do."""
+    """The provider's name for it; empty: the same as `name`."""
     base_url: Url = ""
-    """The root of its API, or the full address; empty: where the provider is by itself."""
+    """The root of its API, or the full address; empty: the provider's own address."""
     params: Params = Field(default_factory=dict)
-    """Parameters of every request to it; those of a request go before them."""
+    """Parameters of every request to it; the parameters of a request override them."""
     limits: LimitsInput = Field(default_factory=LimitsInput)
-    """Limits of one request to it; those of the settings hold where none is given."""
+    """Limits of one request to it; an empty one comes from the settings."""
     prefill: Prefill = ""
-    """How it goes on from a text that was cut; empty: what is known of its vendor."""
+    """How it continues a text that was cut; empty: its vendor's usual way."""
     quirks: list[Quirk] = Field(default_factory=list, max_length=16)
-    """What it does otherwise than its vendor's description."""
+    """Where it differs from its vendor's documentation."""
     prices: PricesInput | None = None
-    """What a million tokens cost; empty: what its vendor has published, if that is known."""
+    """Prices of a million tokens; empty: the prices its vendor publishes, if known."""
 
     @model_validator(mode="after")
     def _placed(self) -> Self:
@@ -156,12 +155,12 @@ class ModelDefinition(StrictInput):
 
 
 class ModelInput(ModelDefinition):
-    """A model as it is registered."""
+    """A model to register."""
 
     api_key: Key | None = None
-    """Written, never read."""
+    """Its key; it can be written, never read."""
     is_active: bool = True
-    """One that is not is kept, and not asked."""
+    """Whether runs may ask it; an inactive model stays registered."""
 
 
 class RouteMember(StrictInput):
@@ -169,7 +168,7 @@ class RouteMember(StrictInput):
 
     model: Name
     weight: float = Field(1.0, gt=0, le=1000)
-    """How often it is asked first, beside the others; counts where the strategy is `weighted`."""
+    """Its share of first requests under the strategy `weighted`."""
 
 
 class RouteInput(StrictInput):
@@ -178,16 +177,16 @@ class RouteInput(StrictInput):
     name: Name
     strategy: Strategy = "ordered"
     """
-    Which is asked first: always the first (`ordered`), each in turn (`round_robin`), by chance
-    (`random`, `weighted`), or the one with the fewest requests under way (`least_loaded`).
+    The model to ask first: always the first (`ordered`), each in turn (`round_robin`), by chance
+    (`random`, `weighted`), or the one with the fewest requests in flight (`least_loaded`).
     """
     models: list[RouteMember] = Field(min_length=1, max_length=MAX_MEMBERS)
-    """In the order in which they are asked where the strategy says nothing else."""
+    """In the order to ask them, unless the strategy says otherwise."""
 
     @model_validator(mode="before")
     @classmethod
     def _named(cls, fields: Any) -> Any:
-        """A name stands for a member of weight one."""
+        """Read a bare name as a member of weight one."""
         if isinstance(fields, dict) and isinstance(fields.get("models"), list):
             models = [{"model": m} if isinstance(m, str) else m for m in fields["models"]]
             return {**fields, "models": models}
@@ -197,35 +196,35 @@ class RouteInput(StrictInput):
     def _once(self) -> Self:
         names = [member.model for member in self.models]
         if len(set(names)) < len(names):
-            raise ValueError("a model stands in a route once; give it more weight instead")
+            raise ValueError("a model may appear in a route once; give it more weight instead")
         if self.name in names:
-            raise ValueError("a route does not hold itself; give the route another name")
+            raise ValueError("a route cannot hold itself; give the route another name")
         return self
 
 
-def check_place(deployment: ModelDefinition, *, has_key: bool, allow_private: bool) -> None:
+def check_address(definition: ModelDefinition, *, has_key: bool, allow_private: bool) -> None:
     """
-    Refuse an address that nothing may be sent to, and a public one without a key.
+    Refuse a forbidden address, and a public one without a key.
 
     Connects to nothing and resolves no name.
 
     Raises:
-        SpecError
+        SpecError: The address is forbidden, or the key is missing.
     """
-    if not deployment.base_url:
+    if not definition.base_url:
         return
     try:
-        check_url(deployment.base_url, allow_private=allow_private)
+        check_url(definition.base_url, allow_private=allow_private)
     except ProviderRefused as error:
-        raise SpecError(f"the address of {deployment.name}: {error}") from None
-    if not has_key and deployment.provider != "ollama" and not is_near(deployment.base_url):
+        raise SpecError(f"the address of {definition.name}: {error}") from None
+    if not has_key and definition.provider != "ollama" and not is_private(definition.base_url):
         raise SpecError(
-            f"the key of {deployment.name} is missing; give it, or any word where none is needed"
+            f"the key of {definition.name} is missing; give it, or any word if it needs none"
         )
 
 
-def is_near(base_url: str) -> bool:
-    """Whether an address is of this machine or a private network, as far as it says so itself."""
+def is_private(base_url: str) -> bool:
+    """Whether an address looks like this machine or a private network; resolves no name."""
     host = (urlsplit(base_url).hostname or "").rstrip(".")
     try:
         address = ipaddress.ip_address(host)
@@ -235,15 +234,15 @@ def is_near(base_url: str) -> bool:
 
 
 def model_of(row: Mapping[str, Any], api_key: str, limits: Limits) -> Model:
-    """Return a model from columns or fields of a deployment; `limits` are those not said."""
-    fields = {name: value for name, value in row["limits"].items() if value is not None}
+    """Return a model from its columns or fields; `limits` fills in the empty limits."""
+    own_limits = {name: value for name, value in row["limits"].items() if value is not None}
     return Model(
         name=row["name"],
         provider=row["provider"],
         upstream_name=row["upstream_name"],
         base_url=row["base_url"],
         api_key=api_key,
-        limits=replace(limits, **fields),
+        limits=replace(limits, **own_limits),
         params=row["params"],
         prefill=row["prefill"],
         quirks=frozenset(row["quirks"]),

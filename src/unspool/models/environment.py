@@ -1,8 +1,8 @@
 """
-The models that the environment (or `.env`) describes: the one that `LLM_*` names, and one for
-every vendor whose key is there.
+The models that the environment (or `.env`) describes: the one of `LLM_*`, and one for every
+vendor whose key is set.
 
-A key never goes to an address that was set for another key.
+A key never goes to an address that belongs to another key.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from .definitions import OLLAMA_URL
 log = logging.getLogger(__name__)
 
 OPENAI_MODEL: Final = "gpt-4o-mini"
-"""Asked for where `OPENAI_API_KEY` is set and no model is named: cheap, and long there."""
+"""Used if `OPENAI_API_KEY` is set and `OPENAI_MODEL` is not: cheap and long established."""
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
 OLLAMA_MODEL: Final = "llama3.2"
-"""Asked for where `OLLAMA_HOST` is set and no model is named: what its own guide pulls first."""
+"""Used if `OLLAMA_HOST` is set and `OLLAMA_MODEL` is not: Ollama's guide pulls it first."""
 
 
 def model_from(settings: Settings) -> Model | None:
     """
-    Return the model that `LLM_*` or `OPENAI_*` describe, or None where they describe none.
+    Return the model that `LLM_*` or `OPENAI_*` describe, or None if they describe none.
 
-    `LLM_*` goes before `OPENAI_*`, and the two are not mixed.
+    `LLM_*` wins over `OPENAI_*`, and the two never mix.
     """
     provider = settings.llm_provider
     if not _is_of_openai(settings):
@@ -60,9 +60,9 @@ def model_from(settings: Settings) -> Model | None:
 
 
 def _is_of_openai(settings: Settings) -> bool:
-    """Whether nothing is said by `LLM_*`, so that `OPENAI_*` counts."""
-    is_said = settings.llm_api_key or settings.llm_base_url or settings.llm_provider != "openai"
-    return not is_said
+    """Whether no `LLM_*` is set, so that `OPENAI_*` counts."""
+    has_llm = settings.llm_api_key or settings.llm_base_url or settings.llm_provider != "openai"
+    return not has_llm
 
 
 def limits_from(settings: Settings) -> Limits:
@@ -77,10 +77,10 @@ def limits_from(settings: Settings) -> Limits:
 
 
 def models_beside(first: Model | None, settings: Settings) -> list[Model]:
-    """Return the models of all vendors whose key is there, beside what `model_from` returned."""
+    """Return the models of all vendors whose key is set, besides the one of `model_from`."""
     taken = set() if first is None else {first.name}
     if first is not None and _is_of_openai(settings):
-        taken.add("openai")  # it is `first`, under the name that people ask for
+        taken.add("openai")  # it is `first` already
     return [model for model in _of_vendors(settings) if model.name not in taken]
 
 
@@ -89,7 +89,7 @@ def _of_vendors(settings: Settings) -> Iterator[Model]:
         if not vendor.env:
             continue
         key, quirks = settings.variable(f"{vendor.env}_API_KEY"), vendor.quirks
-        if vendor.env == "ANTHROPIC" and not key:  # the other name that its own programs read
+        if vendor.env == "ANTHROPIC" and not key:  # Anthropic's own programs read this one too
             key, quirks = settings.variable("ANTHROPIC_AUTH_TOKEN"), quirks | {"bearer"}
         if key and (url := _url_of(vendor, settings)):
             yield Model(
@@ -112,7 +112,7 @@ def _of_vendors(settings: Settings) -> Iterator[Model]:
 
 
 def _url_of(vendor: Vendor, settings: Settings) -> str:
-    """Return where a vendor is; empty where its variable names a place that is none."""
+    """Return the address of a vendor; empty if its variable holds a forbidden address."""
     name = f"{vendor.env}_BASE_URL"
     url = settings.variable(name)
     if not url and vendor.env == "OPENAI":
@@ -122,22 +122,22 @@ def _url_of(vendor: Vendor, settings: Settings) -> str:
     try:
         check_url(url, allow_private=settings.allow_private_upstreams)
     except ProviderRefused as error:
-        log.warning("%s is not used, and its model neither: %s", name, error)
+        log.warning("%s and its model are not used: %s", name, error)
         return ""
     return url
 
 
 def ollama_url(host: str) -> str:
     """
-    Return the root that `OLLAMA_HOST` means: `gpu-box`, `10.0.0.5:11434`, `http://…`.
+    Return the root URL of `OLLAMA_HOST`: `gpu-box`, `10.0.0.5:11434`, `http://…`.
 
-    The same variable tells Ollama where to listen; "everywhere" is here, seen from here.
+    Ollama itself reads the variable as the address to listen on, so `0.0.0.0` means this machine.
     """
     try:
         parts = urlsplit(host if "://" in host else f"http://{host}")
         name, port = parts.hostname or "127.0.0.1", parts.port
     except ValueError:
-        log.warning("OLLAMA_HOST is no address; %s is asked", OLLAMA_URL)
+        log.warning("OLLAMA_HOST is not an address; using %s", OLLAMA_URL)
         return OLLAMA_URL
     if name in {"0.0.0.0", "::"}:  # noqa: S104 - read, not bound
         name = "127.0.0.1"

@@ -1,8 +1,8 @@
 """
-How well each model streams, from what its attempts showed: time to the first token, stalls,
-false ends. A model that keeps failing rests for a while; it is asked last, never left out.
+How well each model streams, measured on its attempts: time to the first token, stalls, false
+ends. A model that keeps failing rests for a while: runs ask it last, but never leave it out.
 
-Kept in memory, by the model's name: what was true before a restart says little after it.
+The signals live in memory, by the model's name; a restart forgets them, as they soon go stale.
 """
 
 from __future__ import annotations
@@ -24,35 +24,36 @@ MAX_COOLDOWN_S: Final = 600.0
 """Longest rest that a provider can ask for by `Retry-After`."""
 
 SMOOTHING: Final = 0.2
-"""Weight of the latest attempt in an average: the last ten or so count."""
+"""Weight of the latest attempt in an average: about the last ten count."""
 
 AT_ONCE: Final = frozenset({"auth", "quota", "rate_limit"})
-"""Codes after which asking again soon is no use."""
+"""Codes after which a model rests at once: another request soon would fail too."""
 
 
 @dataclass(slots=True)
 class Signals:
-    """What is known of one model since the process began."""
+    """Measurements of one model since the process began."""
 
     in_flight: int = 0
     attempts: int = 0
     failures: int = 0
     failures_in_row: int = 0
     stalls: int = 0
-    """Attempts that a limit of time ended."""
+    """Attempts that hit a time limit."""
     false_ends: int = 0
-    """Streams that stopped without an end, and answers that were empty."""
+    """Streams that stopped without an end, and empty answers."""
     first_token_s: float | None = None
     """A moving average, seconds."""
     last_error: str | None = None
     """Code of the latest failure."""
     refused_prefill: bool = False
-    """It was given the beginning of its answer and would not have it."""
+    """It refused a request with the beginning of its answer."""
     rests_until: float = 0.0
+    """Seconds of the clock; the model rests before that time."""
 
 
 class Health:
-    """Signals of all models. `clock` tells seconds and never goes back."""
+    """Signals of all models. `clock` returns seconds and never goes back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -62,30 +63,30 @@ class Health:
         return self._signals.setdefault(name, Signals())
 
     def began(self, name: str) -> float:
-        """Count a request that goes out; return when."""
+        """Count a request that goes out; return the time."""
         signals = self._of(name)
         signals.in_flight += 1
         signals.attempts += 1
         return self._clock()
 
-    def said(self, name: str, began: float) -> None:
+    def first_output(self, name: str, began: float) -> None:
         """Count the time to the first output of an attempt."""
         signals, took = self._of(name), self._clock() - began
         last = took if signals.first_token_s is None else signals.first_token_s
         signals.first_token_s = last + SMOOTHING * (took - last)
 
-    def left(self, name: str) -> None:
-        """Count an attempt that is over, whichever way."""
+    def ended(self, name: str) -> None:
+        """Count an attempt that is over, however it ended."""
         self._of(name).in_flight -= 1
 
     def finished(self, name: str) -> None:
-        """An answer was whole."""
+        """Count a whole answer; the model rests no longer."""
         signals = self._of(name)
         signals.failures_in_row = 0
         signals.rests_until = 0.0
 
     def failed(self, name: str, error: ProviderError) -> None:
-        """Count a failure; the model may have to rest now."""
+        """Count a failure; let the model rest if it fails too often."""
         signals = self._of(name)
         signals.failures += 1
         signals.failures_in_row += 1
@@ -97,29 +98,29 @@ class Health:
             signals.rests_until = self._clock() + rest_s
 
     def refused_prefill(self, name: str) -> None:
-        """Remember that it cannot go on from a text, until the process ends."""
+        """Remember, until the process ends, that it refuses a prefill."""
         self._of(name).refused_prefill = True
 
     def found_prefill(self, name: str) -> None:
-        """It was tried and found that it can, whatever it refused before."""
+        """Remember that a probe found it accepts a prefill, whatever it refused before."""
         self._of(name).refused_prefill = False
 
     def can_prefill(self, name: str) -> bool:
-        """Whether it has never refused to."""
+        """Whether it has not refused a prefill."""
         return not self._of(name).refused_prefill
 
     def is_resting(self, name: str) -> bool:
-        """Whether it is to be asked last."""
+        """Whether runs ask it last."""
         return self._of(name).rests_until > self._clock()
 
     def in_flight(self, name: str) -> int:
-        """Return how many requests to it go on."""
+        """Return the number of its requests in flight."""
         return self._of(name).in_flight
 
     def signals(self, name: str) -> dict[str, Any]:
-        """Return what is known, as JSON; `rests_s` is how long it still rests."""
-        facts = asdict(self._of(name))
-        facts["rests_s"] = round(max(0.0, facts.pop("rests_until") - self._clock()), 1)
-        if facts["first_token_s"] is not None:
-            facts["first_token_s"] = round(facts["first_token_s"], 3)
-        return facts
+        """Return the signals as JSON; `rests_s` is the rest left, in seconds."""
+        signals = asdict(self._of(name))
+        signals["rests_s"] = round(max(0.0, signals.pop("rests_until") - self._clock()), 1)
+        if signals["first_token_s"] is not None:
+            signals["first_token_s"] = round(signals["first_token_s"], 3)
+        return signals

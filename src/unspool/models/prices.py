@@ -1,8 +1,8 @@
 """
-What an attempt cost.
+Computes the cost of an attempt.
 
-A model's own prices go first, then the published ones of its vendor (genai-prices). Where
-neither is known the cost is unknown, which is not zero.
+A model's own prices come first, then the published ones of its vendor (genai-prices). If neither
+is known, the cost is unknown, which is not zero.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`basis` is measured where the provider counted the tokens and estimated where we did."""
+    """The cost of an attempt; `basis` is `measured` if the provider counted the tokens."""
 
     amount: float
     currency: str
@@ -31,7 +31,7 @@ class Cost:
 
 
 def cost_of(model: Model, usage: Usage) -> Cost | None:
-    """Return the cost of one attempt; None where price or tokens are unknown."""
+    """Return the cost of one attempt; None if price or tokens are unknown."""
     amount = None
     currency = "USD"
     if usage.prompt_tokens is not None and usage.completion_tokens is not None:
@@ -47,8 +47,8 @@ def cost_of(model: Model, usage: Usage) -> Cost | None:
 
 def _at(prices: Prices, prompt: int, completion: int, usage: Usage) -> float:
     cached = min(usage.cached_tokens or 0, prompt) if prices.cached is not None else 0
-    told = (prompt - cached) * prices.prompt + completion * prices.completion
-    return (told + cached * (prices.cached or 0.0)) / MILLION
+    full_price = (prompt - cached) * prices.prompt + completion * prices.completion
+    return (full_price + cached * (prices.cached or 0.0)) / MILLION
 
 
 def _published(model: Model, usage: Usage) -> float | None:

@@ -1,10 +1,10 @@
 """
-Asking a model something small: whether it answers, and how it goes on from a text.
+Sends a model small requests: does it answer, and how does it continue a text?
 
-The second is found out by trying. The model is asked for something that can be said in one
-way only; half of its answer is given back to it in each way there is. Who goes on as the
-other half did can go on; who begins again as the whole did cannot. What a vendor's document
-says holds for its own models, and this for the deployment that was asked.
+A trial finds the second out. The model writes an answer that has one right form only; then it
+gets the first half of it back, once in each form of prefill. If it continues with the second
+half, it supports that form; if it starts over, it does not. A vendor's documentation describes
+the vendor's own models; the trial describes this deployment.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ from ..providers.upstream.vendors import PREFILLS
 QUESTION: Final = "Say hello in one short sentence."
 
 MAX_TOKENS: Final = 16
-"""Of the answer to it: enough to see that one comes."""
+"""Of the answer to it: enough to see one."""
 
 COUNTING: Final = (
     "Write the numbers from 1 to 40 in English words, lower case, separated by a comma and a "
     "space, in one line. Write nothing else."
 )
-"""One answer is right, and no part of it looks like another."""
+"""Only one answer is right, and no two parts of it look alike."""
 
 COUNTED_TOKENS: Final = 1000
-"""Of the whole answer: it has about 160, and the rest is for models that think first."""
+"""Of the whole answer: it has about 160; models that reason first need the rest."""
 
 REST_TOKENS: Final = 48
-"""Of each way that is tried: four numbers tell."""
+"""Of each trial: four numbers decide."""
 
 ENOUGH: Final = 24
-"""Letters that must be the same: three numbers or so."""
+"""Letters that must match: about three numbers."""
 
 LEAST: Final = 4 * ENOUGH
-"""Letters of an answer whose halves can be told apart."""
+"""Letters of an answer; in a shorter one the halves could look alike."""
 
 MAX_CHARS: Final = 4000
-"""Read of one answer; the whole right one has 400. A model may not know when to stop."""
+"""Read of one answer; the right one has 400. Some models do not know when to stop."""
 
 TEST_S: Final = 60.0
-"""For a small question, whatever the model's own limits are: somebody waits."""
+"""For a small request, whatever the model's own limits are: a person waits for it."""
 
 Verdict = Literal["goes_on", "starts_anew", "refused", "cannot_tell"]
 
-WAYS: Final[dict[str, tuple[str, ...]]] = {
-    "openai": tuple(way for way in PREFILLS if way != "none"),
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "openai": tuple(prefill for prefill in PREFILLS if prefill != "none"),
 }
-"""What there is to try. Every other provider has one way of its own."""
+"""Forms of prefill to try. Every other provider has a single form."""
 
 NOT_LETTERS: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came back. Times are milliseconds from the request."""
+    """An answer and its times, in milliseconds from the request."""
 
     text: str
     first_token_ms: float | None
@@ -73,30 +73,31 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One way, and what came of it."""
+    """The trial of one form of prefill."""
 
     way: str
+    """The form, one of `PREFILLS`."""
     verdict: Verdict
     said: str
-    """Beginning of what the model said, or why it said nothing."""
+    """Beginning of the model's answer, or the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeFinding:
-    """How a model goes on: one of `PREFILLS`, or empty where that could not be told."""
+    """The form of prefill that a model supports: one of `PREFILLS`, or empty if unknown."""
 
     prefill: str
     tried: list[Tried]
     why: str = ""
-    """Why nothing could be tried."""
+    """The reason if there was no trial."""
 
 
 async def ask(model: Model, http: Client, question: str = QUESTION) -> Answered:
     """
-    Ask one small question, once.
+    Send one small request, once.
 
     Raises:
-        ProviderError
+        ProviderError: The model did not answer.
     """
     prompt = Prompt.of(question, max_tokens=MAX_TOKENS)
     return await _ask(model, prompt, http)
@@ -133,7 +134,7 @@ def _ms_since(began: float) -> float:
 
 
 async def probe_prefill(model: Model, http: Client) -> ProbeFinding:
-    """Find out how `model` goes on from a text. Sends as many small requests as there are ways."""
+    """Find out how `model` continues a text, with one request, and one more per form."""
     counting = Prompt.of(COUNTING, temperature=0, max_tokens=COUNTED_TOKENS)
     try:
         whole = (await _ask(model, counting, http)).text.strip()
@@ -144,27 +145,27 @@ async def probe_prefill(model: Model, http: Client) -> ProbeFinding:
     half = _half_of(whole)
     counting = replace(counting, prefix=half, params={"temperature": 0, "max_tokens": REST_TOKENS})
     tried = [
-        await _try(replace(model, prefill=way), counting, whole, http)
-        for way in WAYS.get(model.provider, ("assistant",))
+        await _try(replace(model, prefill=form), counting, whole, http)
+        for form in FORMS.get(model.provider, ("assistant",))
     ]
-    ways = [each.way for each in tried if each.verdict == "goes_on"]
-    if ways:
-        return ProbeFinding(ways[0], tried)
-    is_sure = all(each.verdict in {"refused", "starts_anew"} for each in tried)
+    supported = [trial.way for trial in tried if trial.verdict == "goes_on"]
+    if supported:
+        return ProbeFinding(supported[0], tried)
+    is_sure = all(trial.verdict in {"refused", "starts_anew"} for trial in tried)
     return ProbeFinding("none" if is_sure else "", tried)
 
 
 async def _try(model: Model, prompt: Prompt, whole: str, http: Client) -> Tried:
     try:
-        said = (await _ask(model, prompt, http)).text
+        text = (await _ask(model, prompt, http)).text
     except ProviderError as error:
         is_no = error.code in {"prefill", "prefill_refused", "invalid_request"}
         return Tried(model.prefill, "refused" if is_no else "cannot_tell", f"{error.code}: {error}")
-    return Tried(model.prefill, verdict_of(whole, prompt.prefix, said), said[:80])
+    return Tried(model.prefill, verdict_of(whole, prompt.prefix, text), text[:80])
 
 
 def verdict_of(whole: str, half: str, text: str) -> Verdict:
-    """Compare what came with how the other half began, and with how the whole did."""
+    """Compare `text` with the beginning of the second half, and of the whole."""
     received = _letters(text)[:ENOUGH]
     if len(received) == ENOUGH:
         if _letters(whole[len(half) :]).startswith(received):
@@ -175,12 +176,12 @@ def verdict_of(whole: str, half: str, text: str) -> Verdict:
 
 
 def _half_of(text: str) -> str:
-    """Return about half of a text, up to a comma: half of a word is another question."""
+    """Return about half of a text, up to a comma: a cut inside a word would test another thing."""
     middle = len(text) // 2
     found = re.search(r"[,，、。\s]", text[middle:])
     return text[: middle + found.start()] if found else text[:middle]
 
 
 def _letters(text: str) -> str:
-    """What of a text is said, without how it is set: `Twenty-one,` is `twentyone`."""
+    """Return the letters and digits of a text, case-folded: `Twenty-one,` is `twentyone`."""
     return NOT_LETTERS.sub("", text).casefold()

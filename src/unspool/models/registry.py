@@ -1,9 +1,9 @@
 """
-The register of models and routes: what of it is written down, and the catalog made from it.
+The registered models and routes in the database, and the catalog made from them.
 
-Whatever changes is written first and then read back, so that the catalog never holds what the
-records do not. What the environment and the file say is read once, at the start; it is shown
-here and cannot be changed here. A key goes in and does not come out.
+Each change is written first and then read back, so the catalog never differs from the records.
+The models of the environment and the file are read once, at the start; users see them here but
+cannot change them here. A key goes in and never comes out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ..records.secrets import Secrets, Unsealable
 from ..settings import Settings
 from .catalog import Catalog, RegisteredModel, Route
 from .config_file import MAX_MODELS
-from .definitions import ModelInput, RouteInput, check_place, model_of
+from .definitions import ModelInput, RouteInput, check_address, model_of
 from .environment import limits_from
 from .health import Health
 from .probe import Answered, ProbeFinding, ask, probe_prefill
@@ -50,17 +50,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ModelTest:
-    """What came of asking a model something small."""
+    """The result of a small request to a model: an answer or an error."""
 
     answered: Answered | None
     error: UnspoolError | None
     finding: ProbeFinding | None = None
     is_kept: bool = False
-    """The finding was written down with the model."""
+    """Whether the database stores the finding with the model."""
 
 
 class ModelRegistry:
-    """Make one with `await Registry.open(...)`."""
+    """The models and routes of a server. Make one with `await ModelRegistry.open(...)`."""
 
     def __init__(self, settings: Settings, records: Records, http: Client, health: Health) -> None:
         self.health = health
@@ -69,7 +69,7 @@ class ModelRegistry:
         self._records = records
         self._http = http
         self.secrets = Secrets(settings.data_dir, _secret(settings))
-        self._outside = ConfiguredModels(settings)
+        self._configured = ConfiguredModels(settings)
         self._writing = asyncio.Lock()
 
     @classmethod
@@ -77,36 +77,36 @@ class ModelRegistry:
         cls, settings: Settings, records: Records, http: Client, health: Health
     ) -> ModelRegistry:
         """
-        Read what there is, and give a number to every model seen for the first time.
+        Read all models and routes, and number every model seen for the first time.
 
         Raises:
-            SetupError: The file is not right, or the sealing key.
+            SetupError: The file or the sealing key is invalid.
         """
         registry = cls(settings, records, http, health)
-        outside = registry._outside
-        catalog = outside.catalog()
-        # On a fresh start number 1 is what answers where no model is named.
+        configured = registry._configured
+        catalog = configured.catalog()
+        # On a fresh start the default model gets number 1.
         first = catalog.models_for("")[0].name
-        entries = sorted(outside.entries, key=lambda entry: entry.name != first)
+        entries = sorted(configured.entries, key=lambda entry: entry.name != first)
         await note_models(records, {entry.name: entry.source for entry in entries})
         await registry._reload()
-        wanted = outside.config.default
+        wanted = configured.config.default
         if wanted and not registry.catalog.has_name(wanted):
-            log.warning("The default of the file, %s, is no model and no route", wanted)
+            log.warning("No model or route is named %s, the default of the file", wanted)
         return registry
 
     async def _reload(self) -> None:
         rows = await list_models(self._records)
         routes = [_route_of(row) for row in await list_routes(self._records)]
         numbers = {row.name: row for row in rows}
-        entries = [_numbered(entry, numbers[entry.name]) for entry in self._outside.entries]
+        entries = [_numbered(entry, numbers[entry.name]) for entry in self._configured.entries]
         entries += [self._entry_of(row) for row in rows if row.source == "database"]
-        self._outside.fill(self.catalog, entries, routes)
+        self._configured.fill(self.catalog, entries, routes)
 
     def _entry_of(self, row: ModelRow) -> RegisteredModel:
         key, problem, is_lost = "", "", False
         if row.provider not in plugs.names("providers"):
-            problem = f"there is no provider {row.provider} here; install it, or change it"
+            problem = f"there is no provider {row.provider}; install it, or name another one"
         if row.sealed_key:
             try:
                 key = self.secrets.unseal(row.sealed_key)
@@ -125,10 +125,10 @@ class ModelRegistry:
         """
         Register a model. Connects to nothing.
 
-        One that the environment or the file describes under that name is hidden by it.
+        It hides a model of the same name from the environment or the file.
 
         Raises:
-            SpecError
+            SpecError: The name is taken, the address is forbidden, or there are too many.
         """
         async with self._writing:
             if any(route.name == definition.name for route in self.catalog.routes()):
@@ -136,12 +136,10 @@ class ModelRegistry:
             if len(self.catalog.entries()) >= MAX_MODELS:
                 raise SpecError(f"there are {MAX_MODELS} models already; remove one first")
             key = definition.api_key.get_secret_value() if definition.api_key else ""
-            self._check_place(definition, has_key=bool(key))
+            self._check_address(definition, has_key=bool(key))
             sealed = self.secrets.seal(key) if key else ""
-            if (
-                await save_model(self._records, {**_columns(definition), "sealed_key": sealed})
-                is None
-            ):
+            columns = {**_columns(definition), "sealed_key": sealed}
+            if await save_model(self._records, columns) is None:
                 raise SpecError(
                     f"a model named {definition.name} is registered already; change that one, or "
                     "choose another name"
@@ -151,53 +149,57 @@ class ModelRegistry:
 
     async def change(self, number: int, values: Mapping[str, Any]) -> RegisteredModel:
         """
-        Change some fields of a registered model; those not given stay as they are.
+        Change some fields of a registered model; the others stay as they are.
 
         Raises:
-            UnknownRecord, SpecError
+            UnknownRecord: There is no such model.
+            SpecError: The values are invalid, or the model is not in the database.
         """
         async with self._writing:
             before = self._own(number)
             row = next(row for row in await list_models(self._records) if row.id == number)
-            said = validated(ModelInput, {**_fields(row), **values})
-            if said.name != before.name:
+            definition = validated(ModelInput, {**_fields(row), **values})
+            if definition.name != before.name:
                 raise SpecError(
-                    "a model keeps its name, because runs and routes speak of it by that; "
-                    "register another model"
+                    "a model keeps its name, because runs and routes refer to it; register "
+                    "another model"
                 )
-            changes = _columns(said)
+            changes = _columns(definition)
             if "api_key" in values:
-                key = said.api_key.get_secret_value() if said.api_key else ""
+                key = definition.api_key.get_secret_value() if definition.api_key else ""
                 changes["sealed_key"] = self.secrets.seal(key) if key else ""
-            elif row.sealed_key and not _is_same_place(before, said):
-                # Else who may not read the key could have it sent to himself.
+            elif row.sealed_key and not _is_same_address(before, definition):
+                # Otherwise a caller who may not read the key could redirect it to himself.
                 raise SpecError(
-                    "its provider or address changes, and its key was given for the one before; "
-                    "send `api_key` too"
+                    "its provider or address changes, but its key belongs to the old one; send "
+                    "`api_key` too"
                 )
-            self._check_place(said, has_key=bool(changes.get("sealed_key", row.sealed_key)))
-            # Only what was changed, so that two who change different things both can.
+            self._check_address(definition, has_key=bool(changes.get("sealed_key", row.sealed_key)))
+            # Only the changed columns, so that two callers can change different ones.
             named = {*values, "sealed_key"} if "api_key" in values else {*values}
             changes = {name: value for name, value in changes.items() if name in named}
             if changes and not await change_model(self._records, number, changes):
-                raise UnknownRecord(f"the model {number} was removed meanwhile")
+                raise UnknownRecord(f"somebody has removed the model {number} meanwhile")
             await self._reload()
             return self.catalog.entry(number)
 
     async def remove(self, number: int) -> None:
         """
-        Forget a registered model. What the environment or the file has of its name shows again.
+        Delete a registered model. A model of its name in the environment or the file reappears.
 
         Raises:
-            UnknownRecord, SpecError
+            UnknownRecord: There is no such model.
+            SpecError: A route needs it, or it is not in the database.
         """
         async with self._writing:
             entry = self._own(number)
             used = [r.name for r in self.catalog.routes() if entry.name in r.members]
-            under = self._outside.find(entry.name)
-            if used and under is None:
-                raise SpecError(f"{entry.name} is in the route {used[0]}; take it out there first")
-            falls_to = under.source if under else None
+            hidden = self._configured.find(entry.name)
+            if used and hidden is None:
+                raise SpecError(
+                    f"the route {used[0]} uses {entry.name}; remove it from that route first"
+                )
+            falls_to = hidden.source if hidden else None
             await remove_model(self._records, number, falls_to=falls_to)
             await self._reload()
 
@@ -206,22 +208,22 @@ class ModelRegistry:
         if entry.source != "database":
             raise SpecError(
                 f"{entry.name} comes from {_WHERE[entry.source]}: change it there and start "
-                "again, or register a model of that name, which goes before it"
+                "again, or register a model of that name, which wins over it"
             )
         return entry
 
-    def _check_place(self, definition: ModelInput, *, has_key: bool) -> None:
-        check_place(
+    def _check_address(self, definition: ModelInput, *, has_key: bool) -> None:
+        check_address(
             definition, has_key=has_key, allow_private=self._settings.allow_private_upstreams
         )
 
     async def test(self, number: int, *, probe: bool = False) -> ModelTest:
         """
-        Ask a model something small; with `probe`, find out how it goes on from a text, and
-        write that down where the model is in the database.
+        Send a model a small request; with `probe`, find out how it continues a text, and store
+        the finding if the model is in the database.
 
         Raises:
-            UnknownRecord: There is no such model. What it does wrong itself is in the answer.
+            UnknownRecord: There is no such model. The model's own errors are in the result.
         """
         entry = self.catalog.entry(number)
         if entry.problem:
@@ -230,7 +232,7 @@ class ModelRegistry:
             answered = await ask(entry.model, self._http)
         except UnspoolError as error:
             return ModelTest(None, error)
-        # Whoever mends a model and tries it need not wait until it has rested.
+        # The model answers, so it need not rest any longer.
         self.health.finished(entry.name)
         if not probe:
             return ModelTest(answered, None)
@@ -248,10 +250,10 @@ class ModelRegistry:
 
     async def add_route(self, definition: RouteInput) -> Route:
         """
-        Register a route. One of the file with that name is hidden by it.
+        Register a route. It hides a route of the same name from the file.
 
         Raises:
-            SpecError
+            SpecError: The name is taken, a member is a route, or there are too many.
         """
         async with self._writing:
             self._check_members(definition)
@@ -272,25 +274,29 @@ class ModelRegistry:
         Change strategy or models of a registered route.
 
         Raises:
-            UnknownRecord, SpecError
+            UnknownRecord: There is no such route.
+            SpecError: The values are invalid, or the route is not in the database.
         """
         async with self._writing:
             before = self._own_route(name)
             models = [{"model": m, "weight": w} for m, w in before.members.items()]
             whole = {"name": name, "strategy": before.strategy, "models": models, **values}
-            said = validated(RouteInput, whole)
-            if said.name != name:
+            definition = validated(RouteInput, whole)
+            if definition.name != name:
                 raise SpecError("a route keeps its name; register another one")
-            self._check_members(said)
-            if not await change_route(self._records, name, _route_columns(said)):
-                raise UnknownRecord(f"the route {name} was removed meanwhile")
+            self._check_members(definition)
+            if not await change_route(self._records, name, _route_columns(definition)):
+                raise UnknownRecord(f"somebody has removed the route {name} meanwhile")
             await self._reload()
             return self.catalog.route(name)
 
     async def remove_route(self, name: str) -> None:
         """
+        Delete a registered route.
+
         Raises:
-            UnknownRecord, SpecError
+            UnknownRecord: There is no such route.
+            SpecError: It is not in the database.
         """
         async with self._writing:
             self._own_route(name)
@@ -302,7 +308,7 @@ class ModelRegistry:
         if route.source != "database":
             raise SpecError(
                 f"{name} comes from {_WHERE[route.source]}: change it there and start again, or "
-                "register a route of that name, which goes before it"
+                "register a route of that name, which wins over it"
             )
         return route
 
@@ -310,14 +316,14 @@ class ModelRegistry:
         routes = {route.name for route in self.catalog.routes()}
         for member in definition.models:
             if member.model in routes:
-                raise SpecError(f"{member.model} is a route; a route holds models alone")
+                raise SpecError(f"{member.model} is a route; name its models instead")
             self.catalog.entry(member.model)
 
 
 _WHERE = {
     "built_in": "the program itself",
     "environment": "the environment",
-    "file": "the file of settings",
+    "file": "the configuration file",
 }
 
 
@@ -335,8 +341,8 @@ def _route_of(row: RouteRow) -> Route:
 
 
 def _columns(definition: ModelInput) -> dict[str, Any]:
-    facts = definition.model_dump(exclude={"api_key"})
-    return {**facts, "limits": definition.limits.model_dump(exclude_none=True)}
+    columns = definition.model_dump(exclude={"api_key"})
+    return {**columns, "limits": definition.limits.model_dump(exclude_none=True)}
 
 
 def _fields(row: ModelRow) -> dict[str, Any]:
@@ -348,7 +354,7 @@ def _route_columns(definition: RouteInput) -> dict[str, Any]:
     return {"name": definition.name, "strategy": definition.strategy, "members": members}
 
 
-def _is_same_place(before: RegisteredModel, definition: ModelInput) -> bool:
-    was, will = before.model.base_url, definition.base_url
-    is_same = was == will or (was and will and URL(was).origin() == URL(will).origin())
+def _is_same_address(before: RegisteredModel, definition: ModelInput) -> bool:
+    old, new = before.model.base_url, definition.base_url
+    is_same = old == new or (old and new and URL(old).origin() == URL(new).origin())
     return bool(is_same) and before.model.provider == definition.provider

@@ -1,6 +1,6 @@
 """
-The models and routes that were there before the database: of the environment, of the file, and
-the built-in one. Read once, at the start.
+The models and routes from outside the database: the environment, the file, and the built-in
+model. Read once, at the start.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from .environment import limits_from, model_from, models_beside
 
 class ConfiguredModels:
     """
-    What was there before the database: the environment, the file, the built-in model.
+    The models and routes of the environment and the file, and the built-in model.
 
     Raises:
-        SetupError: The file is not right.
+        SetupError: The file is invalid.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -36,8 +36,8 @@ class ConfiguredModels:
         ]
         self.entries.append(RegisteredModel(OFFLINE, "built_in"))
         self._routes = [
-            Route(said.name, said.strategy, {m.model: m.weight for m in said.models}, "file")
-            for said in self.config.routes
+            Route(route.name, route.strategy, {m.model: m.weight for m in route.models}, "file")
+            for route in self.config.routes
         ]
         self._defaults = [named.name] if named else []
         self._defaults += [self.config.default] if self.config.default else []
@@ -50,12 +50,12 @@ class ConfiguredModels:
         return catalog
 
     def fill(self, catalog: Catalog, entries: list[RegisteredModel], routes: list[Route]) -> None:
-        """Let a catalog hold these entries, and the routes of the file and these."""
+        """Fill a catalog with these entries and routes, and with the routes of the file."""
         by_age = sorted(entries, key=lambda entry: entry.id)
         others = [entry.name for entry in by_age if entry.source != "built_in"]
         catalog.fill(entries, [*self._routes, *routes], [*self._defaults, *others])
 
     def find(self, name: str) -> RegisteredModel | None:
-        """Return what would be there under a name without the database."""
+        """Return the model that a name would mean without the database, if any."""
         found = [entry for entry in self.entries if entry.name == name]
         return found[-1] if found else None

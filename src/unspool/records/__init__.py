@@ -1,12 +1,12 @@
 """
-What is kept beside runs: one SQLite file, one module here per table.
+The database of everything besides runs: one SQLite file, one module here per table.
 
-To add a table: a module here with a subclass of `Base` and its queries, plain async
-functions that take `Records` first; and a hand-written step in `migrations/versions`
-with the next number, which creates it. `tests/records/test_records.py` imports every module
-here and fails while the steps and the classes say different things.
+To add a table: write a module here with a subclass of `Base` and its queries, plain async
+functions that take `Records` first; and, by hand, a migration in `migrations/versions` with the
+next number, which creates the table. `tests/records/test_records.py` imports every module here
+and fails while the migrations and the classes differ.
 
-Columns of JSON are replaced, never changed in place: SQLAlchemy does not look inside.
+Replace columns of JSON, never change them in place: SQLAlchemy does not look inside.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from .migrations import BUSY_S, bring_up_to_date, explained
 
 
 class Base(DeclarativeBase):
-    """What all tables are made from."""
+    """Base class of all tables."""
 
-    # Every constraint has a name, because a later step can only drop what it can name.
+    # Every constraint has a name, because a later migration can only drop a named one.
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -55,7 +55,7 @@ class Records:
     The open database. Make one with `await Records.open(...)`; end it with `aclose()`.
 
     Attributes:
-        where: What people call it: the path of the file, or the URL without its password.
+        where: Its name in messages: the path of the file, or the URL without its password.
     """
 
     def __init__(self, engine: AsyncEngine, where: str) -> None:
@@ -66,13 +66,13 @@ class Records:
     @classmethod
     async def open(cls, url_or_path: str | Path) -> Records:
         """
-        Open the database, made first if there is none, with the tables of this version.
+        Open the database with the tables of this version; create it if there is none.
 
         Args:
-            url_or_path: A file, whose folder is made too, or a SQLAlchemy URL.
+            url_or_path: A file, whose folder is created too, or a SQLAlchemy URL.
 
         Raises:
-            SetupError: It cannot be used; the message says what, why, and what to do.
+            SetupError: It cannot be used; the message says why and what to do.
         """
         url = _url_of(url_or_path)
         where = url.database if url.get_backend_name() == "sqlite" else None
@@ -83,7 +83,7 @@ class Records:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """
-        A session for one piece of work. Nothing is kept without `await session.commit()`.
+        Open a database session. Nothing is stored without `await session.commit()`.
 
         Raises:
             RecordsError: The disk is full, the file cannot be written, or the like.
@@ -103,21 +103,21 @@ class Records:
 
 
 def now_ms() -> int:
-    """Return the time as Unix milliseconds, as every table has it."""
+    """Return the time in Unix milliseconds, the unit of every table."""
     return int(time.time() * 1000)
 
 
 def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert:
-    """Return an INSERT with `on_conflict_…`, which SQLite and PostgreSQL write alike."""
+    """Return an INSERT with `on_conflict_…`, the same for SQLite and PostgreSQL."""
     inserts = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
     insert = inserts[session.get_bind().dialect.name]
     return cast("sqlite.Insert", insert(cast("Table", table.__table__)))
 
 
 def _url_of(url_or_path: str | Path) -> URL:
-    """A path becomes a URL; a URL without a driver gets the one that can wait."""
+    """Make a URL of a path; give a SQLite URL the asynchronous driver."""
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
-        # Absolute, so that a later change of the working folder does not change the file.
+        # Absolute, so that a later change of the working directory does not change the file.
         return URL.create("sqlite+aiosqlite", database=str(Path(url_or_path).absolute()))
     try:
         url = make_url(url_or_path)
@@ -127,7 +127,7 @@ def _url_of(url_or_path: str | Path) -> URL:
         ) from error
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
-            raise SetupError("a database in memory forgets what it keeps; give the path of a file")
+            raise SetupError("a database in memory loses its data; give the path of a file")
         return url.set(drivername="sqlite+aiosqlite")
     return url
 
@@ -139,8 +139,8 @@ def _engine_of(url: URL) -> AsyncEngine:
         # Chinese stays readable in the file, and a lone surrogate is refused here.
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
-        # A transaction that writes takes the write lock at its beginning, where SQLite
-        # waits for it; a lock taken half-way fails at once.
+        # Each transaction takes the write lock at its beginning, because SQLite waits for the
+        # lock there; a lock taken half-way fails at once.
         connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_S} if sqlite else {},
     )
     if sqlite:
@@ -150,8 +150,8 @@ def _engine_of(url: URL) -> AsyncEngine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    # Readers do not wait for a writer. With WAL, NORMAL survives the death of the
-    # process; a loss of power may take the last commits, never the file.
+    # With WAL, readers do not wait for a writer, and NORMAL survives the death of the
+    # process; a power loss may take the last commits, never the file.
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

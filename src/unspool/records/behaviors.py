@@ -1,9 +1,8 @@
 """
-Behaviours: what people did, and when.
+Behaviours: the actions of users, with their times.
 
-A behaviour may name a product that we do not have, and a user of whom nothing else is
-known, who is somebody from then on: shops export these files in any order. Rows come in
-through `save_behaviors` alone.
+A behaviour may name a product that is not in the database, and a user who is not; that creates
+the person. Shops export their files in any order. Only `save_behaviors` writes rows.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _MS = timedelta(milliseconds=1)
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time with a zone, kept as Unix milliseconds: it sorts, and no driver can shift it."""
+    """A time with a zone, stored in Unix milliseconds: it sorts, and no driver can shift it."""
 
     impl = BigInteger
     cache_ok = True
@@ -64,14 +63,14 @@ class Behavior(Base):
     user_id: Mapped[str] = mapped_column(String(MAX_USER_CHARS))
     sku: Mapped[str | None] = mapped_column(String(MAX_SKU_CHARS), default=None, index=True)
     action: Mapped[str] = mapped_column(String(MAX_ACTION_CHARS))
-    """What was done, in the words of the file: `visit`, `favorite`, `share`, `加购` …"""
+    """The action, in the file's own words: `visit`, `favorite`, `share`, `加购` …"""
     at: Mapped[datetime] = mapped_column(Moment)
-    """When, in UTC. A time that came without a zone is taken as UTC, so it reads as written."""
+    """The time in UTC. A time without a zone counts as UTC, so it reads as in the file."""
     stay_s: Mapped[float | None] = mapped_column(default=None)
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Everything else that the file said, under its own names."""
+    """All other columns of the file, under their own names."""
     digest: Mapped[str] = mapped_column(String(32))
-    """Of all that was said; two rows that say the same are one."""
+    """Of all other columns; equal rows are stored once."""
 
     __table_args__ = (
         Index(None, "user_id", "at"),
@@ -81,9 +80,9 @@ class Behavior(Base):
 
 async def behaviors_of(records: Records, user_id: str, *, limit: int) -> list[Behavior]:
     """
-    Return what a user did, oldest first.
+    Return the behaviours of a user, oldest first.
 
-    Of more than `limit` rows the latest are returned, still oldest first.
+    If there are more than `limit`, return the latest, still oldest first.
     """
     latest = (
         select(Behavior)
@@ -96,7 +95,7 @@ async def behaviors_of(records: Records, user_id: str, *, limit: int) -> list[Be
 
 
 async def count_behaviors(records: Records, user_id: str | None = None) -> int:
-    """Return how many behaviours there are, of one user or of all."""
+    """Return the number of behaviours, of one user or of all."""
     counted = select(func.count()).select_from(Behavior)
     if user_id is not None:
         counted = counted.where(Behavior.user_id == user_id)
@@ -105,7 +104,7 @@ async def count_behaviors(records: Records, user_id: str | None = None) -> int:
 
 
 async def behavior_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
-    """Return how many behaviours each of these users has; who has none is left out."""
+    """Return the number of behaviours of each of these users; users without any are left out."""
     counted = (
         select(Behavior.user_id, func.count().label("behaviors"))
         .where(Behavior.user_id.in_(user_ids))
@@ -116,7 +115,7 @@ async def behavior_counts(records: Records, user_ids: Sequence[str]) -> dict[str
 
 
 async def count_users(records: Records) -> int:
-    """Return how many different users did something."""
+    """Return the number of users with at least one behaviour."""
     async with records.session() as session:
         return await session.scalar(select(func.count(Behavior.user_id.distinct()))) or 0
 
@@ -125,14 +124,14 @@ async def save_behaviors(
     session: AsyncSession, rows: Sequence[Mapping[str, Any]]
 ) -> tuple[int, int]:
     """
-    Add behaviours that are not there yet. The caller commits.
+    Add the behaviours that are not stored yet. The caller commits.
 
-    Rows that say the same (user, SKU, action, time, stay and properties) are one row, in one
-    file and across files. So a file imported twice changes nothing; in return, two real
-    behaviours that a file does not tell apart, not even by their time, are counted once.
+    Rows with equal user, SKU, action, time, stay and properties are stored once, within a file
+    and across files. So importing a file twice changes nothing; in return, two real behaviours
+    that look equal in a file, even in their time, count once.
 
-    A row has at least `user_id`, `action` and `at`. Returns how many were added, and 0: a
-    behaviour is never changed.
+    A row has at least `user_id`, `action` and `at`. Returns the number of added rows, and 0:
+    nothing changes a behaviour.
     """
     values = [_complete(row) for row in rows]
     if not values:
@@ -148,8 +147,8 @@ def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
     properties = {name: value for name, value in given.items() if value != ""}
     sku, stay_s = row.get("sku") or None, row.get("stay_s")
     at_ms = (row["at"] - _EPOCH) // _MS
-    said = [row["user_id"], sku, row["action"], at_ms, stay_s, properties]
-    canon = msgspec.json.encode(said, order="deterministic")
+    identity = [row["user_id"], sku, row["action"], at_ms, stay_s, properties]
+    canon = msgspec.json.encode(identity, order="deterministic")
     return {
         "user_id": row["user_id"],
         "sku": sku,
@@ -157,12 +156,12 @@ def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
         "at": row["at"],
         "stay_s": stay_s,
         "properties": properties,
-        # 128 bits: that two of 2**40 rows meet by chance is less likely than a broken disk.
+        # 128 bits: a collision among 2**40 rows is less likely than a broken disk.
         "digest": hashlib.blake2b(canon, digest_size=16).hexdigest(),
     }
 
 
-# Cells as they stand in the files of shops
+# Reading the cells of shops' files
 
 _DAY_AND_TIME = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
@@ -178,7 +177,7 @@ def read_moment(cell: str) -> datetime:
     """
     Read ISO 8601, `2025-11-24 09:50:50`, `2025/11/24 9:50`, Unix seconds or milliseconds.
 
-    A time without a zone is taken as UTC.
+    A time without a zone counts as UTC.
 
     Raises:
         ValueError: It is none of these, or lies outside the years 1970 to 2200.

@@ -1,7 +1,7 @@
 """
-Conversations: a name, and which runs are its turns.
+Conversations: a name, and the runs that are its turns.
 
-What was asked and answered stands in the logs of those runs and nowhere else.
+The prompts and answers are in the logs of those runs and nowhere else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ConversationRow(Base):
     name: Mapped[str] = mapped_column(String(MAX_NAME_CHARS), default="")
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
     updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
-    """When it was renamed or its last turn began."""
+    """The latest rename, or the beginning of the latest turn."""
 
 
 class TurnRow(Base):
@@ -35,15 +35,15 @@ class TurnRow(Base):
         ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True
     )
     number: Mapped[int] = mapped_column(primary_key=True)
-    """From 1, in the order in which they were asked."""
+    """From 1, in the order of the requests."""
     run_id: Mapped[str] = mapped_column(String(32))
     asked: Mapped[str] = mapped_column(String(96))
-    """Tells its request from any other; see `Claim.asked`."""
+    """Identifies its request; see `Claim.asked`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationCount:
-    """A conversation, and how many turns it has."""
+    """A conversation and its number of turns."""
 
     row: ConversationRow
     turns: int
@@ -74,8 +74,10 @@ async def list_conversations(
 
 async def find_conversation(records: Records, number: int) -> ConversationCount:
     """
+    Return the conversation with this number.
+
     Raises:
-        UnknownRecord: There is none with this number.
+        UnknownRecord: There is none.
     """
     found = await list_conversations(records, before=number + 1, limit=1)
     if not found or found[0].row.id != number:
@@ -85,6 +87,8 @@ async def find_conversation(records: Records, number: int) -> ConversationCount:
 
 async def rename_conversation(records: Records, number: int, name: str) -> None:
     """
+    Rename a conversation.
+
     Raises:
         UnknownRecord: There is none with this number.
     """
@@ -98,7 +102,7 @@ async def rename_conversation(records: Records, number: int, name: str) -> None:
 
 async def remove_conversation(records: Records, number: int) -> None:
     """
-    Forget a conversation; its runs stay, as long as runs are kept.
+    Delete a conversation. Its runs stay until the journal prunes them.
 
     Raises:
         UnknownRecord: There is none with this number.
@@ -112,7 +116,7 @@ async def remove_conversation(records: Records, number: int) -> None:
 
 
 async def turns_of(records: Records, number: int) -> list[TurnRow]:
-    """Return the turns of a conversation, in order; none where there is no such conversation."""
+    """Return the turns of a conversation, in order; empty if there is no such conversation."""
     async with records.session() as session:
         wanted = select(TurnRow).where(TurnRow.conversation_id == number)
         return list(await session.scalars(wanted.order_by(TurnRow.number)))
@@ -120,9 +124,9 @@ async def turns_of(records: Records, number: int) -> list[TurnRow]:
 
 async def save_turn(records: Records, conversation: int, number: int, run: tuple[str, str]) -> None:
     """
-    Write down which run (its id, and what was asked) is a turn; the same may be said again.
+    Store a run (its id, and the identity of its request) as a turn; a repeat changes nothing.
 
-    A conversation that was removed meanwhile has no turns: then nothing is written.
+    If the conversation is gone meanwhile, it writes nothing.
     """
     run_id, request = run
     values = {"conversation_id": conversation, "number": number, "run_id": run_id, "asked": request}

@@ -1,8 +1,8 @@
 """
-Models and routes: what was registered, and the number of every model that was ever seen.
+Models and routes: the registered ones, and the number of every model ever seen.
 
-A model of the environment or the file has a row for its number alone; all else about it
-is where it came from. Keys stand here sealed (`secrets`) or not at all.
+A model of the environment or the file has a row for its number alone; the rest is in its source.
+Keys are stored sealed (`secrets`) or not at all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from . import Base, Records, insert_into, now_ms
 
 MAX_NAME_CHARS = 128
-"""Longest name of a model or a route; the longest of vendors have about 80."""
+"""Longest name of a model or a route; vendors use up to about 80."""
 
 
 class ModelRow(Base):
@@ -32,7 +32,7 @@ class ModelRow(Base):
     sealed_key: Mapped[str] = mapped_column(Text, default="")
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Those that were said; the others are those of the settings."""
+    """The limits of its own; the others come from the settings."""
     prefill: Mapped[str] = mapped_column(String(32), default="")
     quirks: Mapped[list[str]] = mapped_column(default=list)
     prices: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
@@ -64,11 +64,11 @@ _NOTHING: dict[str, Any] = {
     "prices": None,
     "is_active": True,
 }
-"""What the row of a model says that is described elsewhere."""
+"""The row of a model whose definition is in the environment or the file."""
 
 
 async def note_models(records: Records, seen: Mapping[str, str]) -> None:
-    """Give a number to each of these models that has none yet, in this order."""
+    """Number each of these models (name to source) that has no number yet, in this order."""
     async with records.session() as session:
         stored = await session.execute(select(ModelRow.name, ModelRow.source))
         known = {row.name: row.source for row in stored}
@@ -76,7 +76,7 @@ async def note_models(records: Records, seen: Mapping[str, str]) -> None:
             if known.get(name) in {source, "database"}:
                 continue
             adding = insert_into(session, ModelRow).values(name=name, source=source)
-            # Another program may have registered one of that name since.
+            # Another program may have registered a model of that name since.
             is_ours = ModelRow.source != "database"
             set_ = {"source": source}
             await session.execute(
@@ -86,16 +86,16 @@ async def note_models(records: Records, seen: Mapping[str, str]) -> None:
 
 
 async def list_models(records: Records) -> list[ModelRow]:
-    """Return every row, by number."""
+    """Return every row, ordered by number."""
     async with records.session() as session:
         return list(await session.scalars(select(ModelRow).order_by(ModelRow.id)))
 
 
 async def save_model(records: Records, values: Mapping[str, Any]) -> int | None:
     """
-    Register a model; return its number, or None where one of that name is registered.
+    Register a model; return its number, or None if its name is registered already.
 
-    A model of the environment or the file with that name gives it its number.
+    A model of that name in the environment or the file passes its number on.
     """
     row = {**_NOTHING, **values, "source": "database"}
     async with records.session() as session:
@@ -110,7 +110,7 @@ async def save_model(records: Records, values: Mapping[str, Any]) -> int | None:
 
 
 async def change_model(records: Records, number: int, values: Mapping[str, Any]) -> bool:
-    """Change these columns of a registered model; false where it is not there any more."""
+    """Change these columns of a registered model; return False if it is gone."""
     return await _write(
         records, update(ModelRow).where(*_registered(number)).values(**values), ModelRow.id
     )
@@ -118,9 +118,9 @@ async def change_model(records: Records, number: int, values: Mapping[str, Any])
 
 async def remove_model(records: Records, number: int, *, falls_to: str | None) -> bool:
     """
-    Forget a registered model; false where it is not there any more.
+    Delete a registered model; return False if it is gone.
 
-    Where the environment or the file has one of that name (`falls_to`), its number stays.
+    If the environment or the file has a model of that name (`falls_to`), its number stays.
     """
     if falls_to is None:
         return await _write(records, delete(ModelRow).where(*_registered(number)), ModelRow.id)
@@ -132,13 +132,13 @@ def _registered(number: int) -> tuple[ColumnElement[bool], ...]:
 
 
 async def list_routes(records: Records) -> list[RouteRow]:
-    """Return every registered route, by name."""
+    """Return every registered route, ordered by name."""
     async with records.session() as session:
         return list(await session.scalars(select(RouteRow).order_by(RouteRow.name)))
 
 
 async def save_route(records: Records, values: Mapping[str, Any]) -> bool:
-    """Register a route; false where one of that name is registered."""
+    """Register a route; return False if its name is registered already."""
     async with records.session() as session:
         adding = insert_into(session, RouteRow).values(**values).on_conflict_do_nothing()
         saved = await session.scalar(adding.returning(RouteRow.name))
@@ -147,13 +147,13 @@ async def save_route(records: Records, values: Mapping[str, Any]) -> bool:
 
 
 async def change_route(records: Records, name: str, values: Mapping[str, Any]) -> bool:
-    """Change these columns; false where it is not there any more."""
+    """Change these columns; return False if the route is gone."""
     changing = update(RouteRow).where(RouteRow.name == name).values(**values)
     return await _write(records, changing, RouteRow.name)
 
 
 async def remove_route(records: Records, name: str) -> bool:
-    """Forget a route; false where it is not there any more."""
+    """Delete a route; return False if it is gone."""
     return await _write(records, delete(RouteRow).where(RouteRow.name == name), RouteRow.name)
 
 

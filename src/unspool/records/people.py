@@ -1,8 +1,7 @@
 """
-People: who did what is in `behaviors`.
+People: the users that copy is written for; their actions are in `behaviors`.
 
-Whoever did anything is somebody: a row of behaviours makes the person it names, if there is
-none yet, and a file of people adds what else is known of them.
+A behaviour of an unknown user creates that person; a file of people adds the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ MAX_USER_CHARS = 128
 """Longest user id; a UUID has 36 characters, hashed ones 64."""
 
 MAX_AGE = 150
-"""Years. More is a year of birth."""
+"""Years. A larger number is a year of birth."""
 
 
 class Person(Base):
@@ -34,12 +33,12 @@ class Person(Base):
     age: Mapped[int | None] = mapped_column(default=None)
     city: Mapped[str] = mapped_column(String(100), default="")
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Everything else that is known, under the file's own names: `income_level` …"""
+    """All other columns of the file, under their own names: `income_level` …"""
 
     def profile(self) -> dict[str, Any]:
-        """Return what is known, as JSON; what is not is left out."""
-        facts = {"name": self.name, "gender": self.gender, "age": self.age, "city": self.city}
-        known = {name: value for name, value in facts.items() if value not in (None, "")}
+        """Return the known properties as JSON, without the empty ones."""
+        fields = {"name": self.name, "gender": self.gender, "age": self.age, "city": self.city}
+        known = {name: value for name, value in fields.items() if value not in (None, "")}
         return known | self.properties
 
 
@@ -48,7 +47,7 @@ async def find_person(records: Records, user_id: str) -> Person:
     Return the person with exactly this id.
 
     Raises:
-        UnknownRecord: There is none, and no behaviour of one.
+        UnknownRecord: There is no such person, and no behaviour of one.
     """
     async with records.session() as session:
         person = await session.get(Person, user_id)
@@ -66,8 +65,8 @@ async def list_people(
     """
     Return people in the order of their ids.
 
-    `query` is text that id, name or city must contain, in any case; `after` is the last id of
-    the page before; `limit` is cut to `MAX_PAGE_ROWS`.
+    Id, name or city must contain `query`, in any case; `after` is the last id of the previous
+    page; `limit` is at most `MAX_PAGE_ROWS`.
     """
     wanted = select(Person).where(*_matching(query)).order_by(Person.id)
     if after:
@@ -78,7 +77,7 @@ async def list_people(
 
 
 async def count_people(records: Records, *, query: str = "") -> int:
-    """Return how many people `list_people` would go through."""
+    """Return the number of people that match `query`."""
     counted = select(func.count()).select_from(Person).where(*_matching(query))
     async with records.session() as session:
         return await session.scalar(counted) or 0
@@ -91,7 +90,7 @@ def _matching(query: str) -> list[ColumnElement[bool]]:
 
 
 async def meet(session: AsyncSession, user_ids: Iterable[str]) -> None:
-    """Add those of whom nothing but the id is known, where they are not there. Commits nothing."""
+    """Add people of whom only the id is known, unless they are stored. The caller commits."""
     values = [{**_EMPTY, "id": user_id} for user_id in sorted(set(user_ids))]
     if values:
         adding = insert_into(session, Person).on_conflict_do_nothing(index_elements=["id"])
@@ -105,11 +104,10 @@ _EMPTY: dict[str, Any] = {"name": "", "gender": "", "age": None, "city": "", "pr
 
 async def save_people(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """
-    Add people, or change those whose id is there already. The caller commits.
+    Add people, or change those whose id is stored already. The caller commits.
 
-    Columns that a row does not have, or has empty, stay as they are. Properties are merged; an
-    empty one is removed. A row has `user_id`. Returns how many were added, and how many are
-    different now from what they were.
+    A missing or empty column changes nothing. Properties are merged; an empty one is removed.
+    A row has `user_id`. Returns the number of added and the number of changed people.
     """
     ids = {row["user_id"] for row in rows}
     stored = await session.execute(select(_TABLE).where(_TABLE.c.id.in_(ids)))
@@ -129,7 +127,7 @@ async def save_people(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) 
 
 
 def _merged(old: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    facts = {name: row[name] for name in _EMPTY if row.get(name) not in (None, "", {})}
+    columns = {name: row[name] for name in _EMPTY if row.get(name) not in (None, "", {})}
     properties = {**old["properties"], **row.get("properties", {})}
-    kept = {name: value for name, value in properties.items() if value != ""}
-    return {**old, **facts, "id": row["user_id"], "properties": kept}
+    filled = {name: value for name, value in properties.items() if value != ""}
+    return {**old, **columns, "id": row["user_id"], "properties": filled}

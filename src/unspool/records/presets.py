@@ -1,4 +1,4 @@
-"""Presets: prompts that are used again, with what they are asked with."""
+"""Presets: prompts to use again, with their system prompt and parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PresetRow(Base):
     name: Mapped[str] = mapped_column(String(MAX_NAME_CHARS), unique=True)
     system_prompt: Mapped[str] = mapped_column(Text, default="")
     prompt: Mapped[str] = mapped_column(Text, default="")
-    """A template: `{{topic}}` is to be filled in by who uses it."""
+    """A template: the user fills in `{{topic}}`."""
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Passed to the model: `temperature`, `max_tokens` …"""
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
@@ -30,7 +30,7 @@ class PresetRow(Base):
 
 
 async def list_presets(records: Records) -> list[PresetRow]:
-    """Return every preset, by number."""
+    """Return every preset, ordered by number."""
     async with records.session() as session:
         return list(await session.scalars(select(PresetRow).order_by(PresetRow.id)))
 
@@ -42,8 +42,10 @@ async def count_presets(records: Records) -> int:
 
 async def find_preset(records: Records, number: int) -> PresetRow:
     """
+    Return the preset with this number.
+
     Raises:
-        UnknownRecord: There is none with this number.
+        UnknownRecord: There is none.
     """
     async with records.session() as session:
         row = await session.get(PresetRow, number)
@@ -53,7 +55,7 @@ async def find_preset(records: Records, number: int) -> PresetRow:
 
 
 async def save_preset(records: Records, values: Mapping[str, Any]) -> int | None:
-    """Keep a preset; return its number, or None where there is one of that name."""
+    """Store a preset; return its number, or None if its name is taken."""
     async with records.session() as session:
         adding = insert_into(session, PresetRow).values(**values).on_conflict_do_nothing()
         number: int | None = await session.scalar(adding.returning(PresetRow.id))
@@ -79,7 +81,7 @@ async def change_preset(records: Records, number: int, values: Mapping[str, Any]
 
 async def remove_preset(records: Records, number: int) -> None:
     """
-    Forget a preset. Its number is given to no other.
+    Delete a preset. No other preset gets its number.
 
     Raises:
         UnknownRecord: There is none with this number.

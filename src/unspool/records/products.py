@@ -1,7 +1,7 @@
 """
-Products: what copy is written about.
+Products: the subjects of sales copy.
 
-A text that is not known is empty, never null: "no colour given" has one form.
+An unknown text is empty, never null: "no colour given" has one form.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MAX_SKU_CHARS = 64
 """Longest product number; those of shops have 8 to 20 characters."""
 
 MAX_PAGE_ROWS = 500
-"""Most rows one question returns; a page of a list shows 20 to 100."""
+"""Most rows of one query; a page of a list shows 20 to 100."""
 
 HOME_CURRENCY = "CNY"
-"""What a price without a currency is in."""
+"""Currency of a price that names none."""
 
 
 class Product(Base):
@@ -45,13 +45,13 @@ class Product(Base):
     selling_points: Mapped[list[str]] = mapped_column(default=list)
     scenes: Mapped[list[str]] = mapped_column(default=list)
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Everything else that the shop knows, under the shop's own names."""
+    """All other columns of the file, under their own names."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what a copywriter needs, as JSON; what is not known is left out."""
+        """Return the facts for a copywriter as JSON, without the empty ones."""
         price = None
         if self.price is not None:
-            # 299, not 299.0: it is read aloud by a model.
+            # 299, not 299.0: a model repeats it in the copy.
             whole = self.price == self.price.to_integral_value()
             price = int(self.price) if whole else float(self.price)
         facts = {
@@ -88,7 +88,7 @@ async def find_product(records: Records, sku: str) -> Product:
 
 
 async def names_of(records: Records, skus: Collection[str]) -> dict[str, str]:
-    """Return the names of those of these products that there are, by SKU."""
+    """Return the names of the known ones among these products, by SKU."""
     wanted = select(Product.sku, Product.name).where(Product.sku.in_(skus))
     async with records.session() as session:
         return {row.sku: row.name for row in await session.execute(wanted)}
@@ -100,8 +100,8 @@ async def list_products(
     """
     Return products in the order of their SKU.
 
-    `query` is text that SKU, name, category, brand or colour must contain, in any case;
-    `after` is the last SKU of the page before; `limit` is cut to `MAX_PAGE_ROWS`.
+    SKU, name, category, brand or colour must contain `query`, in any case; `after` is the last
+    SKU of the previous page; `limit` is at most `MAX_PAGE_ROWS`.
     """
     wanted = select(Product).where(*_matching(query)).order_by(Product.sku)
     if after:
@@ -112,7 +112,7 @@ async def list_products(
 
 
 async def count_products(records: Records, *, query: str = "") -> int:
-    """Return how many products `list_products` would go through."""
+    """Return the number of products that match `query`."""
     async with records.session() as session:
         counted = await session.scalar(
             select(func.count()).select_from(Product).where(*_matching(query))
@@ -135,13 +135,12 @@ async def save_products(
     session: AsyncSession, rows: Sequence[Mapping[str, Any]]
 ) -> tuple[int, int]:
     """
-    Add products, or change those whose SKU is there already. The caller commits.
+    Add products, or change those whose SKU is stored already. The caller commits.
 
-    Columns that a row does not have stay as they are. Properties are merged; an empty one
-    is removed.
+    A missing column changes nothing. Properties are merged; an empty one is removed.
 
-    A row has `sku`, and `name` where it is new. Returns how many products were added, and
-    how many are different now from what they were.
+    A row has `sku`, and a new one has `name`. Returns the number of added and the number of
+    changed products.
     """
     skus = {row["sku"] for row in rows}
     stored = await session.execute(select(_TABLE).where(_TABLE.c.sku.in_(skus)))
@@ -151,7 +150,7 @@ async def save_products(
         now[row["sku"]] = _merged(now.get(row["sku"], _EMPTY), row)
     changes = [values for sku, values in now.items() if values != before.get(sku)]
     if changes:
-        # The other one of two imports at once may have added the same product since.
+        # A second import at the same time may have added the product since.
         adding = insert_into(session, Product)
         replaced = {name: adding.excluded[name] for name in _EMPTY}
         await session.execute(
@@ -186,7 +185,7 @@ def _merged(old: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# Cells as they stand in the files of shops
+# Reading the cells of shops' files
 
 # In this order: the later signs are parts of the earlier ones.
 _SIGNS = {
@@ -202,17 +201,17 @@ _NOTHING = {"", "-", "--", "NULL", "NONE", "NAN", "N/A", "\\N"}
 
 
 def _plain(cell: str) -> str:
-    """Full-width digits and signs become the usual ones; words for nothing become nothing."""
+    """Normalise full-width digits and signs; turn words for "nothing" into an empty text."""
     text = unicodedata.normalize("NFKC", cell).strip().upper()
     return "" if text in _NOTHING else text
 
 
 def read_number(cell: str) -> Decimal | None:
     """
-    Read a number with or without marks between the thousands; an empty cell is None.
+    Read a number with or without thousands separators; an empty cell is None.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is not a number.
     """
     text = "".join(_plain(cell).split())
     if not text:
@@ -245,12 +244,12 @@ def read_price(cell: str) -> Decimal | None:
 
 def read_currency(cell: str) -> str:
     """
-    Return the code of the currency in a cell, or nothing if the cell names none.
+    Return the code of the currency in a cell; empty if the cell names none.
 
-    The cell may be a price. `¥` is the yuan; a file in yen needs a column that says JPY.
+    The cell may be a price. `¥` is the yuan; a file in yen needs a column with JPY.
 
     Raises:
-        ValueError: A currency is named, but not one that is known here.
+        ValueError: The cell names an unknown currency.
     """
     text = _plain(cell)
     if not re.search(r"[^\d\s.,+-]", text):
@@ -260,15 +259,15 @@ def read_currency(cell: str) -> str:
             return code
     if found := _CODE.search(text):
         return found.group()
-    raise ValueError("is not a currency that is known here; use a code such as CNY")
+    raise ValueError("is not a known currency; use a code such as CNY")
 
 
 def read_list(cell: str) -> list[str]:
     """
-    Read `["轻", "软"]`, or what stands between `；`, `|` or new lines, or else between `、`.
+    Read `["轻", "软"]`, or a text split at `；`, `|` or new lines, or else at `、`.
 
     Raises:
-        ValueError: It begins like a JSON list, and is not one of texts.
+        ValueError: It begins like a JSON list, but is not a list of texts.
     """
     if cell.lstrip().startswith("["):
         try:

@@ -1,10 +1,10 @@
 """
-Keys of models at rest: sealed with a key of our own, which is kept apart from them.
+Seals the keys of models at rest, with a key of our own that is stored apart from them.
 
 The sealing key is the setting `secret_key`, or the file `secret.key` in the data directory,
-made when it is first needed. Who has a copy of `records.db` alone has no key of any model.
-A line is a Fernet key; the first one seals, all of them open, so that a new one is put in
-front and the old ones stay until nothing is sealed with them.
+created at first use. A copy of `records.db` alone reveals no key of any model. Each line is a
+Fernet key; the first one seals, all of them open. To rotate, put a new one in front; the old
+ones stay until nothing is sealed with them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ MAX_FILE_BYTES = 16 * 1024
 """Largest key file we read: hundreds of keys. A larger one is some other file."""
 
 OTHERS = 0o077
-"""Rights of everybody but the owner."""
+"""Permission bits of everybody but the owner."""
 
 
 class Unsealable(Exception):
-    """What was sealed cannot be opened; the message says why."""
+    """A sealed text cannot be opened; the message says why."""
 
 
 class Secrets:
     """
     Args:
-        data_dir: Where the key file is.
+        data_dir: The folder of the key file.
         key: One or several Fernet keys, separated by commas or blanks; empty: the file alone.
 
     Raises:
-        SetupError: `key` is none.
+        SetupError: `key` holds something that is not a Fernet key.
     """
 
     def __init__(self, data_dir: Path, key: str = "") -> None:
@@ -55,38 +55,38 @@ class Secrets:
 
     def seal(self, text: str) -> str:
         """
-        Return `text` as it may be written down.
+        Return `text` sealed, safe to store.
 
         Raises:
-            RecordsError: There is no key to seal with, and none can be made.
+            RecordsError: There is no key to seal with, and none can be created.
         """
         try:
-            keys = self._given or self._of_file() or self._made()
+            keys = self._given or self._read_file() or self._create_file()
         except SetupError as error:
             raise RecordsError(str(error)) from error
         return MultiFernet(keys).encrypt(text.encode()).decode()
 
     def unseal(self, sealed: str) -> str:
         """
-        Return what was sealed.
+        Return the text that was sealed.
 
         Raises:
-            Unsealable: The key it was sealed with is not there, or it was tampered with.
+            Unsealable: Its sealing key is gone, or somebody changed the sealed text.
         """
         try:
-            keys = [*self._given, *self._of_file()]
+            keys = [*self._given, *self._read_file()]
         except SetupError as error:
             raise Unsealable(str(error)) from None
         if not keys:
-            raise Unsealable(f"{FILE_NAME} is not in the data directory any more")
+            raise Unsealable(f"{FILE_NAME} is gone from the data directory")
         try:
             return MultiFernet(keys).decrypt(sealed.encode()).decode()
         except InvalidToken:
-            raise Unsealable(f"it was sealed with another key than {FILE_NAME} holds") from None
+            raise Unsealable(f"{FILE_NAME} does not hold the key that sealed it") from None
 
-    def _of_file(self) -> list[Fernet]:
+    def _read_file(self) -> list[Fernet]:
         """
-        Return the keys of the file, none where there is no file.
+        Return the keys of the file; empty if there is no file.
 
         Raises:
             SetupError: It cannot be read, or holds something else.
@@ -107,13 +107,13 @@ class Secrets:
         keys = _fernets(raw.decode("ascii", "replace").split())
         if not keys:
             raise SetupError(
-                f"{self._path} holds no key; put back a copy of it, or move it away: the keys of "
-                "models then have to be set again"
+                f"{self._path} holds no key; restore a copy of it, or move it away and set the "
+                "keys of all models again"
             )
         return keys
 
-    def _made(self) -> list[Fernet]:
-        """Make the key file; of two programs that do so at once, both use the first one's."""
+    def _create_file(self) -> list[Fernet]:
+        """Create the key file; if two programs do so at once, both use the first one's."""
         fresh = self._path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
         try:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
@@ -121,7 +121,7 @@ class Secrets:
                 to.flush()
                 os.fsync(to.fileno())
             try:
-                # Whole or not at all, and never over one that is there.
+                # A hard link appears whole or not at all, and never replaces a file.
                 os.link(fresh, self._path)
             except FileExistsError:
                 pass
@@ -129,14 +129,14 @@ class Secrets:
                 fresh.unlink()
         except OSError as error:
             raise SetupError(
-                f"{self._path} cannot be made: {error.strerror}; make the data directory "
+                f"{self._path} cannot be created: {error.strerror}; make the data directory "
                 "writable, or set UNSPOOL_SECRET_KEY"
             ) from error
-        return self._of_file()
+        return self._read_file()
 
 
 def _fernets(keys: list[str]) -> list[Fernet] | None:
-    """None where one of them is no key."""
+    """Return the keys; None if one of them is not a Fernet key."""
     try:
         return [Fernet(key) for key in keys]
     except ValueError:

@@ -1,7 +1,7 @@
 """
-Tools: what a model may be offered, and how each is answered.
+Tools: functions that a model may call, and how the server answers each call.
 
-An answer stands here without what is secret in it: values of headers are sealed (`secrets`).
+The values of headers are secret, so the table stores them sealed (`secrets`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..errors import UnknownRecord
 from . import Base, Records, insert_into, now_ms
 
 MAX_NAME_CHARS = 64
-"""As OpenAI and Anthropic allow it."""
+"""The limit of OpenAI and Anthropic."""
 
 
 class ToolRow(Base):
@@ -29,17 +29,17 @@ class ToolRow(Base):
     parameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """JSON Schema of its arguments."""
     answer: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """`kind` is `mock`, `python` or `http`; the rest is of that kind."""
+    """`kind` is `mock`, `python` or `http`; the other fields depend on it."""
     sealed_headers: Mapped[str] = mapped_column(Text, default="")
     """Names and values of an HTTP call's headers, as JSON, sealed; empty for none."""
     limit_s: Mapped[float] = mapped_column(Double, default=30.0)
-    """Seconds that an answer may take."""
+    """Time limit of one call, in seconds."""
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
     updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
 
 
 async def list_tools(records: Records) -> list[ToolRow]:
-    """Return every tool, by number."""
+    """Return every tool, ordered by number."""
     async with records.session() as session:
         return list(await session.scalars(select(ToolRow).order_by(ToolRow.id)))
 
@@ -49,7 +49,7 @@ async def find_tools(records: Records, numbers: Sequence[int]) -> list[ToolRow]:
     Return the tools with these numbers, each once, in this order.
 
     Raises:
-        UnknownRecord: There is none with one of them.
+        UnknownRecord: A number belongs to no tool.
     """
     async with records.session() as session:
         found = await session.scalars(select(ToolRow).where(ToolRow.id.in_(numbers)))
@@ -66,7 +66,7 @@ async def count_tools(records: Records) -> int:
 
 
 async def save_tool(records: Records, values: Mapping[str, Any]) -> int | None:
-    """Keep a tool; return its number, or None where there is one of that name."""
+    """Store a tool; return its number, or None if its name is taken."""
     async with records.session() as session:
         adding = insert_into(session, ToolRow).values(**values).on_conflict_do_nothing()
         number: int | None = await session.scalar(adding.returning(ToolRow.id))
@@ -76,7 +76,7 @@ async def save_tool(records: Records, values: Mapping[str, Any]) -> int | None:
 
 async def change_tool(records: Records, number: int, values: Mapping[str, Any]) -> bool:
     """
-    Change these columns; false where it is not there any more.
+    Change these columns; return False if the tool is gone.
 
     Raises:
         IntegrityError: Another tool has that name.
@@ -89,7 +89,7 @@ async def change_tool(records: Records, number: int, values: Mapping[str, Any]) 
 
 
 async def remove_tool(records: Records, number: int) -> bool:
-    """Forget a tool; false where it is not there any more. Its number is given to no other."""
+    """Delete a tool; return False if it is gone. No other tool gets its number."""
     async with records.session() as session:
         removing = delete(ToolRow).where(ToolRow.id == number).returning(ToolRow.id)
         removed = await session.scalar(removing)

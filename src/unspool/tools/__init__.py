@@ -1,14 +1,14 @@
 """
-Plug point: what a model may call that is Python.
+Plug point: Python functions that a model may call.
 
-To add one: a module here with `plug`, a function, or a coroutine function, that takes its
-arguments by keyword and returns text or anything that is JSON. A package of its own offers it
-through the entry point group `unspool.tools`. Its name is then the `entry_point` of a tool
-(`POST /api/tools`), whose JSON Schema has been held against the arguments before it is called.
+To add one: write a module here with `plug`, a function or a coroutine function that takes its
+arguments by keyword and returns text or JSON. A package of your own offers one through the entry
+point group `unspool.tools`. Its name is then the `entry_point` of a tool (`POST /api/tools`); the
+server checks the arguments against that tool's JSON Schema before it calls the function.
 
-It may be called again for the same call after a crash, and is given up when the tool's limit
-of time is over: a function that is no coroutine runs in a thread, which cannot be stopped and
-whose answer then comes too late. What it raises is told to the model as the answer.
+After a crash the server may repeat a call. It gives a call up at the tool's time limit: a plain
+function runs in a thread, which cannot be stopped, so its late answer is dropped. The model gets
+an exception's text as the answer.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .. import plugs
 
 def open_tool(name: str) -> Callable[..., Any]:
     """
-    `calculate` is `unspool.tools.calculate`.
+    Return a tool by its name: `calculate` is `unspool.tools.calculate`.
 
     Raises:
-        UnknownPlug
+        UnknownPlug: There is no such tool.
     """
     tool: Callable[..., Any] = plugs.load("tools", name)
     return tool

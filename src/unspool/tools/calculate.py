@@ -1,9 +1,9 @@
 """
-Arithmetic: models guess at it.
+Arithmetic, because models guess at it.
 
-An expression is read as Python's own grammar has it and worked out here, node by node: numbers,
-the signs below and brackets, and nothing else. Everything is bounded, so that an expression
-that a model has made up takes no time to speak of.
+Python's own parser reads the expression; this module computes it node by node: numbers, the
+operators below and brackets, nothing else. Every size has a limit, so no expression that a model
+invents takes noticeable time.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 MAX_CHARS: Final = 500
-"""Of an expression: longer ones are programs."""
+"""Of an expression; a longer one is a program."""
 
 MAX_SIZE: Final = 1e100
-"""Of a number on the way: powers of powers would fill the memory."""
+"""Of an intermediate number: powers of powers would fill the memory."""
 
 MAX_EXPONENT: Final = 1000
 
 Number = int | float
 
-_SIGNS: Final[dict[type[ast.AST], Callable[[Any, Any], Number]]] = {
+_OPERATORS: Final[dict[type[ast.AST], Callable[[Any, Any], Number]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -35,7 +35,7 @@ _SIGNS: Final[dict[type[ast.AST], Callable[[Any, Any], Number]]] = {
 }
 
 _WRITTEN: Final = str.maketrans({"×": "*", "÷": "/", "−": "-", "，": ",", "（": "(", "）": ")"})
-"""Signs as people write them."""
+"""Signs that people write for the operators."""
 
 
 async def plug(expression: str) -> dict[str, Any]:
@@ -43,15 +43,15 @@ async def plug(expression: str) -> dict[str, Any]:
     Return the value of an expression such as `(459 - 60) * 3 / 2`.
 
     Raises:
-        ValueError: It is no arithmetic, or too large.
+        ValueError: It is not arithmetic, or too large.
     """
-    said = expression.translate(_WRITTEN).replace("^", "**").strip()
-    if len(said) > MAX_CHARS:
+    text = expression.translate(_WRITTEN).replace("^", "**").strip()
+    if len(text) > MAX_CHARS:
         raise ValueError(f"an expression has at most {MAX_CHARS} characters")
     try:
-        value = _value(ast.parse(said, mode="eval").body)
+        value = _value(ast.parse(text, mode="eval").body)
     except (SyntaxError, MemoryError, RecursionError):
-        raise ValueError("that is no arithmetic; give an expression like 12 * (3 + 4)") from None
+        raise ValueError("that is not arithmetic; give an expression like 12 * (3 + 4)") from None
     except ZeroDivisionError:
         raise ValueError("it divides by zero") from None
     return {"expression": expression, "value": value}
@@ -65,24 +65,24 @@ def _value(node: ast.AST) -> Number:
             return -_value(operand)
         case ast.UnaryOp(ast.UAdd(), operand):
             return _value(operand)
-        case ast.BinOp(left, sign, right) if type(sign) in _SIGNS:
+        case ast.BinOp(left, sign, right) if type(sign) in _OPERATORS:
             one, other = _value(left), _value(right)
             if isinstance(sign, ast.Pow) and abs(other) > MAX_EXPONENT:
                 raise ValueError(f"an exponent is at most {MAX_EXPONENT}")
-            return _worked(_SIGNS[type(sign)], one, other)
+            return _computed(_OPERATORS[type(sign)], one, other)
         case _:
-            raise ValueError("only numbers, + - * / // % ** and brackets are worked out")
+            raise ValueError("only numbers, + - * / // % ** and brackets are supported")
 
 
-def _worked(sign: Callable[[Any, Any], Number], one: Number, other: Number) -> Number:
+def _computed(operate: Callable[[Any, Any], Number], one: Number, other: Number) -> Number:
     try:
-        return _bounded(sign(one, other))
+        return _bounded(operate(one, other))
     except OverflowError:
         raise ValueError("the number is too large") from None
 
 
 def _bounded(number: Number) -> Number:
-    # A negative number to a broken power is complex.
+    # A negative number to a fractional power is complex.
     if isinstance(number, complex) or not math.isfinite(number) or abs(number) > MAX_SIZE:
-        raise ValueError("the number is too large, or is none")
+        raise ValueError("the result is too large, or is not a real number")
     return number

@@ -1,4 +1,4 @@
-"""What time it is somewhere: models do not know."""
+"""The time in a time zone, because models do not know it."""
 
 from __future__ import annotations
 

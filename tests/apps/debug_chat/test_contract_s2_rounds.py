@@ -7,7 +7,7 @@ import httpx
 from support.debug_chat import called, frames, mock
 from support.servers import Desk, ServeModel
 from support.upstream import CUT, Script, Upstream, UpstreamRequest, answer, chunk
-from unspool.flows.chat import MAX_AGAIN, MAX_ROUNDS
+from unspool.flows.chat import MAX_REPEATS, MAX_ROUNDS
 
 BEIJING = {"city": "北京"}
 
@@ -64,7 +64,7 @@ async def test_s2_15_a_call_that_breaks_off_again_and_again_ends_the_run(
     served = desk
     tool = await mock(client, served)
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert (told[-1]["status"], len(upstream.requests)) == ("error", MAX_AGAIN + 1)
+    assert (told[-1]["status"], len(upstream.requests)) == ("error", MAX_REPEATS + 1)
     assert "tool_calls" not in told[-1]["final_response"]
 
 
@@ -108,5 +108,5 @@ async def test_s2_15_calls_that_cannot_be_read_are_asked_for_again(
     told = await frames(client, served, tool_ids=[tool["id"]])
     assert told[-1]["final_response"]["output"] == "晴"
     told = await frames(client, served, tool_ids=[tool["id"]])
-    assert (told[-1]["status"], len(upstream.requests)) == ("error", 3 + MAX_AGAIN + 1)
+    assert (told[-1]["status"], len(upstream.requests)) == ("error", 3 + MAX_REPEATS + 1)
     assert "cannot be read" in told[-1]["error"]

@@ -149,7 +149,7 @@ def no_offers() -> Any:
         (
             "from unspool import flow\nfrom pydantic import BaseModel\n"
             "class A(BaseModel): ...\n@flow\nasync def chat(ctx, asked: A): ...\n",
-            "there is a flow chat already",
+            "a flow named chat exists already",
         ),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_file_that_offers_nothing_good_is_told_so_in_one_sentence(
 
 
 def test_a_file_that_is_not_there_is_told_so(no_offers: None) -> None:
-    with pytest.raises(SetupError, match="no Python file"):
+    with pytest.raises(SetupError, match="not a Python file"):
         offer_flows("nowhere.py")
 
 
@@ -197,7 +197,7 @@ async def test_the_example_is_listed_runs_streams_resumes_and_is_batched(
 async def test_one_flow_is_read_by_its_name(serve_with: Serve, client: httpx.AsyncClient) -> None:
     url = serve_with().url
     says = (await client.get(f"{url}/v1/flows/chat")).json()["says"]
-    assert says.startswith("One prompt, one answer, and the tools")
+    assert says.startswith("Answers one prompt, calling tools")
     assert (await client.get(f"{url}/v1/flows/nothing")).status_code == 404
 
 

@@ -55,7 +55,7 @@ async def test_a_route_is_changed_and_removed_and_holds_its_models(
     model = await add(api, body(upstream))
     said = {"name": "r", "strategy": "random", "models": ["m", "offline"]}
     await api.post("/api/routes", json=said)
-    await refused(await api.delete(f"/api/models/{model['id']}"), "is in the route r")
+    await refused(await api.delete(f"/api/models/{model['id']}"), "the route r uses")
     changed = await api.patch("/api/routes/r", json={"models": [{"model": "m", "weight": 2}]})
     assert changed.json()["strategy"] == "random"
     assert [m["model"] for m in changed.json()["models"]] == ["m"]
@@ -73,7 +73,7 @@ async def test_a_route_is_changed_and_removed_and_holds_its_models(
         ({"name": "r", "models": []}, "models", 422),
         ({"name": "r", "models": ["offline"] * 2}, "once", 422),
         ({"name": "r", "models": ["r"]}, "itself", 422),
-        ({"name": "s", "models": ["there"]}, "holds models alone", 422),
+        ({"name": "s", "models": ["there"]}, "name its models instead", 422),
         ({"name": "there", "models": ["offline"]}, "registered already", 422),
         ({"name": "offline", "models": ["m"]}, "no model 'm'", 404),
         ({"name": "r", "models": ["offline"], "strategy": "best"}, "strategy", 422),

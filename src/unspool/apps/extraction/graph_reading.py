@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from unspool.flows import Recorder
-from unspool.formats.partial_json import Scanner, Told, Unreadable
+from unspool.formats.partial_json import Found, Scanner, Unreadable
 
 NODE, EDGE, INSIGHT, CITATION = "node", "edge", "insight", "citation"
 """Kinds of the items."""
@@ -76,7 +76,7 @@ class GraphReader:
         if (more := self._left_out - MAX_TOLD) > 0:
             self._warn(f"另有 {more} 处未计入图")
 
-    def _take(self, told: Told) -> None:
+    def _take(self, told: Found) -> None:
         match told.path[:1]:
             case ("nodes",) if len(told.path) == 2 and not isinstance(told, Unreadable):
                 self._node(told.value)

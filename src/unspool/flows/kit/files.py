@@ -1,7 +1,7 @@
 """
-Flows of one's own: a Python file with `@flow` functions, known while this process lives.
+Flows of your own: a Python file with `@flow` functions, known while this process lives.
 
-The file is code and is run as such: it is named by whoever starts the server, never by a
+The server runs the file as code, so only the person who starts the server names it, never a
 request.
 """
 
@@ -21,19 +21,19 @@ from .. import Flow
 from .functions import FunctionFlow
 
 MODULE: Final = "unspool_flows_"
-"""Beginning of the names under which such files are modules."""
+"""Prefix of the module names that such files get."""
 
 
 def offer_flows(paths: str) -> list[str]:
     """
-    Make the flows of some files known, separated by commas, and return their names.
+    Offer the flows of some files, separated by commas, and return the flows' names.
 
     A file offers each `@flow` function under that function's name, and an object `plug`, which
     is a `Flow`, under the name of the file.
 
     Raises:
-        SetupError: There is no such file, it cannot be run, offers nothing, or takes a name
-            that one of ours has.
+        SetupError: A file is missing, fails to run, offers nothing, or takes the name of a
+            built-in flow.
     """
     offered: list[str] = []
     for path in (Path(part.strip()) for part in paths.split(",") if part.strip()):
@@ -41,11 +41,11 @@ def offer_flows(paths: str) -> list[str]:
         if not found:
             raise SetupError(
                 f"{path} has no flow: put `@flow` (from unspool import flow) before an async "
-                "function `(ctx, asked: SomePydanticModel)`"
+                "function `(ctx, input: SomePydanticModel)`"
             )
         for name, flow in found.items():
             if name in plugs.names("flows") and not _is_from(plugs.load("flows", name), path):
-                raise SetupError(f"{path}: there is a flow {name} already; choose another name")
+                raise SetupError(f"{path}: a flow named {name} exists already; choose another name")
             plugs.offer("flows", name, flow)
             offered.append(name)
     return offered
@@ -54,9 +54,9 @@ def offer_flows(paths: str) -> list[str]:
 def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"{MODULE}{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise SetupError(f"{path} is no Python file; --flows names one that ends in .py")
+        raise SetupError(f"{path} is not a Python file; give --flows a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
-    # Annotations are looked up in the module by its name.
+    # `get_type_hints` looks the annotations up in the module, by its name.
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
@@ -76,7 +76,7 @@ def _flows_in(module: ModuleType, stem: str) -> Iterator[tuple[str, Flow[Any]]]:
 
 
 def _is_from(flow: Flow[Any], path: Path) -> bool:
-    """Whether a flow is of this very file, which is read again."""
+    """Whether a flow comes from this very file, so that the file may be loaded again."""
     module = flow.function.__module__ if isinstance(flow, FunctionFlow) else type(flow).__module__
     file = getattr(sys.modules.get(module), "__file__", None)
     return file is not None and Path(file).resolve() == path.resolve()

@@ -1,4 +1,4 @@
-"""A flow made of one function: what it is called, what it takes, what it is for."""
+"""Flows made of one function: its name, its input model, its docstring as the description."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _json = TypeAdapter[Any](Any)
 
 
 class FunctionFlow(Flow[Input]):
-    """What it returns, if anything, is the result of the run; pydantic models become JSON."""
+    """A flow whose result is the function's return value; pydantic models become JSON."""
 
     def __init__(self, function: Function[Input]) -> None:
         self.function = function
@@ -42,11 +42,11 @@ def flow(function: Function[Input]) -> FunctionFlow[Input]:
     Make a flow of an async function `(ctx, input)`; its name is the function's.
 
     `input` is annotated with a pydantic model: the input of the run, checked before it begins.
-    Put `@flow` functions into a file and say `unspool serve --flows that_file.py`, or offer
+    Put `@flow` functions into a file and run `unspool serve --flows that_file.py`, or offer
     them from a package through the entry point group `unspool.flows`.
 
     Raises:
-        SetupError: It is no such function.
+        SetupError: It is not async, or its parameters are not these two.
     """
     return FunctionFlow(function)
 
@@ -65,4 +65,4 @@ def _input_model_of(function: Function[Input]) -> type[Input]:
         raise SetupError(f"{wants}; {error} where it is defined") from None
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         raise SetupError(f"{wants}; its second parameter is annotated with something else")
-    return kind  # type: ignore[return-value]  # as the function itself says
+    return kind  # type: ignore[return-value]  # the annotation is the function's Input

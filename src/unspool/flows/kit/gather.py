@@ -1,4 +1,4 @@
-"""Several pieces of work at once, all of them or the first error."""
+"""Runs several coroutines at once, to the end of all or the first error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """
-    Do all at once and return what came of each, in their order.
+    Run all at once and return their results, in their order.
 
-    They begin in their order too, so steps that each begins at once have one. The first that
-    fails stops the others, and its error is raised as it is, not in a group.
+    They start in that order too, so their first steps appear in the log in a fixed order. The
+    first one to fail stops the others; its error is raised bare, not in a group.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            begun = [group.create_task(work) for work in works]
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None
-    return [each.result() for each in begun]
+            started = [group.create_task(work) for work in works]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [one.result() for one in started]

@@ -1,9 +1,9 @@
 """
-An answer that fits a pydantic model, told field by field while it is written.
+An answer that fits a pydantic model, found field by field while it streams.
 
-The schema is part of the question, in words: that is understood by every model, where the
-vendors' own parameters for it differ and many deployments have none. What comes is checked; an
-answer that does not fit is asked for once more, with what was wrong about it.
+The prompt contains the schema as text: every model understands that, while the vendors' own
+parameters differ and many deployments have none. If the answer does not fit, the model is asked
+once more and gets the list of problems.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from unspool.formats.partial_json import CompleteValue, Scanner, Unreadable
 from .. import Context, Form, GenerateOptions
 
 FIELD: Final = "field"
-"""Kind of the items: `path` (names and numbers) and `value`."""
+"""Kind of the items; each has a `path` (names and numbers) and a `value`."""
 
 MAX_PROBLEMS: Final = 5
-"""Told to the model and to people; the first ones explain the rest."""
+"""Reported to the model and to people; the first ones explain the rest."""
 
 MAX_SHOWN_CHARS: Final = 8000
-"""Of an answer that does not fit, when it is shown to the model again."""
+"""Of an answer that does not fit, when the model sees it again."""
 
 _ASK_EN: Final = (
     "Answer with one JSON object and nothing else: no explanation, no code fence. It fits this "
@@ -38,39 +38,42 @@ _AGAIN_ZH: Final = "你上一次的回答不符合要求：{problems}。它是�
 
 
 async def structured(
-    ctx: Context, form: type[Form], text: str, *, step: str, **how: Unpack[GenerateOptions]
+    ctx: Context, form: type[Form], text: str, *, step: str, **options: Unpack[GenerateOptions]
 ) -> Form:
     """See `Context.structured`."""
     is_chinese = _is_chinese(text)
     schema = json.dumps(form.model_json_schema(), ensure_ascii=False)
     ask = f"{_ASK_ZH if is_chinese else _ASK_EN}\n{schema}"
-    how = {**how, "is_bound": True}
-    told = await _told(ctx, form, f"{text}\n\n{ask}", step, how)
-    if isinstance(told, str):
+    options = {**options, "is_bound": True}
+    answer = await _answer(ctx, form, f"{text}\n\n{ask}", step, options)
+    if isinstance(answer, str):
         ctx.warn(
-            f"the answer does not fit and is asked for again: {told}",
+            f"the answer does not fit; the model is asked again: {answer}",
             step=step,
             code=InvalidAnswer.code,
         )
         again = (_AGAIN_ZH if is_chinese else _AGAIN_EN).format(
-            problems=told, answer=ctx.written(step)[:MAX_SHOWN_CHARS]
+            problems=answer, answer=ctx.written(step)[:MAX_SHOWN_CHARS]
         )
-        told = await _told(ctx, form, f"{text}\n\n{again}{ask}", f"{step}-2", how)
-    if isinstance(told, str):
-        raise InvalidAnswer(f"the model's answer does not fit {form.__name__}: {told}")
-    return told
+        answer = await _answer(ctx, form, f"{text}\n\n{again}{ask}", f"{step}-2", options)
+    if isinstance(answer, str):
+        raise InvalidAnswer(
+            f"the model's answer does not fit {form.__name__}: {answer}; ask for less, or use "
+            "another model"
+        )
+    return answer
 
 
-async def _told(
-    ctx: Context, form: type[Form], text: str, step: str, how: GenerateOptions
+async def _answer(
+    ctx: Context, form: type[Form], text: str, step: str, options: GenerateOptions
 ) -> Form | str:
-    """Return the answer, or what is wrong with it."""
-    written = await ctx.generate(text, step=step, read=lambda: _Fields(ctx, form, step), **how)
-    told = Scanner(depth=1).feed(written)
-    if not told or told[-1].path != () or not isinstance(told[-1], CompleteValue):
+    """Return the answer, or a description of its problems."""
+    written = await ctx.generate(text, step=step, read=lambda: _Fields(ctx, form, step), **options)
+    values = Scanner(depth=1).feed(written)
+    if not values or values[-1].path != () or not isinstance(values[-1], CompleteValue):
         return "it holds no whole JSON object"
     try:
-        return form.model_validate(told[-1].value)
+        return form.model_validate(values[-1].value)
     except ValidationError as error:
         return _problems(error)
 
@@ -82,9 +85,10 @@ def _problems(error: ValidationError) -> str:
 
 class _Fields:
     """
-    Tells each field when it is whole: one that is a list or an object member by member.
+    Records each field as soon as it is whole; lists and objects come member by member.
 
-    A field that will not fit is warned of at once; the model writes on, and is asked again.
+    If a field does not fit, a warning says so at once. The model still finishes the answer, and
+    is then asked again.
     """
 
     def __init__(self, ctx: Context, form: type[BaseModel], step: str) -> None:
@@ -98,33 +102,33 @@ class _Fields:
         }
 
     def feed(self, text: str) -> None:
-        for told in self._scanner.feed(text):
-            if isinstance(told, Unreadable):
+        for found in self._scanner.feed(text):
+            if isinstance(found, Unreadable):
                 message = "a part of the answer cannot be read"
                 self._ctx.warn(
-                    message, step=self._step, code=InvalidAnswer.code, raw=told.raw[:200]
+                    message, step=self._step, code=InvalidAnswer.code, raw=found.raw[:200]
                 )
-            elif told.path:
-                self._tell(told)
+            elif found.path:
+                self._record(found)
 
     def end(self) -> None:
-        """Nothing is left: what is not whole by now never will be."""
+        """Do nothing: a field that is not whole by now never will be."""
 
-    def _tell(self, told: CompleteValue) -> None:
-        is_field = len(told.path) == 1
-        if not (is_field and isinstance(told.value, list | dict) and told.value):
-            item = {"path": list(told.path), "value": told.value}
+    def _record(self, found: CompleteValue) -> None:
+        is_field = len(found.path) == 1
+        if not (is_field and isinstance(found.value, list | dict) and found.value):
+            item = {"path": list(found.path), "value": found.value}
             self._ctx.found(FIELD, item, step=self._step)
-        kind = self._kinds.get(str(told.path[0])) if is_field else None
+        kind = self._kinds.get(str(found.path[0])) if is_field else None
         if kind is None:
             return
         try:
-            kind.validate_python(told.value)
+            kind.validate_python(found.value)
         except ValidationError as error:
-            message = f"the field {told.path[0]} does not fit: {_problems(error)}"
+            message = f"the field {found.path[0]} does not fit: {_problems(error)}"
             self._ctx.warn(message, step=self._step, code=InvalidAnswer.code)
 
 
 def _is_chinese(text: str) -> bool:
-    """An instruction in another language than the question changes what is written."""
+    """Whether the prompt is Chinese; an instruction in another language sways the answer."""
     return len(re.findall(r"[\u3400-\u9fff]", text)) > len(re.findall(r"[A-Za-z]+", text))
