@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-crash test-browser test-console check bench bench-browser \
+.PHONY: run install console test test-engine test-crash test-browser test-console test-documents check bench bench-browser \
 	screenshots wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -38,7 +38,7 @@ wheel: install console  ## dist/*.whl, with the console in it
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 test: $(VENV)/.browser console style test-console  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m "not browser"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(MAKE) test-browser
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
@@ -75,6 +75,10 @@ style: $(VENV)/.test
 format: $(VENV)/.test  ## put the code into our format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+test-documents: $(VENV)/.test  ## what the documents say, without their longer examples
+	$(BIN)/pytest -n 2 -m "not slow" tests/test_documents.py tests/test_protocol.py tests/test_glossary.py \
+		tests/test_walkthroughs.py
 
 bench: $(VENV)/.bench  ## the benchmark: a table and a plot in bench/results
 	$(BIN)/python -m bench all

@@ -1,4 +1,4 @@
-"""Flows of one's own: `unspool serve --flows examples/my_flows.py`."""
+"""Flows of your own: `unspool serve --flows examples/my_flows.py`."""
 
 from pydantic import BaseModel, Field
 
@@ -18,10 +18,10 @@ class Recipe(BaseModel):
 
 
 @flow
-async def recipe(ctx: Context, asked: Dish) -> Recipe:
-    """A recipe, told field by field, and a sentence to serve it with."""
-    told = await ctx.structured(
-        Recipe, f"Write a recipe for {asked.name}, for {asked.guests} guests.", step="recipe"
+async def recipe(ctx: Context, dish: Dish) -> Recipe:
+    """A recipe, shown field by field, and a sentence to serve it with."""
+    found = await ctx.structured(
+        Recipe, f"Write a recipe for {dish.name}, for {dish.guests} guests.", step="recipe"
     )
-    await ctx.generate(f"One sentence to serve {told.title} with.", step="toast")
-    return told
+    await ctx.generate(f"One sentence to serve {found.title} with.", step="toast")
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import dataclasses
 import importlib
 import os
 import re
@@ -14,70 +15,47 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
 
-import aiohttp
 import httpx
 import pytest
 
 import unspool
+from support.documents import (
+    DOCS,
+    DOCUMENTS,
+    README,
+    README_ZH,
+    ROOT,
+    SRC,
+    anchors,
+    blocks,
+    headings,
+    links,
+    named,
+)
 from support.servers import Serve
-from unspool import LLMClient, Model, Settings, errors, plugs
+from unspool import LLMClient, Model, Settings, plugs
 from unspool.execution.runner import Runner
 from unspool.generation.generate import GenerationDeps
 from unspool.models.catalog import Catalog
-from unspool.providers.upstream import vendor_errors as _errors
-from unspool.runs.events import EVENT_TYPES
+from unspool.providers.upstream.http1 import Client
 from unspool.runs.run import RunSpec
 
-ROOT = Path(__file__).parent.parent
-SRC = ROOT / "src" / "unspool"
-README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
-EXTENDING = ROOT / "docs" / "extending.md"
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-LINK = re.compile(r"\[[^]]*]\(([^)\s]+)\)")
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+EXTENDING = DOCS / "extending.md"
+SETTINGS = [DOCS / "settings.md", DOCS / "settings.zh-CN.md"]
 EXAMPLE = re.compile(r"# src/unspool/(\w+)/(\w+)\.py\n")
+MAX_README_LINES = 120
 
 
-def blocks(path: Path, language: str = "") -> list[str]:
-    found = BLOCK.findall(path.read_text())
-    return [code for name, code in found if name == language or not language]
+# The READMEs: that both have the same headings and code is in test_walkthroughs.py
 
 
-def quoted(path: Path) -> set[str]:
-    """What stands between single backticks, outside of blocks."""
-    return set(re.findall(r"`([^`\n]+)`", BLOCK.sub("", path.read_text())))
-
-
-# The two READMEs
-
-
-def headings(path: Path) -> list[str]:
-    return re.findall(r"^#+(?= )", BLOCK.sub("", path.read_text()), re.M)
-
-
-def test_both_readmes_have_the_same_headings_in_the_same_order() -> None:
-    assert headings(README) == headings(README_ZH)
-    assert len(headings(README)) > 10
-
-
-def test_both_readmes_have_the_same_commands_and_the_same_code() -> None:
-    def code(path: Path) -> list[tuple[str, str]]:
-        # Blocks of plain text are shown to people, and may be in their language.
-        return [block for block in BLOCK.findall(path.read_text()) if block[0] != "text"]
-
-    assert code(README) == code(README_ZH)
-    assert "make run\n" in blocks(README, "sh")
-
-
-@pytest.mark.parametrize("path", [README, README_ZH], ids=lambda path: path.name)
-def test_a_readme_offers_the_other_language_first_and_is_read_in_one_sitting(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    other = README_ZH if path == README else README
-    assert f"({other.name})" in lines[0]
-    assert len(lines) < 300
+@pytest.mark.parametrize("path", [README, README_ZH], ids=named)
+def test_a_readme_is_read_in_one_sitting_and_begins_with_a_command(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_README_LINES
+    assert len(headings(path)) > 10
+    assert blocks(path, "sh")[0] == "make run\n"
 
 
 def test_the_command_for_the_first_product_is_the_one_of_the_seed_document() -> None:
@@ -89,118 +67,53 @@ def test_the_command_for_the_first_product_is_the_one_of_the_seed_document() -> 
     assert line in blocks(README, "sh")
 
 
+def test_every_document_is_in_the_index() -> None:
+    index = DOCS / "README.md"
+    known = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+    pages = {page for page in DOCS.rglob("*.md") if "zh-CN" not in page.name} - {index}
+    contracts = {(ROOT / target).resolve() for target in links(ROOT / "PROTOCOL.md")}
+    assert pages - known - contracts == set()
+
+
 # Nothing is missing
 
 
+@pytest.mark.parametrize("path", SETTINGS, ids=named)
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_is_in_the_table_with_its_default(name: str) -> None:
+def test_every_setting_is_in_the_table_with_its_default(name: str, path: Path) -> None:
     field = Settings.model_fields[name]
     known_as = field.validation_alias or f"UNSPOOL_{name.upper()}"
     default = field.default
     shown = {None: "none", "": "empty", True: "`true`"}.get(default, f"`{default}`")
     if isinstance(default, float):
         shown = f"`{default:g}`"
-    assert f"| `{known_as}` | {shown} |" in (ROOT / "docs" / "settings.md").read_text()
+    assert f"| `{known_as}` | {shown} |" in path.read_text()
 
 
-def tree_codes() -> Iterator[str]:
-    for thing in vars(errors).values():
-        if isinstance(thing, type) and issubclass(thing, errors.UnspoolError):
-            yield thing.code
+def house() -> list[str]:
+    """The lines of the tree in ARCHITECTURE.md."""
+    (tree,) = (b for b in blocks(ARCHITECTURE, "text") if b.startswith("src/unspool/"))
+    return tree.splitlines()[1:]
 
 
-def constants(node: ast.AST) -> Iterator[str]:
-    """The texts that an expression may be, not those that it compares with."""
-    match node:
-        case ast.Constant(str(text)):
-            yield text
-        case ast.IfExp(_, body, orelse):
-            yield from constants(body)
-            yield from constants(orelse)
-
-
-def literal_codes() -> Iterator[str]:
-    """Codes that are written where something is raised or answered."""
-    for path in SRC.rglob("*.py"):
-        # The command line has codes of its own, which never leave it.
-        if path.is_relative_to(SRC / "cli"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            for keyword in node.keywords:
-                if keyword.arg == "code":
-                    yield from constants(keyword.value)
-            if isinstance(node.func, ast.Name) and node.func.id in {"error_answer", "_incomplete"}:
-                for argument in node.args[:2]:
-                    yield from (text for text in constants(argument) if text.isidentifier())
-    yield from {_errors.of_status(status) for status in range(300, 600)}
-    yield from {code for code, _ in (*_errors.WORDS, *_errors.PHRASES)}
-
-
-def test_every_error_code_is_in_the_protocol() -> None:
-    known = {*tree_codes(), *literal_codes()}
-    assert {"bad_cursor", "interrupted", "truncated", "quota", "unknown_host", "auth"} <= known
-    assert known - quoted(ROOT / "PROTOCOL.md") == set()
-
-
-def test_the_protocol_tells_the_status_of_each_error_that_is_answered() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", (ROOT / "PROTOCOL.md").read_text(), re.M))
-    answered = [
-        thing
-        for thing in vars(errors).values()
-        if isinstance(thing, type)
-        and issubclass(thing, errors.UnspoolError)
-        and not issubclass(thing, errors.ProviderError | errors.LLMClientError)
-    ]
-    assert {e.code: str(e.http_status) for e in answered}.items() <= rows.items()
-
-
-@pytest.mark.parametrize("name", EVENT_TYPES)
-def test_every_event_type_is_in_the_protocol(name: str) -> None:
-    assert f"\n| `{name}` |" in (ROOT / "PROTOCOL.md").read_text()
-
-
-def test_the_example_events_of_the_protocol_are_events() -> None:
-    lines = [
-        line
-        for block in blocks(ROOT / "PROTOCOL.md", "text")
-        for line in block.splitlines()
-        if line.startswith('{"seq":')
-    ]
-    shown = {unspool.events.decode_event(line.encode()).type for line in lines}
-    assert shown == set(EVENT_TYPES)
-
-
-@pytest.mark.parametrize("kind", get_args(plugs.Kind))
+@pytest.mark.parametrize("kind", plugs.FOLDERS)
 def test_every_plug_is_on_its_line_in_the_house(kind: plugs.Kind) -> None:
-    (house,) = (b for b in blocks(ROOT / "ARCHITECTURE.md", "text") if b.startswith("src/unspool/"))
-    (line,) = (line for line in house.splitlines() if line.startswith(f"  {kind}/"))
+    folder = plugs.FOLDERS[kind].partition(".")[0]
+    (line,) = (line for line in house() if line.startswith(f"  {folder}/"))
     told = re.findall(r"\w+", line.partition(": ")[2])
-    assert set(ours(kind)) <= set(told)
+    # Resources are many, and have a page of their own.
+    assert kind == "api" or set(ours(kind)) <= set(told)
 
 
 def ours(kind: plugs.Kind) -> list[str]:
-    return [name for name in plugs.names(kind) if list((SRC / kind).glob(f"{name}*"))]
+    """The plugs that are files of the kind's own folder."""
+    folder = SRC / plugs.FOLDERS[kind].replace(".", "/")
+    return [name for name in plugs.names(kind) if (folder / f"{name}.py").exists()]
 
 
-@pytest.mark.parametrize("kind", ["flows", "dialects"])
-def test_every_flow_and_every_dialect_is_named_in_the_protocol(kind: plugs.Kind) -> None:
-    assert set(ours(kind)) <= quoted(ROOT / "PROTOCOL.md")
-
-
-def test_every_path_of_the_application_is_in_the_protocol(openapi: dict[str, Any]) -> None:
-    text = (ROOT / "PROTOCOL.md").read_text()
-    for path, methods in openapi["paths"].items():
-        for method in methods:
-            assert f"`{method.upper()} {path.replace('{run_id}', '{id}')}`" in text
-
-
-@pytest.fixture
-def openapi(serve_with: Serve) -> dict[str, Any]:
-    answer = httpx.get(f"{serve_with().url}/openapi.json")
-    schema: dict[str, Any] = answer.json()
-    return schema
+def test_every_application_is_on_its_line_in_the_house() -> None:
+    (line,) = (line for line in house() if line.startswith("  apps/"))
+    assert set(re.findall(r"\w+", line.partition(": ")[2])) == set(plugs.apps())
 
 
 def rooms() -> list[str]:
@@ -210,35 +123,58 @@ def rooms() -> list[str]:
 
 @pytest.mark.parametrize("room", rooms())
 def test_every_room_is_in_the_house(room: str) -> None:
-    assert f"\n  {room} " in (ROOT / "ARCHITECTURE.md").read_text()
+    assert [line for line in house() if line.startswith(f"  {room} ")]
 
 
 def test_the_house_has_no_room_that_is_not_there() -> None:
-    (house,) = (b for b in blocks(ROOT / "ARCHITECTURE.md", "text") if b.startswith("src/unspool/"))
-    for line in house.splitlines()[1:]:
+    for line in house():
         assert (SRC / line.split()[0]).exists(), line
 
 
 def test_the_floors_are_those_of_the_contract() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (contract,) = project["tool"]["importlinter"]["contracts"]
-    floors = "\n".join(contract["layers"]) + "\n"
-    assert floors in blocks(ROOT / "ARCHITECTURE.md", "text")
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert "\n".join(layers) + "\n" in blocks(ARCHITECTURE, "text")
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
-    text = BLOCK.sub("", path.read_text())
-    for target in LINK.findall(text):
-        if "://" not in target and not target.startswith("#"):
-            assert (path.parent / target.partition("#")[0]).exists(), target
+    for target in links(path):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = path.parent / name if name else path
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
 
 
-def test_every_file_that_the_way_from_the_seeds_names_is_there() -> None:
-    text = (ROOT / "docs" / "from-the-seeds.md").read_text()
-    places = re.findall(r"`(src/unspool/[\w/]+\.py)`", text)
-    assert places
-    assert [place for place in places if not (ROOT / place).exists()] == []
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_file_of_ours_that_a_document_names_is_there(path: Path) -> None:
+    text = path.read_text()
+    if path.name.startswith("from-the-seeds"):  # in their first column stand files of the seeds
+        text = re.sub(r"^\| .+? \|", "", text, flags=re.M)
+    files = re.findall(r"`((?:src/unspool|tests|console/src|examples|conformance)/[\w./-]+)`", text)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    # Files are also named from the package down: `generation/seam.py`.
+    rooms = re.findall(r"`([a-z_]+/[\w/]+\.py)`", text)
+    known = (ROOT, SRC, SRC / "apps" / "extraction", ROOT / "tests")
+    assert [room for room in rooms if not any((base / room).exists() for base in known)] == []
+
+
+def test_the_way_from_the_seeds_names_the_same_files_in_both_languages() -> None:
+    english, chinese = (
+        re.findall(r"`[\w/]+\.(?:py|vue|ts)`", (DOCS / name).read_text())
+        for name in ("from-the-seeds.md", "from-the-seeds.zh-CN.md")
+    )
+    assert len(english) > 60
+    assert sorted(english) == sorted(chinese)
+
+
+def test_extending_tells_every_kind_of_plug_that_an_application_has() -> None:
+    table = EXTENDING.read_text().partition("## An application")[2]
+    told = set(re.findall(r"^\| `(\w+)` \|", table, re.M))
+    assert told == {field.name for field in dataclasses.fields(plugs.App)}
 
 
 # What the examples say happens
@@ -252,8 +188,8 @@ def test_every_python_block_compiles() -> None:
 
 
 @pytest.mark.slow
-def test_the_program_in_the_readme_prints_an_answer(tmp_path: Path) -> None:
-    (program,) = (b for b in blocks(README, "python") if "# my_flows.py" not in b)
+def test_the_program_for_python_prints_an_answer(tmp_path: Path) -> None:
+    program, *_ = blocks(DOCS / "python.md", "python")
     # In a process of its own: it has an event loop of its own, and no model.
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -314,7 +250,7 @@ async def test_a_provider_needs_one_new_file(
     model = Model("mine", provider=additions.providers)
     said = [chunk async for chunk in LLMClient(model).stream_chat("ha ho")]
     assert said == ["ha ", "ho "]
-    async with aiohttp.ClientSession() as http:
+    async with Client() as http:
         runner = Runner(core.journal, Catalog([model]), GenerationDeps(http), core.settings)
         run_id = await runner.start(RunSpec("chat", {"prompt": "ha ho"}))
         events = [e async for batch in unspool.follow(core.journal, run_id) for e in batch]
@@ -337,10 +273,10 @@ async def test_a_flow_needs_one_new_file(additions: SimpleNamespace, serve_with:
     assert all(step["text"] for step in run["steps"])
 
 
-async def test_the_flow_of_the_readme_is_a_file_of_thirty_lines_and_runs(
+async def test_the_flow_of_the_guide_is_a_file_of_thirty_lines_and_runs(
     tmp_path: Path, serve_with: Serve
 ) -> None:
-    (example,) = (b for b in blocks(README, "python") if "# my_flows.py" in b)
+    (example,) = blocks(DOCS / "flows.md", "python")
     assert len(example.splitlines()) <= 30
     file = tmp_path / "my_flows.py"
     file.write_text(example, encoding="utf-8")

@@ -165,15 +165,15 @@ class KeyTaken(JournalError):
 
     Attributes:
         run_id: The run under the key.
-        asked: Identity of that run's request; see `journals.Claim`.
+        request_digest: The digest of its request; see `journals.Claim`.
     """
 
     code = "key_taken"
 
-    def __init__(self, run_id: str, question: str) -> None:
+    def __init__(self, run_id: str, request_digest: str) -> None:
         super().__init__(f"run {run_id} exists under this key already")
         self.run_id = run_id
-        self.asked = question
+        self.request_digest = request_digest
 
 
 class RecordsError(UnspoolError):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 
 from support.engine import engine, some_words, write_model
@@ -17,6 +16,7 @@ from unspool import Model, Prompt
 from unspool.generation.attempts import AttemptFinished, AttemptStarted
 from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Text
+from unspool.providers.upstream.http1 import Client
 
 pytestmark = pytest.mark.engine
 
@@ -75,7 +75,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def tell(*models: Model, after: int = 0, then: Any = None) -> tuple[str, list[Any]]:
     """All that is said, and every attempt; `then` is awaited after so many deltas."""
     text, attempts, deltas = "", [], 0
-    async with aiohttp.ClientSession() as http:
+    async with Client() as http:
         asked = generate(Prompt.of("请背诵"), models, GenerationDeps(http, retries=0))
         async with aclosing(asked) as pieces:
             async for piece in pieces:

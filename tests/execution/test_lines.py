@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 
 from support.continuation import ASKED, REFUSES_PREFIX, breaks_after, model, says, tell
@@ -15,6 +14,7 @@ from unspool.execution.step_writer import ReaderFeed
 from unspool.generation.attempts import Rewound
 from unspool.generation.continuation import PartialText, RetainedAnswer
 from unspool.generation.seam import Seam, StartedAnew
+from unspool.providers.upstream.http1 import Client
 from unspool.runs.durations import RunShape
 from unspool.runs.events import Event
 from unspool.runs.fork import History
@@ -28,12 +28,12 @@ HALF = TWO + LINES[2][:9]
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def http() -> AsyncIterator[Client]:
+    async with Client() as session:
         yield session
 
 
-async def told_of(http: aiohttp.ClientSession, *models: Any, **how: Any) -> Any:
+async def told_of(http: Client, *models: Any, **how: Any) -> Any:
     """As `tell`; what was taken back is gone from the text, as it is from a step's."""
     told = await tell(http, models, so_far=PartialText(by_lines=True), **how)
     parts: list[str] = []
@@ -50,7 +50,7 @@ async def told_of(http: aiohttp.ClientSession, *models: Any, **how: Any) -> Any:
 @pytest.mark.parametrize("prefill", ["assistant", "none"])
 @pytest.mark.parametrize("again", [0, 1, 2])
 async def test_a_break_in_a_line_costs_that_half_line(
-    http: aiohttp.ClientSession, prefill: str, again: int
+    http: Client, prefill: str, again: int
 ) -> None:
     # A model that is told in words may say the last lines again, or all of them.
     rest = "".join(LINES[again if prefill == "none" else 2 :])
@@ -61,7 +61,7 @@ async def test_a_break_in_a_line_costs_that_half_line(
 
 
 async def test_where_a_prefix_is_refused_the_next_rung_stands_on_whole_lines_too(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     first = model(breaks_after(HALF), REFUSES_PREFIX, says(LINES[2] + LINES[3]), prefill="prefix")
     told = await told_of(http, first)
@@ -70,21 +70,21 @@ async def test_where_a_prefix_is_refused_the_next_rung_stands_on_whole_lines_too
 
 
 async def test_a_break_at_the_end_of_a_line_takes_nothing_back(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     told = await told_of(http, model(breaks_after(TWO), says(LINES[2] + LINES[3])))
     assert (told.text, told.rewinds) == (WHOLE, [])
 
 
 async def test_half_of_the_first_line_is_a_text_that_was_not_begun(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     told = await told_of(http, model(breaks_after("u|启"), says(WHOLE), prefill="none"))
     assert (told.text, told.rewinds, told.ways) == (WHOLE, [0], ["first", "retry"])
 
 
 async def test_who_never_gets_through_the_first_line_is_not_asked_for_ever(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     told = await told_of(http, model(*[breaks_after("u|启")] * 9), retries=2)
     assert len(told.ways) == 3
@@ -93,18 +93,18 @@ async def test_who_never_gets_through_the_first_line_is_not_asked_for_ever(
 
 
 async def test_what_its_provider_keeps_is_read_on_in_the_middle_of_a_line(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     one = model(says(WHOLE[len(HALF) :]))
     so_far = PartialText(
-        [HALF], by_lines=True, kept=RetainedAnswer(one.name, "r1", None, ASKED, HALF)
+        [HALF], by_lines=True, retained=RetainedAnswer(one.name, "r1", None, ASKED, HALF)
     )
     told = await tell(http, [one], so_far=so_far)
     assert (told.text, told.ways) == (WHOLE[len(HALF) :], ["reattach"])
     assert not [piece for piece in told.pieces if isinstance(piece, Rewound)]
 
 
-async def test_a_restart_is_by_lines_as_well(http: aiohttp.ClientSession) -> None:
+async def test_a_restart_is_by_lines_as_well(http: Client) -> None:
     anew = says("".join(LINES[0:1] + ["别的\n"] * 3))
     one = model(
         breaks_after(HALF), anew, breaks_after(HALF), says("".join(LINES[2:])), prefill="none"
@@ -178,7 +178,7 @@ def test_the_fold_keeps_the_whole_lines_and_what_was_recognised_in_them() -> Non
     run = fold(LOG)
     assert run.text == "一二\n五\n"
     assert [item["item"]["text"] for item in run.items] == ["一二"]
-    assert max(run.told.values()) == 1
+    assert max(run.facts.values()) == 1
     assert fold(LOG[:5]).text == "一二\n"
 
 

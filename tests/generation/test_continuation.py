@@ -9,7 +9,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
 
 from support.continuation import (
@@ -28,19 +27,20 @@ from unspool.generation.continuation import PartialText
 from unspool.generation.generate import MAX_ATTEMPTS, GenerationDeps, generate
 from unspool.models.health import Health
 from unspool.providers import Prices, Tool
+from unspool.providers.upstream.http1 import Client
 
 WHOLE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
 CUT = WHOLE[:9]
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def http() -> AsyncIterator[Client]:
+    async with Client() as session:
         yield session
 
 
 async def test_a_cut_answer_is_finished_by_the_same_model_from_its_prefix(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     told = await tell(http, [model(breaks_after(CUT), says(WHOLE))])
     assert (told.text, told.ways) == (WHOLE, ["first", "prefill"])
@@ -49,7 +49,7 @@ async def test_a_cut_answer_is_finished_by_the_same_model_from_its_prefix(
 
 
 async def test_where_there_is_another_model_the_first_is_asked_once_more(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     first = model(breaks_after(CUT), [BREAK])
     told = await tell(http, [first, model(says(WHOLE))])
@@ -58,7 +58,7 @@ async def test_where_there_is_another_model_the_first_is_asked_once_more(
 
 
 async def test_a_prefill_that_is_refused_is_remembered_and_hides_nothing(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     health = Health()
     second = model(REFUSES_PREFIX, REFUSES_PREFIX)
@@ -75,18 +75,14 @@ async def test_a_prefill_that_is_refused_is_remembered_and_hides_nothing(
 @pytest.mark.parametrize(
     "answered", [WHOLE, WHOLE[5:], WHOLE[9:]], ids=["all of it", "the last words", "the rest"]
 )
-async def test_a_model_that_is_told_to_go_on_may_repeat_itself(
-    http: aiohttp.ClientSession, answered: str
-) -> None:
+async def test_a_model_that_is_told_to_go_on_may_repeat_itself(http: Client, answered: str) -> None:
     second = model(says(answered), prefill="none")
     told = await tell(http, [model(breaks_after(CUT)), second], retries=0)
     assert (told.text, told.ways) == (WHOLE, ["first", "instruct"])
 
 
 @pytest.mark.parametrize("prefill", ["assistant", "none"])
-async def test_half_an_answer_is_never_followed_by_a_whole_one(
-    http: aiohttp.ClientSession, prefill: str
-) -> None:
+async def test_half_an_answer_is_never_followed_by_a_whole_one(http: Client, prefill: str) -> None:
     other = "今天推荐大家一双好鞋，轻便又透气！"
     second = model(says(other), prefill=prefill)
     told = await tell(http, [model(breaks_after(CUT)), second], retries=0)
@@ -96,7 +92,7 @@ async def test_half_an_answer_is_never_followed_by_a_whole_one(
     assert told.error.code == "connection"
 
 
-async def test_the_next_model_is_asked_where_one_started_anew(http: aiohttp.ClientSession) -> None:
+async def test_the_next_model_is_asked_where_one_started_anew(http: Client) -> None:
     anew = model(says("今天推荐大家一双好鞋，轻便又透气！"))
     told = await tell(http, [model(breaks_after(CUT)), anew, model(says(WHOLE))], retries=0)
     assert told.text == WHOLE
@@ -104,7 +100,7 @@ async def test_the_next_model_is_asked_where_one_started_anew(http: aiohttp.Clie
 
 
 async def test_a_text_that_was_whole_already_gets_no_second_ending(
-    http: aiohttp.ClientSession, upstream: Upstream
+    http: Client, upstream: Upstream
 ) -> None:
     upstream.play = [answer("")]
     second = replace(upstream.model(), name="second", prefill="assistant")
@@ -113,7 +109,7 @@ async def test_a_text_that_was_whole_already_gets_no_second_ending(
 
 
 async def test_a_provider_that_says_nothing_at_all_ends_no_text(
-    http: aiohttp.ClientSession, upstream: Upstream
+    http: Client, upstream: Upstream
 ) -> None:
     upstream.play = [[b""]]
     second = replace(upstream.model(), name="second", prefill="assistant")
@@ -125,7 +121,7 @@ async def test_a_provider_that_says_nothing_at_all_ends_no_text(
 CALL = {"tool": {"index": 0, "id": "c1", "name": "look", "arguments": '{"q":'}}
 
 
-async def test_a_tool_call_that_has_begun_is_not_gone_on_with(http: aiohttp.ClientSession) -> None:
+async def test_a_tool_call_that_has_begun_is_not_gone_on_with(http: Client) -> None:
     whole = {"tool": {"index": 0, "id": "c1", "name": "look", "arguments": '{"q":1}'}}
     models = [model([CALL, BREAK]), model([whole, {"finish": "tool_calls"}])]
     told = await tell(http, models, replace(ASKED, tools=(Tool("look"),)), retries=0)
@@ -135,7 +131,7 @@ async def test_a_tool_call_that_has_begun_is_not_gone_on_with(http: aiohttp.Clie
 
 
 async def test_an_answer_that_may_become_a_tool_call_is_not_gone_on_with_in_words(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     asked = replace(ASKED, tools=(Tool("look"),))
     told = await tell(http, [model(breaks_after(CUT)), model(says(WHOLE), prefill="none")], asked)
@@ -148,7 +144,7 @@ async def test_an_answer_that_may_become_a_tool_call_is_not_gone_on_with_in_word
     "form", [{"response_format": {"type": "json_object"}}, {"format": "json"}, {"grammar": "x"}]
 )
 async def test_constrained_json_is_gone_on_with_by_prefill_alone(
-    http: aiohttp.ClientSession, form: dict[str, Any]
+    http: Client, form: dict[str, Any]
 ) -> None:
     asked = replace(ASKED, params=form)
     json = '{"a": 1, "b": 2}'
@@ -161,7 +157,7 @@ async def test_constrained_json_is_gone_on_with_by_prefill_alone(
 
 
 async def test_an_answer_bound_to_a_form_by_its_messages_is_not_gone_on_with_in_words(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     asked = replace(ASKED, is_bound=True)
     told = await tell(http, [model(breaks_after('{"a"'), prefill="none")], asked, retries=0)
@@ -169,7 +165,7 @@ async def test_an_answer_bound_to_a_form_by_its_messages_is_not_gone_on_with_in_
 
 
 async def test_where_nothing_fits_a_contract_that_can_takes_the_text_back_once(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     asked = replace(ASKED, params={"response_format": {"type": "json_object"}})
     first = model(breaks_after('{"a"'), says('{"b": 1}'), prefill="none")
@@ -183,13 +179,13 @@ async def test_where_nothing_fits_a_contract_that_can_takes_the_text_back_once(
     assert told.ways == ["first"], "who wants no request twice gets none"
 
 
-async def test_reasoning_alone_is_nothing_to_go_on_from(http: aiohttp.ClientSession) -> None:
+async def test_reasoning_alone_is_nothing_to_go_on_from(http: Client) -> None:
     told = await tell(http, [model([{"reasoning": "想一想"}, BREAK], says(WHOLE))])
     assert (told.text, told.ways) == (WHOLE, ["first", "retry"])
 
 
 async def test_a_text_that_gets_further_each_time_is_carried_to_its_end(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     scripts = [breaks_after(WHOLE[:size]) for size in range(2, len(WHOLE), 2)]
     told = await tell(http, [model(*scripts, says(WHOLE))], retries=1)
@@ -197,7 +193,7 @@ async def test_a_text_that_gets_further_each_time_is_carried_to_its_end(
     assert told.ways == ["first", *["prefill"] * len(scripts)]
 
 
-async def test_a_text_that_breaks_for_ever_ends_some_time(http: aiohttp.ClientSession) -> None:
+async def test_a_text_that_breaks_for_ever_ends_some_time(http: Client) -> None:
     endless = "".join(chr(0x4E00 + n) for n in range(99))
     scripts = [breaks_after(endless[:size]) for size in range(2, 99)]
     told = await tell(http, [model(*scripts)], retries=1)
@@ -206,7 +202,7 @@ async def test_a_text_that_breaks_for_ever_ends_some_time(http: aiohttp.ClientSe
 
 
 async def test_what_is_written_counts_towards_the_limit_of_tokens(
-    http: aiohttp.ClientSession, upstream: Upstream
+    http: Client, upstream: Upstream
 ) -> None:
     upstream.play = [answer("，很轻")]
     second = replace(upstream.model(), name="second")
@@ -217,7 +213,7 @@ async def test_what_is_written_counts_towards_the_limit_of_tokens(
 
 @pytest.mark.parametrize(("text", "language"), [(CUT, "断开"), ("The shoe is very ", "cut off")])
 async def test_the_instruction_is_a_users_message_in_the_language_of_the_text(
-    http: aiohttp.ClientSession, upstream: Upstream, text: str, language: str
+    http: Client, upstream: Upstream, text: str, language: str
 ) -> None:
     upstream.play = [answer("!")]
     second = replace(upstream.model(), name="second")
@@ -229,7 +225,7 @@ async def test_the_instruction_is_a_users_message_in_the_language_of_the_text(
     assert "{" not in messages[2]["content"]
 
 
-async def test_what_was_there_before_is_gone_on_from(http: aiohttp.ClientSession) -> None:
+async def test_what_was_there_before_is_gone_on_from(http: Client) -> None:
     told = await tell(
         http, [model(says(WHOLE))], so_far=PartialText([CUT]), numbers=itertools.count(5)
     )
@@ -239,7 +235,7 @@ async def test_what_was_there_before_is_gone_on_from(http: aiohttp.ClientSession
     ]
 
 
-async def test_each_attempt_tells_what_it_cost(http: aiohttp.ClientSession) -> None:
+async def test_each_attempt_tells_what_it_cost(http: Client) -> None:
     counted = {"usage": {"prompt_tokens": 1000, "completion_tokens": 500}}
     prices = Prices(2.0, 8.0, currency="CNY")
     first = model(breaks_after(CUT), [*says(WHOLE), counted], prices=prices)
@@ -254,9 +250,7 @@ async def test_each_attempt_tells_what_it_cost(http: aiohttp.ClientSession) -> N
     assert finished.cost.basis == "measured"
 
 
-async def test_retries_end_with_their_budget_of_time(
-    http: aiohttp.ClientSession, upstream: Upstream
-) -> None:
+async def test_retries_end_with_their_budget_of_time(http: Client, upstream: Upstream) -> None:
     upstream.play = [refusal(503)]
     now = 0.0
 
@@ -272,9 +266,7 @@ async def test_retries_end_with_their_budget_of_time(
     assert len(upstream.requests) == 4, "0.5, 1 and 2 s; another 4 s would be too long"
 
 
-async def test_a_model_that_keeps_failing_rests(
-    http: aiohttp.ClientSession, upstream: Upstream
-) -> None:
+async def test_a_model_that_keeps_failing_rests(http: Client, upstream: Upstream) -> None:
     health = Health()
     upstream.play = [refusal(503), refusal(503), refusal(503), answer("好")]
     failing = upstream.model()
@@ -288,9 +280,7 @@ async def test_a_model_that_keeps_failing_rests(
     assert not health.is_resting(failing.name), "it has answered"
 
 
-async def test_signals_tell_stalls_and_false_ends(
-    http: aiohttp.ClientSession, upstream: Upstream
-) -> None:
+async def test_signals_tell_stalls_and_false_ends(http: Client, upstream: Upstream) -> None:
     health = Health()
     upstream.play = [[chunk("今"), 0.01], [chunk("今天"), 0.01, RESET], [SILENCE]]
     for first_event_s in (10, 10, 0.2):
@@ -302,7 +292,7 @@ async def test_signals_tell_stalls_and_false_ends(
 
 
 async def test_texts_that_are_written_side_by_side_number_their_attempts_apart(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     numbers = itertools.count(1)
     models = [model(breaks_after(CUT), says(WHOLE)) for _ in range(3)]

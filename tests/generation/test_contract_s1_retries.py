@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
-import aiohttp
 import pytest
 
 from support.readers import said
@@ -17,16 +16,17 @@ from unspool import Limits, LLMClient, LLMClientError, Model, Prompt, Settings, 
 from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Text
+from unspool.providers.upstream.http1 import Client
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def http() -> AsyncIterator[Client]:
+    async with Client() as session:
         yield session
 
 
 async def waits(
-    http: aiohttp.ClientSession, *models: Model, luck: float = 0.0
+    http: Client, *models: Model, luck: float = 0.0
 ) -> tuple[list[float], str, ProviderError | None]:
     """What is waited before each retry, the text, and the error that is left in the end."""
     waited: list[float] = []
@@ -56,7 +56,7 @@ PASSING: dict[str, Script] = {
 
 @pytest.mark.parametrize("name", PASSING)
 async def test_s1_5_a_passing_fault_is_retried_three_times_and_ever_later(
-    http: aiohttp.ClientSession, upstream: Upstream, name: str
+    http: Client, upstream: Upstream, name: str
 ) -> None:
     upstream.play = [PASSING[name]]
     waited, text, error = await waits(
@@ -67,16 +67,14 @@ async def test_s1_5_a_passing_fault_is_retried_three_times_and_ever_later(
     assert len(upstream.requests) == 4
 
 
-async def test_s1_5_jitter_only_ever_adds_a_little(
-    http: aiohttp.ClientSession, upstream: Upstream
-) -> None:
+async def test_s1_5_jitter_only_ever_adds_a_little(http: Client, upstream: Upstream) -> None:
     upstream.play = [refusal(503)]
     waited, _, _ = await waits(http, upstream.model(), luck=1.0)
     assert waited == [0.625, 1.25, 2.5]
 
 
 async def test_s1_5_a_retry_that_succeeds_gives_its_text_alone(
-    http: aiohttp.ClientSession, upstream: Upstream
+    http: Client, upstream: Upstream
 ) -> None:
     upstream.play = [refusal(500), [RESET], answer("你", "好")]
     assert await waits(http, upstream.model()) == ([0.5, 1.0], "你好", None)
@@ -95,7 +93,7 @@ async def test_s1_5_a_retry_that_succeeds_gives_its_text_alone(
     ],
 )
 async def test_s1_5_retry_after_is_obeyed_where_it_makes_sense(
-    http: aiohttp.ClientSession, upstream: Upstream, header: str, expected: list[float]
+    http: Client, upstream: Upstream, header: str, expected: list[float]
 ) -> None:
     upstream.play = [refusal(429, "slow down", header)]
     waited, _, _ = await waits(http, upstream.model())
@@ -104,7 +102,7 @@ async def test_s1_5_retry_after_is_obeyed_where_it_makes_sense(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 async def test_s1_5_what_a_retry_cannot_mend_is_asked_once(
-    http: aiohttp.ClientSession, upstream: Upstream, status: int
+    http: Client, upstream: Upstream, status: int
 ) -> None:
     upstream.play = [refusal(status)]
     waited, _, error = await waits(http, upstream.model())
@@ -115,7 +113,7 @@ async def test_s1_5_what_a_retry_cannot_mend_is_asked_once(
 
 
 async def test_s1_5_a_stream_that_broke_is_gone_on_with_and_never_said_twice(
-    http: aiohttp.ClientSession, upstream: Upstream
+    http: Client, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("今天推荐"), 0.02, RESET]]
     waited, text, error = await waits(http, upstream.model())
@@ -125,7 +123,7 @@ async def test_s1_5_a_stream_that_broke_is_gone_on_with_and_never_said_twice(
 
 
 async def test_s1_5_the_next_model_is_asked_where_the_first_said_nothing_or_broke(
-    http: aiohttp.ClientSession, upstream: Upstream
+    http: Client, upstream: Upstream
 ) -> None:
     async with Upstream() as second:
         second.play = [answer("，很轻")]
@@ -214,7 +212,7 @@ async def test_s1_6_a_connection_that_does_not_open_is_given_up_by_its_own_limit
 
 
 async def test_s1_13_each_attempt_and_its_failure_is_told(
-    http: aiohttp.ClientSession, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    http: Client, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     upstream.play = [refusal(503, "full"), answer("好")]
     await waits(http, upstream.model())

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from support.models import KEY, add, asked_of, body, client_of, deep, refused
+from support.models import KEY, add, body, client_of, deep, refused, request_digest
 from support.servers import Serve, Tune
 from support.upstream import RESET, Upstream, answer, refusal
 from unspool import open_core
@@ -28,7 +28,7 @@ async def test_a_planted_key_is_in_one_header_and_nowhere_else(
         model = await add(api, body(upstream))
         path = f"/api/models/{model['id']}"
         seen += [(await api.post(f"{path}/test")).text for _ in range(3)]
-        seen.append(json.dumps(await asked_of(api, "m")))
+        seen.append(json.dumps(await request_digest(api, "m")))
         again = {"api_key": KEY, "base_url": "http://169.254.169.254/"}
         seen.append((await api.patch(path, json=again)).text)
         seen.append((await api.patch(path, json={"api_key": KEY, "params": {"a": deep(40)}})).text)
@@ -64,7 +64,7 @@ async def test_a_server_whose_key_file_was_lost_starts_and_says_what_to_do(
         assert (tried["ok"], upstream.requests) == (False, [])
         mended = (await api.patch("/api/models/2", json={"api_key": KEY})).json()
         assert mended["problem"] is None
-        assert (await asked_of(api, "m"))["text"] == "你好"
+        assert (await request_digest(api, "m"))["text"] == "你好"
 
 
 # The database

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
 from support.upstream import (
@@ -21,6 +20,7 @@ from support.upstream import (
 from unspool.models.catalog import OFFLINE
 from unspool.models.probe import COUNTING, MAX_CHARS, ask, probe_prefill, verdict_of
 from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.http1 import Client
 from unspool.providers.upstream.vendors import PREFILLS
 
 ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -33,7 +33,7 @@ COUNTED = ", ".join([*ONES, *TENS, *TWENTIES, "forty"])
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
+async def http() -> AsyncIterator[Client]:
     async with open_http() as opened:
         yield opened
 
@@ -64,13 +64,13 @@ def verdicts(found: Any) -> dict[str, str]:
     return {each.way: each.verdict for each in found.tried}
 
 
-async def found_of(upstream: Upstream, http: aiohttp.ClientSession, play: Any) -> Any:
+async def found_of(upstream: Upstream, http: Client, play: Any) -> Any:
     upstream.play = counting(play)
     return await probe_prefill(upstream.model(), http)
 
 
 async def test_a_model_that_marks_its_beginning_is_found_by_its_mark(
-    upstream: Upstream, http: aiohttp.ClientSession
+    upstream: Upstream, http: Client
 ) -> None:
     found = await found_of(upstream, http, lambda sent: sent.get("prefix") is True)
     assert found.prefill == "prefix"
@@ -83,23 +83,19 @@ async def test_a_model_that_marks_its_beginning_is_found_by_its_mark(
 
 
 @pytest.mark.parametrize("word", ["partial", "continue_final_message"])
-async def test_every_other_mark_is_found_too(
-    upstream: Upstream, http: aiohttp.ClientSession, word: str
-) -> None:
+async def test_every_other_mark_is_found_too(upstream: Upstream, http: Client, word: str) -> None:
     found = await found_of(upstream, http, lambda sent: sent.get(word) is True)
     assert found.prefill == word
 
 
-async def test_the_simplest_of_several_ways_is_taken(
-    upstream: Upstream, http: aiohttp.ClientSession
-) -> None:
+async def test_the_simplest_of_several_ways_is_taken(upstream: Upstream, http: Client) -> None:
     found = await found_of(upstream, http, lambda _: True)
     assert found.prefill == "assistant"
     assert set(verdicts(found).values()) == {"goes_on"}
 
 
 async def test_a_model_that_begins_again_or_refuses_cannot(
-    upstream: Upstream, http: aiohttp.ClientSession
+    upstream: Upstream, http: Client
 ) -> None:
     found = await found_of(
         upstream, http, lambda sent: None if sent.get("prefix") is True else False
@@ -109,9 +105,7 @@ async def test_a_model_that_begins_again_or_refuses_cannot(
     assert verdicts(found)["prefix"] == "refused"
 
 
-async def test_what_cannot_be_told_is_not_guessed(
-    upstream: Upstream, http: aiohttp.ClientSession
-) -> None:
+async def test_what_cannot_be_told_is_not_guessed(upstream: Upstream, http: Client) -> None:
     play = counting(lambda _: False)
     upstream.play = lambda asked: [RESET] if asked.body.get("prefix") else play(asked)
     found = await probe_prefill(upstream.model(), http)
@@ -128,7 +122,7 @@ async def test_what_cannot_be_told_is_not_guessed(
     ],
 )
 async def test_where_nothing_can_be_tried_the_reason_is_told(
-    upstream: Upstream, http: aiohttp.ClientSession, script: Script, why: str
+    upstream: Upstream, http: Client, script: Script, why: str
 ) -> None:
     upstream.play = [script]
     found = await probe_prefill(upstream.model(), http)
@@ -137,13 +131,13 @@ async def test_where_nothing_can_be_tried_the_reason_is_told(
     assert len(upstream.requests) == 1
 
 
-async def test_the_built_in_model_goes_on(quick_model: None, http: aiohttp.ClientSession) -> None:
+async def test_the_built_in_model_goes_on(quick_model: None, http: Client) -> None:
     found = await probe_prefill(OFFLINE, http)
     assert found.prefill == "assistant"
 
 
 async def test_a_model_that_does_not_stop_is_read_so_far_and_left(
-    upstream: Upstream, http: aiohttp.ClientSession
+    upstream: Upstream, http: Client
 ) -> None:
     upstream.play = [[*(chunk("x" * 100) for _ in range(100)), SILENCE]]
     answered = await ask(upstream.model(), http)

@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 
 from unspool.errors import ProviderRefused
 from unspool.formats.tokens import estimate_tokens
 from unspool.providers import Finish, Model, Output, Prompt, Text, Usage, open_provider
 from unspool.providers.offline import Offline, plug
+from unspool.providers.upstream.http1 import Client
 
 MODEL = Model("offline", "offline")
 AT_ONCE = Offline(first_token_s=0, tokens_per_s=math.inf)
@@ -43,16 +43,16 @@ QUESTIONS = [
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def http() -> AsyncIterator[Client]:
+    async with Client() as session:
         yield session
 
 
-async def outputs(http: aiohttp.ClientSession, prompt: Prompt) -> list[Output]:
+async def outputs(http: Client, prompt: Prompt) -> list[Output]:
     return [output async for output in AT_ONCE.stream(MODEL, prompt, http)]
 
 
-async def said(http: aiohttp.ClientSession, question: str, prefix: str = "", **params: Any) -> str:
+async def said(http: Client, question: str, prefix: str = "", **params: Any) -> str:
     prompt = Prompt(Prompt.of(question).messages, prefix=prefix, params=params)
     return "".join(o.text for o in await outputs(http, prompt) if isinstance(o, Text))
 
@@ -63,17 +63,13 @@ def test_it_is_found_by_its_name_and_has_the_pace_of_a_model() -> None:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-async def test_the_same_question_gets_the_same_words(
-    http: aiohttp.ClientSession, question: str
-) -> None:
+async def test_the_same_question_gets_the_same_words(http: Client, question: str) -> None:
     first = await outputs(http, Prompt.of(question))
     assert first == await outputs(http, Prompt.of(question))
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-async def test_it_ends_with_an_honest_estimate_and_a_finish(
-    http: aiohttp.ClientSession, question: str
-) -> None:
+async def test_it_ends_with_an_honest_estimate_and_a_finish(http: Client, question: str) -> None:
     *deltas, usage, finish = await outputs(http, Prompt.of(question))
     text = "".join(delta.text for delta in deltas if isinstance(delta, Text))
     assert all(isinstance(delta, Text) for delta in deltas)
@@ -83,21 +79,21 @@ async def test_it_ends_with_an_honest_estimate_and_a_finish(
 
 @pytest.mark.parametrize("question", QUESTIONS)
 async def test_it_goes_on_exactly_from_any_place_of_its_own_answer(
-    http: aiohttp.ClientSession, question: str
+    http: Client, question: str
 ) -> None:
     whole = await said(http, question)
     for cut in range(len(whole) + 1):
         assert await said(http, question, prefix=whole[:cut]) == whole[cut:]
 
 
-async def test_chinese_comes_in_one_to_four_characters(http: aiohttp.ClientSession) -> None:
+async def test_chinese_comes_in_one_to_four_characters(http: Client) -> None:
     deltas = (await outputs(http, Prompt.of("请介绍运动鞋的特点")))[:-2]
     lengths = {len(delta.text) for delta in deltas if isinstance(delta, Text)}
     assert {1, 2} < lengths <= {1, 2, 3, 4}
 
 
 async def test_english_comes_word_by_word_with_the_space_ahead(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     deltas = (await outputs(http, Prompt.of("What makes good running shoes?")))[:-2]
     pieces = [delta.text for delta in deltas if isinstance(delta, Text)]
@@ -108,7 +104,7 @@ async def test_english_comes_word_by_word_with_the_space_ahead(
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("limit", [1, 2, 7, 20])
 async def test_max_tokens_cuts_it_and_the_cut_is_told(
-    http: aiohttp.ClientSession, question: str, limit: int
+    http: Client, question: str, limit: int
 ) -> None:
     whole = await said(http, question)
     *_, usage, finish = await outputs(http, Prompt.of(question, max_tokens=limit))
@@ -120,22 +116,20 @@ async def test_max_tokens_cuts_it_and_the_cut_is_told(
     assert estimate_tokens(whole[: len(cut) + 1]) > limit
 
 
-async def test_an_answer_that_just_fits_is_whole(http: aiohttp.ClientSession) -> None:
+async def test_an_answer_that_just_fits_is_whole(http: Client) -> None:
     limit = estimate_tokens(await said(http, "你好"))
     assert (await outputs(http, Prompt.of("你好", max_tokens=limit)))[-1] == Finish("stop")
     assert (await outputs(http, Prompt.of("你好", max_tokens=limit - 1)))[-1] == Finish("length")
 
 
 @pytest.mark.parametrize("limit", [0, -1, 2.5, "10", True])
-async def test_a_limit_that_is_no_number_of_tokens_is_refused(
-    http: aiohttp.ClientSession, limit: object
-) -> None:
+async def test_a_limit_that_is_no_number_of_tokens_is_refused(http: Client, limit: object) -> None:
     with pytest.raises(ProviderRefused, match="max_tokens") as caught:
         await outputs(http, Prompt.of("你好", max_tokens=limit))
     assert caught.value.status == 400
 
 
-async def test_without_a_pace_it_never_waits(http: aiohttp.ClientSession) -> None:
+async def test_without_a_pace_it_never_waits(http: Client) -> None:
     # Driven by hand, without the event loop: a wait would hand something to the loop.
     stream = AT_ONCE.stream(MODEL, Prompt.of("你好"), http)
     pieces = 0
@@ -149,7 +143,7 @@ async def test_without_a_pace_it_never_waits(http: aiohttp.ClientSession) -> Non
     assert pieces > 20
 
 
-async def test_it_takes_its_time_as_told(http: aiohttp.ClientSession) -> None:
+async def test_it_takes_its_time_as_told(http: Client) -> None:
     started = time.perf_counter()
     slow = Offline(first_token_s=0.05, tokens_per_s=math.inf)
     async for _ in slow.stream(MODEL, Prompt.of("你好"), http):
@@ -164,7 +158,7 @@ async def test_it_takes_its_time_as_told(http: aiohttp.ClientSession) -> None:
     assert time.perf_counter() - started > estimate_tokens(text) / 400 / 2
 
 
-async def test_closing_it_ends_it_at_once(http: aiohttp.ClientSession) -> None:
+async def test_closing_it_ends_it_at_once(http: Client) -> None:
     stream = Offline(first_token_s=0, tokens_per_s=0.01).stream(MODEL, Prompt.of("你好"), http)
     await anext(stream)
     waiting = asyncio.ensure_future(anext(stream))
@@ -195,20 +189,20 @@ async def test_closing_it_ends_it_at_once(http: aiohttp.ClientSession) -> None:
     ],
 )
 async def test_an_answer_is_about_the_question_and_says_who_speaks(
-    http: aiohttp.ClientSession, question: str, words: list[str]
+    http: Client, question: str, words: list[str]
 ) -> None:
     text = await said(http, question)
     assert not [word for word in words if word not in text], text
 
 
-async def test_one_sentence_is_one_sentence(http: aiohttp.ClientSession) -> None:
+async def test_one_sentence_is_one_sentence(http: Client) -> None:
     text = await said(http, "请用一句话介绍运动鞋的特点")
     assert text.count("。") == 1
     assert text.endswith("。")
 
 
 async def test_sales_text_is_made_of_the_facts_in_the_prompt(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     posts = [await said(http, FACTS.format(number)) for number in (1, 2, 3)]
     for post in posts:
@@ -219,7 +213,7 @@ async def test_sales_text_is_made_of_the_facts_in_the_prompt(
     assert len({post[:6] for post in posts}) == 3
 
 
-async def test_a_language_is_the_questions_own(http: aiohttp.ClientSession) -> None:
+async def test_a_language_is_the_questions_own(http: Client) -> None:
     for question in QUESTIONS:
         text = await said(http, question)
         is_chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
@@ -237,7 +231,7 @@ async def test_a_language_is_the_questions_own(http: aiohttp.ClientSession) -> N
     ],
 )
 async def test_another_models_text_is_ended_where_it_broke(
-    http: aiohttp.ClientSession, prefix: str, ending: str
+    http: Client, prefix: str, ending: str
 ) -> None:
     text = await said(http, "什么是事件溯源？", prefix=prefix)
     assert text.startswith(ending)
@@ -247,7 +241,7 @@ async def test_another_models_text_is_ended_where_it_broke(
 
 
 async def test_text_in_parts_and_strange_messages_are_understood(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     parts = [{"type": "text", "text": "请介绍"}, {"type": "image"}, {"text": "运动鞋"}]
     messages = ({"role": "user", "content": parts}, {"role": "assistant", "content": None})
@@ -259,9 +253,7 @@ async def test_text_in_parts_and_strange_messages_are_understood(
     "question",
     [" " * 100_000 + "x", "\n" * 100_000 + "x", "请" * 100_000, "a " * 50_000, "{subject}"],
 )
-async def test_odd_questions_are_answered_in_no_time(
-    http: aiohttp.ClientSession, question: str
-) -> None:
+async def test_odd_questions_are_answered_in_no_time(http: Client, question: str) -> None:
     started = time.perf_counter()
     assert await said(http, question)
     assert time.perf_counter() - started < 5

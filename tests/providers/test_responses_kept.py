@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
 
 from support.provider_probe import ask, at
@@ -19,6 +18,7 @@ from unspool.generation.attempts import AttemptStarted
 from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Handle, Reasoning, Text, Tool, ToolCall, ToolFragment, Usage
 from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.http1 import Client
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ async def test_a_handle_and_a_query_stand_in_the_address_as_they_must(
 async def said_in_all(model: Model) -> tuple[str, list[str]]:
     """The text of one generation, and the ways in which its requests went out."""
     text, ways = "", []
-    async with aiohttp.ClientSession() as http:
+    async with Client() as http:
         deps = GenerationDeps(http, sleep=lambda _: asyncio.sleep(0))
         async with aclosing(generate(Prompt.of("你好"), [model], deps)) as pieces:
             async for piece in pieces:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -26,6 +25,7 @@ from unspool.providers import (
     open_provider,
 )
 from unspool.providers.scripted import MAX_CHARS, MAX_SCRIPT_BYTES, MAX_STEPS, Scripted, plug
+from unspool.providers.upstream.http1 import Client
 
 MODEL = Model("demo", "scripted")
 
@@ -44,8 +44,8 @@ TEXT = "今天推荐好！！好！！"
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def http() -> AsyncIterator[Client]:
+    async with Client() as session:
         yield session
 
 
@@ -62,7 +62,7 @@ class Played:
 
 
 async def play(
-    http: aiohttp.ClientSession,
+    http: Client,
     script: object,
     prefix: str = "",
     *,
@@ -80,7 +80,7 @@ async def play(
     return played
 
 
-async def refusal(http: aiohttp.ClientSession, script: object, model: Model = MODEL) -> str:
+async def refusal(http: Client, script: object, model: Model = MODEL) -> str:
     """Return why a script is refused; nothing of it may have been played."""
     played = await play(http, script, model=model)
     assert played.outputs == []
@@ -93,7 +93,7 @@ def test_it_is_found_by_its_name() -> None:
     assert open_provider("scripted") is plug
 
 
-async def test_every_kind_of_step_is_played_in_order(http: aiohttp.ClientSession) -> None:
+async def test_every_kind_of_step_is_played_in_order(http: Client) -> None:
     played = await play(http, EVERYTHING)
     assert played.error is None
     assert played.text == TEXT
@@ -108,7 +108,7 @@ async def test_every_kind_of_step_is_played_in_order(http: aiohttp.ClientSession
 
 
 @pytest.mark.parametrize("cut", range(len(TEXT) + 1))
-async def test_text_up_to_any_cut_is_not_sent_again(http: aiohttp.ClientSession, cut: int) -> None:
+async def test_text_up_to_any_cut_is_not_sent_again(http: Client, cut: int) -> None:
     played = await play(http, EVERYTHING, TEXT[:cut])
     assert played.text == TEXT[cut:]
     assert played.error is None
@@ -118,13 +118,13 @@ async def test_text_up_to_any_cut_is_not_sent_again(http: aiohttp.ClientSession,
 
 
 async def test_a_script_that_does_not_begin_with_the_text_is_a_continuation_and_played_whole(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     script = [{"text": "推荐"}, {"finish": "stop"}]
     assert (await play(http, script, "今天")).text == "推荐"
 
 
-async def test_a_pause_is_kept_but_not_twice(http: aiohttp.ClientSession) -> None:
+async def test_a_pause_is_kept_but_not_twice(http: Client) -> None:
     script = [{"pause_s": 0.05}, {"text": "今天"}, {"pause_s": 0.05}, {"finish": "stop"}]
     started = time.perf_counter()
     await play(http, script)
@@ -146,7 +146,7 @@ async def test_a_pause_is_kept_but_not_twice(http: aiohttp.ClientSession) -> Non
     ],
 )
 async def test_a_script_without_finish_is_a_stream_that_stopped(
-    http: aiohttp.ClientSession, script: list[dict[str, Any]], kind: type[ProviderError]
+    http: Client, script: list[dict[str, Any]], kind: type[ProviderError]
 ) -> None:
     assert type((await play(http, script)).error) is kind
 
@@ -156,7 +156,7 @@ async def test_a_script_without_finish_is_a_stream_that_stopped(
     ("before", "kind"), [([], ProviderUnavailable), ([{"text": "今"}], ProviderInterrupted)]
 )
 async def test_a_failure_keeps_the_contract_of_providers(
-    http: aiohttp.ClientSession,
+    http: Client,
     word: str,
     before: list[dict[str, Any]],
     kind: type[ProviderError],
@@ -166,7 +166,7 @@ async def test_a_failure_keeps_the_contract_of_providers(
     assert played.text == ("今" if before else "")
 
 
-async def test_a_failure_says_what_the_script_says(http: aiohttp.ClientSession) -> None:
+async def test_a_failure_says_what_the_script_says(http: Client) -> None:
     fail = {
         "fail": "refused",
         "code": "rate_limited",
@@ -181,7 +181,7 @@ async def test_a_failure_says_what_the_script_says(http: aiohttp.ClientSession) 
 
 
 async def test_text_behind_a_failure_is_not_part_of_what_a_prefix_is_compared_with(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     script = [{"text": "今天"}, {"fail": "interrupted"}, {"text": "推荐"}, {"finish": "stop"}]
     played = await play(http, script, "今天推荐")
@@ -189,7 +189,7 @@ async def test_text_behind_a_failure_is_not_part_of_what_a_prefix_is_compared_wi
 
 
 async def test_attempts_are_played_in_turn_and_the_last_one_ever_after(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     provider = Scripted()
     script = {
@@ -211,7 +211,7 @@ async def test_attempts_are_played_in_turn_and_the_last_one_ever_after(
 
 
 async def test_usage_may_follow_the_finish_and_nothing_else_may(
-    http: aiohttp.ClientSession,
+    http: Client,
 ) -> None:
     late = [{"finish": "stop"}, {"usage": {"completion_tokens": 5, "measured": False}}]
     assert (await play(http, late)).outputs == [Finish("stop"), Usage(None, 5, measured=False)]
@@ -243,12 +243,12 @@ async def test_usage_may_follow_the_finish_and_nothing_else_may(
     ],
 )
 async def test_a_bad_script_is_refused_before_anything_is_said(
-    http: aiohttp.ClientSession, script: object, why: str
+    http: Client, script: object, why: str
 ) -> None:
     assert why in await refusal(http, script)
 
 
-async def test_a_script_nested_without_end_is_refused(http: aiohttp.ClientSession) -> None:
+async def test_a_script_nested_without_end_is_refused(http: Client) -> None:
     script: list[dict[str, Any]] = [{"text": "a"}]
     for _ in range(500):
         script = [{"repeat": 1, "steps": script}]
@@ -256,7 +256,7 @@ async def test_a_script_nested_without_end_is_refused(http: aiohttp.ClientSessio
 
 
 async def test_a_script_may_be_a_file_and_a_parameter_comes_before_it(
-    http: aiohttp.ClientSession, tmp_path: Path
+    http: Client, tmp_path: Path
 ) -> None:
     path = tmp_path / "演示.json"
     path.write_bytes(msgspec.json.encode(EVERYTHING))
@@ -267,7 +267,7 @@ async def test_a_script_may_be_a_file_and_a_parameter_comes_before_it(
 
 
 async def test_a_file_that_is_no_script_is_refused_without_showing_what_it_holds(
-    http: aiohttp.ClientSession, tmp_path: Path
+    http: Client, tmp_path: Path
 ) -> None:
     path = tmp_path / "secrets"
     model = Model("demo", "scripted", upstream_name=str(path))
@@ -284,7 +284,7 @@ async def test_a_file_that_is_no_script_is_refused_without_showing_what_it_holds
     assert f"the limit is {MAX_SCRIPT_BYTES}" in await refusal(http, None, model)
 
 
-async def test_a_pipe_is_not_read(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_a_pipe_is_not_read(http: Client, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     model = Model("demo", "scripted", upstream_name=str(pipe))

@@ -8,14 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-
 from unspool import Model, Prompt
 from unspool.errors import ProviderError
 from unspool.generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
 from unspool.generation.generate import GenerationDeps, generate
 from unspool.models.health import Health
 from unspool.providers import Text, ToolCall
+from unspool.providers.upstream.http1 import Client
 
 ASKED = Prompt.of("推荐一双鞋")
 
@@ -64,7 +63,7 @@ class Told:
 
 
 async def tell(
-    http: aiohttp.ClientSession,
+    http: Client,
     models: Sequence[Model],
     prompt: Prompt = ASKED,
     *,

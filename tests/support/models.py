@@ -44,7 +44,7 @@ async def refused(response: httpx.Response, *words: str, status: int = 422) -> N
         assert word in response.json()["error"]["message"]
 
 
-async def asked_of(api: httpx.AsyncClient, model: str) -> dict[str, Any]:
+async def request_digest(api: httpx.AsyncClient, model: str) -> dict[str, Any]:
     """A whole run of this model, as JSON."""
     asked = {"input": {"prompt": "hi"}, "model": model}
     headers = {"Accept": "text/event-stream"}

@@ -7,8 +7,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import aiohttp
-
 from support.upstream import Script, Upstream
 from unspool import Model, Prompt
 from unspool.errors import ProviderError
@@ -25,6 +23,7 @@ from unspool.providers import (
     Usage,
     open_provider,
 )
+from unspool.providers.upstream.http1 import Client
 
 WEATHER = Tool(
     "get_weather",
@@ -105,7 +104,7 @@ async def ask(model: Model, prompt: Prompt | None = None) -> Heard:
     """One attempt."""
     heard = Heard()
     try:
-        async with aiohttp.ClientSession() as http:
+        async with Client() as http:
             stream = open_provider(model.provider).stream(model, prompt or Prompt.of("你好"), http)
             async with aclosing(stream) as outputs:
                 async for output in outputs:

@@ -1,9 +1,9 @@
 /** Timelines of many runs, folded by the server. */
 
 import type { Money } from "@/live/snapshot";
+import type { Drawing } from "@/timeline/drawing";
 import type { Bracket, Stretch, TimelineShape } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
-import type { Drawing } from "@/timeline/painter";
 import { getJson } from "./http";
 
 export interface SeamJson {

@@ -1,4 +1,4 @@
-import type { Drawing } from "@/timeline/painter";
+import type { Drawing } from "@/timeline/drawing";
 import type { RunView } from "./runView";
 
 /** The timeline of a run that is being watched; null before its first event. */

@@ -1,7 +1,7 @@
 /** The parts around a timeline: axis, brackets of steps, labels of seams, viewers. */
 
+import type { Drawing, Frame, Viewer } from "./drawing";
 import type { Bracket } from "./fold";
-import type { Drawing, Frame, Viewer } from "./painter";
 import { ticks } from "./scale";
 import { type Pen, seamStart } from "./strokes";
 

@@ -1,8 +1,8 @@
 /** Paints a timeline in its two sizes. The finished part is painted once and reused. */
 
-import type { Theme } from "@/styles/theme";
 import { LANE, lanes, paintAxis, paintBrackets, paintPlaces, paintSeamLabels } from "./annotations";
-import type { Bracket, Stretch, TimelineShape } from "./fold";
+import type { Drawing, Frame } from "./drawing";
+import type { Bracket, Stretch } from "./fold";
 import type { Hue } from "./hues";
 import { fastest, type Scale, scaleOf, spanFor } from "./scale";
 import {
@@ -15,36 +15,6 @@ import {
   type Pen,
   seamStart,
 } from "./strokes";
-
-export interface Viewer {
-  readonly atS: number;
-  readonly name: string;
-  readonly isMe: boolean;
-}
-
-export interface Drawing {
-  readonly shape: TimelineShape;
-  readonly nowS: number;
-  /** When it is expected to end. */
-  readonly etaS: number | null;
-  /** Seconds of the whole width; null: as long as this run. */
-  readonly spanS?: number | null;
-  /** Tokens a second of the full thickness; null: the fastest of this run. */
-  readonly most?: number | null;
-  readonly viewers?: readonly Viewer[];
-  readonly scrubS?: number | null;
-  readonly seamLabel?: (seq: number) => string;
-}
-
-export interface Frame {
-  readonly width: number;
-  readonly height: number;
-  readonly isSmall: boolean;
-  /** No axis and no labels. */
-  readonly isPlain: boolean;
-  readonly theme: Theme;
-  readonly ratio: number;
-}
 
 /** A drawing lower than this is one of a narrow screen. */
 const LOW = 150;

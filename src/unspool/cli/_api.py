@@ -18,7 +18,7 @@ from ..formats.sse import Decoder, EventTooLong, Frame
 from ._exit_codes import RequestRefused, Unreachable
 
 CONNECT_S: Final = 5.0
-"""To open a connection; a server that is up answers at once."""
+"""Seconds to open a connection; a running server answers at once."""
 
 ANSWER_S: Final = 30.0
 """For a whole JSON answer. Cancelling waits for the run's ending, which takes about a second."""
@@ -30,7 +30,7 @@ SILENCE_S: Final = 45.0
 class ServerClient:
     """
     Attributes:
-        url: Its address, as people may see it (without a password).
+        url: Its address for people, without a password.
     """
 
     def __init__(self, http: aiohttp.ClientSession, base: URL) -> None:
@@ -76,7 +76,7 @@ class ServerClient:
 
     async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
         """
-        Yield the native frames after event `after` as they come; an empty list is a heartbeat.
+        Yield the native frames after event `after` as they arrive; an empty list is a heartbeat.
 
         Returns only if the run has ended and `after` was its last event.
 

@@ -15,7 +15,7 @@ from ..formats.terminal import clean
 from ._console import say, stderr, stdout, write
 
 REFRESH_S: Final = 0.1
-"""Ten times a second looks like writing and costs a percent of a processor."""
+"""Ten updates a second look like writing and cost a percent of a processor."""
 
 
 class Output(Protocol):

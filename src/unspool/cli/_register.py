@@ -42,7 +42,7 @@ async def open_store(url: str | None, data_dir: Path | None) -> AsyncGenerator[M
     if one answers, else of the default data directory.
 
     Raises:
-        Unreachable: Nobody answers at `url`.
+        Unreachable: Nothing answers at `url`.
         SetupError: The data directory cannot be used.
     """
     # aiohttp takes a quarter of a second, which `--help` does not wait for.

@@ -70,7 +70,7 @@ class RunWatch:
 
     async def show(self) -> int:
         """
-        Show the run until it ends or the person leaves; return the program's exit code.
+        Show the run until it ends or the user leaves; return the exit code.
 
         Raises:
             Unreachable: The server is gone for too long.

@@ -237,7 +237,7 @@ def import_models(
 
 @app.command("schema")
 def write_schema() -> None:
-    """Write the JSON Schema of unspool.yaml, for editors."""
+    """Print the JSON Schema of unspool.yaml, for editors."""
     from ..models.config_file import schema  # as above
 
     write(schema())

@@ -32,7 +32,7 @@ def runs(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """List runs, newest first; `export` writes one out."""
+    """List runs, newest first; `export` prints the log of one."""
     if ctx.invoked_subcommand is not None:
         return
     params: dict[str, str | int] = {"status": status, "flow": flow, "limit": limit}

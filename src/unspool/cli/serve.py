@@ -39,7 +39,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         typer.Option("--allow-open", help="Let other machines connect, without any API key."),
     ] = False,
     no_sample_data: Annotated[
-        bool, typer.Option("--no-sample-data", help="Leave an empty database empty.")
+        bool, typer.Option("--no-sample-data", help="Do not fill an empty database with samples.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """
 The parts of a running Unspool, opened and closed together.
 
-This is what the HTTP application stands on, and what another application embeds.
+The HTTP application uses them, and other applications embed them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .retention import Retention
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock; there it is on the user to start one server
+except ImportError:  # Windows has no such lock; there the user must start only one server
     fcntl = None  # type: ignore[assignment]
 
 
@@ -50,13 +50,13 @@ def _tuning(settings: Settings) -> Tuning:
 
 
 class Observer(Protocol):
-    """What an application offers that wants to know when runs end."""
+    """A part of an application that reacts to the ends of runs."""
 
     def note(self, run_id: str) -> None:
-        """Take note that the ending of a run is in the log; return at once."""
+        """Note that the ending of a run is in the log; return at once."""
 
     async def close(self) -> None:
-        """Stop; what is unfinished may be left out."""
+        """Stop; it may drop unfinished work."""
 
 
 class InUse(SetupError):
@@ -90,7 +90,7 @@ class Core:
 @asynccontextmanager
 async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     """
-    Open what is kept in the data directory and carry runs until the context ends.
+    Open the data directory and carry runs until the context ends.
 
     Raises:
         SetupError: One sentence for the person who starts the program.
@@ -105,7 +105,7 @@ def owned(data_dir: Path) -> Iterator[None]:
     """
     Be the only server of a data directory: a second one would end the runs of the first.
 
-    The lock goes with the process, however that ends.
+    The lock ends with the process, even after a crash.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
 
 
 def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:
-    """Return the observers of all applications, closed with what is `opened`."""
+    """Return the observers of all applications, and close them with `opened`."""
     observers: list[Observer] = []
     for name in plugs.names("observers"):
         observer: Observer = plugs.load("observers", name)(journal)

@@ -1,8 +1,8 @@
 """
-What becomes of a run when its viewers leave: by default nothing.
+Cancels runs without viewers, where the request wants that; by default they continue.
 
-A run that was asked for with `Unspool-When-Left: cancel` is stopped when nobody has watched
-it for as long as it allows. Streams and runs know nothing of each other; this joins them.
+A request with `Unspool-When-Left: cancel` limits how long its run may continue unwatched. Streams
+and runs do not know each other; this module connects them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..execution.runner import Runner
 from ..viewing.viewers import Viewing
 
 FIRST_S: Final = 30.0
-"""More than its own time, for a first viewer to come to a run that begins or is taken over."""
+"""Seconds beyond its own limit for the first viewer of a new or recovered run."""
 
 
 class AbandonedRuns:
-    """Watches over the runs that are not to go on alone."""
+    """Cancels runs that must not continue without viewers."""
 
     def __init__(self, runner: Runner, viewing: Viewing) -> None:
         self._runner = runner

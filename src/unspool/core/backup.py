@@ -1,9 +1,9 @@
 """
-A copy of the data directory, made while a server writes to it.
+Copies the data directory while a server writes to it.
 
-SQLite's own backup copies a database as it was at one moment. The runs are copied first, so
-that whatever they name among the models and products is in the second copy. A run that goes on
-is in the copy as far as it was written, and goes on from there where the copy is served.
+SQLite's own backup copies a database as of one moment. We copy the runs first, so that the second
+copy holds the models and products they name. The copy of a live run ends at its last commit, and
+continues where a server opens the copy.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class CopiedFile:
 
 def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[CopiedFile]:
     """
-    Copy the databases of `data_dir` into `target`, and with them the key if that is meant.
+    Copy the databases of `data_dir` into `target`, and the key too if wanted.
 
-    Without the key nobody who finds the copy can read the keys of models in it; neither can
-    its owner, who has then to keep the key elsewhere.
+    Without the key the API keys in the copy are unreadable, so its owner must keep the key
+    elsewhere.
 
     Raises:
-        SetupError: There is nothing to copy, `target` is not empty, or it cannot be written.
-            What could not be copied whole is not there.
+        SetupError: There is nothing to copy, `target` is not empty, or it cannot be written. A file
+            that could not be copied whole is removed.
     """
     if not (data_dir / DATABASES[0]).exists():
         raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
@@ -50,7 +50,7 @@ def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Cop
         for name in names:
             _copy(data_dir / name, target / name)
         if with_key and (data_dir / KEY).exists():
-            shutil.copy(data_dir / KEY, target / KEY)  # its mode too: nobody else may read it
+            shutil.copy(data_dir / KEY, target / KEY)  # with its mode: only its owner may read it
             names.append(KEY)
     except (OSError, sqlite3.Error) as error:
         raise SetupError(
@@ -66,7 +66,7 @@ def _copy(source: Path, target: Path) -> None:
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,
         closing(sqlite3.connect(part)) as new,
     ):
-        # All pages in one step: what is written meanwhile does not make it begin again.
+        # All pages in one step: a write in between does not start it again.
         old.backup(new)
         (verdict,) = new.execute("pragma quick_check(1)").fetchone()
         if verdict != "ok":

@@ -1,9 +1,8 @@
 """
-How long runs are kept.
+Deletes old runs.
 
-The oldest ended ones go first, a few in each step with a pause after it; a run that goes on
-or is being watched stays. What a deleted run took is free for new ones at once, and is given
-back to the disk piece by piece.
+The oldest ended runs go first, a few per step with a pause after it; live runs and watched runs
+stay. New runs may use the room of a deleted one at once, and the disk gets it back piece by piece.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from ..viewing.viewers import Viewing
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 60.0
-"""Between two looks for what is too old or too much."""
+"""Seconds between two checks of age and size."""
 
 STEP_RUNS: Final = 50
 STEP_BYTES: Final = 1024 * 1024
-"""Deleted in one step: 1.2 ms for which other commits wait."""
+"""Bytes to delete in one step: other commits wait 1.2 ms for it."""
 
 ROW_BYTES: Final = 512
-"""What a run takes beside its events, in its row and the indexes: 450 were measured."""
+"""Bytes of a run beside its events, in its row and the indexes: we measured 450."""
 
 PAUSE_S: Final = 0.05
-"""After each step of a server; it spends a fiftieth of its time on this at the most."""
+"""Pause after each step; so a server spends at most a fiftieth of its time on this."""
 
 DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """What may stay; None: no matter how old, no matter how much."""
+    """Limits of age and size; None: no limit."""
 
     max_age_s: float | None = None
     max_bytes: int | None = None
@@ -53,11 +52,11 @@ class RetentionRules:
 
 @dataclass(slots=True)
 class Pruned:
-    """What was deleted, or would be."""
+    """The runs deleted, or to be deleted."""
 
     runs: int = 0
     bytes: int = 0
-    """Of their events."""
+    """Bytes of their events."""
 
 
 class Pruning:
@@ -65,9 +64,9 @@ class Pruning:
     One round of deleting.
 
     Args:
-        spare: Whether a run is to stay this time.
-        pause_s: Between steps, for whoever else writes.
-        is_dry: Count only.
+        spare: Whether a run must stay this time.
+        pause_s: Seconds between steps, for other writers.
+        is_dry: Only count.
     """
 
     def __init__(
@@ -87,10 +86,10 @@ class Pruning:
 
     async def apply(self, rules: RetentionRules, *, now_s: float) -> Pruned:
         """
-        Delete what `rules` do not let stay.
+        Delete the runs that `rules` do not allow to stay.
 
         Raises:
-            JournalError: It cannot be written now; what is deleted so far stays deleted.
+            JournalError: The journal cannot write now; runs deleted so far stay deleted.
         """
         if rules.max_age_s is not None:
             before_ms = int((now_s - rules.max_age_s) * 1000)
@@ -104,7 +103,7 @@ class Pruning:
         return self.done
 
     async def _over(self, max_bytes: int) -> int:
-        """Return how many bytes too many there are."""
+        """Return the bytes above the limit."""
         gone = self.done.bytes + self.done.runs * ROW_BYTES if self._is_dry else 0
         return await self._journal.used_bytes() - gone - max_bytes
 
@@ -115,23 +114,23 @@ class Pruning:
         ):
             some = self._some_of(found, min(at_most, STEP_BYTES))
             if some:
-                ids = [kept.run_id for kept in some]
+                ids = [ended.run_id for ended in some]
                 count = len(ids) if self._is_dry else await self._journal.forget(ids)
                 self.done.runs += count
-                self.done.bytes += sum(kept.bytes for kept in some)
+                self.done.bytes += sum(ended.bytes for ended in some)
                 await asyncio.sleep(self._pause_s)
                 return True
         return False
 
     def _some_of(self, found: list[EndedRun], at_most: int) -> list[EndedRun]:
-        """Take so many that their bytes are enough, and go on behind them the next time."""
+        """Return runs with enough bytes, and remember where to continue."""
         some: list[EndedRun] = []
         size = 0
-        for kept in found:
-            self._after = kept.run_id
-            if not self._spare(kept.run_id):
-                some.append(kept)
-                size += kept.bytes + ROW_BYTES
+        for ended in found:
+            self._after = ended.run_id
+            if not self._spare(ended.run_id):
+                some.append(ended)
+                size += ended.bytes + ROW_BYTES
             if size >= at_most:
                 break
         return some
@@ -148,7 +147,7 @@ class Retention:
         self._one_at_a_time = asyncio.Lock()
 
     def watch(self) -> None:
-        """Look now and then, where there is a rule to keep."""
+        """Check now and then, if there is a rule to keep."""
         if self._rules != RetentionRules():
             self._looking = asyncio.create_task(self._look(), name="retention")
 
@@ -158,7 +157,10 @@ class Retention:
             await asyncio.wait([self._looking])
 
     async def prune(self, rules: RetentionRules, *, is_dry: bool = False) -> Pruned:
-        """Delete what `rules` do not let stay, and give the room back; see `Pruning.apply`."""
+        """
+        Delete the runs that `rules` do not allow to stay, and give their room back; see
+        `Pruning.apply`.
+        """
         async with self._one_at_a_time:
             watched = {viewer.run_id for viewer in self._viewing.viewers}
             pruning = Pruning(

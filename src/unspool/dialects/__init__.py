@@ -1,14 +1,14 @@
 """
-Plug point: how one family of clients speaks to us.
+Plug point: wire contracts of clients.
 
 To add one: a module here with `plug`, an object with `routes` and `encoder`. A
 dialect is a codec between a wire contract and our events: its routes turn a request
 into a `RunSpec`, its encoder turns events into frames. `tests/dialects/` finds
 it and resumes it after every event; `conformance/` shows its bytes.
 
-An encoder is a fold: it may keep state, but only what the events told it. On resume
-it is fed the events that the viewer already has, and their frames are thrown away.
-This is why the frame after a reconnect is the frame there would have been.
+An encoder is a fold: it may keep state, but only from the events. On resume we feed it the events
+that the viewer already has and drop their frames. So the next frame is the same as without the
+reconnect.
 
 Frames get their `id` from the log. Where one event makes several frames, the earlier
 ones are `<seq>.1`, `<seq>.2` … and the last is `<seq>`, so that a whole number always
@@ -40,7 +40,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompleteAnswer:
-    """A run that has ended, as one dialect tells it."""
+    """An ended run in one dialect."""
 
     run_id: str
     frames: Sequence[bytes]
@@ -52,23 +52,23 @@ def _options_of(request: Request) -> RunOptions:
 
 
 Options = Annotated[RunOptions, Depends(_options_of)]
-"""A parameter of a route: what the request's headers ask of its run."""
+"""A parameter of a route: the run options in the request's headers."""
 
 
 class RunGateway(Protocol):
-    """What a dialect's routes may do with a request they have understood."""
+    """Starts runs for the routes of dialects."""
 
     async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
         """
         Start a run and answer with its stream in the spec's dialect.
 
         Raises:
-            SpecError: Before anything is streamed; it becomes a 4xx answer.
+            SpecError: The request is invalid; it becomes a 4xx answer, before the stream begins.
         """
 
     async def whole(self, spec: RunSpec, options: RunOptions) -> CompleteAnswer:
         """
-        Start a run, wait for its end, and return what its stream would have said.
+        Start a run, wait for its end, and return all frames of its stream.
 
         Raises:
             SpecError: As for `stream`.
@@ -79,7 +79,7 @@ class RunGateway(Protocol):
         Return the name of the model with this number.
 
         Raises:
-            UnknownRecord: There is none.
+            UnknownRecord: No model has it.
         """
 
 
@@ -102,7 +102,7 @@ class Dialect(Protocol):
 
 
 class _VisibleEvents:
-    """Passes on what a contract shows: not what a flow lets be written unseen."""
+    """Leaves out the text of unseen steps."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -113,9 +113,9 @@ class _VisibleEvents:
             self._unseen.add(event.data["step"])
         if not self._unseen or event.data.get("step") not in self._unseen:
             return self._encoder.encode(event)
-        # What it costs, and what was wrong with it, is told all the same.
-        is_told = event.type.partition(".")[0] in {"attempt", "warning"}
-        return self._encoder.encode(event) if is_told else ()
+        # Attempts and warnings of unseen steps are shown: they cost money.
+        is_shown = event.type.partition(".")[0] in {"attempt", "warning"}
+        return self._encoder.encode(event) if is_shown else ()
 
 
 def encoder_for(name: str) -> Encoder:

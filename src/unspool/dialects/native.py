@@ -1,4 +1,4 @@
-"""Our own contract: every event as it is in the log, one JSON document a frame."""
+"""Our own contract: every event of the log, one JSON document a frame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Native:
     can_rewind = True
 
     def routes(self, gateway: RunGateway) -> APIRouter:
-        """None of its own: `api/runs.py` starts runs, and any run can be read natively."""
+        """Return no routes: `api/runs.py` starts runs, and shows any run natively."""
         return APIRouter()
 
     def encoder(self) -> NativeEncoder:

@@ -1,9 +1,9 @@
 """
 S1.10: `POST /ai/stream`, the text itself as the data of each frame.
 
-A newline in the text becomes a further `data:` line, as the standard has it. The
-contract has no frame for the end; a run that does not complete says so in a last
-frame that begins with `[ERROR]`, because an answer that stops is not an answer.
+A newline in the text becomes a further `data:` line, as the standard requires. The contract has
+no frame for the end; a run that does not complete ends with a frame that begins with `[ERROR]`, so
+that clients notice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PlainEncoder:
         match event.type:
             case "text.delta":
                 return (event.data["text"].encode(),)
-            case "step.rewound":  # only in a run that was asked in another dialect
+            case "step.rewound":  # only in a run that began in another dialect
                 return (f"[ERROR] rewound: {taken_back(event.data.get('at', 0))}".encode(),)
             case "run.failed" | "run.cancelled" | "run.incomplete":
                 code = event.data.get("code", event.type.partition(".")[2])
@@ -56,7 +56,7 @@ class Plain:
             prompt: Annotated[str, Query(max_length=MAX_PROMPT_CHARS)] = "",
             request: PlainRequest | None = None,
         ) -> Response:
-            """The model's answer as plain text frames; `?prompt=` or a JSON body."""
+            """Stream a model's answer as plain text frames; send `?prompt=` or a JSON body."""
             if request is None and not prompt:
                 raise SpecError('no prompt: send ?prompt=… or the JSON body {"prompt": …}')
             request = request or PlainRequest(prompt=prompt)

@@ -1,7 +1,7 @@
 """
-Carrying a run, from the request to its last event.
+Run a flow, from the request to the last event.
 
-`admission` turns a request into a run, `runner` carries it, `context` is what its flow holds,
-`step_writer` turns deltas into drafts. `children` are runs of a run, `conversations` runs that
-are turns of one talk. `replay` runs a recorded run again, with `playback` as its model.
+`admission` turns a request into a run, `runner` carries it, `context` serves its flow,
+`step_writer` turns deltas into drafts. `children` starts the runs of a run, `conversations` the
+turns of a talk. `replay` runs a recorded run again, with `playback` as its model.
 """

@@ -1,8 +1,7 @@
 """
-A request becomes a run: the flow exists, its input is right, and there is room.
+Turns a request into a run, if its flow exists, its input is valid and there is room.
 
-What is refused here is refused before anything streams, with a status that says
-whose turn it is.
+A refusal here comes before anything streams, with a status that tells the client what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _accepted = point("admission.accepted")
 _reused = point("admission.reused")
 
 REUSABLE: Final = 8
-"""Newest equal runs that are looked at for one that will do; the rest have failed like them."""
+"""Newest equal runs to check for one to reuse; if these failed, older ones did too."""
 
 
 class Admission:
@@ -56,24 +55,24 @@ class Admission:
         self, spec: RunSpec, options: RunOptions = NO_OPTIONS, claim: Claim | None = None
     ) -> str:
         """
-        Start a run for a request, or find the one that it means, and return its id.
+        Start a run, or find an equal one that may be reused, and return its id.
 
-        With a `claim` it is started under that, and is no answer to an equal request: it is
-        the claim, then, that the request's `Idempotency-Key` has to do with.
+        With a `claim` we reuse no equal run, and the caller handles the request's
+        `Idempotency-Key` itself.
 
         Raises:
-            SpecError: The request cannot be met; nothing was started.
-            TooBusy: As many runs as are allowed go on already.
-            JournalError: It could not be written down; nothing was started.
+            SpecError: A name or the input is wrong; nothing started.
+            TooBusy: `max_live_runs` runs are live already.
+            JournalError: The journal failed; nothing started.
         """
         is_shared = claim is None and (options.cache or self._settings.cache) == "read"
         if claim is None and options.key:
-            claim = Claim(options.key, asked_of(spec))
+            claim = Claim(options.key, request_digest(spec))
         self._check_room()
         spec = replace(await self._checked(spec), cancel_after_s=options.cancel_after_s)
         if is_shared:
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
-                if self._will_do(head):
+                if self._is_reusable(head):
                     _reused()
                     return head.run_id
         _accepted()
@@ -81,28 +80,28 @@ class Admission:
 
     async def admit_child(self, spec: RunSpec, number: int, *, must_fit: bool = True) -> str:
         """
-        Start run `number` of `spec.parent`, or find the one that was, and return its id.
+        Start run `number` of `spec.parent`, or find it, and return its id.
 
-        The options of the request that has started the parent are the parent's alone.
+        The parent's request options do not apply to its children.
 
         Raises:
-            SpecError: It cannot be met; nothing was started.
-            TooBusy: It `must_fit`, and as many runs as are allowed go on already.
+            SpecError: A name or the input is wrong; nothing started.
+            TooBusy: It `must_fit`, and `max_live_runs` runs are live already.
         """
         if must_fit:
             self._check_room()
-        # No client's key has such a character in it; see `runs.options`.
+        # No client's key holds this character; see `runs.options`.
         claim = Claim(f"\x1f{spec.parent} {number}", "")
         return await self._start(await self._checked(spec), claim)
 
     async def fork(self, run_id: str, changes: Changes, options: RunOptions = NO_OPTIONS) -> str:
         """
-        Start a run that goes on from another one's log, and return its id.
+        Start a run that continues another run's log, and return its id.
 
         Raises:
-            UnknownRun, BadCursor: There is no such place to go on from.
-            SpecError: The changes cannot be met; nothing was started and nothing stopped.
-            TooBusy: As many runs as are allowed go on already.
+            UnknownRun, BadCursor: The run or the event to continue from does not exist.
+            SpecError: A change is invalid; no run started or stopped.
+            TooBusy: `max_live_runs` runs are live already.
         """
         claim = Claim(options.key, changes.digest(run_id)) if options.key else None
         self._check_room()
@@ -113,25 +112,25 @@ class Admission:
         else:
             spec = await self._checked(spec)
         if changes.cancel:
-            await self._runner.cancel(run_id, reason="asked by a client, who goes on in a fork")
-            _, history, seq = await self._before(run_id, changes)  # it may have said more
+            await self._runner.cancel(run_id, reason="a client continues it in a fork")
+            _, history, seq = await self._before(run_id, changes)  # it may have written more by now
         return await self._start(
             replace(spec, forked_from={"run": run_id, "seq": seq}), claim, history
         )
 
     async def _before(self, run_id: str, changes: Changes) -> tuple[RunSpec, list[Draft], int]:
-        """Return what a run was asked, and what it has to hand on at the place of a fork."""
+        """Return a run's spec, the events that its fork takes over, and the last one's number."""
         head = await self._journal.head(run_id)
         upto = head.seq if changes.after is None else changes.after
         if not 0 <= upto <= head.seq:
             raise BadCursor(f"run {run_id} has events 1 to {head.seq}; {upto} is none of them")
-        history, request = History(changes.texts), None
+        history, old = History(changes.texts), None
         async for events in read_all(self._journal, run_id, upto=max(upto, 1)):
-            request = request or spec_of(events[0])
+            old = old or spec_of(events[0])
             for event in events:
                 history.take(event)
-        assert request is not None
-        return request, history.drafts(), upto
+        assert old is not None
+        return old, history.drafts(), upto
 
     async def _start(
         self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft] = ()
@@ -140,14 +139,14 @@ class Admission:
             return await self._runner.start(spec, claim, history)
         except KeyTaken as taken:
             assert claim is not None
-            if taken.asked != claim.asked:
+            if taken.request_digest != claim.request_digest:
                 raise KeyReused(taken.run_id) from None
             return taken.run_id
 
     def _check_room(self) -> None:
         most = self._settings.max_live_runs
         if self._runner.live_count >= most:
-            raise TooBusy(f"{most} runs go on already; try again in a moment")
+            raise TooBusy(f"{most} runs are live already; try again in a moment")
 
     def _check_names(self, spec: RunSpec) -> None:
         open_dialect(spec.dialect)
@@ -155,7 +154,7 @@ class Admission:
         self._catalog.check(spec.model)
 
     async def _checked(self, spec: RunSpec) -> RunSpec:
-        """Return the spec as the log will have it."""
+        """Return the spec as the log will hold it."""
         self._check_names(spec)
         flow = open_flow(spec.flow)
         try:
@@ -164,36 +163,41 @@ class Admission:
             raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
         return _written(spec, await flow.prepare(request, self._records))
 
-    def _will_do(self, head: Head) -> bool:
-        """Whether a run answers an equal request: it is whole, or still going on."""
+    def _is_reusable(self, head: Head) -> bool:
+        """Whether a run may answer an equal request: it is live, or completed a short time ago."""
         if head.status != "completed" or head.ended_ms is None:
             return head.status == "running"
         return time.time() * 1000 - head.ended_ms <= self._settings.cache_ttl_s * 1000
 
 
-def asked_of(spec: RunSpec) -> str:
-    """Tell this request from any other, before the flow has put anything into it."""
-    said = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
+def request_digest(spec: RunSpec) -> str:
+    """Return a digest of the request, before the flow adds to its input; empty if not JSON."""
+    fields = [spec.flow, spec.model, spec.dialect, dict(spec.input)]
     try:
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     except (ValueError, RecursionError, TypeError):
-        return ""  # it will be refused for what cannot be written down
+        return ""  # admission refuses it: it cannot be written as JSON
 
 
 def _written(spec: RunSpec, request: BaseModel) -> RunSpec:
-    """Return the spec as the log will have it; free parameters may hold anything JSON can."""
+    """
+    Return the spec as the log will hold it.
+
+    Raises:
+        SpecError: A free parameter holds a value that is not valid JSON.
+    """
     try:
         spec = replace(spec, input=request.model_dump())
         json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
         raise SpecError(
-            f"the input cannot be kept ({type(error).__name__}): send text in whole characters, "
+            f"the input cannot be stored ({type(error).__name__}): send text in whole characters, "
             "finite numbers, and less nesting"
         ) from None
     return spec
 
 
 def _reasons(error: ValidationError) -> str:
-    """Say which fields are wrong and why, without repeating what was sent."""
+    """Say which fields are wrong and why, without repeating the client's values."""
     problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
     return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'input'}: {p['msg']}" for p in problems)

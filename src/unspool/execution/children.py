@@ -1,9 +1,9 @@
 """
-Runs that belong to another one: started once, waited for, and stopped with it.
+Starts child runs once, waits for them, and stops them with their parent.
 
-A child is asked for under a key made of its parent and its number, so a parent that is carried
-on after a crash finds its children instead of starting them twice. They go on by themselves;
-whoever finds one whose parent has ended ends it.
+The key of a child is its parent and its number, so a recovered parent finds its children instead of
+starting them twice. The server recovers children like any run, and ends those whose parent
+has ended.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .admission import Admission
 from .runner import Runner
 
 PIECES: Final = 50
-"""Of a child's text between two words about it: one a second at the pace of a good model."""
+"""Pieces of a child's text between two reports: a fast model gives one report a second."""
 
 ROOM_S: Final = 0.1
-"""Between two looks for room: a child waits for a run to end, which takes seconds."""
+"""Seconds between two checks for room: a child waits for a run to end, which takes seconds."""
 
 RELOOK_S: Final = 0.4
-"""Between two looks at how far a child is: people see no difference from at once."""
+"""Seconds between two reads of a child's log: people do not notice the delay."""
 
 MAX_STOPPED: Final = 1000
-"""Children cancelled in one go; a flow that has more of them at once has no cap at all."""
+"""Most children to cancel at once; no sane flow runs as many."""
 
 
 class ChildRuns:
@@ -40,7 +40,7 @@ class ChildRuns:
         self._runner = runner
         self._admission = admission
         self._squeezing: set[str] = set()
-        """Parents for which a child is being started although there is no room."""
+        """Parents that are starting a child although there is no room."""
 
     async def start(self, spec: RunSpec, number: int) -> str:
         while True:
@@ -52,10 +52,10 @@ class ChildRuns:
             await asyncio.sleep(ROOM_S)
 
     async def _is_stuck(self, parent: str) -> bool:
-        # Where all the room is taken by parents, each waits for children that none is left
-        # for. One child of each may always go on, so that all of them get through.
-        going_on = await self._journal.heads(parent=parent, status="running", limit=1)
-        return not going_on and parent not in self._squeezing
+        # If parents take all the room, each waits for children that can never start. So each parent
+        # may always have one child.
+        live = await self._journal.heads(parent=parent, status="running", limit=1)
+        return not live and parent not in self._squeezing
 
     async def _squeeze_in(self, spec: RunSpec, number: int) -> str:
         self._squeezing.add(spec.parent)
@@ -70,8 +70,8 @@ class ChildRuns:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # Half started, it would be in the journal and in nobody's hands. Whole, it is
-            # found and stopped when its parent has ended, or carried on with it.
+            # Stopped half-way, the start would leave a child in the journal that no parent knows.
+            # Its parent finds a started child again, and stops or continues it.
             await asyncio.wait([starting])
             if not starting.cancelled():
                 starting.exception()

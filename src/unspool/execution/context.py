@@ -1,9 +1,8 @@
 """
-What a flow holds: its pen, as `flows.Context`.
+Implements `flows.Context` over a pen.
 
-Steps are done once. A step that the log has finished is returned from the log; one that
-it has in part goes on from there. So a later owner of a run recovers it by running the
-flow again.
+A step runs once. The log answers for a finished step, and a half-written one continues where the
+log ends. So a later owner recovers a run by running its flow again.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ..journals import Pen
 from ..models.catalog import Catalog
 from ..providers import Prompt, Text, Tool
 from ..runs.events import Draft, EventType
-from ..runs.run import Run, RunSpec, Step, told
+from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
 from .step_writer import ReaderFeed, StepWriter
 
@@ -39,52 +38,52 @@ _saying = point("context.saying")
 _answered = point("context.answered")
 
 SAY_CHARS = 4
-"""Known text is said in pieces of so many characters, as a model would."""
+"""Known text is written in pieces of this many characters, as a model would."""
 
 
 class Children(Protocol):
-    """Runs that belong to another one; see `children.py`."""
+    """Child runs; see `children`."""
 
     async def start(self, spec: RunSpec, number: int) -> str:
         """
         Start run `number` of `spec.parent`, or find it, and return its id.
 
         Raises:
-            SpecError: It cannot be met.
+            SpecError: A name or the input is wrong.
         """
 
     async def outcome(self, run_id: str, on_progress: Callable[[int], object]) -> Outcome:
         """
-        Wait for its end and return what became of it.
+        Wait for its end and return the outcome.
 
-        `on_progress` is told the number of pieces of its text, at the same ones whoever asks.
+        `on_progress` gets the number of pieces of its text, at the same numbers for every caller.
         """
 
     async def stop(self, parent: str) -> None:
-        """Cancel those that go on."""
+        """Cancel the live children."""
 
 
 class ToolRunner(Protocol):
-    """What carries out calls of tools; see `calls.py`."""
+    """Carries out calls of tools; see `tools.calling.calls`."""
 
     async def answer(
         self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
     ) -> ToolAnswer:
-        """Carry out a call; whatever goes wrong is an answer too."""
+        """Carry out a call; a failing tool never ends a run."""
 
 
 class RunContext:
     """
-    See `flows.Context`. `past` is the run as the log has it when this owner begins.
+    See `flows.Context`. `past` is the run in the log when this owner begins.
 
-    A flow that is run again says again what is no step: progress, items, warnings, its
-    result. What the log has of that already (`past.told`) is not said twice.
+    A flow that runs again repeats all its facts outside of steps: progress, items, warnings, the
+    result. We do not write a fact again that the log already holds (`past.facts`).
     """
 
     children: Children | None = None
-    """Set by whoever carries the run, where runs may have children."""
+    """The runner sets it if runs may have children."""
     tools: ToolRunner | None = None
-    """Set likewise, where calls of tools can be carried out."""
+    """Likewise, if tools can be called."""
 
     def __init__(
         self,
@@ -132,7 +131,7 @@ class RunContext:
         models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
         writing = StepWriter(self._pen, state, prompt, reading)
-        saying = generate(
+        generating = generate(
             prompt,
             models,
             self._deps,
@@ -141,7 +140,7 @@ class RunContext:
             can_rewind=self._can_rewind is True,
         )
         try:
-            await self._write(saying, writing)
+            await self._write(generating, writing)
         except asyncio.CancelledError:
             writing.stopped()
             raise
@@ -162,15 +161,15 @@ class RunContext:
         last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
             received = state.text[last.at :], last.thoughts, last.fragments
-            so_far.kept = RetainedAnswer(last.model, last.handle, None, prompt, *received)
+            so_far.retained = RetainedAnswer(last.model, last.handle, None, prompt, *received)
         return so_far
 
     async def _write(
-        self, saying: AsyncGenerator[PassedOn | GenerationEvent], writing: StepWriter
+        self, generating: AsyncGenerator[PassedOn | GenerationEvent], writing: StepWriter
     ) -> None:
         pen = self._pen
-        async with aclosing(saying) as said:
-            async for piece in said:
+        async with aclosing(generating) as pieces:
+            async for piece in pieces:
                 if type(piece) is Text:
                     writing.text(piece.text)
                 else:
@@ -183,7 +182,7 @@ class RunContext:
         if state.finished:
             return state.text
         if state.parts and state.model:
-            model = f"{state.model}+{model}"  # who began, who finished
+            model = f"{state.model}+{model}"  # the model that began, and the one that finished
         for start in range(0, len(text), SAY_CHARS):
             piece = text[start : start + SAY_CHARS]
             self._pen.append(Draft("text.delta", {"step": step, "text": piece}))
@@ -206,7 +205,7 @@ class RunContext:
     async def child(
         self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
     ) -> Outcome:
-        assert self.children is not None, "nobody here can start children"
+        assert self.children is not None, "this context has no `children`"
         run_id = self._past.children.get(number)
         if run_id is None:
             parent, model = self._pen.run_id, model or self._spec.model
@@ -240,7 +239,7 @@ class RunContext:
     async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> ToolAnswer:
         state = self._steps[step]
         if call.index not in state.answers:
-            assert self.tools is not None, "nobody here can carry out calls"
+            assert self.tools is not None, "this context has no `tools`"
             place = CallPlace(self._pen.run_id, step, call.index)
             answer = await self.tools.answer(call, tools, place)
             fields = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
@@ -263,23 +262,23 @@ class RunContext:
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:
         facts = {"message": message, "current": current, "total": total}
-        self._tell("progress.made", {k: v for k, v in facts.items() if v is not None})
+        self._append_once("progress.made", {k: v for k, v in facts.items() if v is not None})
 
     def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
-        place = {"step": step} if step else {}
-        self._tell("item.found", {"kind": kind, "item": item, **place})
+        origin = {"step": step} if step else {}
+        self._append_once("item.found", {"kind": kind, "item": item, **origin})
 
     def warn(self, message: str, **facts: Any) -> None:
         log.warning("Run %s: %s %s", self._pen.run_id, message, facts or "")
-        self._tell("warning.raised", {"message": message, **facts})
+        self._append_once("warning.raised", {"message": message, **facts})
 
     def result(self, value: Any) -> None:
-        self._tell("result.set", {"value": value})
+        self._append_once("result.set", {"value": value})
 
-    def _tell(self, kind: EventType, data: Mapping[str, Any]) -> None:
-        fact = told(kind, data)
-        if self._past.told[fact] > 0:
-            self._past.told[fact] -= 1
+    def _append_once(self, kind: EventType, data: Mapping[str, Any]) -> None:
+        fact = fact_key(kind, data)
+        if self._past.facts[fact] > 0:
+            self._past.facts[fact] -= 1
         else:
             self._pen.append(Draft(kind, data))
 
@@ -296,7 +295,7 @@ class RunContext:
 
 
 def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:
-    """Return what is asked: the system's message, what was said before, the question, and since."""
+    """Return the messages: the system's, the earlier ones, the question, and the later ones."""
     prompt = Prompt.of(text, system=system, **how.get("params", {}))
     *head, question = prompt.messages
     talk = (*head, *how.get("earlier", ()), question, *how.get("since", ()))

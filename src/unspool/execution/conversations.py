@@ -1,14 +1,13 @@
 """
-Conversations: runs that are turns of one talk.
+Conversations: each turn of a talk is a run.
 
-A conversation has no text of its own. What was asked and answered in a turn is read from the
-log of its run, whatever became of that: a turn that broke is told to the model with what it
-has. What a turn tells the model of the ones before stands in its own input, as all that it was
-asked does, and so it can be gone on with after a crash.
+A conversation stores no text: the log of a run holds the question and the answer of its turn. A
+broken turn counts with the text it has. The input of a run holds the earlier turns for the model,
+so a crash does not change them.
 
-One turn at a time. Its run is claimed by its place in the conversation, in the commit that
-creates it; a crash before the place is written down here is noticed at the next turn, which
-finds its place taken and writes that down first.
+Turns run one at a time. The commit that creates a run claims its position in the conversation. If
+the server dies before it writes the row, the next turn finds the position claimed and writes that
+row first.
 """
 
 from __future__ import annotations
@@ -33,29 +32,31 @@ from ..records.conversations import (
 )
 from ..runs.options import NO_OPTIONS, RunOptions
 from ..runs.run import Run, RunSpec
-from .admission import Admission, asked_of
+from .admission import Admission, request_digest
 
 MAX_TURNS: Final = 500
-"""Of one conversation: longer ones are begun anew, because models are told far less of them."""
+"""Turns of one conversation: models get far fewer, so a longer one gains nothing."""
 
-MAX_TOLD_TURNS: Final = 50
-"""Earlier turns that a model is told of, the newest ones."""
+MAX_CONTEXT_TURNS: Final = 50
+"""Earlier turns that a model gets, the newest ones."""
 
-MAX_TOLD_CHARS: Final = 100_000
-"""Of them together: some thirty thousand tokens, which leaves room in what models take in."""
+MAX_CONTEXT_CHARS: Final = 100_000
+"""
+Their characters together: some thirty thousand tokens, which leaves room in a model's context.
+"""
 
 NAME_CHARS: Final = 40
-"""Of the first question, which a conversation without a name is called by."""
+"""Characters of the first question that name an unnamed conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as its run tells it."""
+    """A turn, read from its run."""
 
     number: int
     run_id: str
     head: Head | None
-    """None: the run is not kept any more."""
+    """None: the run was deleted."""
     prompt: str = ""
     run: Run | None = None
 
@@ -71,12 +72,12 @@ class Conversations:
         """
         Start the next turn of a conversation and return its run's id.
 
-        The same request under the same `Idempotency-Key` is the same turn.
+        A repeated request with the same `Idempotency-Key` returns the same turn.
 
         Raises:
-            UnknownRecord: There is no such conversation.
-            GoingOn: Its last turn has not ended.
-            SpecError: It cannot be met, or the conversation is full.
+            UnknownRecord: The conversation does not exist.
+            AlreadyRunning: Its last turn has not ended.
+            SpecError: The request is invalid, or the conversation is full.
         """
         lock = self._locks.setdefault(number, asyncio.Lock())
         async with lock:
@@ -89,25 +90,25 @@ class Conversations:
 
     async def _begin(self, number: int, spec: RunSpec, options: RunOptions) -> str:
         key = hashlib.sha256(options.key.encode()).hexdigest()[:24] if options.key else ""
-        request = f"{key} {asked_of(spec)}" if key else secrets.token_hex(16)
+        request = f"{key} {request_digest(spec)}" if key else secrets.token_hex(16)
         while True:
             rows = await turns_of(self._records, number)
-            if key and (run_id := _same(rows, key, request)):
+            if key and (run_id := _run_of(rows, key, request)):
                 return run_id
             if len(rows) >= MAX_TURNS:
                 raise SpecError(f"a conversation has at most {MAX_TURNS} turns; begin another")
             if rows:
                 await self._check_ended(rows[-1])
-            place = len(rows) + 1
-            claim = Claim(f"\x1fturn {number} {place}", request)  # no client's key is like it
-            facts = {**spec.input, **await self._told(rows)}
+            position = len(rows) + 1
+            claim = Claim(f"\x1fturn {number} {position}", request)  # no client's key looks like it
+            facts = {**spec.input, **await self._context(rows)}
             try:
                 run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:
-                # The server died between that run and its row; now it has one.
-                await save_turn(self._records, number, place, (taken.run_id, "lost"))
+                # The server died after it created that run and before it wrote the row.
+                await save_turn(self._records, number, position, (taken.run_id, "lost"))
             else:
-                await save_turn(self._records, number, place, (run_id, request))
+                await save_turn(self._records, number, position, (run_id, request))
                 return run_id
 
     async def _check_ended(self, row: TurnRow) -> None:
@@ -118,24 +119,24 @@ class Conversations:
         if head.ended_ms is None:
             raise AlreadyRunning("the last turn of this conversation", row.run_id)
 
-    async def _told(self, rows: list[TurnRow]) -> dict[str, Any]:
-        """Return what a model is told of these turns: the newest ones that there is room for."""
+    async def _context(self, rows: list[TurnRow]) -> dict[str, Any]:
+        """Return the newest turns that fit, as messages for a model, and how many are left out."""
         messages: list[Mapping[str, Any]] = []
-        chars = told = 0
-        for row in reversed(rows[-MAX_TOLD_TURNS:]):
+        chars = included = 0
+        for row in reversed(rows[-MAX_CONTEXT_TURNS:]):
             turn = await self.turn(row)
             answer = turn.run.text if turn.run is not None else ""
             chars += len(turn.prompt) + len(answer)
-            if chars > MAX_TOLD_CHARS:
+            if chars > MAX_CONTEXT_CHARS:
                 break
-            if answer:  # what was asked and got no word in return is not told
+            if answer:  # we leave out a question without an answer
                 fields = {"role": "assistant", "content": answer}
                 messages = [{"role": "user", "content": turn.prompt}, fields, *messages]
-            told += turn.head is not None
-        return {"talk": messages, "left_out": len(rows) - told}
+            included += turn.head is not None
+        return {"talk": messages, "left_out": len(rows) - included}
 
     async def turns(self, number: int, *, before: int, limit: int) -> list[Turn]:
-        """Return turns with a place before `before`, the last `limit` of them, in order."""
+        """Return the last `limit` turns with a number below `before`, in order."""
         rows = [row for row in await turns_of(self._records, number) if row.number < before]
         return [await self.turn(row) for row in rows[-limit:]]
 
@@ -154,12 +155,12 @@ class Conversations:
         return Turn(row.number, row.run_id, head, prompt, run)
 
 
-def _same(rows: list[TurnRow], key: str, question: str) -> str | None:
+def _run_of(rows: list[TurnRow], key: str, question: str) -> str | None:
     """
-    Return the run that was asked for under this key.
+    Return the run of the earlier request with this key, or None.
 
     Raises:
-        KeyReused: It was asked something else.
+        KeyReused: The earlier request was a different one.
     """
     for row in rows:
         if row.asked == question:

@@ -1,9 +1,9 @@
 """
-A recorded run as a provider: every attempt says again what it said, without network or wait.
+Plays a recorded run back as a provider: every attempt repeats its output, without network or wait.
 
-What a provider sent is in the log but for what a seam left out of it (`seam`); that is made
-up from the text before, so that it is left out again. Prices and the ways of a model are not
-in the log: costs are not played back, and a model can prefill if it was seen to.
+The log holds all output except the text that a seam trimmed. We make that up from the text before,
+so that the seam trims it again. The log holds no prices and no capabilities of models: we play no
+costs back, and a model can prefill if an attempt did.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from ..providers import (
 from ..runs.events import Event
 
 if TYPE_CHECKING:
-    import aiohttp
+    from unspool.providers.upstream.http1 import Client
 
 STEP: Final[ContextVar[str]] = ContextVar("step")
-"""The step that is being asked for: a provider is not told, and two may be asked at a time."""
+"""The step that runs: a provider does not get its name, and two may run at a time."""
 
 NEVER_S: Final = 1e6
-"""A provider that asks for so much patience is not asked again."""
+"""A `Retry-After` so long that no retry follows."""
 
 BEYOND: Final = "beyond_the_log"
-"""Code of an attempt that was not made then."""
+"""Code of an attempt that the log does not hold."""
 
 
 @dataclass(slots=True)
 class Recorded:
-    """One attempt, as it was."""
+    """One attempt of the log."""
 
     started: Mapping[str, Any]
     outputs: list[Event] = field(default_factory=list)
     ending: Event | None = None
-    """None: the log has none, or somebody stopped it."""
+    """None: the log has none, or a cancel stopped the attempt."""
 
     @property
     def model(self) -> tuple[str, str]:
         return self.started["model"], self.started["provider"]
 
     @property
-    def said(self) -> list[str]:
+    def texts(self) -> list[str]:
         return [e.data["text"] for e in self.outputs if e.type == "text.delta"]
 
 
@@ -85,7 +85,7 @@ class Playback:
     Args:
         before: The log before this life.
         life: The log of it.
-        is_cut: It was ended from outside; what it would have done next is not known.
+        is_cut: It ended from outside; the log does not show its next output.
     """
 
     def __init__(self, before: Sequence[Event], life: Sequence[Event], *, is_cut: bool) -> None:
@@ -94,7 +94,7 @@ class Playback:
         self._asked: dict[str, int] = {}
         self._is_cut = is_cut
         self._texts = _texts(before)
-        self._gone_on = {e.data.get("step") for e in life if e.type != "step.started"}
+        self._steps_written = {e.data.get("step") for e in life if e.type != "step.started"}
         self._can_prefill = {
             attempt.model
             for attempts in (*self._past.values(), *self._attempts.values())
@@ -103,10 +103,10 @@ class Playback:
         }
 
     def models_for(self, name: str, *, stand_in: bool = True) -> list[Model]:
-        """Return what was asked in the present step, in order; see `Catalog.models_for`."""
+        """Return the models of the present step, in order; see `Catalog.models_for`."""
         request = dict.fromkeys(a.model for a in self._attempts.get(STEP.get(), ()))
-        if not request and self._is_cut and STEP.get() not in self._gone_on:
-            return [Model("", "")]  # the attempt that the end of this life forestalled
+        if not request and self._is_cut and STEP.get() not in self._steps_written:
+            return [Model("", "")]  # this life ended before its first attempt
         return [
             Model(
                 *key,
@@ -116,14 +116,12 @@ class Playback:
             for key in request
         ]
 
-    async def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
-        Say what the next attempt of the present step said; see `providers.Provider`.
+        Repeat the next attempt of the present step; see `providers.Provider`.
 
         Raises:
-            ProviderError: It failed then, or was not made.
+            ProviderError: The attempt failed, or the log does not hold it.
         """
         step = STEP.get()
         number = self._asked.get(step, 0)
@@ -131,8 +129,8 @@ class Playback:
         attempts = self._attempts.get(step, [])
         if number >= len(attempts):
             if not self._is_cut:
-                raise ProviderRefused("it was not asked then", code=BEYOND)
-            await asyncio.Event().wait()  # for the end of this life
+                raise ProviderRefused("the log holds no such attempt", code=BEYOND)
+            await asyncio.Event().wait()  # until this life ends
         attempt = attempts[number]
         for output in self._outputs(step, number, attempt):
             yield output
@@ -147,7 +145,7 @@ class Playback:
         if attempt.started["strategy"] == "reattach":
             yield from self._again(step, number)
         left_out = self._left_out(step, attempt)
-        self._texts[step] = self._texts.get(step, "") + "".join(attempt.said)
+        self._texts[step] = self._texts.get(step, "") + "".join(attempt.texts)
         for event in attempt.outputs:
             output = _output(event)
             if isinstance(output, Text):
@@ -162,11 +160,11 @@ class Playback:
             yield Usage(*counts, usage["basis"] == "measured")
 
     def _left_out(self, step: str, attempt: Recorded) -> str:
-        """Make up what a seam has left out."""
+        """Make up the text that a seam trimmed."""
         text = self._texts.get(step, "")[: attempt.started.get("at", 0)]
         self._texts[step] = text
         if attempt.ending is None:
-            # Nobody wrote down how it joined on: as it was told to.
+            # The log holds no seam: assume that the model followed the prompt.
             return anchor_of(text) if attempt.started["strategy"] == "instruct" else ""
         facts = attempt.ending.data
         seam = facts.get("seam") or {}
@@ -184,20 +182,20 @@ class Playback:
             and attempt.ending
             and attempt.ending.type == "attempt.failed"
         ):
-            # It said something that was not passed on, as the count of its tokens shows.
+            # Its usage shows that it wrote text, which generation did not pass on.
             return anchor_of(text)[:1] or text[:1]
         return ""
 
     def _again(self, step: str, number: int) -> Iterator[Output]:
-        """Say what a provider says again of an answer that it keeps, before what is new."""
+        """Repeat the earlier output of a retained answer, as its provider does before the rest."""
         earlier = self._attempts[step][:number] or self._past.get(step, [])[-1:]
-        kept: list[Event] = []
+        retained: list[Event] = []
         for attempt in reversed(earlier):
-            kept += attempt.outputs
+            retained += attempt.outputs
             if attempt.started["strategy"] != "reattach":
                 break
-        has_text = any(event.type == "text.delta" for event in kept)
-        for event in kept:
+        has_text = any(event.type == "text.delta" for event in retained)
+        for event in retained:
             if event.type == "tool.delta":
                 yield ToolFragment(0)
             elif event.type == "reasoning.delta" and not has_text:
@@ -237,7 +235,7 @@ def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
 
 
 def _failure(attempt: Recorded, ending: Event) -> ProviderError:
-    """Return the error that had these consequences: its class is not in the log."""
+    """Return the error behind a failed attempt; we infer its class, which the log lacks."""
     data = ending.data
     status, wait_s = data.get("status"), data.get("retry_in_s")
     kind: type[ProviderError] = ProviderUnavailable
@@ -245,6 +243,6 @@ def _failure(attempt: Recorded, ending: Event) -> ProviderError:
         kind = ProviderInterrupted
     elif wait_s is None and status is not None and 400 <= status < 500 and status not in {408, 429}:
         kind = ProviderRefused
-    # The wait was made of the provider's wish and of chance; here the wish is all of it.
-    asked_s = NEVER_S if wait_s is None else wait_s or None
-    return kind(data["message"], code=data["code"], status=status, retry_after_s=asked_s)
+    # The wait had the provider's `Retry-After` and chance in it; here it is all `Retry-After`.
+    retry_after_s = NEVER_S if wait_s is None else wait_s or None
+    return kind(data["message"], code=data["code"], status=status, retry_after_s=retry_after_s)

@@ -1,10 +1,10 @@
 """
-A recorded run, run again from its log: the same flow, the same code, no network, no waiting.
+Runs a recorded run again from its log: the same flow and code, without network or waiting.
 
-Its models say what they said then (`playback`), its notes are what they were; what comes of it
-is compared with the log, event by event, and then byte by byte in every dialect. A run that has
-changed hands is run again life by life. What is not of the run's own making is taken from the
-log: times, epochs, costs (prices are not in it), and an end that came from outside.
+Its models repeat their recorded answers (`playback`) and its notes their recorded values. We
+compare the result with the log, event by event, and then byte by byte in every dialect. If a run
+had several owners, we replay each owner's part (a life) in turn. Times, epochs, costs (the log
+holds no prices) and an ending from outside come from the log.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from .playback import STEP, Playback
 from .runner import ending_of, taking_over
 
 STUCK_S: Final = 2.0
-"""Without an event: nothing here waits, so a flow that does waits for what is not in the log."""
+"""Without an event, a flow is stuck: it waits for a fact that the log does not hold."""
 
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
-"""Of a file: the largest log that a run may have."""
+"""Size of a log file: no run may write a larger log."""
 
 OUTSIDE: Final = {"cancelled", "interrupted"}
-"""Codes of endings that somebody gave a run."""
+"""Codes of endings that come from outside of the flow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first one. None: that side has nothing there."""
+    """The first difference. None means that this side has no such event or frame."""
 
     where: str
     recorded: str | None
@@ -56,8 +56,8 @@ class Difference:
 class Replayed:
     """
     Attributes:
-        events: What came of it, with the places and times of the log.
-        difference: None where it is the same.
+        events: The events of the replay, with the numbers and times of the log.
+        difference: The first one; None if there is none.
     """
 
     events: list[Event]
@@ -69,7 +69,7 @@ def read_log(lines: bytes) -> list[Event]:
     Return the events of an exported log: one JSON document a line.
 
     Raises:
-        SpecError: It is not one, or not from its first event on.
+        SpecError: The lines are no log, or not a whole one from its first event on.
     """
     if len(lines) > MAX_LOG_BYTES:
         raise SpecError(f"a log of more than {MAX_LOG_BYTES} bytes is none of a run")
@@ -91,8 +91,8 @@ async def replay(log: Sequence[Event]) -> Replayed:
     Run a recorded run again and compare.
 
     Raises:
-        SpecError: It has started other runs, whose logs are not in its own; or its flow or its
-            dialect is not here.
+        SpecError: It started child runs, whose logs are not in its own; or its flow or dialect
+            is not installed.
     """
     spec = spec_of(log[0])
     if any(e.type == "item.found" and e.data["kind"] == "child" for e in log):
@@ -119,15 +119,15 @@ def frames_in(dialect: str, events: Sequence[Event]) -> list[str]:
 
 
 class _ReplayPen:
-    """See `journals.Pen`. In a life that was cut it takes what the log has, and no more."""
+    """See `journals.Pen`. In a life that was cut it takes no more events than the log holds."""
 
     is_behind = False
 
     def __init__(self, room: Counter[str] | None, room_after: Counter[str] | None) -> None:
         """
         Args:
-            room: For how many events of each step; None: no matter how many.
-            room_after: For those that a stop adds.
+            room: How many events of each step it takes; None: any number.
+            room_after: The same, for events that a stop adds.
         """
         self.run_id = "replayed"
         self.epoch = 1
@@ -156,13 +156,13 @@ class _ReplayPen:
 
 
 class _ReplayContext(RunContext):
-    """Says to the playback which step is asked for, and has the notes of the log."""
+    """Tells the playback which step runs, and answers notes from the log."""
 
     recorded: Mapping[str, Any]
 
-    async def generate(self, text: str, *, step: str, **asked: Any) -> str:
+    async def generate(self, text: str, *, step: str, **options: Any) -> str:
         STEP.set(step)
-        return await super().generate(text, step=step, **asked)
+        return await super().generate(text, step=step, **options)
 
     async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:
         async def remembered() -> Any:
@@ -174,7 +174,7 @@ class _ReplayContext(RunContext):
 
 
 class _ReplayTools:
-    """Answers calls as they were answered, and in that order: those side by side came in some."""
+    """Answers calls from the log, in its order: parallel calls may end in any."""
 
     def __init__(self, log: Sequence[Event]) -> None:
         self._answers = [event.data for event in log if event.type == "tool.answered"]
@@ -189,12 +189,12 @@ class _ReplayTools:
                 self._turn += 1
                 return ToolAnswer(data["content"], data.get("code", ""))
             await asyncio.sleep(0)
-        await asyncio.Event().wait()  # for the end of this life
+        await asyncio.Event().wait()  # until this life ends
         raise AssertionError
 
 
 class _Life:
-    """A run from one owner to the next, or to its end."""
+    """A run's part under one owner: until the next owner, or until its end."""
 
     def __init__(self, spec: RunSpec, before: Sequence[Event], life: Sequence[Event]) -> None:
         self._spec = spec
@@ -209,13 +209,13 @@ class _Life:
 
     @property
     def _begun(self) -> int:
-        """How many events of this life were there before its flow ran."""
+        """How many events of this life the log held before its flow ran."""
         if not self._past:
             return 1 + self._history
         return len(taking_over(fold(self._past), 0, died=True))
 
     async def live(self) -> list[Draft]:
-        # Who is stopped accounts for it, if there was time: a server that died had none.
+        # A stopped attempt accounts for its usage; a server that died had no time for that.
         after = None if self._tail else Counter(_key(e) for e in self._body if _is_stop(e))
         pen = _ReplayPen(self._room() if self._is_cut else None, after)
         past = fold(self._past)
@@ -232,7 +232,7 @@ class _Life:
         return [*begun, *pen.drafts, *ending]
 
     def _room(self) -> Counter[str]:
-        """How much of each step came before the cut; what a stop itself adds comes after it."""
+        """Count the events of each step before the cut; a stop adds its own after it."""
         return Counter(_key(e) for e in self._body if not _is_stop(e))
 
     async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
@@ -279,19 +279,18 @@ NO_LIMIT_S: Final = 1e9
 
 
 _OWN = ("attempt.", "progress.", "result.", "run.")
-"""Events that are always of the run's own making; see `forking`."""
+"""A fork never takes over events of these types; see `runs.fork`."""
 
 
 async def _at_once(_: float) -> None:
-    """Stand in for waits: the log says how long they were."""
+    """Replace waits: the log holds their lengths."""
 
 
 def _history(life: Sequence[Event]) -> list[Event]:
-    """Return what a fork took over: it was written with its first event, in one piece."""
+    """Return the events that a fork took over: one commit wrote them with its first event."""
     if "forked_from" not in life[0].data:
         return []
-    # The first event of its own may fall into the same millisecond; what no fork takes over
-    # tells it.
+    # Its own first event may fall into the same millisecond, but has a type in `_OWN`.
     return list(
         takewhile(
             lambda event: event.at_ms == life[0].at_ms and not event.type.startswith(_OWN),
@@ -311,7 +310,7 @@ def _key(event: Draft | Event) -> str:
 def _compared(
     recorded: Sequence[Event], drafts: Sequence[Draft]
 ) -> tuple[Difference | None, list[Event]]:
-    """Return the first difference, and the drafts with the places and times of the log."""
+    """Return the first difference, and the drafts with the numbers and times of the log."""
     waiting: dict[str, list[Draft]] = {}
     key = _key if _is_mixed(recorded) else _one
     for draft in drafts:
@@ -320,7 +319,10 @@ def _compared(
     aligned: list[Event] = []
     for event in recorded:
         found = next(queues.get(key(event), iter(())), None)
-        if found is None or (event.type, _own(event.data)) != (found.type, _own(found.data)):
+        if found is None or (event.type, _comparable(event.data)) != (
+            found.type,
+            _comparable(found.data),
+        ):
             return _difference(event, found), aligned
         data = {**found.data, **{k: event.data[k] for k in ("cost",) if k in event.data}}
         aligned.append(Event(event.seq, found.type, event.at_ms, data))
@@ -335,14 +337,14 @@ def _one(_: Draft | Event) -> str:
 
 
 def _is_mixed(events: Sequence[Event]) -> bool:
-    """Whether steps went on at the same time: then only each one's own order is meant."""
+    """Whether steps ran at the same time: then we compare the order within each step only."""
     order = [key for key in map(_key, events) if key]
     changes = [key for n, key in enumerate(order) if n == 0 or order[n - 1] != key]
     return len(changes) > len(set(changes))
 
 
-def _own(data: Mapping[str, Any]) -> Any:
-    """What a run says of itself, as its log would hold it."""
+def _comparable(data: Mapping[str, Any]) -> Any:
+    """Return event data as the log would hold it, without the cost."""
     plain = {name: value for name, value in data.items() if name != "cost"}
     return msgspec.json.decode(msgspec.json.encode(plain))
 

@@ -1,12 +1,12 @@
 """
-Carrying a run from claimed to ended.
+Carries a run from its claim to its end.
 
-A run goes on when its viewers leave: nothing here knows of viewers. It ends in
-exactly one of four ways, and the ending is the last thing its pen writes.
+A run continues when its viewers leave: this module does not know viewers. It ends in exactly one
+of four ways, and its pen writes the ending last.
 
-A run also goes on when its server does not: whoever opens the journal next claims what has
-no ending and runs the flow again. Finished steps come from the log, the cut one is gone on
-with, and nothing is shown twice.
+A run also outlives its server: the next process that opens the journal claims runs without an
+ending and runs their flows again. The log answers for finished steps, the cut step continues, and
+viewers see nothing twice.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ _interrupted = point("runner.interrupted")
 _letting_go = point("runner.letting_go")
 
 STOP_S = 2.0
-"""For all runs to be let go when the server stops: less than process managers wait."""
+"""Seconds to release all runs when the server stops: process managers wait longer."""
 
 WATCH_S = 2.0
-"""Between two looks for runs that nobody carries."""
+"""Seconds between two attempts to recover orphaned runs."""
 
 MAX_RECOVERIES = 5
-"""Times in a row that a run is taken over from a server that died without having got further;
-one that kills servers must end."""
+"""
+Takeovers from dead servers in a row without progress; a run that kills servers must end.
+"""
 
 
 @dataclass(slots=True)
@@ -60,15 +61,15 @@ class _CarriedRun:
     pen: Pen
     task: asyncio.Task[None] | None = None
     is_in_flow: bool = False
-    """Only a flow is interrupted: not a task that has yet to begin, nor one that is ending."""
+    """We interrupt a task only in its flow: not before it begins, nor while it ends."""
     stop: Draft | None = None
-    """The ending that somebody asked for; set before the task is interrupted."""
+    """The ending that a client wants; set before we interrupt the task."""
     is_let_go: bool = False
-    """The server stops: the run is left to the next one, without an ending."""
+    """The server stops and leaves the run, without an ending, to the next process."""
 
 
 class Runner:
-    """All runs that this process carries."""
+    """Carries all runs of this process."""
 
     def __init__(
         self,
@@ -80,23 +81,25 @@ class Runner:
         records: Records | None = None,
         tools: ToolRunner | None = None,
     ) -> None:
-        """Without `records` flows keep nothing; without `tools` they call nothing."""
+        """Without `records`, flows store no results; without `tools`, they call no tools."""
         self._journal = journal
         self._catalog = catalog
         self._deps = deps
         self._settings = settings
         self._live: dict[str, _CarriedRun] = {}
         self._orphans: set[str] = set()
-        """Runs without an ending that nobody carries: an earlier process did, or the journal
-        failed us. Not what is only about to begin, which the journal knows of as well."""
+        """
+        Runs without an ending or an owner: an earlier process carried them, or the journal failed.
+        A run of ours that is about to begin is not among them, although it too is in the journal.
+        """
         self._watching: asyncio.Task[None] | None = None
         self._records = records
         self._tools = tools
         self._children: Children | None = None
         self.on_begun: list[Callable[[str, float], object]] = []
-        """Each called with a run that must not go on alone, and the seconds that it may."""
+        """Called with the id of a run that must end unwatched, and after how many seconds."""
         self.on_ended: list[Callable[[str], object]] = []
-        """Each called with the id of a run when its ending is in the log."""
+        """Called with the id of a run when its ending is in the log."""
 
     @property
     def live_count(self) -> int:
@@ -110,12 +113,12 @@ class Runner:
         self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
     ) -> str:
         """
-        Write a run down, begin it, and return its id. `spec` has been admitted.
+        Write a run to the journal, begin it, and return its id. `spec` must be admitted.
 
-        With a `history` it is carried on as if that were its own.
+        The run continues after `history`, as if it had written that itself.
 
         Raises:
-            KeyTaken: There is a run under the claim's key.
+            KeyTaken: Another run has the claim's key.
         """
         pen = await self._journal.create(spec, claim, history)
         _created()
@@ -134,9 +137,9 @@ class Runner:
 
     async def cancel(self, run_id: str, *, reason: str = "asked by a client") -> None:
         """
-        Ask a run to stop. Idempotent; an ended run stays as it is.
+        Stop a run. Idempotent; an ended run does not change.
 
-        Returns when the ending is in the log; the provider's connection is closed by then.
+        Returns when the connection to the provider is closed and the ending is in the log.
         """
         live = self._live.get(run_id)
         ending = Draft("run.cancelled", {"code": "cancelled", "message": reason})
@@ -144,7 +147,7 @@ class Runner:
             _cancelling()
             await self._stop(live, ending)
         elif run_id in self._orphans:
-            # Who was about to take it over finds that it is somebody else's now.
+            # A pending recovery then finds another owner.
             self._orphans.discard(run_id)
             pen = await self._journal.claim(run_id)
             past, spec = await self._past(run_id)
@@ -161,11 +164,10 @@ class Runner:
 
     async def watch(self, children: Children | None = None) -> None:
         """
-        Take over what has no owner, now and whenever something turns up.
+        Take over runs without an owner, now and whenever one appears.
 
-        Call it before anything is started: what is there without an ending is an orphan.
-        `children` starts the runs that flows ask for; it stands on the runner, so it comes
-        after it.
+        Call it before you start a run: it takes every run without an ending for an orphan.
+        `children` starts child runs; it needs the runner, so it comes later.
         """
         self._children = children
         self._orphans.update(await self._journal.unended())
@@ -173,9 +175,9 @@ class Runner:
 
     async def close(self) -> None:
         """
-        Let all runs go, for the next process to carry on; what they have is in the log.
+        Release all runs for the next process; their text is in the log.
 
-        Where the journal cannot write, they are let go all the same after `STOP_S`.
+        Returns after `STOP_S` at the latest, even if the journal cannot write.
         """
         _letting_go()
         if self._watching is not None:
@@ -202,12 +204,12 @@ class Runner:
             await asyncio.sleep(WATCH_S)
 
     async def _recover(self, run_id: str) -> None:
-        """Claim a run and carry it on from where the log has it."""
+        """Claim a run and continue it from its log."""
         pen = await self._journal.claim(run_id)
         _claimed()
         past, spec = await self._past(run_id)
         died = past.is_carried
-        # Also where it ends at once: a request that was on its way is accounted for.
+        # Even if the run ends at once, the log must account for an open attempt.
         pen.append(*taking_over(past, pen.epoch, died=died))
         _recovered()
         if spec.parent and await self._is_over(spec.parent):
@@ -216,11 +218,11 @@ class Runner:
             await self._end(pen, spec, ending)
             return
         if died and past.recoveries >= MAX_RECOVERIES:
-            message = f"{MAX_RECOVERIES} servers in turn died while they carried it"
-            ending = _incomplete("interrupted", f"{message}; the text so far is kept")
+            message = f"{MAX_RECOVERIES} servers died one after another while they carried it"
+            ending = _incomplete("interrupted", f"{message}; the text so far is saved")
             await self._end(pen, spec, ending)
             return
-        log.info("Run %s goes on from event %d", run_id, past.seq)
+        log.info("Run %s continues after event %d", run_id, past.seq)
         self._begin(pen, spec, past)
 
     async def _is_over(self, run_id: str) -> bool:
@@ -242,7 +244,7 @@ class Runner:
         if live.stop is None:
             live.stop = ending
             # A task that is cancelled before its first step never runs, and would leave the
-            # run without an ending; it looks at `stop` by itself. One that waits for the
+            # run without an ending; it checks `stop` by itself. A task that waits for the
             # commit of its ending has one already.
             if live.task is not None and live.is_in_flow:
                 live.task.cancel()
@@ -266,7 +268,7 @@ class Runner:
                 if self._children is not None:
                     await self._children.stop(pen.run_id)
         except StaleEpoch:
-            log.warning("Run %s has another owner now; it goes on there", pen.run_id)
+            log.warning("Run %s has another owner now and continues there", pen.run_id)
         except JournalError as error:
             log.error("Run %s has no ending in the log: %s", pen.run_id, error)  # noqa: TRY400
             self._orphans.add(pen.run_id)
@@ -274,16 +276,18 @@ class Runner:
             self._live.pop(pen.run_id, None)
 
     async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
-        """Keep what is to be kept of a run, then write its last event."""
+        """Let the flow store its results, then write the last event."""
         if self._records is not None:
-            ending = await self._kept(pen, spec, self._records, ending)
+            ending = await self._store_result(pen, spec, self._records, ending)
         _ending()
         await pen.end(ending)
         _ended()
         log.info("Run %s: %s", pen.run_id, ending.type)
 
-    async def _kept(self, pen: Pen, spec: RunSpec, records: Records, ending: Draft) -> Draft:
-        """Return the ending that is left: a run whose answer could not be kept is not whole."""
+    async def _store_result(
+        self, pen: Pen, spec: RunSpec, records: Records, ending: Draft
+    ) -> Draft:
+        """Let the flow store the result; a run whose result is lost did not complete."""
         try:
             flow = open_flow(spec.flow)
             if not isinstance(flow, KeepingFlow):
@@ -296,14 +300,14 @@ class Runner:
             _kept()
         except StaleEpoch:
             raise
-        except Exception as error:  # noqa: BLE001 - a flow is other people's code
-            log.warning("Run %s: what became of it is not kept: %s", pen.run_id, error)
+        except Exception as error:  # noqa: BLE001 - others write flows
+            log.warning("Run %s: the flow could not store its result: %s", pen.run_id, error)
             if ending.type == "run.completed":
                 return ending_of(error, spec.flow, wrote=True)
         return ending
 
     async def _perform(self, live: _CarriedRun, spec: RunSpec, past: Run) -> Draft | None:
-        """Run the flow and return the ending it deserves; None where it is to go on elsewhere."""
+        """Run the flow and return its ending; None if another process will continue it."""
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._deps, self._settings)
@@ -320,25 +324,25 @@ class Runner:
             return live.stop
         except StaleEpoch:
             raise
-        except Exception as error:  # noqa: BLE001 - a flow is other people's code
+        except Exception as error:  # noqa: BLE001 - others write flows
             return ending_of(error, spec.flow, wrote=ctx.has_written)
         return Draft("run.completed")
 
 
 def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
-    """Failed with nothing to show is `failed`; with a part that stays it is `incomplete`."""
+    """Return `run.incomplete` if the run wrote any text, else `run.failed`."""
     if isinstance(error, UnspoolError):
         code, message = error.code, str(error)
     else:
         log.error("Flow %s failed", flow, exc_info=error)
         code = "internal"
-        message = f"the flow {flow} has a fault ({type(error).__name__}); see the server's log"
+        message = f"the flow {flow} failed ({type(error).__name__}); see the server's log"
     facts = {"code": code, "message": message}
     return Draft("run.incomplete" if wrote else "run.failed", facts)
 
 
 def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
-    """What the log is told: who has it now and why, and what became of a request on its way."""
+    """Return the events of a takeover: the new owner, its reason, and the end of open attempts."""
     reason = "died" if died else "stopped"
     events = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
     for attempt in past.attempts:

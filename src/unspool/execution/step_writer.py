@@ -1,4 +1,4 @@
-"""What generation yields, as drafts: one `generate` call of a flow on its way into the log."""
+"""Turns the output of one `generate` call into drafts for the log."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _fragment = point("writing.fragment")
 
 class ReaderFeed:
     """
-    What reads along in one step: given the text from its beginning, whatever became of it.
+    Feeds a reader the text of one step, from its beginning.
 
-    Of a text by lines it is given whole ones: half of one may yet be taken back.
+    By lines, it feeds only whole ones: a rewind may still take half a line back.
     """
 
     def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
@@ -42,7 +42,7 @@ class ReaderFeed:
         self.again(text)
 
     def again(self, text: str) -> None:
-        """Read anew: this is the text now."""
+        """Start over with a new reader and this text."""
         self._lines.take()
         self._reader = self._make()
         self.feed = self._whole_lines if self._by_lines else self._reader.feed
@@ -54,21 +54,21 @@ class ReaderFeed:
             self._reader.feed("".join(lines))
 
     def rewind(self, at: int) -> None:
-        """The text was taken back from `at` on: all of it, or half a line."""
+        """Forget the text from `at` on: all of it, or half a line."""
         if at:
             self._lines.take()
         else:
             self.again("")
 
     def end(self) -> None:
-        """Read the rest: the text is whole."""
+        """Feed the rest; the text is complete."""
         if half := self._lines.take():
             self._reader.feed(half)
         self._reader.end()
 
 
 class StepWriter:
-    """Writes into one step; `state` is kept as the log will tell it."""
+    """Writes one step; `state` is the step after these drafts."""
 
     def __init__(
         self, pen: Pen, state: Step, prompt: Prompt, reading: ReaderFeed | None = None
@@ -82,14 +82,14 @@ class StepWriter:
         self._under_way: AttemptStarted | None = None
 
     def text(self, text: str) -> None:
-        """The path of every token."""
+        """Write a piece of text. Every token takes this path."""
         self.state.parts.append(text)
         self._pen.append(Draft("text.delta", {"step": self.state.name, "text": text}))
         if self._reading is not None:
             self._reading.feed(text)
 
     def take(self, piece: PassedOn | Attempted | Rewound) -> None:
-        """Write down anything else than text."""
+        """Write any other output."""
         match piece:
             case Text(text):
                 self.text(text)
@@ -118,7 +118,7 @@ class StepWriter:
                 self._attempted(piece)
 
     def stopped(self) -> None:
-        """Account for the attempt that somebody has stopped."""
+        """Close the open attempt, if any, with an estimate of its usage."""
         if (attempt := self._under_way) is None:
             return
         usage = estimated_usage(self._prompt, self.state.text[attempt.at :])
@@ -144,7 +144,11 @@ class StepWriter:
                 self._append("attempt.kept", number=piece.number, handle=piece.handle)
             case AttemptFailed():
                 self._under_way = None
-                facts = {**_error_facts(piece.error), "wrote": piece.has_said, **_account(piece)}
+                facts = {
+                    **_error_facts(piece.error),
+                    "wrote": piece.has_passed_on,
+                    **_account(piece),
+                }
                 if piece.retry_in_s is not None:
                     facts["retry_in_s"] = round(piece.retry_in_s, 3)
                 self._append("attempt.failed", number=piece.number, **facts)
@@ -158,8 +162,8 @@ class StepWriter:
 
     def _warn_of_seam(self, model: Model) -> None:
         message = (
-            f"{model.name} was told to begin with the last words and did not: nothing speaks "
-            "against the seam, and nothing for it"
+            f"{model.name} did not repeat the last words as the prompt asked; the seam may be "
+            "wrong, so check the text there"
         )
         self._pen.append(Draft("warning.raised", {"message": message, "step": self.state.name}))
 
@@ -175,7 +179,7 @@ def _beginning(piece: AttemptStarted) -> dict[str, Any]:
 
 
 def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
-    """What was used, what it cost, and how it joined on to what was there."""
+    """Return usage, cost, and the seam to the text before."""
     usage = None if piece.usage is None else usage_facts(piece.usage)
     facts: dict[str, Any] = {"usage": usage, "cost": cost_facts(piece.cost)}
     if piece.seam_report is not None:
@@ -191,7 +195,7 @@ def _error_facts(error: ProviderError) -> dict[str, Any]:
 
 
 def usage_facts(usage: Usage) -> Mapping[str, Any]:
-    """How `attempt.*` events tell usage; `basis` is measured or estimated."""
+    """Return the usage for `attempt.*` events; `basis` is measured or estimated."""
     facts: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -203,7 +207,7 @@ def usage_facts(usage: Usage) -> Mapping[str, Any]:
 
 
 def cost_facts(cost: Cost | None) -> Mapping[str, Any] | None:
-    """Cost of an attempt; None means unknown, which is not zero."""
+    """Return the cost for `attempt.*` events; None means unknown, which is not zero."""
     if cost is None:
         return None
     return {"amount": cost.amount, "currency": cost.currency, "basis": cost.basis}

@@ -1,4 +1,4 @@
-"""One request to one model: what is told of it, and the count of what it says."""
+"""One request to one model: its events, and the count of its output."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class AttemptStarted:
     model: Model
     strategy: Strategy
     at: int
-    """Characters of the text that were there before."""
+    """Characters of the text before it."""
     reason: str | None
     """Code of the failure that made it necessary."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptKept:
-    """The provider keeps the answer under `handle`: a broken stream can be read on."""
+    """The provider keeps the answer under `handle`: we can read on a broken stream."""
 
     number: int
     handle: str
@@ -50,7 +50,7 @@ class AttemptKept:
 
 @dataclass(frozen=True, slots=True)
 class SeamReport:
-    """How a continuation joined on; see `seam.Kind`."""
+    """How a continuation joined the text; see `seam.Kind`."""
 
     kind: str
     trimmed: int
@@ -61,10 +61,10 @@ class AttemptFailed:
     number: int
     model: Model
     error: ProviderError
-    has_said: bool
-    """Something of it was passed on."""
+    has_passed_on: bool
+    """We passed on some of its output."""
     usage: Usage | None
-    """None where nothing came: whether it was paid for is not known."""
+    """None if no output arrived: we do not know its cost."""
     cost: Cost | None
     seam_report: SeamReport | None
     retry_in_s: float | None
@@ -82,7 +82,7 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """What was said is taken back from a place on."""
+    """We take the text back from character `at` on."""
 
     at: int = 0
     """Characters that stay; 0: the text begins again."""
@@ -93,44 +93,44 @@ GenerationEvent = Attempted | Rewound
 
 
 class OpenAttempt:
-    """Passes on what is said, through the seam, and keeps count of it."""
+    """Passes output on through the seam, and counts it."""
 
-    def __init__(self, model: Model, way: ContinuationPlan, so_far: PartialText) -> None:
+    def __init__(self, model: Model, plan: ContinuationPlan, so_far: PartialText) -> None:
         self.model = model
-        self.way = way
+        self.plan = plan
         self.finish_reason = ""
         self.handle = ""
-        self.has_said = False
-        """Something was passed on; set by who passes it on."""
+        self.has_passed_on = False
+        """We passed on some output; the caller sets it."""
         self._so_far = so_far
         self._reported: Usage | None = None
         self._parts: list[str] = []
         self._thoughts: list[str] = []
         self._calls: list[str] = []
-        self._thoughts_again = way.thoughts_again
-        self._fragments_again = way.fragments_again
+        self._thoughts_again = plan.thoughts_again
+        self._fragments_again = plan.fragments_again
 
     def take(self, output: Output) -> PassedOn | None:
-        """Count an output; return what of it is to be passed on now."""
-        if type(output) is Text:  # the path of every token
+        """Count an output; return the part to pass on now."""
+        if type(output) is Text:  # every token takes this path
             if not output.text:
                 return None
             self._parts.append(output.text)
-            if not self.way.seam.kind:
+            if not self.plan.seam.kind:
                 return self._joined(output.text)
             self._so_far.parts.append(output.text)
             return output
         return self._take_other(output)
 
     def _take_other(self, output: Output) -> PassedOn | None:
-        said: PassedOn | None = None
+        passed_on: PassedOn | None = None
         match output:
             case Reasoning(text):
-                said = self._thought(text)
+                passed_on = self._thought(text)
             case ToolFragment():
-                said = self._fragment(output)
+                passed_on = self._fragment(output)
             case ToolCall() | Skipped():
-                said = output
+                passed_on = output
             case Finish(reason):
                 self.finish_reason = reason
             case Usage():
@@ -140,7 +140,7 @@ class OpenAttempt:
                 self.handle = handle
             case _:
                 pass
-        return said
+        return passed_on
 
     def _fragment(self, fragment: ToolFragment) -> ToolFragment | None:
         self._so_far.has_call = True
@@ -160,7 +160,7 @@ class OpenAttempt:
 
     def _joined(self, text: str) -> Text | None:
         try:
-            return self._passed_on(self.way.seam.feed(text))
+            return self._passed_on(self.plan.seam.feed(text))
         except StartedAnew as anew:
             raise ProviderInterrupted(str(anew), code="started_anew") from None
 
@@ -172,67 +172,67 @@ class OpenAttempt:
 
     def end(self) -> Text | None:
         """
-        Return the text that was held back to the end.
+        Return the text held back to the end.
 
         Raises:
-            ProviderInterrupted: A stop is not an end, whichever provider forgot to say so;
-                or all of it was the beginning of another answer.
+            ProviderInterrupted: The stream broke off without an error, or all of its text was
+                the beginning of another answer.
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
         try:
-            return self._passed_on(self.way.seam.flush())
+            return self._passed_on(self.plan.seam.flush())
         except StartedAnew as anew:
             raise ProviderInterrupted(str(anew), code="started_anew") from None
 
     def is_end_after_all(self, error: ProviderError) -> bool:
         """
-        Whether a model that was to go on had nothing to add: the text was whole already.
+        Whether a model that should continue had no text to add: the text was complete.
 
-        Only where the provider told an end, not where it said nothing at all.
+        The provider must report an end; silence is not enough.
         """
         is_end = error.code == "empty" and error.finish_reason == "stop"
-        if is_end and self.way.strategy in {"prefill", "instruct"}:
+        if is_end and self.plan.strategy in {"prefill", "instruct"}:
             self.finish_reason = "stop"
             return True
         return False
 
     @property
     def has_output(self) -> bool:
-        """Whether the provider said anything, passed on or not."""
+        """Whether the provider sent any output, even if we held it back."""
         return any((self._parts, self._thoughts, self._calls))
 
     @property
     def text(self) -> str:
-        """All text of the provider's answer, with what a seam has left out."""
+        """The whole text of the provider's answer, with the part that the seam trimmed."""
         return "".join(self._parts)
 
     @property
     def thoughts(self) -> int:
-        """Characters of reasoning that were passed on."""
+        """Characters of reasoning passed on."""
         return sum(map(len, self._thoughts))
 
     @property
     def fragments(self) -> int:
-        """Fragments of tool calls that were passed on."""
+        """Fragments of tool calls passed on."""
         return len(self._calls)
 
     @property
     def seam_report(self) -> SeamReport | None:
-        """How it joined on to what was there; None where there was nothing."""
-        seam = self.way.seam
-        is_joining = self.way.strategy in {"prefill", "instruct", "reattach"}
+        """The seam to the text before it; None if there was none."""
+        seam = self.plan.seam
+        is_joining = self.plan.strategy in {"prefill", "instruct", "reattach"}
         return SeamReport(seam.kind, seam.trimmed) if is_joining and seam.kind else None
 
     def usage(self) -> Usage:
-        """What the provider reported, else our estimate, marked as such."""
+        """Return the provider's report, else our estimate."""
         if self._reported is not None:
             return self._reported
-        said = self._parts + self._thoughts + self._calls
-        return estimated_usage(self.way.prompt, "".join(said))
+        output = self._parts + self._thoughts + self._calls
+        return estimated_usage(self.plan.prompt, "".join(output))
 
 
 def estimated_usage(prompt: Prompt, text: str) -> Usage:
-    """Count tokens ourselves, where the provider has not (yet) said."""
+    """Estimate the tokens of a request that the provider did not report (yet)."""
     request = "".join(str(message.get("content") or "") for message in prompt.messages)
     return Usage(estimate_tokens(request + prompt.prefix), estimate_tokens(text), measured=False)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
+from unspool.providers.upstream.http1 import Client
 
 from ..errors import LLMClientError, ProviderError
 from ..models.catalog import OFFLINE
@@ -52,7 +52,7 @@ class Completion:
 
 @dataclass(slots=True)
 class _ClientCall:
-    """What one call has done so far, for its log lines and its error."""
+    """The progress of one call, for its log lines and its error."""
 
     started_s: float = field(default_factory=time.perf_counter)
     chunks: int = 0
@@ -90,11 +90,11 @@ class LLMClient:
         self._retries = retries
         self._allow_private = allow_private
         self._health = Health()
-        self._http: aiohttp.ClientSession | None = None
+        self._http: Client | None = None
 
     @property
     def is_stub(self) -> bool:
-        """True where no model is configured and the built-in one answers."""
+        """True if no model is configured and the built-in one answers."""
         return self.model.provider == OFFLINE.provider
 
     def with_limits(self, **limits: float | int | None) -> LLMClient:
@@ -118,7 +118,7 @@ class LLMClient:
     ) -> None:
         http, self._http = self._http, None
         if http is not None:
-            await http.close()
+            await http.aclose()
 
     async def stream_chat(
         self,
@@ -132,12 +132,12 @@ class LLMClient:
         """
         Yield the answer piece by piece as text.
 
-        `params` are further parameters of the OpenAI API and passed through. `is_bound`: the
-        answer is bound to a form, such as JSON, and not gone on with in words where it breaks.
+        `params` are further parameters of the OpenAI API and passed through. `is_bound`: the answer
+        must fit a form, such as JSON; if it breaks off, no message asks a model to continue it.
 
         Raises:
-            LLMClientError: After 1 attempt and 3 retries, or at once where a retry cannot
-                help; it holds code, status, attempts and the text so far.
+            LLMClientError: After 1 attempt and 3 retries, or at once if a retry cannot help; it
+                holds code, status, attempts and the text so far.
         """
         request = {"temperature": temperature, "max_tokens": max_tokens, **params}
         call = _ClientCall()
@@ -151,16 +151,16 @@ class LLMClient:
         self, prompt: str, system: str = SYSTEM, **params: Any
     ) -> AsyncGenerator[Delta]:
         """Yield `Text`, `Reasoning` and `ToolFragment` deltas; otherwise as `stream_chat`."""
-        asked = Prompt.of(prompt, system=system, **params)
-        async with aclosing(self._deltas(asked, _ClientCall())) as deltas:
+        request = Prompt.of(prompt, system=system, **params)
+        async with aclosing(self._deltas(request, _ClientCall())) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def complete(self, prompt: str, system: str = SYSTEM, **params: Any) -> Completion:
-        """Return the whole answer. The model streams all the same: this is a fold of it."""
+        """Return the whole answer, folded from the same stream."""
         call = _ClientCall()
-        asked = Prompt.of(prompt, system=system, **params)
-        async with aclosing(self._deltas(asked, call)) as deltas:
+        request = Prompt.of(prompt, system=system, **params)
+        async with aclosing(self._deltas(request, call)) as deltas:
             async for _ in deltas:
                 pass
         assert call.finished is not None
@@ -181,8 +181,8 @@ class LLMClient:
         chars = len(str(prompt.messages[-1]["content"]))
         log.info("LLM stream started: model %s, %d characters", self.model.name, chars)
         try:
-            saying = generate(prompt, [self.model], deps)
-            async with aclosing(saying) as pieces:
+            generating = generate(prompt, [self.model], deps)
+            async with aclosing(generating) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Text(text):
@@ -201,7 +201,7 @@ class LLMClient:
             raise _final(error, call) from error
         finally:
             if http is not self._http:
-                await http.close()
+                await http.aclose()
         chars = sum(map(len, call.parts))
         log.info(
             f"LLM stream completed: {call.chunks} chunks, {chars} chars, {call.elapsed_ms():.2f} ms"

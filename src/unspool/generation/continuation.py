@@ -1,18 +1,16 @@
 """
-How a text that broke off is gone on with: the ladder.
+Plans how to continue a broken text: the ladder.
 
-* reattach: the provider still has the stream and gives the rest of it. Nothing is lost,
-  nothing is paid twice.
-* prefill: the model is given what it has said as the beginning of its answer.
-* instruct: it is told in words to go on, beginning with the last words (`seam`).
+* reattach: the provider still has the answer and sends the rest. We lose no text and pay once.
+* prefill: the model gets its own text as the beginning of its answer.
+* instruct: a message asks the model to continue, beginning with the last words (`seam`).
 
-A text that consists of lines goes on from its last whole one, where half a line can be taken
-back: a model that writes lines begins lines well, and the rest of one badly.
+A text of lines continues after its last whole line, if viewers can take half a line back: models
+begin lines well, and finish half of one badly.
 
-Below the ladder is only taking the text back and starting again, which is for contracts
-that can (`generation`), and the honest end: incomplete. A tool call that has begun can only
-be reattached to; an answer in constrained JSON, or one that may still become a tool call,
-is not gone on with in words: prose would take its place.
+If no rung fits, `generate` takes the text back and starts over, where the dialect allows that;
+else the run ends incomplete. For a half tool call only `reattach` fits. `instruct` does not fit
+constrained JSON, nor an answer that may still become a tool call: the model would write prose.
 """
 
 from __future__ import annotations
@@ -29,23 +27,23 @@ from ..runs.run import cut
 from .seam import Seam, anchor_of, weight
 
 Strategy = Literal["first", "retry", "next", "reattach", "prefill", "instruct", "restart"]
-"""Why and how a request goes out. `next` is another model, before there was any text."""
+"""Why we send a request, and how. `next`: to another model, before any text arrived."""
 
 LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""Parameters that bound an answer; what is written already counts towards them."""
+"""Parameters that bound an answer; the text so far already counts towards them."""
 
 MAX_LINE_CHARS: Final = 500
-"""Of the last line, as a model is told it: its end tells enough."""
+"""Characters of the last line that a model gets: its end is enough."""
 
 CONSTRAINTS: Final = ("format", "guided_json", "guided_regex", "guided_grammar", "grammar")
-"""Parameters that bind an answer to a form, beside `response_format`."""
+"""Parameters that constrain the form of an answer, beside `response_format`."""
 
-TELL_EN: Final = (
+INSTRUCT_EN: Final = (
     "Your last message was cut off in the middle. Go on with it from exactly where it stopped, "
     "as one text.{anchor} Do not repeat anything earlier, do not start over, do not explain."
 )
 ANCHOR_EN: Final = ' Begin by repeating its last words exactly: "{words}", and write on from there.'
-TELL_ZH: Final = (
+INSTRUCT_ZH: Final = (
     "你的上一条回答在中途断开了。请从断开的地方接着写完，使前后连成一篇。{anchor}"
     "不要重复更早的内容，不要重新开头，也不要解释。"
 )
@@ -63,33 +61,33 @@ ANCHOR_ZH: Final = "请先一字不差地重复它结尾的这几个字：“{wo
 
 @dataclass(frozen=True, slots=True)
 class RetainedAnswer:
-    """An answer that its provider keeps, and how much of it came."""
+    """An answer that its provider keeps, and how much of it arrived."""
 
     model: str
     id: str
     after: int | None
     prompt: Prompt
-    """What it answers."""
+    """The prompt it answers."""
     text: str
     thoughts: int = 0
-    """Characters of its reasoning that came."""
+    """Characters of its reasoning that arrived."""
     fragments: int = 0
-    """Fragments of tool calls that came."""
+    """Fragments of its tool calls that arrived."""
 
 
 @dataclass(slots=True)
 class PartialText:
-    """What one text has, over all its attempts."""
+    """The text so far, over all attempts."""
 
     parts: list[str] = field(default_factory=list)
     has_call: bool = False
-    """A fragment of a tool call was passed on."""
-    kept: RetainedAnswer | None = None
-    """The answer that broke off last, if its provider keeps it."""
+    """A fragment of a tool call arrived."""
+    retained: RetainedAnswer | None = None
+    """The last broken answer, if its provider keeps it."""
     spent: set[tuple[str, Strategy]] = field(default_factory=set)
-    """Rungs that a model has shown to be of no use."""
+    """Rungs that proved useless for a model."""
     by_lines: bool = False
-    """It consists of lines, and half of one can be taken back."""
+    """It consists of lines, and viewers can take half a line back."""
 
     @property
     def text(self) -> str:
@@ -97,17 +95,17 @@ class PartialText:
 
     @property
     def base(self) -> str:
-        """What stays of it when a model is asked to go on."""
+        """The part that stays when a model continues the text."""
         text = self.text
         return text[: text.rfind("\n") + 1] if self.by_lines else text
 
     @property
     def has_written(self) -> bool:
-        """Whether there is something that must be gone on from."""
+        """Whether there is a text or a call to continue."""
         return self.has_call or bool(self.base)
 
     def take_back_half(self) -> bool:
-        """Drop what is no whole line; return whether there was such a thing."""
+        """Drop the half line at the end; return whether there was one."""
         base, length = self.base, len(self.text)
         if len(base) < length:
             cut(self.parts, len(base))
@@ -116,63 +114,63 @@ class PartialText:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContinuationPlan:
-    """One request: how, with what, and how its text joins on."""
+    """One request: its strategy, its prompt, and the seam for its text."""
 
     strategy: Strategy
     prompt: Prompt
     seam: Seam
     thoughts_again: int = 0
-    """Characters of reasoning that will be said again and were passed on already."""
+    """Characters of reasoning that will arrive again, after we passed them on."""
     fragments_again: int = 0
     """Fragments of tool calls, likewise."""
 
 
-def way_on(
-    model: Model, asked: Prompt, so_far: PartialText, health: Health
+def continuation_plan(
+    model: Model, prompt: Prompt, so_far: PartialText, health: Health
 ) -> ContinuationPlan | None:
-    """Return the highest rung on which `model` can go on with a text; None if there is none."""
+    """Return the plan for the highest rung on which `model` can continue; None if none fits."""
 
     def is_open(strategy: Strategy) -> bool:
         return (model.name, strategy) not in so_far.spent
 
-    kept = so_far.kept
-    if kept is not None and kept.model == model.name:
-        # A call is put together from its first fragment, so it is read again from there.
-        after = None if so_far.has_call else kept.after
-        held = replace(kept.prompt, handle=Handle(kept.id, after), prefix=kept.text)
+    retained = so_far.retained
+    if retained is not None and retained.model == model.name:
+        # We assemble a call from its first fragment on, so we read it again from there.
+        after = None if so_far.has_call else retained.after
+        held = replace(retained.prompt, handle=Handle(retained.id, after), prefix=retained.text)
         if after is not None:
             return ContinuationPlan("reattach", held, Seam(""))
-        # What stands before the text that is there is left out with it.
-        thoughts = 0 if kept.text else kept.thoughts
-        return ContinuationPlan("reattach", held, Seam(""), thoughts, kept.fragments)
+        # The seam leaves out the text that is there already, and this with it.
+        thoughts = 0 if retained.text else retained.thoughts
+        return ContinuationPlan("reattach", held, Seam(""), thoughts, retained.fragments)
     text, by_lines = so_far.base, so_far.by_lines
     if so_far.has_call or not text:
         return None
-    rest = replace(asked, params=_rest_of(asked.params, text))
+    rest = replace(prompt, params=_rest_of(prompt.params, text))
     can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
     if can_prefill and is_open("prefill"):
         return ContinuationPlan(
             "prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines)
         )
-    if is_open("instruct") and not (_may_call(asked) or _is_constrained(asked)):
+    if is_open("instruct") and not (_may_call(prompt) or _is_constrained(prompt)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
         facts = {"role": "user", "content": words}
-        messages = (*asked.messages, {"role": "assistant", "content": text}, facts)
-        seam = Seam(text, anchor=anchor, is_told=not by_lines, by_lines=by_lines)
+        messages = (*prompt.messages, {"role": "assistant", "content": text}, facts)
+        seam = Seam(text, anchor=anchor, is_instructed=not by_lines, by_lines=by_lines)
         return ContinuationPlan("instruct", replace(rest, messages=messages), seam)
     return None
 
 
 def _instruction(text: str, anchor: str) -> str:
-    """In the language of the text: an instruction in another one changes what is written."""
+    """Use the language of the text: an instruction in another one changes the answer."""
     is_wide = weight(text) > 1.5 * sum(c.isalnum() for c in text)
-    tell, ask = (TELL_ZH, ANCHOR_ZH) if is_wide else (TELL_EN, ANCHOR_EN)
-    return tell.format(anchor=ask.format(words=anchor) if anchor else "")
+    instruction, ask = (INSTRUCT_ZH, ANCHOR_ZH) if is_wide else (INSTRUCT_EN, ANCHOR_EN)
+    return instruction.format(anchor=ask.format(words=anchor) if anchor else "")
 
 
 def _lines_on(text: str) -> str:
-    """Lines are data, of numbers and names in part: any wide character makes them Chinese."""
+    """Lines are data, partly numbers and names: any wide character makes them Chinese."""
     line = text.rstrip("\n").rpartition("\n")[2][-MAX_LINE_CHARS:]
     has_wide = weight(line) > sum(c.isalnum() for c in line)
     return (LINES_ZH if has_wide else LINES_EN).format(line=line)

@@ -1,8 +1,8 @@
 """
-One piece of text from some model: retries, failover, going on after a break.
+Gets one text from some model: retries, failover, continuation after a break.
 
-`generate` is the whole policy. What it yields is what the log keeps: the model's deltas,
-and every attempt with its reason, how it joins on, its usage and its cost.
+`generate` is the whole policy. For the log, it yields the model's deltas, and every attempt with
+its reason, its seam, its usage and its cost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-import aiohttp
+from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
@@ -33,7 +33,7 @@ from .attempts import (
     PassedOn,
     Rewound,
 )
-from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, way_on
+from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
 from .seam import Seam
 
 log = logging.getLogger(__name__)
@@ -44,29 +44,29 @@ _first_text = point("generation.first_text")
 _broken = point("generation.broken")
 
 FIRST_WAIT_S = 0.5
-"""Before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
+"""Seconds before the first retry; each further one waits twice as long (0.5, 1, 2 s)."""
 
 JITTER = 0.25
-"""Up to so much is added to a wait, so that many clients do not come back at once."""
+"""A wait grows by up to this share, so that many clients do not return at once."""
 
 MAX_RETRY_AFTER_S = 60.0
-"""A provider that asks for more patience than this is taken as down."""
+"""A provider that asks us to wait longer counts as down."""
 
 MAX_ATTEMPTS = 24
-"""For one text, over all models: what breaks so often will not be whole."""
+"""Attempts for one text, over all models: a text that breaks so often will never complete."""
 
-OF_THE_RUNG = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
-"""Codes that say that this way of going on is no use here, and nothing of the model."""
+RUNG_CODES = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
+"""Codes that rule out a rung for this model, but not the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationDeps:
-    """What generation works with, handed in so that a test can hold it."""
+    """The dependencies of generation; tests replace them."""
 
-    http: aiohttp.ClientSession
+    http: Client
     retries: int = 3
     budget_s: float = 120.0
-    """Time for retries before there is output; `settings.Settings.retry_budget_s`."""
+    """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
     open: Callable[[str], Provider] = open_provider
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -84,16 +84,16 @@ def generate(
     can_rewind: bool = False,
 ) -> AsyncGenerator[PassedOn | GenerationEvent]:
     """
-    Yield what the first model that can says, and how it came about.
+    Yield the deltas of the first model that can answer, and the events of every attempt.
 
-    Until there is text, a passing fault is retried and then the next model asked. After
-    that the text is gone on with (`continuation`); where nothing fits and the contract
-    `can_rewind`, it is taken back and begun again, once. `so_far` is what there is already,
-    `numbers` those of the attempts to come, which texts of one run take from one place.
+    Before any text, it retries a passing fault, and then asks the next model. After that it
+    continues the text (`continuation`). If no rung fits and the dialect `can_rewind`, it takes the
+    text back and starts over, once. `so_far` is the text so far; `numbers` numbers the attempts of
+    a whole run.
 
     Raises:
-        ProviderRefused, ProviderUnavailable: No model gave anything.
-        ProviderInterrupted: The text so far is good, but it is not whole.
+        ProviderRefused, ProviderUnavailable: No model gave any output.
+        ProviderInterrupted: The text broke off, and no model could continue it.
     """
     return Generation(prompt, models, deps, so_far, numbers, can_rewind).write()
 
@@ -120,7 +120,7 @@ class Generation:
         self._can_rewind = can_rewind
         self._first: Strategy = "first"
         self._retry = 0
-        """Failed tries at the present model that brought the text no further."""
+        """Failed tries at the present model that added no text."""
         self._is_last_model = False
         self._reason: str | None = None
         self._began = deps.clock()
@@ -128,11 +128,11 @@ class Generation:
 
     async def write(self) -> AsyncGenerator[PassedOn | GenerationEvent]:
         while True:
-            for place, model in enumerate(self._models):
+            for index, model in enumerate(self._models):
                 self._retry = 0
-                self._is_last_model = place == len(self._models) - 1
-                while way := self._way(model, place):
-                    async with aclosing(self._ask(model, way)) as pieces:
+                self._is_last_model = index == len(self._models) - 1
+                while plan := self._plan(model, index):
+                    async with aclosing(self._ask(model, plan)) as pieces:
                         async for piece in pieces:
                             yield piece
                     if not isinstance(piece, AttemptFailed):
@@ -141,7 +141,7 @@ class Generation:
                         break
                     if piece.retry_in_s:
                         await self._deps.sleep(piece.retry_in_s)
-                    if piece.error.code not in OF_THE_RUNG:
+                    if piece.error.code not in RUNG_CODES:
                         self._retry += 1
             if not (self._can_rewind and self._deps.retries and self._so_far.has_written):
                 raise self._ended()
@@ -150,54 +150,54 @@ class Generation:
             yield Rewound()
 
     def _ended(self) -> ProviderError:
-        if self._models and not self._asked:  # of what an earlier owner of the run has left
-            message = "it broke off where no model can go on"
+        if self._models and not self._asked:  # an earlier owner of the run left it
+            message = "the text broke off where no model can continue it"
             return ProviderInterrupted(message, code="interrupted")
         return self._error
 
-    def _way(self, model: Model, place: int) -> ContinuationPlan | None:
+    def _plan(self, model: Model, index: int) -> ContinuationPlan | None:
         if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
-        way = way_on(model, self._prompt, so_far, self._deps.health)
-        if way is not None or so_far.has_written:
-            return way
-        strategy: Strategy = "retry" if self._retry else "next" if place else self._first
+        plan = continuation_plan(model, self._prompt, so_far, self._deps.health)
+        if plan is not None or so_far.has_written:
+            return plan
+        strategy: Strategy = "retry" if self._retry else "next" if index else self._first
         return ContinuationPlan(strategy, self._prompt, Seam(""))
 
     async def _ask(
-        self, model: Model, way: ContinuationPlan
+        self, model: Model, plan: ContinuationPlan
     ) -> AsyncGenerator[PassedOn | GenerationEvent]:
-        """Make one request. The last piece is how it ended."""
-        if way.strategy != "reattach" and self._so_far.take_back_half():
+        """Make one request; the last piece is its end."""
+        if plan.strategy != "reattach" and self._so_far.take_back_half():
             yield Rewound(len(self._so_far.text))
         self._number = number = next(self._numbers)
         self._asked += 1
         at = len(self._so_far.text)
-        yield AttemptStarted(number, model, way.strategy, at, self._reason)
+        yield AttemptStarted(number, model, plan.strategy, at, self._reason)
         (_asking if number == 1 else _asking_again)()
-        attempt = OpenAttempt(model, way, self._so_far)
+        attempt = OpenAttempt(model, plan, self._so_far)
         health = self._deps.health
         began = health.began(model.name)
         try:
-            stream = self._deps.open(model.provider).stream(model, way.prompt, self._deps.http)
+            stream = self._deps.open(model.provider).stream(model, plan.prompt, self._deps.http)
             async with aclosing(stream) as outputs:
                 async for output in outputs:
-                    if (said := attempt.take(output)) is not None:
-                        if not attempt.has_said:
-                            attempt.has_said = True
+                    if (passed_on := attempt.take(output)) is not None:
+                        if not attempt.has_passed_on:
+                            attempt.has_passed_on = True
                             _first_text()
                             health.first_output(model.name, began)
-                        yield said
+                        yield passed_on
                     elif type(output) is Accepted:
                         yield AttemptKept(number, output.id)
-            if (said := attempt.end()) is not None:
-                yield said
+            if (passed_on := attempt.end()) is not None:
+                yield passed_on
         except ProviderError as error:
             _broken()
             if not attempt.is_end_after_all(error):
                 if len(self._so_far.base) > at:
-                    self._retry = 0  # what brought the text further was no failed try
+                    self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
                 yield self._failed(attempt, error, self._wait_s(error))
                 return
@@ -207,33 +207,37 @@ class Generation:
         yield self._finished(attempt)
 
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
-        so_far, name, strategy = self._so_far, attempt.model.name, attempt.way.strategy
+        so_far, name, strategy = self._so_far, attempt.model.name, attempt.plan.strategy
         self._reason = error.code
-        so_far.kept = _still_kept(so_far.kept, attempt, error)
-        if error.code in OF_THE_RUNG:
+        so_far.retained = _still_retained(so_far.retained, attempt, error)
+        if error.code in RUNG_CODES:
             so_far.spent.add((name, strategy))
             if strategy == "prefill":
                 self._deps.health.refused_prefill(name)
             return
         self._deps.health.failed(name, error)
-        # A text that was cut stays the matter; what went wrong later is in the log.
+        # We report the error that cut the text; the log holds the later ones.
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
 
     def _wait_s(self, error: ProviderError) -> float | None:
-        """Return how long to wait before asking the same model again; None for never."""
-        if error.code in OF_THE_RUNG:
+        """Return the seconds to wait before asking the same model again; None for never."""
+        if error.code in RUNG_CODES:
             return 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
-        # In mid-sentence a reader waits: where there is another model it is soon asked.
+        # A reader waits in mid-sentence, so ask another model soon, if there is one.
         is_urgent = has_written and not self._is_last_model
         tries = min(deps.retries, 1) if is_urgent else deps.retries
-        asked_s = error.retry_after_s or 0.0
-        if isinstance(error, ProviderRefused) or retry >= tries or asked_s > MAX_RETRY_AFTER_S:
+        retry_after_s = error.retry_after_s or 0.0
+        if (
+            isinstance(error, ProviderRefused)
+            or retry >= tries
+            or retry_after_s > MAX_RETRY_AFTER_S
+        ):
             return None
-        if isinstance(error, ProviderInterrupted) and not (retry or asked_s):
+        if isinstance(error, ProviderInterrupted) and not (retry or retry_after_s):
             return 0.0
-        wait_s: float = max(asked_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * deps.random()))
+        wait_s: float = max(retry_after_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * deps.random()))
         is_over = deps.clock() + wait_s - self._began > deps.budget_s
         return None if is_over and not has_written else wait_s
 
@@ -242,12 +246,19 @@ class Generation:
     ) -> AttemptFailed:
         model = attempt.model
         log.warning("Attempt %d at %s failed: %s", self._number, model.name, error)
-        # An answer that the provider keeps is paid for once, with the attempt that ends it.
-        is_counted = attempt.has_output and self._so_far.kept is None
+        # We count a retained answer once, with the attempt that ends it.
+        is_counted = attempt.has_output and self._so_far.retained is None
         usage = attempt.usage() if is_counted else None
         cost = cost_of(model, usage) if usage else None
         return AttemptFailed(
-            self._number, model, error, attempt.has_said, usage, cost, attempt.seam_report, wait_s
+            self._number,
+            model,
+            error,
+            attempt.has_passed_on,
+            usage,
+            cost,
+            attempt.seam_report,
+            wait_s,
         )
 
     def _finished(self, attempt: OpenAttempt) -> AttemptFinished:
@@ -258,21 +269,21 @@ class Generation:
         )
 
 
-def _still_kept(
+def _still_retained(
     before: RetainedAnswer | None, attempt: OpenAttempt, error: ProviderError
 ) -> RetainedAnswer | None:
-    """Return the answer that can be read on after a failure: the same one, or this attempt's."""
-    if attempt.way.strategy != "reattach" or before is None:
+    """Return the answer to reattach to after a failure: the same one, or this attempt's."""
+    if attempt.plan.strategy != "reattach" or before is None:
         if not attempt.handle or isinstance(error, ProviderRefused):
             return None
         received = attempt.text, attempt.thoughts, attempt.fragments
         return RetainedAnswer(
-            attempt.model.name, attempt.handle, error.after, attempt.way.prompt, *received
+            attempt.model.name, attempt.handle, error.after, attempt.plan.prompt, *received
         )
     if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
         return None
-    if not attempt.has_said:
-        return before  # it did not begin to be read on; it is there all the same
+    if not attempt.has_passed_on:
+        return before  # no more of it arrived; its provider still has it
     return replace(
         before,
         after=error.after,

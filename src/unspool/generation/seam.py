@@ -1,20 +1,19 @@
 """
-Where one text goes on from another: what a model says again is left out, and a model that
-starts anew is noticed before a reader sees half an answer followed by a whole one.
+The seam between two texts: it trims text that a model repeats, and detects a model that starts
+over, before a reader sees half an answer followed by a whole one.
 
-Pure: fed with what a continuation says, it gives back what is new. Text is held back only
-as long as it could still be something that is written already.
+Pure: feed it the text of a continuation, and it returns the new part. It holds text back only while
+that text may still be a repetition.
 
-What counts, in this order:
-* the anchor: the last words, which an instructed model was asked to say again first;
-* an overlap: the text's end said again, the longest one; all of it said again is the longest
-  of all (an echo). Short or periodic ones (哈哈, "very, very") may be meant and are kept;
-* a beginning that is the text's own and then takes another turn: started anew.
+It looks, in this order, for
+* the anchor: the last words, which an instructed model should repeat first;
+* an overlap: a repetition of the end of the text; the longest one counts, up to the whole text (an
+  echo). Short or periodic ones (哈哈, "very, very") may be intended, and stay;
+* a beginning like that of the text, which then differs: the model started over.
 
-Of a text that consists of lines, and stops at the end of one, it is whole lines that count:
-they begin alike, and one said again is the same line. So the end of the text said again is left
-out however short, from its last words on, and the first line said again without the others is
-a new beginning.
+A text of lines stops at the end of one, and there whole lines count, because lines begin alike. So
+we trim a repeated end of any length, and a repeated first line without the others is a new
+beginning.
 """
 
 from __future__ import annotations
@@ -25,140 +24,142 @@ from itertools import pairwise
 from typing import Final, Literal
 
 Kind = Literal["", "exact", "anchor", "overlap", "echo", "open"]
-"""`open`: nothing speaks against the seam, and nothing for it; empty: not decided yet."""
+"""`open`: no evidence for or against the seam; empty: not decided yet."""
 
 LOOKBACK: Final = 4000
-"""Characters before the end in which an overlap may begin: more than any model repeats."""
+"""Characters before the end in which an overlap may begin: no model repeats more."""
 
 ENOUGH: Final = 6
-"""Weight of an overlap that is no accident: three Chinese characters, or six letters."""
+"""Least weight of an overlap that is no accident: three Chinese characters, or six letters."""
 
 OPENING: Final = 20
-"""Weight of a beginning that is the text's own: ten Chinese characters. Two answers to one
-question may share a greeting, hardly a clause."""
+"""
+Weight of a beginning like the text's own: ten Chinese characters. Two answers to one question may
+share a greeting, hardly a clause.
+"""
 
 CUT_OPENING: Final = 6
-"""The same where the text was cut inside a clause, which does not go on with its subject."""
+"""The same if the text was cut inside a clause: its continuation does not begin with a subject."""
 
 STOPS: Final = tuple('。！？；…”」，、：.!?;,:"\n')
-"""What a clause ends with; the next one may begin as the first did (鞋底很软，鞋底很轻)."""
+"""Ends of a clause; the next one may begin as the first did (鞋底很软，鞋底很轻)."""
 
 PASSAGE: Final = 30
-"""Weight of a passage from the middle that is said again: a sentence, not a phrase."""
+"""Weight of a repeated passage from the middle: a sentence, not a phrase."""
 
 HELD: Final = 60
-"""Weight that is held back to tell an answer in other words from a continuation."""
+"""Weight held back to tell an answer in other words from a continuation."""
 
 RESTATED: Final = 0.5
-"""Share of neighbouring pairs that stand in the text already, from which it is said again."""
+"""An output with this share of word pairs from the text is a repetition."""
 
 PAIRS: Final = 6
-"""Different pairs that it takes to tell; laughter and rulers have one or two."""
+"""Different pairs needed to judge; laughter and rulers have one or two."""
 
 ANCHOR_CHARS: Final = 24
-"""Last words that an instructed model says again: enough to be found once, quick to say."""
+"""Last words that an instructed model repeats: enough to be unique, and quick to write."""
 
 _LEAD: Final = re.compile(r"^[\s…「『“\"'.]+")
 _WORDS: Final = re.compile(r"[^\W\d_a-zA-Z]|\w+")
 
 
 class StartedAnew(ValueError):
-    """What came is not a continuation; nothing of it may be shown after the text."""
+    """The output is not a continuation; none of it may follow the text."""
 
 
 def weight(text: str) -> int:
-    """Return how much a text says: 2 for a wide character, 1 for a letter or digit."""
+    """Return the weight of a text: 2 for a wide character, 1 for another letter or digit."""
     return sum(
         2 if unicodedata.east_asian_width(c) in "WF" and c.isalnum() else c.isalnum() for c in text
     )
 
 
 def anchor_of(written: str) -> str:
-    """Return the last words of a text; empty where there is nothing to hold on to."""
+    """Return the last words of a text; empty if they are too short to be unique."""
     tail = written[-ANCHOR_CHARS:].lstrip()
     if len(written) > ANCHOR_CHARS and " " in tail:
         tail = tail.partition(" ")[2].lstrip() or tail  # not from the middle of a word
-    tail = tail.rpartition("\n")[2] or tail  # a line end is easily said otherwise
+    tail = tail.rpartition("\n")[2] or tail  # models often change the end of a line
     return tail if weight(tail) >= ENOUGH else ""
 
 
 class Seam:
     """
-    Between `written` and what a model says next.
+    The seam between `written` and the text that follows.
 
-    `is_told` where the model was only told in words to go on, so that it may as well have
-    answered anew in other words; then `anchor` is what it was asked to begin with. `by_lines`
-    where both are lines; then `written` ends with one.
+    `is_instructed`: a message asked the model to continue, so it may answer again in other words;
+    `anchor` is the beginning that the message asked for. `by_lines`: both texts are lines, and
+    `written` ends with a whole one.
     """
 
     def __init__(
-        self, written: str, *, anchor: str = "", is_told: bool = False, by_lines: bool = False
+        self, written: str, *, anchor: str = "", is_instructed: bool = False, by_lines: bool = False
     ) -> None:
         self._by_lines = by_lines
         self._written = written
         self._anchor = anchor
-        self._is_told = is_told
-        self._came = ""
-        self._places: list[int] | None = None
-        """Places in the text from which it may be being said again; None before the first."""
+        self._is_instructed = is_instructed
+        self._held = ""
+        self._offsets: list[int] | None = None
+        """Offsets in the text that the output may repeat; None before the first output."""
         self._whole: list[int] = []
-        """Those that have reached the end of the text."""
+        """Offsets whose repetition reached the end of the text."""
         self._longest = 0, 0
-        """Characters said again from a place that was left, and that place."""
+        """The longest repetition that broke off: its characters, and its offset."""
         self.kind: Kind = "" if written else "exact"
         self.trimmed = 0
         """Characters left out."""
 
     def feed(self, text: str) -> str:
         """
-        Return what of it, and of what was held back, is new.
+        Return the new part of this text and of the text held back.
 
         Raises:
-            StartedAnew: It is the beginning of another answer.
+            StartedAnew: The model began another answer.
         """
         if self.kind:
             return text
-        self._came += text
+        self._held += text
         return self._decide(is_last=False)
 
     def flush(self) -> str:
         """
-        Return what was held back: nothing more will come.
+        Return the text held back: nothing more will arrive.
 
         Raises:
-            StartedAnew: All that came is the beginning of what is there already.
+            StartedAnew: All of it repeats the beginning of the text.
         """
-        return "" if self.kind or not self._came else self._decide(is_last=True)
+        return "" if self.kind or not self._held else self._decide(is_last=True)
 
     def _decide(self, *, is_last: bool) -> str:
-        if (said := self._after_anchor(is_last=is_last)) is not None:
-            return said
+        if (rest := self._after_anchor(is_last=is_last)) is not None:
+            return rest
         self._follow()
-        if self._places and not is_last:
+        if self._offsets and not is_last:
             return ""
-        overlaps = [place for place in self._whole if self._counts(place)]
+        overlaps = [offset for offset in self._whole if self._counts(offset)]
         if overlaps:
-            place = min(overlaps)
-            return self._join("overlap" if place else "echo", len(self._written) - place)
+            offset = min(overlaps)
+            return self._join("overlap" if offset else "echo", len(self._written) - offset)
         self._check_anew()
-        if self._is_told and not is_last and weight(self._came) < HELD:
+        if self._is_instructed and not is_last and weight(self._held) < HELD:
             return ""
-        if self._is_told and _is_restated(self._came, self._written):
-            raise StartedAnew("the model said in other words what is written already")
-        return self._join("open" if self._is_told else "exact", 0)
+        if self._is_instructed and _is_restated(self._held, self._written):
+            raise StartedAnew("the model repeated the text in other words")
+        return self._join("open" if self._is_instructed else "exact", 0)
 
     def _join(self, kind: Kind, trimmed: int) -> str:
         self.kind, self.trimmed = kind, trimmed
-        said, self._came = self._came[trimmed:], ""
-        return said
+        rest, self._held = self._held[trimmed:], ""
+        return rest
 
     def _after_anchor(self, *, is_last: bool) -> str | None:
-        """Return what follows the anchor; None where it cannot come any more."""
+        """Return the text after the anchor; None if the output does not begin with it."""
         if not self._anchor:
             return None
-        lead = _LEAD.match(self._came)
-        skipped = lead.end() if lead and not self._anchor.startswith(self._came[:1]) else 0
-        received = self._came[skipped:]
+        lead = _LEAD.match(self._held)
+        skipped = lead.end() if lead and not self._anchor.startswith(self._held[:1]) else 0
+        received = self._held[skipped:]
         if received.startswith(self._anchor):
             return self._join("anchor", skipped + len(self._anchor))
         if self._anchor.startswith(received) and not is_last:
@@ -167,59 +168,61 @@ class Seam:
         return None
 
     def _follow(self) -> None:
-        """Drop the places from which the text goes on otherwise than what came."""
-        written, received = self._written, self._came
-        if self._places is None:
+        """Drop the offsets from which the text continues differently."""
+        written, received = self._written, self._held
+        if self._offsets is None:
             start = max(0, len(written) - LOOKBACK)
-            self._places = [p for p in range(start, len(written)) if written[p] == received[0]]
+            self._offsets = [p for p in range(start, len(written)) if written[p] == received[0]]
             if start and written[0] == received[0]:
-                self._places.insert(0, 0)
+                self._offsets.insert(0, 0)
         left: list[int] = []
-        for place in self._places:
-            again = written[place : place + len(received)]
+        for offset in self._offsets:
+            again = written[offset : offset + len(received)]
             if not received.startswith(again):
-                said = _common(again, received)
-                if said > self._longest[0]:
-                    self._longest = said, place
-            elif place + len(received) >= len(written):
-                self._whole.append(place)
+                length = _common(again, received)
+                if length > self._longest[0]:
+                    self._longest = length, offset
+            elif offset + len(received) >= len(written):
+                self._whole.append(offset)
             else:
-                left.append(place)
-        self._places = left
+                left.append(offset)
+        self._offsets = left
 
-    def _counts(self, place: int) -> bool:
-        """Whether the end of the text was said again, and not merely begun alike."""
-        overlap, rest = self._written[place:], self._came[len(self._written) - place :]
+    def _counts(self, offset: int) -> bool:
+        """Whether the output repeats the end of the text on purpose, not by accident."""
+        overlap, rest = self._written[offset:], self._held[len(self._written) - offset :]
         if self._by_lines:
-            begins_line = place == 0 or self._written[place - 1] == "\n"
+            begins_line = offset == 0 or self._written[offset - 1] == "\n"
             return begins_line or weight(overlap) >= ENOUGH or not overlap.strip()
-        # All of a text too short for an anchor: who is told to go on from "今天" begins again.
-        if place == 0 and (weight(overlap) >= ENOUGH or self._is_told):
+        # The whole of a short text counts: asked to continue "今天", models begin again.
+        if offset == 0 and (weight(overlap) >= ENOUGH or self._is_instructed):
             return True
-        before = self._written[:place]
+        before = self._written[:offset]
         if _is_letter(overlap[:1]) and _is_letter(overlap[-1:]) and not _is_letter(before[-1:]):
-            return True  # "recom" + "recommend": letters of one word are never said twice
+            return True  # "recom" + "recommend": no text repeats letters so
         if _is_letter(overlap[:1]) and _is_letter(before[-1:]):
             return False  # from the middle of a word: "sing" + "ing"
-        is_meant = _is_periodic(overlap) or (rest.startswith(overlap) and weight(overlap) < OPENING)
-        return weight(overlap) >= ENOUGH and not is_meant
+        is_intended = _is_periodic(overlap) or (
+            rest.startswith(overlap) and weight(overlap) < OPENING
+        )
+        return weight(overlap) >= ENOUGH and not is_intended
 
     def _check_anew(self) -> None:
-        said, place = self._longest
-        if self._places:  # the end came while it was being said again
-            place = self._places[0]
-            said = len(self._came)
+        length, offset = self._longest
+        if self._offsets:  # the output ended during the repetition
+            offset = self._offsets[0]
+            length = len(self._held)
         if self._by_lines:
-            if place == 0 and said > self._written.index("\n"):
-                raise StartedAnew("the model began with the first line again instead of going on")
+            if offset == 0 and length > self._written.index("\n"):
+                raise StartedAnew("the model repeated the first line instead of continuing")
             return
-        passage = self._came[:said]
+        passage = self._held[:length]
         limit = PASSAGE
-        if place == 0:
+        if offset == 0:
             limit = OPENING if self._written.endswith(STOPS) else CUT_OPENING
         if weight(passage) >= limit and self._written.count(passage) == 1:
             # Once only: lines of a list begin alike and are no second beginning.
-            raise StartedAnew("the model started its answer anew instead of going on")
+            raise StartedAnew("the model started its answer over instead of continuing")
 
 
 def _common(one: str, other: str) -> int:
@@ -230,12 +233,12 @@ def _common(one: str, other: str) -> int:
 
 
 def _is_letter(character: str) -> bool:
-    """Of a script that writes words apart."""
+    """Whether the character is a letter of a script that separates words."""
     return character.isalpha() and unicodedata.east_asian_width(character) not in "WF"
 
 
 def _is_periodic(text: str) -> bool:
-    """Whether it is one thing said at least twice: 哈哈哈, "very very "."""
+    """Whether a text repeats one part at least twice: 哈哈哈, "very very "."""
     return any(
         (text[:n] * (len(text) // n + 1)).startswith(text) for n in range(1, len(text) // 2 + 1)
     )
@@ -246,7 +249,7 @@ def _pairs(text: str) -> set[tuple[str, str]]:
 
 
 def _is_restated(received: str, written: str) -> bool:
-    """Whether most of what came stands in the text already, pair by pair."""
+    """Whether the text holds most word pairs of the output already."""
     pairs = _pairs(received)
     if len(pairs) < PAIRS:
         return False

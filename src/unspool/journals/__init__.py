@@ -1,12 +1,12 @@
 """
-Plug point: where runs are written down.
+Plug point: stores for runs.
 
 To add one: a module here with `plug`, a callable taking a URL and a `Tuning` and
-returning an open `Journal`, and nothing else. `tests/journals/test_journals.py` finds it and
-runs the whole contract against it.
+returning an open `Journal`. `tests/journals/test_journals.py` finds it and tests the whole
+contract.
 
-The journal is the truth. Its bell (`wait`) only tells readers to look again: losing
-a ring costs latency, never an event.
+The log in the journal decides. Its bell (`wait`) only tells readers to read again: a lost ring
+costs latency, never an event.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ READ_EVENTS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a journal works; see `settings.Settings` for the meaning of each."""
+    """Options of a journal; `settings.Settings` describes them."""
 
     commit_window_s: float = 0.002
     synchronous: str = "NORMAL"
     max_run_bytes: int = 64 * 1024 * 1024
     clock: Callable[[], float] = time
-    """Unix time in seconds, for the time of events. Order never depends on it."""
+    """Returns Unix time in seconds, for the times of events. Order never depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a journal knows of a run without reading its events."""
+    """The facts of a run that a journal knows without reading its events."""
 
     run_id: str
     flow: str
@@ -54,13 +54,13 @@ class Head:
     created_ms: int
     ended_ms: int | None
     parent: str | None = None
-    """The run whose flow has started it."""
+    """The run whose flow started it."""
     forked_from: str | None = None
-    """The run that it goes on from."""
+    """The run that it continues."""
 
 
 class Wanted(TypedDict, total=False):
-    """Which runs; what is empty or left out does not matter."""
+    """Filters; an empty or missing one matches every run."""
 
     status: str
     flow: str
@@ -71,11 +71,11 @@ class Wanted(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a client calls its request, so that sending it again finds the run."""
+    """The key of a request, so that the same request finds its run again."""
 
     key: str
-    asked: str
-    """Tells this request from any other: a digest of all that was asked."""
+    request_digest: str
+    """A digest of the whole request; another request has another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class EndedRun:
 
 
 class Pen(Protocol):
-    """The right to write one run. Whoever claims the run next makes this pen stale."""
+    """The right to write one run. The next claim of the run makes this pen stale."""
 
     run_id: str
     epoch: int
@@ -97,32 +97,32 @@ class Pen(Protocol):
         """
         Add events at the end, in this order.
 
-        They are accepted at once and committed soon, together with those of other runs;
-        nobody sees them before. What is accepted in one call is committed all or none.
+        The journal accepts them at once and commits them soon, together with those of other runs;
+        readers see them only then. It commits all events of one call, or none.
 
         Raises:
-            StaleEpoch: Somebody with a higher epoch has claimed the run.
-            JournalError: The journal cannot write now; nothing was accepted.
+            StaleEpoch: A later owner with a higher epoch has claimed the run.
+            JournalError: The journal cannot write now; it accepted nothing.
         """
 
     @property
     def is_behind(self) -> bool:
-        """True when so much waits for its commit that a writer should call `commit`."""
+        """True if so many bytes await their commit that the writer should call `commit`."""
 
     async def commit(self) -> None:
         """
         Return when everything accepted so far is durable.
 
         Raises:
-            StaleEpoch: It never will be; somebody else owns the run.
+            StaleEpoch: It never will be; the run has another owner.
         """
 
     async def end(self, ending: Draft) -> None:
         """
         Add the last event; it and the end of the run are one commit.
 
-        Where the journal cannot write, drafts that nobody has seen give way to the
-        ending, which is written as soon as it can be.
+        If the journal cannot write, unseen drafts give way to the ending, which it writes as soon
+        as it can.
         """
 
 
@@ -131,19 +131,19 @@ class Journal(Protocol):
         self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
     ) -> Pen:
         """
-        Write a new run and its `run.started` down, durably, and hold its first pen.
+        Write a new run and its `run.started`, durably, and return its first pen.
 
-        A claim, its run and what the run begins with (`history`) are one commit: of any
-        number of requests under one key, at any time, one makes a run.
+        One commit holds the claim, the run and its `history`: of any number of requests with one
+        key, at any time, one creates a run.
 
         Raises:
-            KeyTaken: There is a run under this key; the error names it.
-            JournalError: The journal cannot write now; there is no such run.
+            KeyTaken: A run has this key; the error names it.
+            JournalError: The journal cannot write now; it created no run.
         """
 
     async def claim(self, run_id: str) -> Pen:
         """
-        Become the only writer of a run that has not ended: raise its epoch.
+        Become the only writer of a live run: raise its epoch.
 
         Raises:
             UnknownRun: There is no such run, or it has ended.
@@ -153,14 +153,15 @@ class Journal(Protocol):
         """
         Return committed events with `seq > after`, in order.
 
-        Fewer than `limit` end at the head of the log as it is now; empty means none yet.
+        A batch shorter than `limit` ends at the present head of the log; an empty one means none
+        yet.
         """
 
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
         """
-        Return, when awaited, when there may be something after `after`, or on time-out.
+        Return, when awaited, once the log may hold an event after `after`, or on time-out.
 
-        May return early for no reason. Callers read again; they never trust it.
+        It may return early without a reason, so callers must read again.
         """
 
     async def head(self, run_id: str) -> Head:
@@ -183,42 +184,41 @@ class Journal(Protocol):
         """
         Return ended runs in the order in which they began.
 
-        `after` is the last one of the page before; only what ended before `before_ms` counts.
-        Children are part of their parent, as long as there is one.
-        A run that must stay for the journal's own sake is not among them.
+        `after` is the last run of the page before; `before_ms` leaves out runs that ended later.
+        Children count with their parent, as long as it exists. It leaves out a run that the
+        journal itself needs.
         """
 
     async def forget(self, run_ids: Sequence[str]) -> int:
         """
-        Delete ended runs, with their children and the keys they were asked for under.
+        Delete ended runs, with their children and the keys of their requests; return how many.
 
-        Returns how many. Never one that goes on, nor one with a child that does: such ids are
-        passed over, as unknown ones are.
+        It skips unknown runs, live runs, and runs with a live child.
 
         Raises:
-            JournalError: It cannot be written now; a parent may have lost children already.
+            JournalError: The journal cannot write now; a parent may have lost children already.
         """
 
     def check(self) -> None:
         """
-        Return where the journal can be written.
+        Return if the journal can write.
 
         Raises:
-            JournalError: It cannot now: the disk is full or failing, or it is closed.
+            JournalError: It cannot: the disk is full or failing, or the journal is closed.
         """
 
     async def used_bytes(self) -> int:
-        """Return what is taken, without room that is free for new runs."""
+        """Return the bytes in use, without the free room for new runs."""
 
     async def give_back(self, *, at_rest: bool = False) -> bool:
         """
         Give a little free room back to the disk; True while there is more to give.
 
-        `at_rest`: nobody else uses the journal, so that it may take its time and be thorough.
+        `at_rest`: no process uses the journal, so it may take its time and return all of it.
         """
 
     async def aclose(self) -> None:
-        """Commit what is accepted and let go of the store."""
+        """Commit accepted events and close the store."""
 
 
 async def read_all(
@@ -227,7 +227,7 @@ async def read_all(
     """
     Yield the committed events of a run after `after`, batch by batch, up to `upto` or its head.
 
-    Between two batches the event loop has a turn, so a long log keeps nobody waiting.
+    Between two batches the event loop has a turn, so a long log does not block others.
     """
     while upto is None or after < upto:
         limit = READ_EVENTS if upto is None else min(READ_EVENTS, upto - after)
@@ -241,7 +241,7 @@ async def read_all(
 
 
 def started(spec: RunSpec) -> Draft:
-    """Return the first event of a run, in which every journal keeps what was asked."""
+    """Return the first event of a run, which holds the request."""
     facts: dict[str, object] = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
     if spec.cancel_after_s is not None:
         facts["cancel_after_s"] = spec.cancel_after_s
@@ -253,7 +253,7 @@ def started(spec: RunSpec) -> Draft:
 
 
 def spec_of(event: Event) -> RunSpec:
-    """Return what was asked, from the first event of a run."""
+    """Return the request, from the first event of a run."""
     request = event.data
     names = "flow", "input", "model", "dialect", "cancel_after_s", "parent", "forked_from"
     return RunSpec(**{name: request[name] for name in names if name in request})
@@ -264,7 +264,7 @@ def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
     `sqlite:///data/runs.db` opens `unspool.journals.sqlite`.
 
     Raises:
-        SetupError: It cannot be opened; the message says why.
+        SetupError: It cannot open; the message tells why.
     """
     journal: Journal = plugs.load("journals", urlsplit(url).scheme)(url, tuning or Tuning())
     return journal

@@ -1,11 +1,11 @@
 """
-Runs in one SQLite file: the default journal, durable before anybody sees an event.
+Runs in one SQLite file, the default journal: events are durable before readers see them.
 
 Appending puts encoded lines into memory; a flush commits those of all runs in one
 transaction, on the event loop (27 µs; a hop to a thread costs three times that),
 at once when the journal is quiet, else at most every `commit_window_s`.
 
-`sqlite_file/` has the parts (tables, statements, a run in memory, the commits); this room opens
+`sqlite_file/` has the parts: tables, statements, a run in memory, the commits. This module opens
 them and reads.
 """
 
@@ -30,19 +30,19 @@ from .sqlite_file.live_run import LiveRun
 from .sqlite_file.store import Store
 
 CLAIM_TRIES = 250
-"""Looks at a file that another process holds: 5 s in all."""
+"""Tries to claim a run while another process holds the file: 5 s in all."""
 
 FOREIGN_POLL_S = 0.05
-"""A run that another process writes has no bell here."""
+"""Seconds between reads of another process's run, which rings no bell here."""
 
 SWEEPS = 8
-"""A waiter is woken within an eighth of its time-out after it."""
+"""A waiter wakes at most an eighth of its time-out late."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_run_id(now_ms: int) -> str:
-    """26 characters: 48 bits of time, so that ids sort by age, and 80 bits nobody can guess."""
+    """26 characters: 48 bits of time, so that ids sort by age, and 80 random bits."""
     number = now_ms << 80 | secrets.randbits(80)
     return "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))
 
@@ -59,7 +59,7 @@ class SQLiteJournal:
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
         self._group_commit = GroupCommit(self._store, self._live, tuning)
         self._making: dict[str, asyncio.Future[SQLitePen]] = {}
-        """Runs that are being written down, by the key they were asked for under."""
+        """Runs that we are creating, by the key of their request."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._sweep_s = 1.0
 
@@ -115,7 +115,7 @@ class SQLiteJournal:
         fresh = await self._claimed(run_id)
         live_run = self._live.setdefault(run_id, fresh)
         if live_run is not fresh:
-            # Readers hold the reel; the new owner takes it as it is in the file.
+            # Readers hold the live run; the new owner loads it from the file.
             self._group_commit.drop(live_run)
             live_run.epoch = fresh.epoch
             live_run.ring()
@@ -123,7 +123,7 @@ class SQLiteJournal:
 
     async def _claimed(self, run_id: str) -> LiveRun:
         for _ in range(CLAIM_TRIES):
-            await self._group_commit.idle()  # a commit in its thread has the connection
+            await self._group_commit.idle()  # a commit in its thread holds the connection
             try:
                 return self._store.claim(run_id)
             except sqlite3.Error as error:
@@ -151,7 +151,7 @@ class SQLiteJournal:
     def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
         live_run = self._live.get(run_id)
         if live_run is None:
-            # It has ended a moment ago, or another process writes it: look again soon.
+            # It just ended, or another process writes it: read again soon.
             return asyncio.sleep(min(timeout_s, FOREIGN_POLL_S))
         waiter: asyncio.Future[None] = self._loop.create_future()
         if live_run.visible > after:
@@ -161,12 +161,12 @@ class SQLiteJournal:
             self._sweep_s = timeout_s / SWEEPS
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._sweep_s, self._wake_late)
-        # Whoever gives up waiting leaves a cancelled future behind, until the next ring.
+        # A waiter that gives up leaves a cancelled future behind, until the next ring.
         live_run.waiters[waiter] = self._loop.time() + timeout_s
         return waiter
 
     def _wake_late(self) -> None:
-        """Wake those who have waited long enough: one timer for all, not one for each token."""
+        """Wake waiters whose time is over: one timer for all, not one for each token."""
         now = self._loop.time()
         is_waited_for = False
         for live_run in self._live.values():

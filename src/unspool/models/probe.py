@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-import aiohttp
+from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, UnspoolError
 from ..providers import Model, Prompt, Reasoning, Text, Usage, open_provider
@@ -92,7 +92,7 @@ class ProbeFinding:
     """The reason if there was no trial."""
 
 
-async def ask(model: Model, http: aiohttp.ClientSession, question: str = QUESTION) -> Answered:
+async def ask(model: Model, http: Client, question: str = QUESTION) -> Answered:
     """
     Send one small request, once.
 
@@ -103,7 +103,7 @@ async def ask(model: Model, http: aiohttp.ClientSession, question: str = QUESTIO
     return await _ask(model, prompt, http)
 
 
-async def _ask(model: Model, prompt: Prompt, http: aiohttp.ClientSession) -> Answered:
+async def _ask(model: Model, prompt: Prompt, http: Client) -> Answered:
     began = time.perf_counter()
     parts: list[str] = []
     usage: Usage | None = None
@@ -133,7 +133,7 @@ def _ms_since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
 
 
-async def probe_prefill(model: Model, http: aiohttp.ClientSession) -> ProbeFinding:
+async def probe_prefill(model: Model, http: Client) -> ProbeFinding:
     """Find out how `model` continues a text, with one request, and one more per form."""
     counting = Prompt.of(COUNTING, temperature=0, max_tokens=COUNTED_TOKENS)
     try:
@@ -155,7 +155,7 @@ async def probe_prefill(model: Model, http: aiohttp.ClientSession) -> ProbeFindi
     return ProbeFinding("none" if is_sure else "", tried)
 
 
-async def _try(model: Model, prompt: Prompt, whole: str, http: aiohttp.ClientSession) -> Tried:
+async def _try(model: Model, prompt: Prompt, whole: str, http: Client) -> Tried:
     try:
         text = (await _ask(model, prompt, http)).text
     except ProviderError as error:

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import aiohttp
 from yarl import URL
+
+from unspool.providers.upstream.http1 import Client
 
 from .. import plugs
 from ..errors import SpecError, UnknownRecord, UnspoolError
@@ -61,9 +62,7 @@ class ModelTest:
 class ModelRegistry:
     """The models and routes of a server. Make one with `await ModelRegistry.open(...)`."""
 
-    def __init__(
-        self, settings: Settings, records: Records, http: aiohttp.ClientSession, health: Health
-    ) -> None:
+    def __init__(self, settings: Settings, records: Records, http: Client, health: Health) -> None:
         self.health = health
         self.catalog = Catalog(health=health)
         self._settings = settings
@@ -75,7 +74,7 @@ class ModelRegistry:
 
     @classmethod
     async def open(
-        cls, settings: Settings, records: Records, http: aiohttp.ClientSession, health: Health
+        cls, settings: Settings, records: Records, http: Client, health: Health
     ) -> ModelRegistry:
         """
         Read all models and routes, and number every model seen for the first time.

@@ -4,8 +4,8 @@ Plug point: where text comes from.
 To add one: a module here with `plug`, an object with `stream`. It turns one
 vendor's bytes into `Output`s and one vendor's failures into `ProviderError`s.
 It does not retry, count, log, or know what a run is. `tests/providers/`
-finds it and runs the contract against it. `_answer.Answer` keeps the rules that hold for
-every vendor, `_stream.converse` reads a body over HTTP: an adapter says what to send and
+finds it and runs the contract against it. `upstream.answer.Answer` keeps the rules that hold for
+every vendor, `upstream.exchange.converse` reads a body over HTTP: an adapter says what to send and
 what each frame means.
 
 The contract: a stream that returns has yielded exactly one `Finish`, last but for a
@@ -24,7 +24,7 @@ import msgspec
 from .. import plugs
 
 if TYPE_CHECKING:
-    import aiohttp
+    from unspool.providers.upstream.http1 import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ class Model:
     params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of every request to it; those of a request go before them."""
     prefill: str = ""
-    """How it goes on from a text (`_vendors.PREFILLS`); empty: what is known of its vendor."""
+    """How it continues a text (`upstream.vendors.PREFILLS`); empty: as its vendor does."""
     quirks: frozenset[str] = frozenset()
-    """What it does otherwise than its vendor's description (`_vendors.QUIRKS`)."""
+    """Its deviations from its vendor (`upstream.vendors.QUIRKS`)."""
     prices: Prices | None = None
     """None: what is known of its vendor; where nothing is known, a cost is unknown."""
 
@@ -201,9 +201,7 @@ Output = Delta | ToolCall | Accepted | Usage | Finish | Skipped
 
 
 class Provider(Protocol):
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         Ask `model` and yield what it says as it says it.
 

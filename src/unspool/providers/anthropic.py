@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from ..errors import ProviderRefused
@@ -22,6 +21,7 @@ from .upstream.answer import Answer
 from .upstream.documents import Documents, total
 from .upstream.exchange import converse
 from .upstream.http import Request
+from .upstream.http1 import Client
 from .upstream.prompts import (
     LENGTHS,
     check_prefix,
@@ -95,9 +95,7 @@ def endpoint(base_url: str) -> str:
 
 
 class Anthropic:
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
         headers = {"anthropic-version": VERSION}
         if "bearer" in model.quirks:

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import aiohttp
 import msgspec
 
 from ..formats.sse import Frame
@@ -22,6 +21,7 @@ from .upstream.answer import Answer
 from .upstream.documents import Documents, total
 from .upstream.exchange import converse
 from .upstream.http import Request
+from .upstream.http1 import Client
 from .upstream.prompts import (
     LENGTHS,
     check_prefix,
@@ -124,9 +124,7 @@ def endpoint(base_url: str, name: str) -> str:
 
 
 class Gemini:
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
         # In a header: what stands in an address ends up in logs.
         headers = {"x-goog-api-key": model.api_key} if model.api_key else {}

@@ -3,8 +3,8 @@ The built-in model: no key, no network, the same words for the same question.
 
 It lets everything else be tried before a key is at hand, so it behaves like a model:
 it takes a moment to begin, comes in small deltas, can be cut by `max_tokens` and goes
-on from a prefix. What it says comes from the rooms that `_offline_answers` lists, which tools
-it calls from `_offline_tools`.
+on from a prefix. What it says comes from the files that `offline_model.answers` lists, which tools
+it calls from `offline_model.tools`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .offline_model.text import Dice, go_on, text_of
 from .offline_model.tools import calls_for
 
 if TYPE_CHECKING:
-    import aiohttp
+    from .upstream.http1 import Client
 
 _PIECE: Final = re.compile(r"\s*[\u0021-\u2e7f]+|\s*[^\u0021-\u2e7f\s]{1,4}|\s+")
 """A word with the space before it, or up to four wide characters; together they are all text."""
@@ -44,9 +44,7 @@ class Offline:
     tokens_per_s: float = 40.0
     """Above zero. 40 is the pace of a good hosted model, and faster than people read."""
 
-    async def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         Say what there is to say, from `prompt.prefix` on.
 

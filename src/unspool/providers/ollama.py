@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from ..formats.sse import EventTooLong, Frame
@@ -19,6 +18,7 @@ from .upstream.answer import Answer
 from .upstream.documents import Documents
 from .upstream.exchange import converse
 from .upstream.http import Request
+from .upstream.http1 import Client
 from .upstream.prompts import LENGTHS, check_prefix, of_prefill, renamed, text_of, translated
 
 NAMES: Final = {**dict.fromkeys(LENGTHS, "num_predict"), "response_format": "format"}
@@ -93,9 +93,7 @@ class JsonLines:
 
 
 class Ollama:
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
         headers = {"Accept": "application/x-ndjson"}
         if model.api_key:  # a local one has none

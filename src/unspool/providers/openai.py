@@ -14,7 +14,6 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 
 from ..formats.sse import Frame
@@ -23,6 +22,7 @@ from .upstream.answer import Answer
 from .upstream.cumulative import Cumulative
 from .upstream.documents import Documents
 from .upstream.exchange import converse
+from .upstream.http1 import Client
 from .upstream.openai_request import request_for
 from .upstream.prompts import of_prefill, translated
 from .upstream.vendor_errors import error_in
@@ -75,9 +75,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class OpenAI:
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """See `providers.Provider`."""
         request = request_for(model, prompt)
         outputs = converse(http, request, model, _Reading(model).take)

@@ -10,12 +10,11 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import aiohttp
-
 from ..errors import ProviderError, ProviderInterrupted, ProviderUnavailable
 from . import Handle, Model, Output, Prompt
 from .upstream.exchange import converse
 from .upstream.http import Request
+from .upstream.http1 import Client
 from .upstream.prompts import (
     LENGTHS,
     check_prefix,
@@ -43,9 +42,7 @@ def endpoint(base_url: str) -> str:
 
 
 class Responses:
-    def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         See `providers.Provider`. Closing the generator ends the connection; a kept answer
         goes on being written.

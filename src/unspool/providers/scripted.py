@@ -51,7 +51,7 @@ from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, Provid
 from . import Finish, Model, Output, Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
 
 if TYPE_CHECKING:
-    import aiohttp
+    from .upstream.http1 import Client
 
 MAX_STEPS: Final = 100_000
 """Most steps of one script, repeats counted out: an hour of a model at 28 deltas a second."""
@@ -188,9 +188,7 @@ class Scripted:
     def __init__(self) -> None:
         self._attempts: Counter[str] = Counter()
 
-    async def stream(
-        self, model: Model, prompt: Prompt, http: aiohttp.ClientSession
-    ) -> AsyncGenerator[Output]:
+    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
         """
         Play the script of this attempt.
 

@@ -1,12 +1,12 @@
 """
-How long runs take, step by step, and how long this one will.
+Durations of runs, step by step, and the time left of a live one.
 
-A `RunShape` is a fold of a log: when each step began, spoke and ended, and how much it said. The
-shapes of earlier runs of a flow at a model are what the time left is told from: each of them
-says how long it took from the place where this run is now, at the speed of this run. The
-median of what they say is the estimate, and the tenth and ninetieth of a hundred its band.
+A `RunShape` is a fold of a log: when each step began, produced output and ended, and how much it
+wrote. The time left comes from the shapes of earlier runs of the same flow and model. For each we
+take the time it needed from the point where this run is now, scaled to this run's speed. Their
+median is the estimate; the tenth and the ninetieth percentile are its band.
 
-Pure, and time is the log's own. The time between two servers is no time of the run.
+Pure; time is the log's own. The time between two servers does not count.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from ..formats.tokens import weigh
 from .events import Event
 
 ENOUGH: Final = 3
-"""Earlier runs before anything is said of the time left: two may agree by chance."""
+"""Earlier runs needed before there is an estimate: two may agree by chance."""
 
 MAX_STEPS: Final = 64
-"""Of a run that is learned from; more are items of a batch, whose number tells more."""
+"""Most steps of a run to learn from: more are a batch, whose item count tells more."""
 
 TRUSTED: Final = 20 * 12
-"""After so much output (20 tokens) the speed of this run counts as much as that of another."""
+"""After this much output (20 tokens) this run's own speed counts as much as an earlier run's."""
 
 SLOWEST, QUICKEST = 5.0, 0.2
-"""How far the speed of this run may stretch what another one took."""
+"""How far this run's speed may stretch the time of an earlier one."""
 
 OVERTIME: Final = 0.1
-"""A step longer than all before it is taken to have a tenth of its length to go."""
+"""A step longer than all earlier ones is expected to need another tenth of its length."""
 
 LOW, HIGH = 0.1, 0.9
-"""The band: in eight of ten runs the truth should lie in it."""
+"""The band: in eight of ten runs the truth should lie inside it."""
 
 SURE: Final = 0.1
-"""The band is never narrower than a tenth to each side, however alike the runs were."""
+"""The band is at least a tenth wide to each side, however alike the runs were."""
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ class Span:
 
     start_s: float
     first_s: float | None = None
-    """Of the first output; None: nothing yet."""
+    """Time of the first output; None: none yet."""
     last_s: float = 0.0
     end_s: float | None = None
     written: int = 0
     """Output in twelfths of a token."""
     opening: int = 0
-    """Of it, the first piece: how long that took to write is unknown."""
+    """Size of the first piece: the time it took to write is unknown."""
     chars: int = 0
 
     def write(self, text: str, at_s: float) -> None:
@@ -65,14 +65,14 @@ class Span:
         self.last_s = at_s
 
     def rewind(self, at: int) -> None:
-        """Keep the share of what was written that `at` characters are of it."""
+        """Keep the share of the output that belongs to the first `at` characters."""
         if at < self.chars:
             self.written = self.written * at // self.chars
             self.chars = at
 
     @property
     def pace_s(self) -> float | None:
-        """Seconds for each twelfth of a token; None where it cannot be told."""
+        """Seconds for each twelfth of a token; None if it is unknown."""
         size = self.written - self.opening
         if self.first_s is None or size <= 0:
             return None
@@ -85,13 +85,13 @@ class RunShape:
 
     spans: dict[str, Span] = field(default_factory=dict)
     model: str = ""
-    """Asked last; empty where none was."""
+    """The last model that got a request; empty for none."""
     is_recovered: bool = False
-    """It has changed hands: what it took is not what such a run takes."""
+    """Another server took it over, so we do not learn from its duration."""
     _began_ms: int | None = None
     _last_ms: int = 0
     _lost_ms: int = 0
-    """Between one server's last event and the next one's first."""
+    """Time between one server's last event and the next one's first."""
 
     def apply(self, event: Event) -> None:
         # A clock that was set back must not make a time negative.
@@ -119,7 +119,7 @@ class RunShape:
 
     @property
     def last_s(self) -> float:
-        """When its last event was, from its first one on."""
+        """Time of its last event, in seconds since its first."""
         return self.at(self._last_ms)
 
     def at(self, now_ms: int) -> float:
@@ -137,7 +137,7 @@ class RunShape:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds left, and between what they probably are."""
+    """Seconds left, and the band they probably lie in."""
 
     left_s: float
     low_s: float
@@ -146,14 +146,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class PastRuns:
-    """A completed run that is learned from."""
+    """A completed run to learn from."""
 
     total_s: float
     spans: dict[str, Span]
 
     @classmethod
     def of(cls, shape: RunShape) -> PastRuns | None:
-        """Return what a completed run teaches; None where it teaches nothing."""
+        """Return the durations of a completed run; None if we cannot learn from it."""
         whole = all(span.end_s is not None for span in shape.spans.values())
         if shape.is_recovered or not whole or not 0 < len(shape.spans) <= MAX_STEPS:
             return None
@@ -161,10 +161,10 @@ class PastRuns:
 
 
 def estimate(pasts: Sequence[PastRuns], shape: RunShape, now_ms: int) -> Estimate | None:
-    """Return how long the run of `shape` will still take; None where too little is known."""
+    """Return the time left of the run of `shape`; None with too few earlier runs."""
     now_s = shape.at(now_ms)
-    said = [_left(past, pasts, shape, now_s) for past in pasts]
-    lefts = sorted(left for left in said if left is not None)
+    lefts_or_none = [_left(past, pasts, shape, now_s) for past in pasts]
+    lefts = sorted(left for left in lefts_or_none if left is not None)
     if len(lefts) < ENOUGH:
         return None
     left_s = median(lefts)
@@ -173,7 +173,7 @@ def estimate(pasts: Sequence[PastRuns], shape: RunShape, now_ms: int) -> Estimat
 
 
 def _left(past: PastRuns, pasts: Sequence[PastRuns], shape: RunShape, now_s: float) -> float | None:
-    """Return how long `past` took from where the run is; None where it never was there."""
+    """Return how long `past` took from this run's point on; None if it never passed it."""
     if any(name not in past.spans for name in shape.spans):
         return None
     if not shape.spans:
@@ -215,7 +215,7 @@ def _rest(
 
 
 def _quantile(ascending: Sequence[float], share: float) -> float:
-    place = share * (len(ascending) - 1)
-    below = int(place)
+    rank = share * (len(ascending) - 1)
+    below = int(rank)
     above = min(below + 1, len(ascending) - 1)
-    return ascending[below] + (place - below) * (ascending[above] - ascending[below])
+    return ascending[below] + (rank - below) * (ascending[above] - ascending[below])

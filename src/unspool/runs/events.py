@@ -1,9 +1,8 @@
 """
-What can happen to a run, as data.
+The events of a run, as data.
 
-A run is the list of its events and nothing else. Everything shown to anyone
-(status, text so far, tokens per second, the JSON of any dialect) is computed
-from this list, so two viewers of one run can never disagree.
+A run is the list of its events and nothing else. We compute all that viewers see (status, text so
+far, tokens per second, the JSON of any dialect) from this list, so two viewers never disagree.
 
 To add an event type: a line in `EventType`, a row in PROTOCOL.md, and a case in
 `runs.Run` if it changes what a run is. Names are `noun.verb-ed`.
@@ -52,14 +51,14 @@ TERMINAL: Final[frozenset[str]] = frozenset(
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """An event before the journal has given it a place."""
+    """An event before the journal numbers it."""
 
     type: EventType
     data: Mapping[str, Any] = {}
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """A draft at its final place: `seq` is 1, 2, 3 … without gaps; `at_ms` is Unix time."""
+    """A numbered event: `seq` is 1, 2, 3 … without gaps; `at_ms` is Unix time in milliseconds."""
 
     seq: int
     type: EventType
@@ -72,6 +71,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 encode_event = msgspec.json.Encoder().encode
-"""One event as one line of JSON: what the journal keeps and what the native dialect sends."""
+"""Encode an event as a line of JSON, for the journal and the native dialect."""
 
 decode_event = msgspec.json.Decoder(Event).decode

@@ -1,14 +1,14 @@
 """
-A fork: a run that begins with what another one has written, and goes on differently.
+A fork: a run that starts with another run's text and continues it differently.
 
-Its log is its own: what it takes over stands in it as its own events, so it is read, resumed
-and recovered like any other run. It takes over texts, thoughts, tool calls, notes, items and
-warnings; not attempts, which are what another run has cost, and not progress or a result,
-which the flow says again. The old run is not touched.
+It has its own log, which begins with the events it takes over; so we read, resume and recover it
+like any other run. It takes over texts, thoughts, tool calls, notes, items and
+warnings. It takes over no attempts, which are the other run's cost, and no progress or result,
+which the flow will report again. The old run does not change.
 
-A step that was finished stays so. The one that was open is gone on with; if it was about to
-call a tool it is begun anew, because half a call cannot be gone on with. An edited text takes
-the place of the step's own, and is gone on with too unless it is said to be whole.
+A finished step stays finished. The fork continues the open step, but starts it over if it held half
+a tool call, which cannot continue. An edited text replaces that of its step; the fork continues it
+unless the client marks it finished.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .events import Draft, Event
 from .run import Run, RunSpec, Step, is_child
 
 PIECE_CHARS: Final = 4096
-"""A text is taken over in pieces of so many characters, not in the many it was written in."""
+"""We copy a text in pieces of this many characters, not token by token."""
 
 EDITED: Final = "edited"
-"""Who wrote the text of a step that a client has written, where models stand otherwise."""
+"""Stands in place of a model's name for a text that a client wrote."""
 
 _TAKEN_OVER: Final = {"note.taken", "item.found", "warning.raised"}
 
@@ -36,39 +36,39 @@ _TAKEN_OVER: Final = {"note.taken", "item.found", "warning.raised"}
 class EditedText:
     text: str
     finished: bool = False
-    """Whether it is whole; otherwise it is gone on with."""
+    """Whether the text is complete; if not, the fork continues it."""
 
     def __post_init__(self) -> None:
         try:
             self.text.encode()
         except UnicodeEncodeError:
-            raise SpecError("a text has half a character in it; send whole ones") from None
+            raise SpecError("a text holds half a character; send whole ones") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be different in a fork. None: as it was."""
+    """The changes of a fork. None: the same as in the old run."""
 
     after: int | None = None
-    """Number of the last event that is taken over; None: the last one there is."""
+    """Number of the last event to take over; None: the newest."""
     input: Mapping[str, Any] | None = None
-    """Fields that take the place of those of the old input."""
+    """Fields that replace those of the old input."""
     model: str | None = None
     dialect: str | None = None
     texts: Mapping[str, EditedText] = field(default_factory=dict)
     cancel: bool = False
-    """Stop the old run first."""
+    """Cancel the old run first."""
 
     def digest(self, run_id: str) -> str:
-        """Tell this request from any other."""
+        """Return a digest of this request; empty if it cannot be written as JSON."""
         try:
             request = json.dumps(["fork", run_id, asdict(self)], sort_keys=True)
             return hashlib.sha256(request.encode()).hexdigest()
         except (ValueError, RecursionError, TypeError):
-            return ""  # it will be refused for what cannot be written down
+            return ""  # admission refuses it
 
     def applied(self, old: RunSpec) -> RunSpec:
-        """Return what the fork is asked. It is nobody's child, whatever the old run was."""
+        """Return the fork's spec. A fork is no child, even if the old run was one."""
         return replace(
             old,
             input={**old.input, **(self.input or {})},
@@ -79,18 +79,18 @@ class Changes:
 
 
 class History:
-    """What a run hands on to its fork: a fold of its events up to the place of the fork."""
+    """Folds a run's events, up to the fork, into the events that the fork takes over."""
 
     def __init__(self, texts: Mapping[str, EditedText]) -> None:
         self._texts = texts
         self._run = Run()
         self._order: list[Draft | str] = []
-        """Steps by name, where they began, and what was said between them."""
+        """Steps by name, where they began, and the entries between them."""
         self._is_edited = False
-        """From the first edited step on, what was said may be said of a text that is gone."""
+        """After the first edited step, later entries may be about a text that is gone."""
 
     def take(self, event: Event) -> None:
-        """Take in the next event."""
+        """Read the next event."""
         if event.type == "step.started" and event.data["step"] not in self._run.steps:
             self._order.append(event.data["step"])
             self._is_edited = self._is_edited or event.data["step"] in self._texts
@@ -105,7 +105,7 @@ class History:
         Return the events that the fork begins with, after its `run.started`.
 
         Raises:
-            SpecError: A text is given for a step that has not begun by then.
+            SpecError: The client edits a step that had not begun by then.
         """
         unknown = [name for name in self._texts if name not in self._run.steps]
         if unknown:
@@ -116,7 +116,7 @@ class History:
             if not isinstance(entry, Draft):
                 drafts += self._step(self._run.steps[entry])
             elif entry.type != "item.found" or not is_child(entry.data):
-                drafts.append(entry)  # but not of children: a fork has its own
+                drafts.append(entry)  # but not children: a fork has its own
         return drafts
 
     def _step(self, step: Step) -> Iterator[Draft]:
@@ -144,7 +144,7 @@ class History:
 
 
 def _is_of(entry: Draft | str, step: str) -> bool:
-    """Whether an entry was recognised in the text of a step."""
+    """Whether an entry is an item that a reader found in the text of a step."""
     if not isinstance(entry, Draft) or entry.type != "item.found":
         return False
     return bool(entry.data.get("step") == step)

@@ -1,11 +1,11 @@
 """
-What a request asks beside its body, in headers that are the same in every dialect.
+Options of a request, in headers that are the same in every dialect.
 
-* `Idempotency-Key`: the same request under the same key is the same run.
-* `Unspool-Cache`: `off`, `read` (an equal run that is whole, or still going on, will do) or
-  `refresh` (make a new one, for later readers).
+* `Idempotency-Key`: the same request with the same key gets the same run.
+* `Unspool-Cache`: `off`, `read` (reuse an equal run, completed or live) or `refresh`
+  (start a new one, for later requests to reuse).
 * `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
-* `Unspool-Pace`: `1` to be told what happened as quickly as it happened, `4` four times so.
+* `Unspool-Pace`: `1` replays at the original speed, `4` four times as fast.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..errors import SpecError
 Cache = Literal["", "off", "read", "refresh"]
 
 MAX_KEY_CHARS: Final = 255
-"""As other services allow; a UUID has 36."""
+"""Characters of a key, as other APIs allow; a UUID has 36."""
 
 MAX_AFTER_S: Final = 86_400.0
-"""A day without a viewer is for ever."""
+"""Longest wait for a viewer: a day."""
 
 MIN_PACE: Final = 0.1
 MAX_PACE: Final = 100.0
-"""Quicker than this nobody sees the difference from all at once."""
+"""At more speed people see no replay."""
 
 _NUMBER: Final = re.compile(r"\d{1,3}(\.\d{1,3})?")
 _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\d{1,3})?))?")
@@ -35,16 +35,16 @@ _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The headers, read. Empty: the server's own setting."""
+    """The headers, parsed. Empty: the server's own setting."""
 
     key: str = ""
     cache: Cache = ""
     cancel_after_s: float | None = None
-    """Without a viewer for so long the run is cancelled; None: never."""
+    """Seconds without a viewer after which the run is cancelled; None: never."""
     pace: float | None = None
-    """Of telling what is there already; None: at once."""
+    """Speed of the replay; None: everything at once."""
     conversation: int | None = None
-    """The conversation whose next turn the run is; None: it belongs to none. Not a header."""
+    """The conversation whose next turn this run is; None: no conversation. Not a header."""
 
 
 NO_OPTIONS: Final = RunOptions()
@@ -52,10 +52,10 @@ NO_OPTIONS: Final = RunOptions()
 
 def read_options(headers: Iterable[tuple[bytes, bytes]]) -> RunOptions:
     """
-    Return the options that a request's headers ask for.
+    Return the options in a request's headers.
 
     Raises:
-        SpecError: A header has a value that it cannot have; the message names it.
+        SpecError: A header has an impossible value; the message names it.
     """
     options = NO_OPTIONS
     for name, value in headers:
@@ -67,13 +67,13 @@ def read_options(headers: Iterable[tuple[bytes, bytes]]) -> RunOptions:
 
 def _key(value: str) -> str:
     if not (0 < len(value) <= MAX_KEY_CHARS and value.isprintable()):
-        raise SpecError(f"Idempotency-Key has 1 to {MAX_KEY_CHARS} visible characters")
+        raise SpecError(f"Idempotency-Key must have 1 to {MAX_KEY_CHARS} visible characters")
     return value
 
 
 def _cache(value: str) -> Cache:
     if value not in {"off", "read", "refresh"}:
-        raise SpecError("Unspool-Cache is off, read or refresh")
+        raise SpecError("Unspool-Cache must be off, read or refresh")
     return cast("Cache", value)
 
 
@@ -82,7 +82,7 @@ def _cancel_after_s(value: str) -> float | None:
     after_s = float(found[2] or 0) if found else 0.0
     if found is None or after_s > MAX_AFTER_S or (found[1] == "continue" and found[2]):
         raise SpecError(
-            "Unspool-When-Left is continue, cancel, or `cancel; after=30` with up to "
+            "Unspool-When-Left must be continue, cancel, or `cancel; after=30` with up to "
             f"{MAX_AFTER_S:.0f} seconds"
         )
     return after_s if found[1] == "cancel" else None
@@ -90,7 +90,7 @@ def _cancel_after_s(value: str) -> float | None:
 
 def _pace(value: str) -> float:
     if not _NUMBER.fullmatch(value) or not MIN_PACE <= float(value) <= MAX_PACE:
-        raise SpecError(f"Unspool-Pace is a number from {MIN_PACE:g} to {MAX_PACE:g}")
+        raise SpecError(f"Unspool-Pace must be a number from {MIN_PACE:g} to {MAX_PACE:g}")
     return float(value)
 
 

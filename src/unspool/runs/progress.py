@@ -1,8 +1,8 @@
 """
 How far a run is and how fast it goes, as a fold of its events.
 
-Pure: time is the log's own `at_ms`, so the same log tells every viewer the same
-speed, today or in a year. Nothing here is ever written to a log.
+Pure: time is the log's own `at_ms`, so every viewer computes the same speed from the same log. No
+log holds these numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..formats.tokens import TWELFTHS, tokens_in, weigh
 from .events import Event
 
 WINDOW_S: Final = 5.0
-"""What "now" means for a speed: long enough for a steady number, short enough to show a stall."""
+"""Window of a speed: long enough for a steady number, short enough to show a stall."""
 
 
 @dataclass(slots=True)
@@ -23,13 +23,13 @@ class Progress:
     """What a progress bar needs to know, after some prefix of a run's events."""
 
     chars: int = 0
-    """Characters of answer text as it stands; text that was taken back is not counted."""
+    """Characters of answer text now; rewound text does not count."""
     message: str = ""
-    """What people were last told."""
+    """The last message for people."""
     current: float | None = None
     total: float | None = None
     left_s: float | None = None
-    """Guess of the time left, in seconds, made when `current` was last told."""
+    """Estimated seconds left, made when `current` last changed."""
 
     _started_ms: int | None = None
     _last_ms: int = 0
@@ -44,7 +44,7 @@ class Progress:
     _step_chars: dict[str, int] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
-        """Take in the next event. Every output enters and leaves the window once."""
+        """Read the next event. Every output enters and leaves the window once."""
         # A clock that was set back must not make a speed negative.
         self._last_ms = max(self._last_ms, event.at_ms)
         if self._started_ms is None:
@@ -71,7 +71,7 @@ class Progress:
         """
         Estimated tokens written so far: answers, reasoning and tool arguments.
 
-        Never goes down: text that was taken back was written all the same.
+        It never goes down: the model wrote rewound text too.
         """
         return tokens_in(self._written)
 
@@ -87,11 +87,11 @@ class Progress:
     def mean_per_s(self) -> float:
         """Speed from the first output to the last; 0.0 until two moments can be compared."""
         span_ms = self._last_output_ms - (self._first_output_ms or 0)
-        is_told = self._first_output_ms is not None and span_ms > 0
-        return (self._written - self._opening) / TWELFTHS / (span_ms / 1000) if is_told else 0.0
+        is_known = self._first_output_ms is not None and span_ms > 0
+        return (self._written - self._opening) / TWELFTHS / (span_ms / 1000) if is_known else 0.0
 
     def wait_until(self, now_ms: int) -> None:
-        """Let time pass without an event: a run that says nothing has no speed."""
+        """Let time pass without an event: a silent run has no speed."""
         self._last_ms = max(self._last_ms, now_ms)
         self._forget()
 
@@ -102,7 +102,7 @@ class Progress:
 
     @property
     def percent(self) -> float | None:
-        """0.0 to 100.0, or None where nobody said how much there is to do."""
+        """0.0 to 100.0, or None if the total is unknown."""
         if self.current is None or not self.total or self.total < 0:
             return None
         return min(100.0, max(0.0, 100.0 * self.current / self.total))
@@ -117,8 +117,8 @@ class Progress:
         self._written += size
         self._last_output_ms = self._last_ms
         if self._first_output_ms is None:
-            # How long the first output took to write is unknown: it opens the
-            # stretch that is measured and is not part of it.
+            # We do not know how long the model wrote the first output: we measure from it on,
+            # without counting it.
             self._first_output_ms = self._last_ms
             self._opening = size
         elif self._last_ms > self._first_output_ms:
@@ -132,8 +132,8 @@ class Progress:
 
     def _told(self, event: Event) -> None:
         self.message = event.data.get("message", "")
-        # A message without numbers says nothing about how far we are,
-        # so the numbers told before it still hold.
+        # A message without numbers does not change how far we are,
+        # so the last numbers still hold.
         if event.data.get("current") is not None:
             self.current = event.data["current"]
         if event.data.get("total") is not None:

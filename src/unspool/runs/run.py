@@ -1,8 +1,8 @@
 """
-Runs: what was asked for, and where it stands now.
+Runs: the request, and the state it has reached.
 
-`Run` is a fold of events. It is fed every event once, in order, and only ever
-grows, so the state of 20,000 events costs 20,000 appends, not 20,000 copies.
+`Run` is a fold of events. It reads every event once, in order, and only grows, so the state of
+20,000 events costs 20,000 appends, not 20,000 copies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomple
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What was asked for. `dialect` is the contract it was asked in."""
+    """The request. `dialect` is the contract that the client speaks."""
 
     flow: str
     input: Mapping[str, Any] = field(default_factory=dict)
@@ -32,17 +32,17 @@ class RunSpec:
     """Name of a model; empty means the default one."""
     dialect: str = "native"
     cancel_after_s: float | None = None
-    """Without a viewer for so long it is cancelled; None: it goes on without any."""
+    """Seconds without a viewer after which it is cancelled; None: it continues without any."""
     parent: str = ""
-    """The run whose flow has started it; empty: somebody's request."""
+    """The run whose flow started it; empty: a client did."""
     forked_from: Mapping[str, Any] | None = None
-    """`run` and `seq`: it goes on from there; None: it began with nothing."""
+    """`run` and `seq` that it continues from; None: it began with nothing."""
 
     @property
     def digest(self) -> str:
-        """What makes two requests the same: flow, input and model, not the wire they came by."""
+        """A digest of flow, input and model, without the dialect; equal requests share it."""
         request: list[Any] = [self.flow, self.input, self.model]
-        if self.forked_from is not None:  # what it begins with makes it unlike any other
+        if self.forked_from is not None:  # a fork equals only a fork of the same event
             request.append(self.forked_from)
         canon = msgspec.json.encode(request, order="deterministic")
         return hashlib.sha256(canon).hexdigest()
@@ -58,22 +58,22 @@ class Step:
     calls: list[Mapping[str, Any]] = field(default_factory=list)
     """Whole tool calls: `index`, `id`, `name`, `arguments`."""
     answers: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """What came back, by the `index` of its call: `content`, and `code` where it went wrong."""
+    """Answers by the `index` of their call: `content`, and `code` if the call failed."""
     has_call: bool = False
-    """A tool call was begun, whole or not."""
+    """A tool call began."""
     finished: bool = False
     is_unseen: bool = False
-    """Written for the flow alone: no part of the run's text, shown in no contract but ours."""
+    """Written only for the flow: no part of the run's text; only our own dialect shows it."""
     finish_reason: str | None = None
     model: str | None = None
-    """Who wrote the text last: a model's name, or `template` for known text."""
+    """Author of the last text: a model's name, or `template` for known text."""
 
     @property
     def text(self) -> str:
         return "".join(self.parts)
 
     def rewind(self, at: int = 0) -> None:
-        """Take back its text from character `at` on; thoughts stay, they were never part of it."""
+        """Rewind its text to character `at`; thoughts stay, because they are no part of it."""
         cut(self.parts, at)
         if not at:
             self.calls.clear()
@@ -86,7 +86,7 @@ class Step:
         return Draft("step.started", {"step": self.name, **unseen})
 
     def ending(self) -> Draft:
-        """Return the event that finishes it; the text itself is in its deltas."""
+        """Return the event that finishes it; its deltas hold the text."""
         text = self.text
         facts = {"chars": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
         written = {"step": self.name, "model": self.model, "finish_reason": self.finish_reason}
@@ -95,7 +95,7 @@ class Step:
 
 @dataclass(slots=True)
 class Attempt:
-    """One request to one model, as the log tells it."""
+    """One request to one model, as the log has it."""
 
     step: str
     number: int
@@ -103,15 +103,15 @@ class Attempt:
     strategy: str
     started_ms: int
     at: int = 0
-    """Characters of the step's text that were there before."""
+    """Characters of the step's text before it."""
     reason: str | None = None
     """Code of the failure that made it necessary."""
     handle: str | None = None
-    """The provider keeps its answer under this id."""
+    """Id under which the provider keeps its answer."""
     thoughts: int = 0
-    """Characters of reasoning that came of it."""
+    """Characters of its reasoning."""
     fragments: int = 0
-    """Fragments of tool calls that came of it."""
+    """Fragments of its tool calls."""
     status: Literal["running", "finished", "failed"] = "running"
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -127,7 +127,7 @@ class Run:
     notes: dict[str, Any] = field(default_factory=dict)
     items: list[Any] = field(default_factory=list)
     children: dict[int, str] = field(default_factory=dict)
-    """Ids of the runs that its flow has started, by their numbers."""
+    """Ids of the runs that its flow started, by their numbers."""
     warnings: list[str] = field(default_factory=list)
     result: Any = None
     error: dict[str, Any] | None = None
@@ -136,19 +136,19 @@ class Run:
     """When the first text was logged (Unix ms), not how long it took."""
     ended_ms: int | None = None
     is_carried: bool = False
-    """Somebody has it and has not let go; where that is not so any more, they died."""
+    """A server carries it and did not release it; if that server is gone, it died."""
     parent: str | None = None
     forked_from: Mapping[str, Any] | None = None
     recoveries: int = 0
-    """Times in a row that it was taken over from a server that died, and got no further."""
-    told: Counter[int] = field(default_factory=Counter)
-    """What was said beside the steps, and how often; see the function `told`."""
-    told_of: dict[str, list[int]] = field(default_factory=dict)
-    """What of it was said of a step's text, by the step: it goes when the text is taken back."""
+    """Takeovers from dead servers in a row, without progress between them."""
+    facts: Counter[int] = field(default_factory=Counter)
+    """Facts outside of steps, by `fact_key`, and how often the log holds each."""
+    facts_of: dict[str, list[int]] = field(default_factory=dict)
+    """By step: the facts about its text, which a full rewind removes."""
 
     @property
     def text(self) -> str:
-        """All text of all steps that are shown, in the order in which the steps began."""
+        """The text of all shown steps, in the order in which the steps began."""
         shown = (step for step in self.steps.values() if not step.is_unseen)
         return "".join(part for step in shown for part in step.parts)
 
@@ -157,9 +157,9 @@ class Run:
         return self.status in ENDED
 
     def apply(self, event: Event) -> None:
-        """Take in the next event; `event.seq` must be the next number."""
-        # The journal refuses gaps when writing; we refuse them again when
-        # reading, so a torn read cannot become a wrong answer.
+        """Read the next event; `event.seq` must be the next number."""
+        # The journal refuses gaps when it writes; we refuse them again, so that a torn read
+        # cannot give a wrong answer.
         assert event.seq == self.seq + 1, (self.seq, event)
         self.seq = event.seq
         noun = event.type.partition(".")[0]
@@ -194,7 +194,7 @@ class Run:
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
                 step.model = data.get("model")
-            case _:  # "step.started" again, by a later owner of the run: nothing is forgotten.
+            case _:  # A later owner may write "step.started" again: the text stays.
                 step.is_unseen = bool(data.get("unseen"))
 
     def _step_of(self, data: Mapping[str, Any]) -> Step:
@@ -215,17 +215,17 @@ class Run:
                 step.calls.append({name: data[name] for name in named})
             case _:
                 self.recoveries = 0
-                said = ("content", "code")
-                step.answers[data["index"]] = {name: data[name] for name in said if name in data}
+                fields = ("content", "code")
+                step.answers[data["index"]] = {name: data[name] for name in fields if name in data}
 
     def _rewind(self, step: Step, at: int) -> None:
         step.rewind(at)
-        if not at:  # what was recognised in whole lines stays with them
+        if not at:  # items from whole lines stay with those lines
             self.items = [item for item in self.items if item.get("step") != step.name]
-            self.told.subtract(self.told_of.pop(step.name, ()))
+            self.facts.subtract(self.facts_of.pop(step.name, ()))
 
     def last_attempt(self, step: str) -> Attempt | None:
-        """Return the newest request of a step; None where nobody was asked."""
+        """Return the newest request of a step; None if no model was asked."""
         return next((a for a in reversed(self.attempts) if a.step == step), None)
 
     def _attempt(self, event: Event) -> None:
@@ -266,10 +266,10 @@ class Run:
             self.error = dict(event.data)
 
     def _rest(self, event: Event) -> None:
-        fact = told(event.type, event.data)
-        self.told[fact] += 1
+        fact = fact_key(event.type, event.data)
+        self.facts[fact] += 1
         if event.type == "item.found" and "step" in event.data:
-            self.told_of.setdefault(event.data["step"], []).append(fact)
+            self.facts_of.setdefault(event.data["step"], []).append(fact)
         match event.type:
             case "note.taken":
                 self.notes[event.data["name"]] = event.data["value"]
@@ -288,28 +288,28 @@ class Run:
 
 
 def cut(parts: list[str], at: int) -> None:
-    """Take back a text in parts from character `at` on."""
+    """Rewind a text in parts to character `at`."""
     stays = "".join(parts)[:at]
     parts[:] = [stays] if stays else []
 
 
 def taken_back(at: int) -> str:
-    """Say so, for contracts that have no form for it."""
+    """Return words for a rewind, for dialects that cannot rewind."""
     if not at:
         return "the text so far is taken back; it begins again"
     return f"the text is taken back from character {at} on"
 
 
 def is_child(found: Mapping[str, Any]) -> bool:
-    """Tell whether an item is about a run of this run, and not some flow's own `child`."""
+    """Whether an item is about a child run, and not some flow's own `child`."""
     is_kind = found["kind"] in {"child", "child_progress", "child_ended"}
     return is_kind and {"number", "run"} <= found["item"].keys()
 
 
-def told(kind: str, data: Mapping[str, Any]) -> int:
-    """Tell one thing that was said from another, in few bytes: a run may say a great many."""
-    said = msgspec.json.encode([kind, data], order="deterministic")
-    return int.from_bytes(hashlib.sha256(said).digest()[:8])
+def fact_key(kind: str, data: Mapping[str, Any]) -> int:
+    """Return a short digest of a fact: a run may hold very many."""
+    fact = msgspec.json.encode([kind, data], order="deterministic")
+    return int.from_bytes(hashlib.sha256(fact).digest()[:8])
 
 
 def fold(events: Iterable[Event], start: Run | None = None) -> Run:

@@ -1,5 +1,5 @@
 """
-A run in a row of a list: its shape in time, what it cost and what it was about. A fold.
+A fold of a run for a row of a list: its shape in time, its cost and its subject.
 
 The same fold as in `console/src/timeline/fold.ts`; `conformance/timelines.json` holds both to it.
 Pure: time is the log's own.
@@ -15,24 +15,24 @@ from ..formats.tokens import weigh
 from .events import Event
 
 BUCKET_S: Final = 0.2
-"""Within it words are counted together: finer than this no eye sees a speed change."""
+"""We count words together within this time: no eye sees speed change faster."""
 
 PAUSE_S: Final = 1.0
-"""A silence that is drawn as one."""
+"""A silence of this length is drawn."""
 
 MAX_SEAMS: Final = 50
-"""Of one run: more could not be told from one another in a row."""
+"""Seams of one run: a row cannot show more."""
 
 MAX_FACTS: Final = 6
 MAX_FACT_CHARS: Final = 80
-"""What a row says of the input: as much as fits beside the rest."""
+"""Facts of the input in a row: as many as fit."""
 
 TWELFTHS: Final = 12
 
 
 @dataclass(slots=True)
 class Stretch:
-    """Words of one writer, without a pause; tokens in each bucket since `t0` (seconds)."""
+    """Words of one writer without a pause; tokens in each bucket since `t0` (seconds)."""
 
     model: str
     t0: float
@@ -42,7 +42,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """When the one broke, when the other's first word came, and that word's event."""
+    """When one attempt broke, when the next one's first word arrived, and that word's event."""
 
     t0: float
     t1: float
@@ -55,7 +55,7 @@ class Gap:
 
 @dataclass(slots=True)
 class AttemptSummary:
-    """What one attempt used."""
+    """Usage and outcome of one attempt."""
 
     model: str
     strategy: str
@@ -78,20 +78,20 @@ class Timeline:
     recoveries: int = 0
     error: dict[str, Any] | None = None
     attempts: dict[int, AttemptSummary] = field(default_factory=dict)
-    """By the number of the attempt."""
+    """By number of the attempt."""
     twelfths: int = 0
     _start_ms: int = 0
     _open: dict[str, Stretch] = field(default_factory=dict)
     """The last stretch of each writer: steps may be written at the same time."""
     _began: dict[str, float] = field(default_factory=dict)
     _writers: dict[str, AttemptSummary] = field(default_factory=dict)
-    """Who writes a step at the moment; known text has no attempt."""
+    """The present writer of a step; known text has no attempt."""
     _broken: dict[str, tuple[float, str, str]] = field(default_factory=dict)
-    """When a step with text broke, why, and who had written."""
+    """When a step with text broke, why, and its writer."""
     _spoken: set[str] = field(default_factory=set)
 
     def apply(self, event: Event) -> None:
-        """Take in the next event."""
+        """Read the next event."""
         self.seq = event.seq
         if event.type == "run.started":
             self._start_ms = event.at_ms
@@ -122,7 +122,7 @@ class Timeline:
         if event.type == "step.started":
             self._began[step] = self.last_s
             return
-        if event.data.get("at") is not None:  # half a line that is taken back ends nothing
+        if event.data.get("at") is not None:  # a rewound half line ends nothing
             return
         self._broken.pop(step, None)
         if event.type == "step.rewound":
@@ -133,7 +133,7 @@ class Timeline:
         writer = self._writer(step)
         self._mend(event, step)
         last = self._open.get(writer)
-        # A step that began after the last word is another stretch; one beside it is the same.
+        # A step that began after the last word starts a new stretch; a parallel one shares it.
         if last is None or now - last.t1 > PAUSE_S or self._began.get(step, 0.0) > last.t1:
             last = self._open[writer] = Stretch(writer, now, now)
             self.stretches.append(last)
@@ -147,7 +147,7 @@ class Timeline:
             self._spoken.add(step)
 
     def _mend(self, event: Event, step: str) -> None:
-        """The first word after a break that had left text behind: here it was mended."""
+        """The first word after a break that left text behind: the seam."""
         broken = self._broken.pop(step, None)
         if broken is None or step not in self._spoken:
             return
@@ -170,7 +170,7 @@ class Timeline:
 
     def _asks(self, data: Mapping[str, Any]) -> None:
         step, model = data["step"], data["model"]
-        # One that was under way when its server died broke without a word of it.
+        # An attempt that was open when its server died broke without an event.
         if step in self._writers:
             self._break(step, "interrupted", self._writer(step))
         asking = AttemptSummary(model, data["strategy"])
@@ -193,7 +193,7 @@ class Timeline:
 
 
 def _about(input: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    """What the input says in single values, cut to what a row shows."""
+    """Return single values of the input, cut to fit a row."""
     facts = {
         str(name): value[:MAX_FACT_CHARS] if isinstance(value, str) else value
         for name, value in input.items()

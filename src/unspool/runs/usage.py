@@ -1,8 +1,8 @@
 """
-What attempts have used, summed. Pure.
+Sums the usage of attempts. Pure.
 
-An unknown count makes its sum unknown, and one estimate makes it an estimate. Attempts that
-reported nothing do not count: they may not have reached a model.
+An unknown count makes its sum unknown, and one estimate makes it an estimate. Attempts without a
+report do not count: they may not have reached a model.
 """
 
 from __future__ import annotations

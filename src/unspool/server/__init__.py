@@ -1,4 +1,4 @@
 """
-HTTP: `app` is the ASGI application, `guard` refuses what must not reach it, `api/` holds the
+HTTP: `app` is the ASGI application, `guard` refuses bad requests, `api/` holds the
 resources, `console` serves the pages, `uvicorn` is the server with the limits it lacks.
 """

@@ -1,7 +1,7 @@
 """
-The ASGI application: every dialect's routes and every resource over one core.
+The ASGI application: the routes of all dialects and resources over one core.
 
-Nothing is listed here: a new file in `dialects/` or `api/` is served by being there.
+It finds them by itself: add a file to `dialects/` or `api/`, or a folder to `apps/`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ log = logging.getLogger(__name__)
 DESCRIPTION = """
 Streams of generated text that survive refreshes, restarts and providers that die in
 mid-sentence. Every stream is a run; its answer carries `X-Run-Id`, and
-`GET /v1/runs/{id}/events` with `Last-Event-ID` goes on where a viewer was.
+`GET /v1/runs/{id}/events` with `Last-Event-ID` continues where a viewer left off.
 """
 
 
 class _Gateway:
-    """See `dialects.Door`."""
+    """See `dialects.RunGateway`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -91,7 +91,7 @@ class _Gateway:
 
 
 class _GuardedApp(FastAPI):
-    """FastAPI behind our guard, which so is outside of everything else, streams included."""
+    """FastAPI behind our guard, which also plays the streams."""
 
     def __init__(self, settings: Settings, **facts: Any) -> None:
         super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
@@ -102,7 +102,7 @@ class _GuardedApp(FastAPI):
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application; it opens the data directory when the server starts it."""
+    """Return the application; on start it opens the data directory."""
     settings = settings or Settings()
 
     @asynccontextmanager
@@ -128,7 +128,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _add_pages(app: FastAPI) -> None:
-    """The console, and `/docs` from files of this machine: FastAPI's own uses a CDN."""
+    """Add the console, and `/docs` from local files: FastAPI's own page uses a CDN."""
     app.mount("/docs-files", StaticFiles(packages=[("fastapi_offline", "static")]))
 
     @app.get("/docs", include_in_schema=False)
@@ -149,13 +149,13 @@ async def _on_unspool_error(request: Request, error: Exception) -> Response:
     answer = error_answer(error.http_status, error.code, _clean(str(error)))
     if isinstance(error, TooBusy | Stopping):
         answer.headers["retry-after"] = "1"
-    if isinstance(error, BodyTooLarge):  # the rest of it is still on its way
+    if isinstance(error, BodyTooLarge):  # the client still sends the rest
         answer.headers["connection"] = "close"
     return answer
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
-    """Say what is wrong without repeating the input: it may be NaN, or a secret."""
+    """Name the wrong fields without repeating the input: it may be NaN, or a secret."""
     assert isinstance(error, RequestValidationError)
     problems = [
         f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
@@ -166,7 +166,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if isinstance(error.__cause__, BodyTooLarge):  # met while FastAPI read the body
+    if isinstance(error.__cause__, BodyTooLarge):  # FastAPI met it while it read the body
         return await _on_unspool_error(request, error.__cause__)
     answer = error_answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
     answer.headers.update(error.headers or {})
@@ -174,10 +174,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
-    """A fault of ours: the log has it (the server logs what it raises), the answer does not."""
-    return error_answer(500, "internal", "the server has a fault; its log says which")
+    """Answer without the error itself, which the server logs."""
+    return error_answer(500, "internal", "the server failed; see the error in its log")
 
 
 def _clean(text: str) -> str:
-    """Half a surrogate pair in a field name must not break the answer that tells of it."""
+    """Replace lone surrogates, which a field name may hold and JSON may not; limit the length."""
     return text.encode("utf-8", "replace").decode()[:2000]

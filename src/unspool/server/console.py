@@ -1,9 +1,8 @@
 """
-The console: pages that were built from `console/`, as files of this package.
+The console: pages built from `console/`, as files of this package.
 
-Its own addresses answer with the one page there is; everything else stays what it was. The
-policy allows the page's own files and nothing else: what a model writes can be no script, no
-style and no request, even if a fault of the page should take it for one.
+All its addresses serve the same page. The policy allows only the page's own files: even if the page
+has a fault, text from a model becomes no script, no style and no request.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ PAGES: Final = (
     "/usage",
     "/states",
 )
-"""Addresses of `console/src/routes.ts`."""
+"""The addresses in `console/src/routes.ts`."""
 
 POLICY: Final = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",  # the icon of the tab tells the state of the run
+        "img-src 'self' data:",  # the icon of the tab shows the state of the run
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -59,13 +58,13 @@ HEADERS: Final = {
 }
 
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
-"""Files whose names tell their contents."""
+"""For files whose names change with their contents."""
 
 METHODS: Final = ["GET", "HEAD"]
 
 NOT_BUILT: Final = (
     "The console is not built: run `make console` in the checkout, or install a wheel. "
-    "The server itself is all there; /docs lists what it answers."
+    "The API works without it; see /docs."
 )
 
 
@@ -77,7 +76,7 @@ class _Assets(StaticFiles):
 
 
 def add_console(app: FastAPI, built: Path = BUILT) -> None:
-    """Serve the console at `/`; where it is not built, say in a sentence what to run."""
+    """Serve the console at `/`; if it is not built, say how to build it."""
     for path in PAGES:
         app.add_api_route(
             path, _file(built / "index.html"), methods=METHODS, include_in_schema=False
@@ -89,7 +88,7 @@ def add_console(app: FastAPI, built: Path = BUILT) -> None:
 
 def _file(path: Path) -> Callable[[], Response]:
     def answer() -> Response:
-        # Looked at each time: a server that is running shows what was built since.
+        # Checked each time: a running server shows a newer build.
         if not path.is_file():
             return PlainTextResponse(NOT_BUILT, 404)
         return FileResponse(path, headers={**HEADERS, "Cache-Control": "no-cache"})

@@ -1,8 +1,8 @@
 """
-What is refused before the application sees it: foreign hosts and pages, requests too large.
+Refuses foreign hosts, foreign pages and oversized requests before the application sees them.
 
-A pure ASGI middleware. It also plays the streams that the application has opened, so that
-nothing of the application waits for the end of a stream.
+A pure ASGI middleware. It also plays the streams that the application opens, so the application
+need not stay in memory until a stream ends.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Guard:
             await stream.play(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> list[EventStream]:
-        """Let the application answer, if it may; return the stream that it has opened."""
+        """Refuse the request or pass it to the application; return the stream that it opened."""
         refusal = self._refusal(scope)
         if refusal is not None:
-            # What is still on its way is not read: the connection cannot be used again.
+            # We do not read the rest of the request, so the connection cannot be used again.
             refusal.headers["connection"] = "close"
             await refusal(scope, receive, send)
             return []
@@ -66,7 +66,7 @@ class Guard:
             return message
 
         stage: list[EventStream] = []
-        # A scope of its own: what the application keeps in it goes when it has returned.
+        # Its own scope: we drop it, and all that the application stores in it, on return.
         inner = dict(scope) | {STAGE: stage}
         await self._app(inner, bounded, send)
         return stage
@@ -84,7 +84,7 @@ class Guard:
             return error_answer(
                 421,
                 "unknown_host",
-                "this server does not go by that name; add it to UNSPOOL_ALLOWED_HOSTS",
+                "this server does not know that host name; add it to UNSPOOL_ALLOWED_HOSTS",
             )
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > settings.max_body_bytes:
@@ -93,17 +93,17 @@ class Guard:
         return None
 
     def _foreign(self, scope: Scope) -> JSONResponse | None:
-        """Refuse a page of another site, which may open a WebSocket wherever it likes."""
+        """Refuse a page of another site; pages may open a WebSocket to any host."""
         headers = dict(scope["headers"])
         origin = headers.get(b"origin")
-        if origin is None:  # no page at all
+        if origin is None:  # not a page
             return None
         ours = _name_of(headers.get(b"host", b"").decode("latin-1"))
         theirs = _site_of(origin.decode("latin-1"))
         is_local = {ours, theirs} <= LOOPBACK_NAMES
         if theirs and (theirs == ours or theirs in self._named or is_local):
             return None
-        message = "a page of another site; add its host to UNSPOOL_ALLOWED_HOSTS"
+        message = "a page of another site sent this; add its host to UNSPOOL_ALLOWED_HOSTS"
         return error_answer(403, "foreign_origin", message)
 
     def _is_known(self, host: str) -> bool:
@@ -112,14 +112,14 @@ class Guard:
 
 
 def _name_of(host: str) -> str:
-    """Return the name or address in a `Host`, in small letters and without the port."""
+    """Return the name or address in a `Host`, in lower case and without the port."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return (host.rpartition(":")[0] or host).lower()
 
 
 def _site_of(origin: str) -> str:
-    """Return the host of an `Origin`; empty for `null` and what is none."""
+    """Return the host of an `Origin`; empty for `null` and malformed ones."""
     try:
         return urlsplit(origin).hostname or ""
     except ValueError:
@@ -127,7 +127,7 @@ def _site_of(origin: str) -> str:
 
 
 def _is_address(name: str) -> bool:
-    """An address is nobody's name: what makes rebinding dangerous is a name that moves."""
+    """Whether it is an IP address, which DNS rebinding cannot use."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -136,5 +136,5 @@ def _is_address(name: str) -> bool:
 
 
 def error_answer(status: int, code: str, message: str) -> JSONResponse:
-    """Return the one shape in which we refuse; see PROTOCOL.md."""
+    """Return an error answer as PROTOCOL.md describes it."""
     return JSONResponse({"error": {"code": code, "message": message}}, status)

@@ -1,8 +1,8 @@
 """
-uvicorn, with the three limits that it does not have.
+uvicorn with the limits that it lacks.
 
-A request head must come within a time and a size, and a stream may be dropped
-without waiting for a reader that takes nothing, over a WebSocket too.
+A request head must arrive within a time and a size, and the server may drop a stream, or a
+WebSocket, without waiting for a reader that takes nothing.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from ..settings import Settings
 from ..viewing.event_stream import ABORT, WRITE
 
 GC_THRESHOLD = 10_000
-"""Young objects before a collection. Tokens make none that live on; 700 looked too often."""
+"""Young objects before a collection. Tokens leave no garbage; 700 collected too often."""
 
 STOP_S = 1
 """
-For plain requests to be answered when the server stops. With `runner.STOP_S` for the runs it is
-well under the 5 s after which a stop is no longer graceful.
+Seconds to answer plain requests when the server stops. Together with `runner.STOP_S` it
+stays well under 5 s, after which a stop is no longer graceful.
 """
 
 _quiet = logging.getLogger(f"{__name__}.sockets")
-_quiet.setLevel(logging.WARNING)  # below, uvicorn logs every socket; other requests it does not
+_quiet.setLevel(logging.WARNING)  # below this level uvicorn logs every socket, but no other request
 
 HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -57,7 +57,7 @@ class BoundedConfig(uvicorn.Config):
             ws_per_message_deflate=False,  # tens of KiB a viewer, for messages of tens of bytes
             lifespan="off",  # see `_BoundedServer`
             access_log=False,
-            proxy_headers=False,  # nothing here believes what a client says of its address
+            proxy_headers=False,  # we never trust a client about its own address
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
@@ -77,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         settings = self.config.settings
         self._max_head_bytes = settings.max_header_bytes + settings.max_target_bytes
-        # Only for the first head: later ones are under uvicorn's keep-alive time-out.
+        # Only for the first head: uvicorn's keep-alive time-out covers later ones.
         self._head_timer = self.loop.call_later(settings.request_head_s, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -86,7 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # What completes a head may hold a body too: only a head that goes on is measured.
+        # The bytes that complete a head may hold a body too: we measure only an unfinished head.
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > self._max_head_bytes:
@@ -100,7 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
         }
 
     async def _write(self, data: bytes) -> None:
-        """Write a piece of a started, chunked answer: what `send` does, without its questions."""
+        """Write a piece of a started, chunked answer: like `send`, without its checks."""
         if self.flow.write_paused:
             await self.flow.drain()
         if not self.cycle.disconnected:
@@ -134,8 +134,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # The head has come whole. Where its own reader finds a line too long for it, neither
-        # it nor uvicorn says a word, and the client would wait for ever.
+        # If the parser finds a line of a whole head too long, neither it nor uvicorn answers, and
+        # the client would wait for ever.
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
@@ -143,11 +143,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
-            self.handshake_complete = True  # refused; uvicorn would log a fault of ours
+            self.handshake_complete = True  # we refused it; uvicorn would log an error
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        if not self.close_sent:  # a handshake that is none is answered by then
+        if not self.close_sent:  # else uvicorn has answered a broken handshake
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[ABORT] = {"abort": self.transport.abort}
 
@@ -157,7 +157,7 @@ def listen(settings: Settings) -> socket.socket:
     Return a listening socket.
 
     Raises:
-        SetupError: The port is taken, or the address is not of this machine.
+        SetupError: The port is taken, or the address does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -177,9 +177,9 @@ def listen(settings: Settings) -> socket.socket:
 
 class _BoundedServer(uvicorn.Server):
     """
-    uvicorn, with the application opened around it instead of in a task of its own.
+    uvicorn, with the application opened around it instead of in its own task.
 
-    So an error while opening comes out as itself, where uvicorn would log its traceback.
+    So an error of opening reaches our caller; uvicorn would only log its traceback.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, on_ready: Callable[[], None]) -> None:
@@ -188,21 +188,21 @@ class _BoundedServer(uvicorn.Server):
         self._on_ready = on_ready
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Viewers come back to the next process by themselves; waiting for them is in vain.
+        # Viewers reconnect to the next process by themselves; do not wait for them to leave.
         self._app.state.core.viewing.close()
         await super().shutdown(sockets)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with AsyncExitStack() as stack:
-            # Before the signals are taken: opening can still be interrupted.
+            # Before uvicorn catches signals: a signal can still interrupt the opening.
             await stack.enter_async_context(self._app.router.lifespan_context(self._app))
-            # What is loaded by now stays: the collector need not look at it again and again.
+            # Loaded modules stay: the collector need not visit them each time.
             gc.collect()
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD, 20, 50)
             self._on_ready()
-            # A signal is sent on when `capture_signals` ends, and SIGTERM then ends the
-            # process: everything must be closed by then.
+            # `capture_signals` raises the signal again at its end, and SIGTERM then ends the
+            # process: close everything first.
             with self.capture_signals():
                 await self._serve(sockets)
                 await stack.aclose()
@@ -215,10 +215,10 @@ def serve(
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """
-    Serve until a signal; `on_ready` is called once the application is open.
+    Serve until a signal; call `on_ready` when the application is open.
 
     Raises:
-        SetupError: What the application needs cannot be opened.
+        SetupError: The application cannot open its files.
         KeyboardInterrupt: After an orderly end by Ctrl-C.
     """
     _BoundedServer(app, settings, on_ready).run(sockets=[sock])

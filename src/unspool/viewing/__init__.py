@@ -1,7 +1,7 @@
 """
-How a run is watched. Nothing here writes.
+Shows runs to viewers. It writes no log.
 
-`cursor` is a place in a log, `tapes` encode a run once for all viewers of a dialect,
+`cursor` is a point in a log, `tapes` encode a run once for all viewers of a dialect,
 `event_stream` is one viewer's response, `paced_stream` one that replays at a chosen speed.
 `eta` learns how long runs take, `timelines` remembers the shapes of many runs.
 """

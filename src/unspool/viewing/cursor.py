@@ -1,4 +1,4 @@
-"""A viewer's place in a run: one integer, and how to go on from it."""
+"""A viewer's cursor in a run: one integer, and the events after it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..runs.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """`<seq>` or `<seq>.<frame>`: what a viewer has."""
+    """`<seq>` or `<seq>.<frame>`: the last frame that a viewer has."""
 
     seq: int = 0
     frame: int = 0
-    """Frames of event `seq + 1` that the viewer has, where it was cut inside an event."""
+    """Frames of event `seq + 1` that the viewer has, if it was cut inside an event."""
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """
-        Read an event id as a client gives it back.
+        Parse an event id that a client sends back.
 
         Raises:
-            BadCursor: It is not one that we give out.
+            BadCursor: The text is no id of an event or frame.
         """
         seq, dot, frame = text.partition(".")
-        # 15 digits hold any log there can be; more is an attack on the parser of integers.
+        # No log needs more than 15 digits; more would attack the parser of integers.
         digits = (seq, frame) if dot else (seq,)
         is_number = all(d.isascii() and d.isdigit() and len(d) <= 15 for d in digits)
         if not is_number or (dot and not (int(seq) and int(frame))):
@@ -52,11 +52,10 @@ async def follow(
 
     Events come in batches, as they were committed. An empty batch means that
     `patience_s` passed with nothing new, so that the caller can send a heartbeat.
-    There is no queue per viewer: a slow viewer costs one integer, and cannot hold
-    anything up.
+    There is no queue per viewer: a slow viewer costs one integer and delays no other.
 
     Raises:
-        UnknownRun: There is no such run.
+        UnknownRun: The run does not exist.
         BadCursor: `after` is ahead of the log.
     """
     if await is_at_end(journal, run_id, after=after):
@@ -76,17 +75,16 @@ async def follow(
 
 async def is_at_end(journal: Journal, run_id: str, *, after: int) -> bool:
     """
-    Tell whether nothing can come after `after`: the run has ended and this was its last event.
+    Return whether `after` is the last event of an ended run.
 
-    A viewer may come back holding the last event's id. Without this look it would wait for
-    a successor that cannot come.
+    A viewer may return with that id; without this check it would wait for ever.
 
     Raises:
-        UnknownRun: There is no such run.
+        UnknownRun: The run does not exist.
         BadCursor: `after` is ahead of the log.
     """
     head = await journal.head(run_id)
     if after > head.seq:
-        # Waiting for the log to catch up would skip events in silence.
+        # If it waited for the log to catch up, it would skip events silently.
         raise BadCursor(f"event {after} is ahead of run {run_id}, which has {head.seq} so far")
     return head.ended_ms is not None and after == head.seq

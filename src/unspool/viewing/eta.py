@@ -1,10 +1,10 @@
 """
-What is learned from earlier runs, and how good it is.
+Time left, learned from earlier runs, and how good the estimates are.
 
-Figures are in memory and made from the journal: at the first use from the newest completed
-runs, later from those that have ended since. A run costs nothing for it while it goes on, and
-one reading of its log after its end, when somebody asks. Before a run is learned from, it is
-foretold at three moments of its life from what was known by then: the errors are published.
+The figures are in memory and come from the journal: first from the newest completed runs, later
+from runs that ended since. A run costs nothing while it goes on. We read its log once after its
+end, when somebody asks. Before a run teaches us, we estimate it at three moments of its life from
+what we knew by then, and publish the errors.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from ..runs.durations import Estimate, PastRuns, RunShape, estimate
 from ..runs.events import Event
 
 REMEMBERED: Final = 50
-"""Runs of one flow at one model. More would be of last week's model, fewer a matter of luck."""
+"""Runs of one flow and model. More would be of last week's model, fewer a matter of luck."""
 
 JUDGED: Final = 200
-"""Foretold runs whose errors are remembered: of fewer a median is not steady."""
+"""Estimated runs whose errors we remember: a median of fewer is not steady."""
 
 MAX_KINDS: Final = 256
-"""Flows and models that are remembered; the one that was learned from longest ago goes."""
+"""Flows and models to remember; the least recently updated one goes first."""
 
 WAITING: Final = 200
-"""Ended runs that wait to be learned from; older ones are passed over."""
+"""Ended runs that wait to be read; older ones are skipped."""
 
 AT_ONCE: Final = 20
-"""Logs read for one question: some 30 ms. The next question goes on with the rest."""
+"""Logs to read for one request: some 30 ms. The next request reads the rest."""
 
 MAX_EVENTS: Final = 20_000
-"""Of one log; a longer one is passed over."""
+"""Events of one log; a longer log is skipped."""
 
 MOMENTS: Final = (0.25, 0.5, 0.75)
-"""Of its whole time, at which a run is foretold."""
+"""Shares of a run's whole time at which we estimate it."""
 
 LEAST_S: Final = 0.05
-"""Errors are shares of the time that was left; of less than this nobody can be told."""
+"""Errors are shares of the time left; below this they mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class EtaError:
-    """How far off one estimate was."""
+    """The error of one estimate."""
 
     share: float
-    """Of the time that was really left: 0.1 is a tenth too long or too short."""
+    """As a share of the true time left: 0.1 is a tenth too long or too short."""
     off_s: float
     in_band: bool
 
 
 @dataclass(slots=True)
 class RunKind:
-    """What is known of a flow at a model."""
+    """What we know of a flow at a model."""
 
     pasts: deque[PastRuns] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     errors: tuple[deque[EtaError], ...] = field(
@@ -68,19 +68,19 @@ class RunKind:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Of the estimates for a flow at a model; medians over the runs that could be foretold."""
+    """Quality of the estimates for a flow at a model; medians over the runs we could estimate."""
 
     flow: str
     model: str
     runs: int
-    """Learned from."""
+    """Runs that we learned from."""
     foretold: int
-    """Whose errors these are: of the last `JUDGED`, those that were foretold."""
+    """Runs whose errors these are: of the last `JUDGED`, those we could estimate."""
     share: tuple[float | None, ...]
-    """Median error at each of `MOMENTS`, as a share of the time that was left."""
+    """Median error at each of `MOMENTS`, as a share of the time left."""
     off_s: tuple[float | None, ...]
     in_band: float | None
-    """Share of the truths that lay between low and high."""
+    """Share of runs whose true time lay inside the band."""
 
 
 class EtaEstimator:
@@ -92,11 +92,11 @@ class EtaEstimator:
         self._learning = asyncio.Lock()
 
     def note(self, run_id: str) -> None:
-        """A run has ended: learn from it when somebody asks."""
+        """Remember that a run ended, to learn from it at the next request."""
         self._ended.append(run_id)
 
     async def learn(self, *, at_most: int = AT_ONCE) -> None:
-        """Learn from what has ended since the last time, from `at_most` runs."""
+        """Learn from runs that ended since the last time, at most `at_most`."""
         async with self._learning:
             if not self._is_filled:
                 self._is_filled = True
@@ -112,18 +112,18 @@ class EtaEstimator:
                     continue  # deleted meanwhile
 
     def estimate(self, flow: str, shape: RunShape, now_ms: int) -> Estimate | None:
-        """Return how long a run that goes on will still take; None where that is not known."""
+        """Return how long a live run will still take; None if that is unknown."""
         pasts = self._pasts(flow, shape)
         return estimate(pasts, shape, now_ms) if pasts else None
 
     def quality(self) -> list[Quality]:
-        """Return how good the estimates have been, for each flow and model."""
+        """Return how good the estimates were, for each flow and model."""
         return [_quality(*key, kind) for key, kind in sorted(self._kinds.items())]
 
     def _pasts(self, flow: str, shape: RunShape) -> Sequence[PastRuns]:
         kind = self._kinds.get((flow, shape.model))
         if kind is None and not shape.model:
-            # No model was asked yet; the one that was asked most often will be.
+            # No model has a request yet; expect the most frequent one.
             kinds = [kind for (name, _), kind in self._kinds.items() if name == flow]
             kind = max(kinds, key=lambda kind: len(kind.pasts), default=None)
         return () if kind is None else kind.pasts
@@ -133,11 +133,11 @@ class EtaEstimator:
             return
         whole_ms = head.ended_ms - head.created_ms
         moments = [head.created_ms + int(share * whole_ms) for share in MOMENTS]
-        said: list[Estimate | None] = []
+        estimates: list[Estimate | None] = []
         shape = RunShape()
         async for events in read_all(self._journal, head.run_id):
             for event in events:
-                self._foretell(head.flow, shape, event, moments, said)
+                self._foretell(head.flow, shape, event, moments, estimates)
                 shape.apply(event)
         past = PastRuns.of(shape)
         if past is None:
@@ -147,9 +147,9 @@ class EtaEstimator:
         if len(self._kinds) > MAX_KINDS:
             del self._kinds[next(iter(self._kinds))]
         if not shape.is_recovered:
-            for errors, moment_ms, told in zip(kind.errors, moments, said, strict=False):
-                if told is not None:
-                    errors.append(_error(told, (head.ended_ms - moment_ms) / 1000))
+            for errors, moment_ms, estimate in zip(kind.errors, moments, estimates, strict=False):
+                if estimate is not None:
+                    errors.append(_error(estimate, (head.ended_ms - moment_ms) / 1000))
         kind.pasts.append(past)
 
     def _foretell(
@@ -158,15 +158,17 @@ class EtaEstimator:
         shape: RunShape,
         event: Event,
         moments: Sequence[int],
-        said: list[Estimate | None],
+        estimates: list[Estimate | None],
     ) -> None:
-        while len(said) < len(moments) and event.at_ms > moments[len(said)]:
-            said.append(self.estimate(flow, shape, moments[len(said)]))
+        while len(estimates) < len(moments) and event.at_ms > moments[len(estimates)]:
+            estimates.append(self.estimate(flow, shape, moments[len(estimates)]))
 
 
-def _error(told: Estimate, left_s: float) -> EtaError:
-    off_s = abs(told.left_s - left_s)
-    return EtaError(off_s / max(left_s, LEAST_S), off_s, told.low_s <= left_s <= told.high_s)
+def _error(estimate: Estimate, left_s: float) -> EtaError:
+    off_s = abs(estimate.left_s - left_s)
+    return EtaError(
+        off_s / max(left_s, LEAST_S), off_s, estimate.low_s <= left_s <= estimate.high_s
+    )
 
 
 def _quality(flow: str, model: str, kind: RunKind) -> Quality:

@@ -1,9 +1,9 @@
 """
-A run's stream as a response: heartbeats, slow readers, viewers who leave.
+A run's stream as a response, with heartbeats, for slow viewers and viewers who leave.
 
 A pure ASGI response, because a `StreamingResponse` costs 2.5 times the memory per
-open stream. Nothing joins a writer to a viewer: a viewer reads what is committed,
-at its own speed, and holds one write of `max_write_bytes` at the most.
+open stream. A viewer does not slow its run: it reads committed events at
+its own speed, and holds at most one write of `max_write_bytes`.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ WRITE = "unspool.write"
 
 STAGE = "unspool.stage"
 """
-Key of a list in the scope. A stream puts itself there and is played when every frame of the
+Key of a list in the scope. A stream adds itself, and the guard plays it when every frame of the
 application has returned: an open stream then holds 15 KiB, not 28.
 """
 
 
 class EventStream(Response):
     """
-    The stream of a run as a response; `show` says what is written.
+    The stream of a run as a response; `show` writes it.
 
     Attributes:
         viewing: All streams of this process.
@@ -68,7 +68,7 @@ class EventStream(Response):
         self.raw_headers = [*HEADERS, (b"x-run-id", run_id.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go on stage: the guard plays us when the application around us has let go."""
+        """Wait on the stage: the guard plays us after the application around us has returned."""
         stage = scope.get(STAGE)
         if stage is None:
             await self.play(scope, receive, send)
@@ -76,14 +76,14 @@ class EventStream(Response):
             stage.append(self)
 
     async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Play until the run has ended or the viewer has left."""
+        """Play until the run ends or the viewer leaves."""
         extensions = scope.get("extensions") or {}
         playing = asyncio.current_task()
         assert playing is not None
         self._viewer.stop = playing.cancel
         self.viewing.enter(self._viewer)
         _opened()
-        leaving = asyncio.create_task(self._until_gone(receive))
+        disconnecting = asyncio.create_task(self._until_gone(receive))
         try:
             self._write = extensions.get(WRITE, {}).get("write") or partial(_send_body, send)
             await self._begin(send)
@@ -91,19 +91,19 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": trailer, "more_body": False})
         except asyncio.CancelledError:
             playing.uncancel()
-            # The viewer left, took nothing for too long, or the server ends. In the latter
-            # cases the connection is dropped; a clean end would be a lie.
-            if not leaving.done():
-                await self._say_when_to_come_again()
+            # The viewer left, read nothing for too long, or the server stops. In the last two
+            # cases we drop the connection, because the run has not ended.
+            if not disconnecting.done():
+                await self._send_retry()
                 extensions.get(ABORT, {}).get("abort", _nothing)()
                 await asyncio.sleep(0)  # for the server to notice before we return
         finally:
             self.viewing.leave(self._viewer)
-            leaving.cancel()
+            disconnecting.cancel()
 
-    async def _say_when_to_come_again(self) -> None:
+    async def _send_retry(self) -> None:
         viewer = self._viewer
-        # Who is being written to takes nothing, or is in the middle of a frame.
+        # A viewer in the middle of a write reads nothing, or is inside a frame.
         if self.viewing.is_ending and viewer.has_begun and not viewer.is_sending:
             await self._write(RETRY)
             await asyncio.sleep(0)  # uvloop writes at the end of a turn
@@ -121,20 +121,20 @@ class EventStream(Response):
 
     async def show(self) -> bytes:
         """
-        Write everything that the viewer lacks, and return the trailer that follows it.
+        Write all that the viewer lacks, and return the trailer.
 
-        A stream of each kind has its own; `write` and `is_quiet` are its tools.
+        Each kind of stream has its own, and uses `write` and `is_quiet`.
         """
         raise NotImplementedError
 
     def is_quiet(self) -> bool:
-        """Whether so long nothing was written that the viewer needs a heartbeat."""
-        # Waiting may end early for no reason; a heartbeat a little early harms nobody.
+        """Whether the last write is so long ago that the viewer needs a heartbeat."""
+        # A wait may end early without a reason; an early heartbeat does no harm.
         quiet_s = self._loop.time() - self._viewer.sent_at
         return quiet_s > 0.9 * self.viewing.settings.heartbeat_s
 
     async def write(self, data: bytes) -> None:
-        """Write a piece of the body, as soon as the viewer takes it."""
+        """Write a piece of the body when the viewer has room for it."""
         viewer = self._viewer
         viewer.sent_at = self._loop.time()
         viewer.is_sending = True
@@ -144,7 +144,7 @@ class EventStream(Response):
 
 
 async def _not_begun(data: bytes) -> None:
-    raise AssertionError("nothing is written before the head")
+    raise AssertionError("a stream must not write before its head")
 
 
 async def _send_body(send: Send, data: bytes) -> None:
@@ -152,4 +152,4 @@ async def _send_body(send: Send, data: bytes) -> None:
 
 
 def _nothing() -> None:
-    """Stand in for `ABORT` under servers that are not ours."""
+    """Replace `ABORT` under other servers."""

@@ -1,8 +1,8 @@
 """
-A run at the pace at which it happened, or so many times quicker: for watching it again, and
-for readers to whom a shared answer is to appear as their own would have.
+Replays a run at its original speed, or faster: to watch it again, or to show a reused answer as if
+it were new.
 
-Times are those of the log. A viewer who is cut off comes back as to any stream.
+Times come from the log. A viewer who loses the connection resumes as on any stream.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .event_stream import EventStream
 from .viewers import Viewing
 
 MAX_PAUSE_S: Final = 10.0
-"""Longest wait between two events: a run that lay still for a night is not watched so long."""
+"""Longest wait between two events, in seconds."""
 
 
 class PacedStream(EventStream):
-    """`pace` 1 is as it happened, 4 four times as quick."""
+    """`pace` 1 is the original speed, 4 is four times as fast."""
 
     def __init__(
         self, viewing: Viewing, run_id: str, dialect: str, cursor: Cursor, pace: float

@@ -1,4 +1,4 @@
-"""How every stream opens: from a cursor on, at once or at a pace."""
+"""Opens every stream: from a cursor on, at once or at a pace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def stream_of(
     cursor: Cursor = START,
     pace: float | None = None,
 ) -> EventStream:
-    """Return the stream of a run from a cursor on: all there is at once, or at a `pace`."""
+    """Return the stream of a run from a cursor on: all events at once, or at a `pace`."""
     if pace is None:
         return TapeStream(viewing, run_id, dialect, cursor)
     return PacedStream(viewing, run_id, dialect, cursor, pace)

@@ -1,4 +1,4 @@
-"""A run's stream from a shared tape: all there is at once, then each event as it is committed."""
+"""A run's stream from a shared tape: past events at once, then each new one after its commit."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class TapeStream(EventStream):
                 break
             else:
                 head = tape.head
-                if not tape.is_behind:  # a long log that is there already is not waited for
+                if not tape.is_behind:  # do not wait while the log has more
                     await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
                 await tape.wind()
-                # The head moves by our doing or another viewer's of this tape.
+                # We or another viewer of this tape may have moved the head.
                 if tape.head == head and self.is_quiet():
                     await self.write(HEARTBEAT)
         return tape.trailer

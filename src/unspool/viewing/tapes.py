@@ -1,9 +1,9 @@
 """
 One encoded reading of a run, shared by all its viewers of one dialect.
 
-Frames are encoded once, however many watch; a viewer is a place on the tape. A tape
-keeps the newest `max_bytes` of frames. A viewer whose place is further back (a late
-one, or a slow one that came again) plays a tape of its own until it has caught up.
+We encode frames once for any number of viewers; a viewer is a cursor on the tape. A tape keeps the
+newest `max_bytes` of frames. A viewer further back (a late one, or a slow one that returned) plays
+its own tape until it catches up.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Tape:
     def __init__(
         self, journal: Journal, run_id: str, dialect: str, *, max_bytes: int | None
     ) -> None:
-        """`max_bytes` None: for one viewer, who winds on only when it has read everything."""
+        """`max_bytes` None: for one viewer, who reads all frames before it winds on."""
         self.run_id = run_id
         self.dialect = dialect
         self.base = 1
         self.head = 0
         self.has_ended = False
         self.is_behind = True
-        """The log has more for sure, or may have: the last reading got all that it may."""
+        """The log may have more: the last read returned a full batch."""
         self.trailer = trailer_of(dialect)
         self._journal = journal
         self._encoder = encoder_for(dialect)
@@ -41,11 +41,11 @@ class Tape:
         self._max_bytes = max_bytes
 
     async def wind(self) -> None:
-        """Encode what the log has that the tape has not."""
+        """Encode the events that the log has and the tape lacks."""
         head = self.head
         events = await self._journal.read(self.run_id, after=head, limit=READ_EVENTS)
         self.is_behind = len(events) == READ_EVENTS
-        if not events or self.head != head:  # nothing new, or another viewer was quicker
+        if not events or self.head != head:  # nothing new, or another viewer was faster
             return
         assert events[0].seq == head + 1, (head, events[0])
         if self._max_bytes is None:
@@ -65,7 +65,7 @@ class Tape:
 
     def read(self, after: int, max_bytes: int) -> tuple[bytes, int]:
         """
-        Return frames of events after `after` and the place behind them.
+        Return frames of events after `after`, and the number of the last one.
 
         At most `max_bytes`, but one event at least; `after` must be at or behind `base - 1`.
         """
@@ -83,7 +83,7 @@ class Tape:
         return b"".join(frames[start:end]), after + end - start
 
     async def skip(self, after: int) -> None:
-        """Wind past event `after`, whose frames (and those before) nobody will ask for."""
+        """Wind past event `after`, and drop its frames and earlier ones."""
         while self.head < after and not self.has_ended:
             await self.wind()
             await asyncio.sleep(0)
@@ -103,7 +103,7 @@ class Tape:
 
 
 class Tapes:
-    """The tapes that somebody watches. One is forgotten when its last viewer leaves."""
+    """The tapes with viewers. A tape goes when its last viewer leaves."""
 
     def __init__(self, journal: Journal, *, max_bytes: int) -> None:
         self._journal = journal
@@ -142,7 +142,7 @@ class Tapes:
 
     async def has_more(self, run_id: str, dialect: str, after: int, frame: int = 0) -> bool:
         """
-        Tell whether a viewer who has event `after`, and `frame` frames of the next, can get more.
+        Return whether a viewer who has event `after`, and `frame` frames of the next, can get more.
 
         An ended run with nothing left is answered 204, which stops an EventSource; one whose
         last events make no frame in this dialect has nothing left either.

@@ -1,9 +1,8 @@
 """
-Sketches of runs, remembered.
+Keeps timelines of runs in memory.
 
-Each log is read once after its end, and as far as it has come while it goes on. What is
-remembered is small; what one question may read is bounded, and what was not reached is told by
-the next one.
+We read each log once after its end, and a live log as far as it has come. A timeline is small. One
+question reads a bounded number of events; the next question reads the rest.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from ..journals import Journal, read_all
 from ..runs.timeline import Timeline
 
 REMEMBERED: Final = 5000
-"""Sketches in memory, some 2 KiB each: a month of a busy team in 10 MiB."""
+"""Timelines in memory, some 2 KiB each: a month of a busy team in 10 MiB."""
 
 MAX_EVENTS: Final = 100_000
-"""Events read for one question: half a second."""
+"""Events to read for one request: half a second."""
 
 
 class Timelines:
@@ -29,14 +28,13 @@ class Timelines:
         self._journal = journal
         self._known: OrderedDict[str, Timeline] = OrderedDict()
         self._reading = asyncio.Lock()
-        """A timeline is folded by one reader at a time: an event taken twice would count twice."""
+        """One reader at a time folds a timeline: an event read twice would count twice."""
 
     async def of(self, run_ids: Iterable[str]) -> dict[str, Timeline]:
         """
-        Return the timelines of these runs, as they are now.
+        Return the present timelines of these runs.
 
-        Runs that are unknown are left out, and those that could not be reached within
-        `MAX_EVENTS` events too.
+        It leaves out unknown runs, and runs beyond the `MAX_EVENTS` of one request.
         """
         found: dict[str, Timeline] = {}
         left = MAX_EVENTS
@@ -56,7 +54,7 @@ class Timelines:
         return found
 
     async def _read(self, run_id: str, timeline: Timeline, most: int) -> bool:
-        """Fold what is new of a log; whether its present end was reached."""
+        """Fold the new part of a log; return whether that reached its present end."""
         if timeline.end is not None:
             return True
         last = timeline.seq + most

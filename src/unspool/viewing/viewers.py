@@ -1,4 +1,4 @@
-"""Who watches: all open streams of this process, and the watch over slow readers."""
+"""All open streams of this process, and the watch over slow readers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Viewer:
-    """An open stream, as the watch over slow readers sees it."""
+    """An open stream, for the watch over slow readers."""
 
     run_id: str
     sent_at: float = 0.0
     """Loop time at which the last write began."""
     is_sending: bool = False
     has_begun: bool = False
-    """The head of its answer is sent."""
+    """The head of its answer went out."""
     stop: Callable[[], object] = lambda: None
 
 
@@ -38,9 +38,9 @@ class Viewing:
         self.viewers: set[Viewer] = set()
         self._counts: Counter[str] = Counter()  # of viewers, by run: thousands may leave at once
         self.on_left: Callable[[str], object] = _nobody_asks
-        """Called with the id of a run whose last viewer has gone."""
+        """Called with the id of a run whose last viewer has left."""
         self.is_ending = False
-        """The server stops: every stream is left to the next process."""
+        """The server stops and leaves every stream to the next process."""
         self._watch: asyncio.TimerHandle | None = None
 
     def count(self, run_id: str) -> int:
@@ -50,7 +50,7 @@ class Viewing:
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
         self._counts[viewer.run_id] += 1
-        if self.is_ending:  # its request was on its way when the others were told
+        if self.is_ending:  # its request arrived while we stopped the others
             viewer.stop()
         if self._watch is None:
             self._look()
@@ -63,7 +63,7 @@ class Viewing:
             self.on_left(viewer.run_id)
 
     def close(self) -> None:
-        """End all streams; their viewers resume where they were, at the next process."""
+        """End all streams; their viewers resume at the next process."""
         self.is_ending = True
         if self._watch is not None:
             self._watch.cancel()
@@ -77,9 +77,9 @@ class Viewing:
         self._watch = loop.call_later(patience_s / 4, self._look) if self.viewers else None
         for viewer in self.viewers:
             if viewer.is_sending and loop.time() - viewer.sent_at > patience_s:
-                log.info("A viewer of run %s took nothing for %s s", viewer.run_id, patience_s)
+                log.info("A viewer of run %s read nothing for %s s", viewer.run_id, patience_s)
                 viewer.stop()
 
 
 def _nobody_asks(run_id: str) -> None:
-    """Stand in for `Viewing.on_left` where runs go on alone."""
+    """Default of `Viewing.on_left`: runs continue without viewers."""

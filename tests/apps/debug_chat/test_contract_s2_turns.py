@@ -13,7 +13,7 @@ from support.models import refused
 from support.servers import Desk, Serve, Served, ServeModel
 from support.upstream import CUT, SILENCE, Upstream, answer, chunk, refusal
 from unspool import RunSpec, open_journal
-from unspool.execution.conversations import MAX_TOLD_CHARS, MAX_TOLD_TURNS, MAX_TURNS
+from unspool.execution.conversations import MAX_CONTEXT_CHARS, MAX_CONTEXT_TURNS, MAX_TURNS
 from unspool.journals import Claim, sqlite_url
 from unspool.records.conversations import save_turn
 
@@ -165,14 +165,14 @@ async def test_s2_1_of_a_long_talk_the_model_is_told_the_end_and_the_log_says_so
     number = await begun(client, served, "长谈")
 
     async def fill() -> None:
-        for place in range(1, MAX_TOLD_TURNS + 3):
+        for place in range(1, MAX_CONTEXT_TURNS + 3):
             run_id = await served.core.admission.admit(RunSpec("chat", {"prompt": f"问{place}"}))
             await served.core.runner.ended(run_id, patience_s=5)
             await save_turn(served.core.records, number, place, (run_id, str(place)))
 
     await desk.served.call(fill)
     response = await ask(client, served, number, "现在呢")
-    assert len(talk(upstream)) == 2 * MAX_TOLD_TURNS + 1
+    assert len(talk(upstream)) == 2 * MAX_CONTEXT_TURNS + 1
     assert talk(upstream)[0] == ("user", "问3")
     run = (await client.get(f"{served.url}/v1/runs/{response.headers['x-run-id']}")).json()
     assert run["warnings"] == ["the model is not told of 2 earlier turns; they stay in view"]
@@ -183,7 +183,7 @@ async def test_s2_1_of_a_long_talk_the_model_is_told_the_end_and_the_log_says_so
 async def test_s2_1_a_turn_too_long_to_be_told_and_all_before_it_are_left_out(
     client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
-    upstream.play = [answer("短"), answer("长" * MAX_TOLD_CHARS), answer("短")]
+    upstream.play = [answer("短"), answer("长" * MAX_CONTEXT_CHARS), answer("短")]
     served = desk
     number = await begun(client, served)
     for prompt in ("一", "二", "三"):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import socket
 
-import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from support.provider_probe import ask
 from support.upstream import KEY, Head, Upstream, answer
 from unspool import LLMClient, LLMClientError, Model, Prompt
 from unspool.errors import ProviderRefused
 from unspool.providers import Text, open_provider
-from unspool.providers.upstream.addresses import check_url
-from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.addresses import SocketInfo, check_url
+from unspool.providers.upstream.http1 import Client
 
 FORBIDDEN = [
     "http://169.254.169.254/latest/meta-data/",
@@ -101,43 +99,32 @@ def test_what_is_far_is_allowed(url: str) -> None:
     check_url(url, allow_private=False)
 
 
-class Liar(AbstractResolver):
-    """Says what it was told to about any name, another thing each time."""
+class Liar:
+    """A resolver that says what it was told to about any name, another thing each time."""
 
     def __init__(self, *answers: list[str]) -> None:
         self._answers = list(answers)
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def __call__(self, host: str, port: int) -> list[SocketInfo]:
         said = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                (address, port, 0, 0) if ":" in address else (address, port),
             )
             for address in said
         ]
 
-    async def close(self) -> None:
-        pass
+
+def believing(liar: Liar, *, allow_private: bool = True) -> Client:
+    """The client of the product, but for who tells it what names mean."""
+    return Client(allow_private=allow_private, resolve=liar)
 
 
-def believing(liar: Liar, *, allow_private: bool = True) -> aiohttp.ClientSession:
-    """The pool of the product, but for who tells it what names mean."""
-    http = open_http(allow_private=allow_private)
-    connector = http.connector
-    assert isinstance(connector, aiohttp.TCPConnector)
-    connector._resolver = liar
-    connector._use_dns_cache = False
-    return http
-
-
-async def code_of(model: Model, http: aiohttp.ClientSession) -> str:
+async def code_of(model: Model, http: Client) -> str:
     async with http:
         stream = open_provider("openai").stream(model, Prompt.of("你好"), http)
         try:

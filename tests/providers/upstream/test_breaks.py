@@ -7,7 +7,6 @@ import contextlib
 import time
 import tracemalloc
 
-import aiohttp
 import pytest
 
 from faults.writing import DONE, EVENTS, STOP, event, head, meet, say, sent, stream
@@ -17,6 +16,7 @@ from unspool.errors import ProviderInterrupted, ProviderUnavailable
 from unspool.providers import Finish, Output, Text, open_provider
 from unspool.providers.upstream.answer import MAX_SKIPPED
 from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.http1 import Client
 from unspool.providers.upstream.tool_calls import MAX_CALLS
 
 MIB = 1024 * 1024
@@ -164,7 +164,7 @@ async def test_leaving_early_closes_the_connection(upstream: Upstream) -> None:
 async def test_a_pool_of_somebody_else_is_as_good(upstream: Upstream) -> None:
     upstream.play = [answer("好")]
     model = Model("m", "openai", "m", upstream.url, "", Limits())
-    async with aiohttp.ClientSession() as http:
+    async with Client() as http:
         stream = open_provider("openai").stream(model, Prompt.of("x"), http)
         assert Text("好") in [output async for output in stream]
     assert "authorization" not in upstream.requests[0].headers

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.models import END, KEY, add, asked_of, body, client_of, deep, refused
+from support.models import END, KEY, add, body, client_of, deep, refused, request_digest
 from support.servers import Serve, Served, Tune
 from support.upstream import RESET, Upstream, answer, refusal
 from unspool import open_core
@@ -76,7 +76,7 @@ async def test_a_registered_model_is_asked_at_once_and_adding_it_connects_to_not
     model = await add(api, body(upstream, upstream_name="m-1", params={"temperature": 0.5}))
     assert (model["id"], model["source"], model["is_default"]) == (2, "database", True)
     assert upstream.requests == []
-    facts = await asked_of(api, "m")
+    facts = await request_digest(api, "m")
     assert facts["text"] == "你好"
     (asked,) = upstream.requests
     assert asked.body["model"] == "m-1"
@@ -106,7 +106,7 @@ async def test_a_model_is_changed_field_by_field_and_removed(
     )
     assert (changed["limits"]["idle_s"], changed["has_key"]) == (3, True)
     assert changed == (await api.get(path)).json()
-    assert (await asked_of(api, "m"))["text"] == "你好"
+    assert (await request_digest(api, "m"))["text"] == "你好"
     assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
     keyless = (await api.patch(path, json={"api_key": None})).json()
@@ -126,7 +126,7 @@ async def test_a_model_that_is_switched_off_is_kept_and_not_asked(
     tried = (await api.post(f"/api/models/{model['id']}/test")).json()
     assert tried["ok"], "trying it comes before switching it on"
     await api.patch(f"/api/models/{model['id']}", json={"is_active": True})
-    assert (await asked_of(api, "m"))["status"] == "completed"
+    assert (await request_digest(api, "m"))["status"] == "completed"
 
 
 async def test_a_key_is_not_sent_to_another_place_than_it_was_given_for(
@@ -208,7 +208,7 @@ async def test_a_registered_model_hides_the_one_of_the_environment_until_it_is_r
         await refused(await api.delete("/api/models/1"), "comes from the environment")
         hiding = await add(api, body(upstream))
         assert (hiding["id"], hiding["source"], hiding["is_default"]) == (1, "database", True)
-        assert (await asked_of(api, ""))["text"] == "你好"
+        assert (await request_digest(api, ""))["text"] == "你好"
         assert (await api.delete("/api/models/1")).status_code == 204
         under = (await api.get("/api/models/1")).json()
         assert (under["source"], under["base_url"]) == ("environment", "http://127.0.0.1:1/v1")
@@ -373,7 +373,7 @@ async def test_a_model_that_was_mended_need_not_wait_until_it_has_rested(
     upstream.play = [refusal(401), answer("好")]
     model = await add(api, body(upstream))
     path = f"/api/models/{model['id']}"
-    assert (await asked_of(api, "m"))["status"] == "failed"
+    assert (await request_digest(api, "m"))["status"] == "failed"
     assert (await api.get(path)).json()["health"]["is_resting"] is True
     await api.post(f"{path}/test")
     assert (await api.get(path)).json()["health"]["is_resting"] is False

@@ -60,7 +60,7 @@ async def test_a_fresh_start_has_some_in_both_languages(
         ({"params": [1]}, "params"),
         ({"params": {"x": deep(40)}}, "levels"),
         ({"color": "red"}, "color"),
-        ({"name": "翻译成英文"}, "kept already"),
+        ({"name": "翻译成英文"}, "exists already"),
     ],
 )
 async def test_what_cannot_be_a_preset_is_refused(

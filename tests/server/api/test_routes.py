@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.models import add, asked_of, body, client_of, refused
+from support.models import add, body, client_of, refused, request_digest
 from support.servers import Served
 from support.upstream import Upstream, refusal
 
@@ -38,7 +38,7 @@ async def test_a_route_falls_back_and_shows_how_its_models_do(
         said = {"name": "best/of", "models": ["first", {"model": "org/second", "weight": 2}]}
         made = await api.post("/api/routes", json=said)
         assert (made.status_code, made.headers["location"]) == (201, "/api/routes/best/of")
-        facts = await asked_of(api, "best/of")
+        facts = await request_digest(api, "best/of")
     assert facts["text"] == "你好"
     assert [a["model"] for a in facts["attempts"]] == ["first", "org/second"]
     route = (await api.get("/api/routes/best/of")).json()

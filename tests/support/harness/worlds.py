@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from support.harness.checker import History, Log, Seen, check
@@ -28,6 +27,7 @@ from unspool.generation.generate import GenerationDeps
 from unspool.journals import Claim, Tuning, sqlite_url
 from unspool.models.catalog import Catalog
 from unspool.models.health import Health
+from unspool.providers.upstream.http1 import Client
 from unspool.runs.events import encode_event
 from unspool.server.api.json.run import run_json
 from unspool.viewing.cursor import Cursor
@@ -165,7 +165,7 @@ class World:
 
     async def live(self) -> list[str]:
         """Let everything happen and end; return what is wrong, a sentence each."""
-        async with aiohttp.ClientSession() as http:
+        async with Client() as http:
             await self._open(http)
             going = [asyncio.create_task(self._go(case)) for case in self.cases]
             fates = asyncio.create_task(self._fates(http))
@@ -178,7 +178,7 @@ class World:
             self._tamper = lambda _: None
             return await self._judge(await self._open(http))
 
-    async def _open(self, http: aiohttp.ClientSession) -> Life:
+    async def _open(self, http: Client) -> Life:
         loop = asyncio.get_running_loop()
         tuning = Tuning(clock=lambda: EPOCH_S + loop.time())
         journal = open_journal(sqlite_url(self.path / "journal.db"), tuning)
@@ -191,7 +191,7 @@ class World:
         self._life = Life(journal, runner, Viewing(journal, self._settings))
         return self._life
 
-    async def _fates(self, http: aiohttp.ClientSession) -> None:
+    async def _fates(self, http: Client) -> None:
         """Let servers stop and die, and others come."""
         shape, dice = self.shape, self.dice
         ends = [self._die] * shape.deaths + [self._stop] * shape.stops

@@ -1,4 +1,4 @@
-"""`audit`: how much of a code base's talking to models is streamed."""
+"""`audit`: how much of a code base's calls to models is streamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unspool.formats.terminal import clean, json_line
 
 FINE: Final = 0
 FAILED: Final = 1
-"""A call does not stream; with `--strict` also where it cannot be told."""
+"""A call does not stream; with `--strict`, also if nobody can tell."""
 
 
 def audit(
@@ -30,7 +30,7 @@ def audit(
         bool, typer.Option("--strict", help="Calls of which nothing can be told fail it too.")
     ] = False,
 ) -> None:
-    """Find calls of models that wait for a whole answer; exits with 1 where there are any."""
+    """Find calls to models that wait for a whole answer; exits with 1 if there are any."""
     from .report import json_of, sarif_of, text_of
     from .tree import audit as read_tree
 

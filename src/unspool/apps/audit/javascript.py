@@ -1,4 +1,4 @@
-"""Calls in JavaScript and TypeScript, by tree-sitter; JSX is read too."""
+"""Calls in JavaScript and TypeScript, JSX included, found with tree-sitter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 JAVASCRIPT: Final = frozenset(
     {".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".vue"}
 )
-"""Endings of files; of a Vue component the script is read."""
+"""Endings of files; of a Vue component we read the script."""
 
 _NAME = "stream"
 _BODIES: Final = frozenset({"body", "data", "json"})
@@ -23,7 +23,7 @@ _BODIES: Final = frozenset({"body", "data", "json"})
 
 @cache
 def _parser(language: str) -> Parser:
-    # Imported where they are used: no other command waits for them.
+    # Imported on use: no other command waits for them.
     import tree_sitter_javascript
     import tree_sitter_typescript
     from tree_sitter import Language, Parser
@@ -38,10 +38,10 @@ def _parser(language: str) -> Parser:
 
 def sites_in_javascript(source: bytes, file: str) -> list[Site]:
     """
-    Return every call of a file; what is no JavaScript in it is passed over.
+    Return every call of a file; text that is not JavaScript is skipped.
 
     Raises:
-        ValueError: It is no text.
+        ValueError: It is not text.
     """
     source.decode()
     suffix = PurePath(file).suffix
@@ -54,7 +54,7 @@ def sites_in_javascript(source: bytes, file: str) -> list[Site]:
 
 
 def _script_of(source: bytes) -> bytes:
-    """Blank out all but the script of a component, so that lines stay where they are."""
+    """Blank out everything but the script of a component, so that line numbers stay."""
     start = source.find(b"<script")
     begin = source.find(b">", start) + 1
     end = source.find(b"</script>", begin)
@@ -74,7 +74,7 @@ class _JavaScriptReader:
             self._note(node)
 
     def _note(self, node: Node) -> None:
-        """Note what names mean: what is assigned, and what is imported."""
+        """Note the meaning of names: assignments and imports."""
         left = node.child_by_field_name("name") or node.child_by_field_name("left")
         right = node.child_by_field_name("value") or node.child_by_field_name("right")
         match node.type:
@@ -138,7 +138,7 @@ class _JavaScriptReader:
         return "absent"
 
     def _member(self, node: Node, name: str) -> Told | None:
-        """Return what an object says of a member, also one within its body; None: nothing."""
+        """Return what an object says of a member, also inside its body; None: nothing."""
         node = self._object(node)
         members = node.named_children if node.type == "object" else []
         told = (self._in_pair(pair, name) for pair in members)
@@ -158,7 +158,7 @@ class _JavaScriptReader:
         return self._member(value, name) if _text(key) in _BODIES else None
 
     def _object(self, node: Node) -> Node:
-        """Follow a name, and what is written as JSON, to the object."""
+        """Follow a name, or JSON text, to the object."""
         for _ in range(4):
             if node.type == "identifier" and (found := self._one(_text(node))):
                 node = found

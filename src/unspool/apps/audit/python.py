@@ -1,4 +1,4 @@
-"""Calls in Python, by the standard `ast`: what each says of streaming, as far as names lead."""
+"""Calls in Python, found with the standard `ast`, and what each says of streaming."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME = "stream"
 
 @dataclass(slots=True)
 class _Scope:
-    """What names mean in one function, or in the module."""
+    """The meaning of names in one function, or in the module."""
 
     name: str = ""
     values: dict[str, list[ast.expr]] = field(default_factory=dict)
@@ -28,7 +28,7 @@ def sites_in_python(source: bytes, file: str) -> list[Site]:
     Return every call of a file.
 
     Raises:
-        SyntaxError, ValueError: It is no Python.
+        SyntaxError, ValueError: It is not Python.
     """
     reader = _PythonReader(file)
     reader.visit(ast.parse(source))
@@ -73,7 +73,7 @@ class _PythonReader(ast.NodeVisitor):
         self._scopes.pop()
 
     def _fill(self, body: list[ast.stmt]) -> None:
-        """Note what is assigned in this scope, not in functions within it."""
+        """Note the assignments of this scope, but not of functions inside it."""
         scope = self._scopes[-1]
         for node in _within(body):
             if isinstance(node, ast.Assign):
@@ -119,7 +119,7 @@ class _PythonReader(ast.NodeVisitor):
         return tuple(reversed(names))
 
     def _maker(self, node: ast.expr) -> ast.Call | None:
-        """Return the call that has made what a method is called of."""
+        """Return the call that made the object of a method."""
         if not isinstance(node, ast.Attribute):
             return None
         receiver = node.value
@@ -131,7 +131,7 @@ class _PythonReader(ast.NodeVisitor):
         return made if isinstance(made, ast.Call) else None
 
     def _value(self, name: str) -> ast.expr | None:
-        """Return what a name was assigned, where that is one thing."""
+        """Return the value of a name, if it has only one."""
         for scope in reversed(self._scopes):
             if name in scope.values:
                 values = scope.values[name]
@@ -140,7 +140,7 @@ class _PythonReader(ast.NodeVisitor):
                 return None
         return None
 
-    # What is said of streaming
+    # What the call says of streaming
 
     def _stream(self, node: ast.Call) -> Told:
         told: Told = "absent"
@@ -152,7 +152,7 @@ class _PythonReader(ast.NodeVisitor):
         return told
 
     def _in_mapping(self, node: ast.expr, *, is_spread: bool) -> Told | None:
-        """Return what a mapping says; None where it says nothing."""
+        """Return what a mapping says; None if it says nothing."""
         if isinstance(node, ast.Call) and self._callee(node.func)[-1] == "dumps" and node.args:
             node = node.args[0]
         if isinstance(node, ast.Name):
@@ -177,7 +177,7 @@ class _PythonReader(ast.NodeVisitor):
         return None
 
     def _set_later(self, name: str) -> Told | None:
-        """Return what `name["stream"]` was set to."""
+        """Return the value that was set for `name["stream"]`."""
         for scope in reversed(self._scopes):
             if values := scope.items.get((name, _NAME)):
                 facts = {self._truth(value) for value in values}
@@ -206,7 +206,7 @@ class _PythonReader(ast.NodeVisitor):
         return ""
 
     def _named(self, name: str) -> str:
-        """Return the text of a name; one that is made of itself (`x = a + x`) has none."""
+        """Return the text of a name; a name made of itself (`x = a + x`) has none."""
         found = self._value(name)
         if name in self._following or not isinstance(
             found, ast.Constant | ast.JoinedStr | ast.BinOp
@@ -238,7 +238,7 @@ class _PythonReader(ast.NodeVisitor):
 
 
 def _key_of(node: ast.expr) -> str:
-    """Return the name that something was assigned to: `x`, or `self.x`."""
+    """Return the name on the left of an assignment: `x`, or `self.x`."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -255,7 +255,7 @@ def _note(scope: _Scope, target: ast.expr, value: ast.expr) -> None:
 
 
 def _within(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Walk statements, but not into functions: what they assign is theirs."""
+    """Walk statements, but not into functions, whose assignments are their own."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         node = waiting.pop()

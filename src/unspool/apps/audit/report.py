@@ -1,4 +1,4 @@
-"""What an audit has found: for people, as JSON, and as SARIF 2.1.0 for tools that show findings."""
+"""The findings of an audit: for people, as JSON, and as SARIF 2.1.0 for tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .tree import Audit
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
-"""Names the format; nothing is fetched from there."""
+"""Only names the format; nothing loads it."""
 
 _RULES: Final = {
     "not_streaming": ("warning", "A call of a model waits for its whole answer"),
@@ -18,7 +18,7 @@ _RULES: Final = {
 
 
 def text_of(audit: Audit) -> str:
-    """Return the report in the words of the seed document, and where what is."""
+    """Return the report in the words of the seed document, with the place of each finding."""
     streaming, other = audit.count("streaming"), audit.count("not_streaming")
     rate = "没有找到LLM调用" if audit.rate is None else f"{audit.rate * 100:.1f}%"
     lines = [
@@ -63,7 +63,7 @@ def json_of(audit: Audit) -> dict[str, Any]:
 
 
 def sarif_of(audit: Audit, version: str) -> dict[str, Any]:
-    """Return what is to be looked at; calls that stream are no findings there."""
+    """Return the findings as SARIF; calls that stream are not findings."""
     rules = [
         {"id": name, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
         for name, (level, text) in _RULES.items()

@@ -1,8 +1,8 @@
 """
-Which calls ask a model, and which of them stream.
+Rules: which calls ask a model, and which of them stream.
 
-An API is known by the end of what is called (`chat.completions.create`), some of them only in
-files that import its library. Each has what it does where nothing is said of streaming.
+The end of a callee names its API (`chat.completions.create`); some APIs count only in files that
+import their library. Each rule says what the API does by default.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class _Api:
     ends: tuple[str, ...]
     """Of the callee."""
     default: Verdict | None
-    """Where nothing is said; None: what it says does not count, see `always`."""
+    """The default; None: the call's own words do not count, see `always`."""
     always: Verdict | None = None
     needs: str = ""
-    """Beginning of a module that the file imports; empty: known by its name alone."""
+    """Beginning of a module that the file imports; empty: the name alone is enough."""
 
 
 def _apis(text: str, always: Verdict | None = None, needs: str = "") -> list[_Api]:
@@ -49,22 +49,22 @@ APIS: Final[tuple[_Api, ...]] = (
     # Vercel's AI SDK
     *_apis("streamText streamObject streamUI", "streaming", needs="ai"),
     *_apis("generateText generateObject", "not_streaming", needs="ai"),
-    # Ours: what is not streamed is a fold of the stream.
+    # Ours: answers that are not streamed are a fold of the stream.
     *_apis("stream_chat stream complete", "streaming", needs="unspool"),
     *_apis("openRun createStageStreamClient extractEventsForUserStream", "streaming"),
     *_apis("ctx.generate ctx.structured", "streaming"),
 )
 
 _LANGCHAIN_MODELS: Final = re.compile(r"^(Chat[A-Z]\w*|\w*LLM|LLMChain|\w+Chain|init_chat_model)$")
-"""What makes something in LangChain that asks a model: retrievers have `invoke` too."""
+"""Constructors in LangChain of objects that ask a model: retrievers have `invoke` too."""
 
 _LLM_NAMES: Final = re.compile(r"llm|model|chain|chat", re.IGNORECASE)
-"""Names of such things, where it cannot be followed what made them."""
+"""Names of such objects, if we cannot follow their construction."""
 
 _OLLAMA: Final = re.compile(r"ollama|client", re.IGNORECASE)
 
 _RAW: Final = re.compile(r"/chat/completions|/v1/messages|/v1/responses|/api/(chat|generate)\b")
-"""Addresses of models, posted to without a library."""
+"""Addresses of models, for posts without a library."""
 
 _POSTS: Final = frozenset({"post", "request", "stream", "fetch", "axios", "ofetch"})
 
@@ -78,7 +78,7 @@ _WHY: Final[dict[Told, str]] = {
 
 
 def judged(sites: Iterable[Site]) -> Iterator[Finding]:
-    """Return the calls of models among all calls of a tree."""
+    """Return the calls to models among all calls of a tree."""
     listed = list(sites)
     asking = [(site, api) for site in listed if (api := _api_of(site)) is not None]
     wrappers = _wrappers(listed, asking)
@@ -111,7 +111,7 @@ def _is_raw(site: Site) -> bool:
 
 
 def _is_met(api: _Api, site: Site, own: tuple[str, ...]) -> bool:
-    """Whether the library is there, and what is called is of it and not only of its name."""
+    """Whether the file imports the library, and the callee belongs to it and not only by name."""
     if not api.needs:
         return True
     if not any(
@@ -134,7 +134,7 @@ def _is_met(api: _Api, site: Site, own: tuple[str, ...]) -> bool:
 
 def _wrappers(listed: list[Site], asking: list[tuple[Site, _Api]]) -> dict[str, Told]:
     """
-    Functions that hand their parameter `stream` on to a model, and its default.
+    Functions that pass their parameter `stream` on to a model, and its default.
 
     Directly, or by choosing between functions of their own that ask one.
     """
@@ -150,7 +150,7 @@ def _wrappers(listed: list[Site], asking: list[tuple[Site, _Api]]) -> dict[str, 
 
 
 def _inner(listed: list[Site], wrappers: set[str]) -> set[str]:
-    """Functions that wrappers call: what they ask is told of where the wrappers are called."""
+    """Functions that wrappers call: we report their requests at the calls of the wrappers."""
     return {
         site.callee[-1]
         for site in listed

@@ -1,4 +1,4 @@
-"""A call in somebody's code, as both readers tell it, and what became of it."""
+"""A call in somebody's code, as both readers report it, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Told = Literal["yes", "no", "absent", "unknown", "parameter"]
-"""What a call says of streaming; `parameter`: what its function was called with (`stream`)."""
+"""What a call says of streaming; `parameter`: whatever its function was called with (`stream`)."""
 
 Verdict = Literal["streaming", "not_streaming", "cannot_tell"]
 
@@ -15,11 +15,11 @@ Verdict = Literal["streaming", "not_streaming", "cannot_tell"]
 class Site:
     """
     Attributes:
-        callee: The names of what is called: `client.chat.completions.create` are four. What is
-            no name is `?`.
-        made_by: The callee of what the first name was made by, where that can be followed.
-        url: The first text among the arguments that looks like an address or a path.
-        function: The function that it stands in, and the one around that, innermost first.
+        callee: The names of the callee: `client.chat.completions.create` has four. `?` stands for
+            anything but a name.
+        made_by: The callee that made the first name's object, if we can follow it.
+        url: The first argument that looks like an address or a path.
+        function: The function around the call, and the functions around that, innermost first.
     """
 
     file: str
@@ -33,9 +33,9 @@ class Site:
     imports: frozenset[str] = frozenset()
     function: tuple[str, ...] = ()
     default: Told = "absent"
-    """Of the parameter `stream` of the function it stands in; `absent`: there is none."""
+    """Default of the parameter `stream` of the function around it; `absent`: there is none."""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Names that were imported from a module, and their own names there: `from x import y as z`."""
+    """Names imported from a module, with their names there: `from x import y as z`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Finding:
     column: int
     """From 1."""
     api: str
-    """What is called, as it stands there."""
+    """The callee, as the code writes it."""
     verdict: Verdict
     why: str
 

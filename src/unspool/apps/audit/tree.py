@@ -1,11 +1,10 @@
 """
-How much of a code base's talking to models is streamed, found by reading its syntax trees.
+How much of a code base's calls to models is streamed, found in its syntax trees.
 
-`_python` and `_javascript` read files and make a `Site` of every call; `_rules` says which of
-them ask a model, and whether the answer is streamed; `_report` tells it. To add a library: a
-line in `_rules`. Nothing of the code is run or imported, and names are followed within a file
-and, for functions that hand a `stream` parameter on, across the tree; what cannot be followed
-is told as that, and never guessed.
+`python` and `javascript` read files and make a `Site` of every call; `rules` says which of them ask
+a model, and whether the answer is streamed; `report` writes the result. To add a library, add a
+line to `rules`. We neither run nor import the code. We follow names within a file, and a `stream`
+parameter across the tree; if we cannot follow one, we say so and never guess.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ from .rules import judged
 from .sites import Finding, Site, Unread
 
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
-"""Larger files are made by programs: bundles and data."""
+"""Larger files are generated: bundles and data."""
 
 MAX_LINE_BYTES: Final = 10_000
-"""Scripts with longer lines are made by programs too; whoever wrote them is read elsewhere."""
+"""Scripts with longer lines are generated too; the audit reads their sources elsewhere."""
 
 MAX_FILES: Final = 50_000
-"""Of one tree; the largest repositories have about so many of these languages."""
+"""Files of one tree; the largest repositories have about as many in these languages."""
 
 SKIPPED: Final = frozenset(
     {"node_modules", "__pycache__", "dist", "build", "site-packages", "venv", "target", "vendor"}
 )
-"""Folders that hold what others wrote, or what is made; those that begin with a dot too."""
+"""Folders with other people's code or with build results; names that begin with a dot too."""
 
 
 @dataclass(slots=True)
 class Audit:
     """
     Attributes:
-        findings: Calls of models, by file and line.
+        findings: Calls to models, by file and line.
         unread: Files that could not be read, and why.
-        files: How many were read.
+        files: Number of files read.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -55,7 +54,7 @@ class Audit:
 
     @property
     def rate(self) -> float | None:
-        """Share of the calls that stream, of those that can be told; None without any."""
+        """Share of streaming calls among those we can judge; None without any."""
         told = self.count("streaming") + self.count("not_streaming")
         return self.count("streaming") / told if told else None
 
@@ -65,7 +64,7 @@ def audit(path: Path) -> Audit:
     Read a file or a tree of Python, JavaScript and TypeScript.
 
     Raises:
-        SetupError: There is nothing at the path.
+        SetupError: The path leads to nothing.
     """
     if not path.exists():
         raise SetupError(f"there is nothing at {path}; name a file or a folder")

@@ -1,8 +1,8 @@
 """
-Whom a post is written for: what is known of the reader decides what is said first.
+The reader of a post: their behaviour decides what to say first.
 
-The model is told what the reader did and never who it was, and that none of it may stand in
-the text: nobody wants to read that he was watched.
+The model learns what the reader did, never who they are, and that none of it may appear in the
+text: nobody wants to read that they were watched.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 Leaning = Literal["", "bought", "deciding", "sizing", "keen", "lingering", "browsing"]
-"""How near to buying a reader is; empty: nothing is known."""
+"""How close to buying a reader is; empty: unknown."""
 
 LINGERS_S: Final = 60.0
-"""So long a look at one product is no accident."""
+"""Seconds; so long a look at one product is no accident."""
 
 MANY_VISITS: Final = 3
-"""Who comes back twice is comparing."""
+"""A reader who comes back twice is comparing."""
 
 WISHES: Final[Mapping[Leaning, str]] = {
     "bought": "读者已经买过这款：不要当作第一次介绍，写一个继续用好它的场景",
@@ -27,7 +27,7 @@ WISHES: Final[Mapping[Leaning, str]] = {
     "lingering": "读者看了很久或看过多次：写一个细节，不要泛泛介绍",
     "browsing": "读者只看过一两眼：第一句就写最有辨识度的一点",
 }
-"""What a model is asked for, by leaning."""
+"""The request to the model, by leaning."""
 
 CLOSINGS: Final[Mapping[Leaning, tuple[str, ...]]] = {
     "bought": ("家里那一份用着顺手的话，再看看别的颜色也好。",),
@@ -37,11 +37,11 @@ CLOSINGS: Final[Mapping[Leaning, tuple[str, ...]]] = {
     "lingering": ("细节都在详情页里，想再比一比也不着急。",),
     "browsing": ("有空点进来，多看一眼再说。",),
 }
-"""How the template ends the first post, by leaning."""
+"""The template's end of the first post, by leaning."""
 
 
 def leaning_of(interest: Mapping[str, Any]) -> Leaning:
-    """Tell from a summary (`records.interests`) how near to buying the reader is."""
+    """Return how close to buying the reader is, from a summary (`records.interests`)."""
     if not interest:
         return ""
     ranked: tuple[tuple[Leaning, bool], ...] = (
@@ -59,7 +59,7 @@ def leaning_of(interest: Mapping[str, Any]) -> Leaning:
 
 
 def reader_lines(interest: Mapping[str, Any]) -> list[str]:
-    """Return what a prompt says of the reader; nothing where nothing is known."""
+    """Return the part of a prompt about the reader; empty if nothing is known."""
     leaning = leaning_of(interest)
     if not leaning:
         return []

@@ -1,4 +1,4 @@
-"""What a post must be before it is shown, where that was asked for: rules, and what breaks them."""
+"""Rules that a post must keep before anybody sees it, if the client asked for that."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .templates import SUPERLATIVES
 
 MAX_WORDS: Final = 200
-"""Forbidden words: a shop's whole list. Each is looked for in each post."""
+"""Forbidden words: a shop's whole list. We search each post for each word."""
 
 LONGEST: Final = 2000
-"""Characters of a post that may be asked for."""
+"""Characters that a client may ask for in a post."""
 
 
 class CopyRules(BaseModel):
@@ -23,7 +23,7 @@ class CopyRules(BaseModel):
     min_chars: int = Field(20, ge=1, le=LONGEST)
     max_chars: int = Field(200, ge=1, le=LONGEST)
     forbidden: list[str] = Field(default_factory=list, max_length=MAX_WORDS)
-    """Words that may not stand in a post, beside those that advertising law forbids."""
+    """Words that may not appear in a post, besides those that advertising law forbids."""
 
     @model_validator(mode="after")
     def _fit(self) -> CopyRules:

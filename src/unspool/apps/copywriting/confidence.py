@@ -1,9 +1,9 @@
 """
 How sure a share of few cases is.
 
-The interval is Wilson's (E. B. Wilson, "Probable inference, the law of succession, and
-statistical inference", 1927): unlike the usual one it stays within 0 and 1, and tells
-something of three cases too.
+The interval is Wilson's (E. B. Wilson, "Probable inference, the law of succession, and statistical
+inference", 1927): unlike the usual one it stays within 0 and 1, and says something even of three
+cases.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def needed(share: float, difference: float) -> int:
 
 
 def z_of(hits: tuple[int, int], cases: tuple[int, int]) -> float:
-    """Return by how many standard deviations two shares differ; 0.0 where none can be told."""
+    """Return by how many standard deviations two shares differ; 0.0 if nobody can tell."""
     if not all(cases):
         return 0.0
     pooled = sum(hits) / sum(cases)

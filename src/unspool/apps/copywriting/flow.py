@@ -1,9 +1,9 @@
 """
-Sales copy: some posts for one product, and a template for every post that no model can write.
+Sales copy: several posts for one product, with a template for every post that no model can write.
 
-A reader sees posts, never the trouble behind them: a post that broke in the middle is
-finished by the template in the same sentence, and the others are the model's all the same.
-All posts are written at once; the contract tells them one after the other.
+A reader sees posts, never the trouble behind them: the template finishes a broken post inside the
+same sentence, and the other posts are the model's all the same. All posts are written at once; the
+contract shows them one after the other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unspool.records import Records
 
 MAX_DRAFTS: Final = 3
-"""Of a post that is checked before it is shown: a model that fails thrice fails again."""
+"""Drafts of a post that is checked before it is shown: a model that fails thrice fails again."""
 
 
 class CopyFlow(KeepingFlow[Copy]):
@@ -36,7 +36,7 @@ class CopyFlow(KeepingFlow[Copy]):
 
     async def prepare(self, request: Copy, records: Records) -> Copy:
         """
-        Put in what is known: the product's facts, the reader's interest, the experiment's arm.
+        Add what is known: the product's facts, the reader's interest, the experiment's arm.
 
         Raises:
             UnknownRecord: There is no such product.
@@ -86,7 +86,7 @@ async def _live(ctx: Context, request: Copy, number: int) -> str:
     written = ctx.written(step)
     whole = _template(request, number)
     if whole.startswith(written):
-        # Also where a template was at work when the server died: it goes on with its own text.
+        # Also if a template was at work when the server died: it continues its own text.
         rest = whole[len(written) :]
     else:
         rest = ending(written, request.product, request.style, number)
@@ -95,7 +95,7 @@ async def _live(ctx: Context, request: Copy, number: int) -> str:
 
 
 async def _checked(ctx: Context, request: Copy, number: int) -> str:
-    """Show a post when it has passed: the first draft that does, else the template."""
+    """Show a post after it has passed: the first draft that does, else the template."""
     step = f"post-{number}"
     post, writer = (
         await _passing(ctx, request, number) if request.arm.writer == "model" else ("", "")
@@ -106,13 +106,13 @@ async def _checked(ctx: Context, request: Copy, number: int) -> str:
             ctx.warn(
                 f"第 {number} 条的模板也没有通过：{'；'.join(problems)}", step=step, code="rules"
             )
-    # Where the server died while it was shown, what is there is its beginning.
+    # If the server died while it was shown, its beginning is there.
     await ctx.say(post[len(ctx.written(step)) :], step=step, model=writer)
     return ctx.written(step)
 
 
 async def _passing(ctx: Context, request: Copy, number: int) -> tuple[str, str]:
-    """Return the first draft without problems and who wrote it; nothing where none has passed."""
+    """Return the first draft without problems and its writer; empty if none has passed."""
     prompt = post_prompt(request, number)
     for draft in range(1, MAX_DRAFTS + 1):
         step = f"draft-{number}-{draft}"

@@ -1,8 +1,8 @@
 """
-What can be told of a product by rules alone: selling points, style, scenes, people, pains.
+Selling points, style, scenes, people and pain points of a product, by rules alone.
 
-Read from the product's own words; nothing is invented. Each rule is a word that stands in the
-facts, and what follows from it.
+They come from the product's own words; nothing is invented. Each rule is a word among the facts,
+and its consequence.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PAINS: Final = {
 
 
 def analysis(product: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return five lists of short texts; one of which nothing is known is empty."""
+    """Return five lists of short texts; an unknown one is empty."""
     said = " ".join(_texts(product))
     people = _listed(product.get("properties", {}).get("适用人群"))
     return {

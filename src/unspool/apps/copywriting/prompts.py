@@ -1,4 +1,4 @@
-"""What a model is asked for a post: the product's facts, the reader, and what is wanted."""
+"""Prompts for a post: the product's facts, the reader, and the wishes."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ANGLES: Final = (
     ("price", "从价格和使用次数写起"),
 )
 """
-One for each post, so that posts of one product do not begin alike, and the fact it needs:
-a model that is told to begin with a colour nobody gave would invent one.
+One for each post, so that posts of one product begin differently, with the fact it needs: a model
+asked to begin with an unknown colour would invent one.
 """
 
 LABELS: Final = {
@@ -48,14 +48,14 @@ LABELS: Final = {
 }
 
 MAX_FACT_CHARS: Final = 500
-"""Of one fact in a prompt: a whole paragraph. Longer ones are pasted by mistake."""
+"""Characters of one fact in a prompt: a whole paragraph. Longer ones were pasted by mistake."""
 
 MAX_FACTS: Final = 40
-"""In one prompt; a model that is told everything uses nothing."""
+"""Facts in one prompt; a model that gets all of them uses none."""
 
 
 def post_prompt(request: Copy, number: int) -> str:
-    """Return what a model is asked for post `number`, from 1."""
+    """Return the prompt for post `number`, from 1."""
     return "\n".join(
         [
             f"请为下面的商品写推荐文案。一共要写 {request.count} 条，这次只写第 {number} 条。",
@@ -71,7 +71,7 @@ def post_prompt(request: Copy, number: int) -> str:
 
 
 def rewrite_prompt(request: Copy, number: int, post: str, problems: list[str]) -> str:
-    """Return what a model is asked whose post did not pass."""
+    """Return the prompt to rewrite a post that did not pass."""
     return "\n".join(
         [
             post_prompt(request, number),
@@ -113,7 +113,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     for label, value in facts.items():
         parts = value if isinstance(value, list) else [value]
         said = [str(part) for part in parts if isinstance(part, str | int | float)]
-        # One line each, whatever the shop wrote: a line break would pose as another fact.
+        # One line each, whatever the shop wrote: a line break would look like another fact.
         line = " ".join(f"{label}：{'、'.join(said)}".split())
         if any(part.strip() for part in said):
             yield line[:MAX_FACT_CHARS]

@@ -1,4 +1,4 @@
-"""What is asked of the flow `copywriting`."""
+"""The input of the flow `copywriting`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from .checks import CopyRules
 Style = Literal["natural", "professional", "funny"]
 
 MAX_PROMPT_CHARS = 4000
-"""Of the wishes of one arm: a page."""
+"""Characters of one arm's wishes: a page."""
 
 
 class Arm(BaseModel):
-    """One side of an experiment, and what is different there; see `records.experiments`."""
+    """One arm of an experiment, and its differences; see `records.experiments`."""
 
     model_config = ConfigDict(extra="forbid")
 
     experiment: str = ""
-    """Empty: no experiment goes on, and nothing is different."""
+    """Empty: no experiment is active, and nothing differs."""
     name: str = ""
     writer: Literal["model", "template"] = "model"
     model: str = ""
     """Empty: the run's own."""
     prompt: str = Field("", max_length=MAX_PROMPT_CHARS)
-    """Takes the place of our list of wishes, line by line; empty: ours."""
+    """Replaces our list of wishes, line by line; empty: ours."""
 
 
 class CopyOrder(BaseModel):
@@ -36,11 +36,11 @@ class CopyOrder(BaseModel):
     """The product's number. No control characters: it stands in prompts, logs and warnings."""
     style: Style = "natural"
     user_id: str | None = Field(None, max_length=64)
-    """Whom it is for; kept with the run, not told to the model."""
+    """The reader; stored with the run, never shown to the model."""
     count: int = Field(3, ge=1, le=10)
-    """Posts. Ten, because there are ten angles; further ones would only repeat."""
+    """Number of posts. There are ten angles; further posts would only repeat."""
     reveal: Literal["live", "checked"] = "live"
-    """`checked`: a post is shown when it has passed the rules, and rewritten until then."""
+    """`checked`: a post appears after it has passed the rules, and is rewritten until then."""
     rules: CopyRules = Field(default_factory=CopyRules)
 
 
@@ -50,8 +50,10 @@ class Copy(CopyOrder):
     model_config = ConfigDict(extra="forbid")
 
     product: dict[str, Any] = Field(default_factory=dict)
-    """The product's facts as they were when it was asked. Whatever a client sends is replaced;
-    so are the next two."""
+    """
+    The product's facts at the time of the request. We replace anything that a client sends here;
+    likewise in the next two fields.
+    """
     interest: dict[str, Any] = Field(default_factory=dict)
-    """What the reader did with the product (`records.interests`)."""
+    """The reader's behaviour with the product (`records.interests`)."""
     arm: Arm = Field(default_factory=Arm)

@@ -27,21 +27,21 @@ _ENOUGH_CHARS: Final = 90
 """From here on no further fact is added: four facts are a post, ten are a list."""
 
 _MAX_NAME_CHARS: Final = 40
-"""Longer names (those made for search engines) leave no room for a sentence around them."""
+"""Longer names (made for search engines) leave no room for a sentence around them."""
 
 _MAX_FACT_CHARS: Final = 20
-"""Longer facts are left out: half of one may say something else than the whole."""
+"""Longer facts are left out: half of one may mean something else than the whole."""
 
 _MAX_POINTS_CHARS: Final = 30
 """Of all selling points in one post."""
 
 _SEAM_CHARS: Final = 3
-"""As much of a word must be there to finish it: 运动 may go on as anything, 轻量缓 may not."""
+"""So much of a word must be there to finish it: 运动 may become anything, 轻量缓 may not."""
 
 SUPERLATIVES: Final = re.compile(
     "最|第一|唯一|顶级|极致|绝对|首选|国家级|世界级|万能|永久|史无前例|独一无二|百分之百|100%"
 )
-"""Advertising law forbids these, or nobody can prove them: facts that hold one are left out."""
+"""Advertising law forbids these, or nobody can prove them: we leave such facts out."""
 
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _FIELD: Final = re.compile(r"\{(\w+)\}")
@@ -102,11 +102,10 @@ def template_post(
 
 def ending(broken: str, product: Mapping[str, Any], style: str, number: int) -> str:
     """
-    Return what ends a post that broke off, so that both together read well.
+    Return an ending for a broken post, so that both together read well.
 
-    It may have broken inside a word, a clause or a pair of quotes, after a comma, or after
-    a whole sentence; even the whole post may be there. Where it is an ending of ours that
-    broke, the answer is the rest of it: nothing, if all of it is there.
+    It may have broken inside a word, a clause or a pair of quotes, after a comma, or after a whole
+    sentence; even the whole post may be there. If an ending of ours broke, the answer is its rest.
     """
     voice = STYLES[style]
     closing = voice.closings[(_hash(product.get("sku"), style) + number) % len(voice.closings)]
@@ -130,11 +129,11 @@ def ending(broken: str, product: Mapping[str, Any], style: str, number: int) -> 
 
 
 def _words(product: Mapping[str, Any], number: int) -> dict[str, str]:
-    """Return the words that fill the braces; facts that are missing or unfit are not there."""
+    """Return the words for the braces, without missing or unfit facts."""
     sku = _text(product.get("sku"))
     kind = _kind(product)
     points, scenes = _list(product.get("selling_points")), _list(product.get("scenes"))
-    # Each post begins its lists elsewhere, so that all points get said.
+    # Each post begins its lists elsewhere, so that it uses all points.
     points = _fit(_turned(points, 2 * (number - 1)), _MAX_POINTS_CHARS)
     scenes = _fit(_turned(scenes, number - 1), _MAX_FACT_CHARS)
     name = _name(product) or f"这款{kind or '商品'}"
@@ -224,7 +223,7 @@ def _joined(items: Sequence[str], last: str) -> str:
 
 
 def _pick(sentences: Sequence[str], words: Mapping[str, str], turn: int) -> str:
-    """Return one of the sentences that say the most of what is known; "" if none fits."""
+    """Return one of the sentences that use the most known facts; "" if none fits."""
     needs = [set(_FIELD.findall(sentence)) for sentence in sentences]
     fitting = [len(need - {"wear", "unit"}) for need in needs if need <= words.keys()]
     most = [

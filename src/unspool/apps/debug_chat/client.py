@@ -41,7 +41,7 @@ STEP = "answer"
 
 
 class Calling(AsyncGenerator[Frame, None]):
-    """The frames of one call. Awaited, which existing programs do first, it is itself."""
+    """The frames of one call. Existing programs await it first; that returns itself."""
 
     def __init__(self, frames: AsyncGenerator[Frame, None]) -> None:
         self._frames = frames
@@ -147,13 +147,13 @@ class _FramePen:
             self._waiting.append(Event(self._seq, draft.type, at_ms, draft.data))
 
     async def commit(self) -> None:
-        """Nothing is kept."""
+        """It stores nothing."""
 
     async def end(self, ending: Draft) -> None:
         self.append(ending)
 
     def take(self) -> list[Event]:
-        """Return what came since the last time."""
+        """Return the events since the last call."""
         events, self._waiting = self._waiting, []
         return events
 
@@ -174,7 +174,7 @@ async def _frames(
 
 
 async def _written(model: Model, prompt: Prompt, pen: _FramePen) -> AsyncGenerator[None, None]:
-    """Write one answer, and go on when what was written has been taken."""
+    """Write one answer, and continue when the reader has taken the last piece."""
     state = Step(STEP)
     writing = StepWriter(pen, state, prompt)
     pen.append(Draft("run.started", {"input": {}}), Draft("step.started", {"step": STEP}))

@@ -1,7 +1,7 @@
 """
-One prompt to several models at once, side by side: each column is a step of its own.
+One prompt to several models at once, side by side: each column is its own step.
 
-What one model cannot do is its column's failure and nobody else's.
+If a model fails, only its own column fails.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from unspool.flows import Context, Flow
 from unspool.flows.kit.gather import together
 
 MAX_COLUMNS: Final = 8
-"""As many as can be read side by side."""
+"""More columns cannot be read side by side."""
 
 
 class ComparedModel(BaseModel):
@@ -24,7 +24,7 @@ class ComparedModel(BaseModel):
     model: str = Field(min_length=1, max_length=128)
     """Name of a model or a route."""
     model_id: int | None = None
-    """Its number, where it was asked for by that."""
+    """Its number, if the client asked by number."""
 
 
 class Compare(BaseModel):
@@ -33,7 +33,7 @@ class Compare(BaseModel):
     prompt: str = Field(min_length=1, max_length=200_000)
     system: str = Field("", max_length=50_000)
     params: dict[str, Any] = Field(default_factory=dict)
-    """Passed to every model: `temperature`, `max_tokens` …"""
+    """Parameters for every model: `temperature`, `max_tokens` …"""
     columns: list[ComparedModel] = Field(min_length=1, max_length=MAX_COLUMNS)
 
     @field_validator("columns")
@@ -74,7 +74,7 @@ class CompareFlow(Flow[Compare]):
 
 
 async def _column(ctx: Context, request: Compare, number: int) -> UnspoolError | None:
-    """Let one model answer; return what kept it from doing so."""
+    """Let one model answer; return the error that kept it from doing so."""
     step = step_of(number)
     try:
         await ctx.generate(
@@ -84,7 +84,7 @@ async def _column(ctx: Context, request: Compare, number: int) -> UnspoolError |
             params=request.params,
             model=request.columns[number - 1].model,
         )
-    except (ProviderError, SpecError) as error:  # it fails, or it was removed meanwhile
+    except (ProviderError, SpecError) as error:  # it fails, or somebody removed it meanwhile
         ctx.found("column_failed", {"code": error.code, "message": str(error)}, step=step)
         return error
     return None

@@ -1,8 +1,8 @@
 """
-What the server's log says when a debug chat has ended (S2.13): how it went, and what it took.
+The server's log lines at the end of a debug chat (S2.13): how it went, and its figures.
 
-Read from the run's own log, once, when its ending is there: a run may have ended under another
-viewer, or none.
+They come from the run's own log, once, when its ending is there: a run may end under another
+viewer, or under none.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class EndLog:
         self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, run_id: str) -> None:
-        """A run has ended: say so, if it is a debug chat."""
-        writing = asyncio.create_task(self._write(run_id), name=f"diary of {run_id}")
+        """Log the end of a run, if it is a debug chat."""
+        writing = asyncio.create_task(self._write(run_id), name=f"log of {run_id}")
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
     async def close(self) -> None:
-        """Leave out what is not written yet."""
+        """Drop unwritten lines."""
         for writing in self._writing:
             writing.cancel()
         if self._writing:

@@ -1,4 +1,4 @@
-"""S2.9: what an answer took, from the log's own times and accounts; what is not known is null."""
+"""S2.9: the figures of an answer, from the log's own times; unknown values are null."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLACES: Final = 3
 
 
 class Metrics:
-    """A fold of the events of one answer, from `run.started` to what ends it."""
+    """A fold of the events of one answer, from `run.started` to its end."""
 
     def __init__(self) -> None:
         self._began_ms = 0

@@ -51,7 +51,7 @@ class StoryFlow(KeepingFlow[Story]):
         Raises:
             UnknownRecord: There is no such project.
             NotReady: A stage before the first one has no result, or there is no text.
-            GoingOn: One of the stages is being written.
+            AlreadyRunning: One of the stages is being written.
         """
         project = await find_project(records, request.project_id)
         stages = {stage.kind: stage for stage in await stages_of(records, project.id)}

@@ -1,9 +1,9 @@
 """
-The press: what pens have accepted becomes commits, and then visible.
+Group commit: commits the accepted events of all runs, and then shows them to readers.
 
-A flush commits the new lines of all runs in one transaction, at once when it has been
-quiet, else when the window is over. It runs on the event loop; with `synchronous=FULL` a
-commit waits for the disk and so goes to a thread, and what comes meanwhile waits for it.
+A flush commits the new lines of all runs in one transaction: at once if the journal was quiet, else
+at the end of the window. It runs on the event loop. With `synchronous=FULL` a commit waits for the
+disk, so it runs in a thread, and later events wait for it.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ _committed = point("journal.committed")
 _published = point("journal.published")
 
 BUSY_RETRY_S = 0.02
-"""Another process holds the file for a moment."""
+"""Seconds to wait while another process holds the file."""
 
 FAILED_RETRY_S = 1.0
-"""The disk is full or failing; looking oftener would not help it."""
+"""Seconds between tries while the disk is full or failing."""
 
 COMMIT_SHARE = 0.05
-"""Commits may take so much of the event loop's time; where they would take more, the window
-between them is stretched …"""
+"""
+The share of the event loop's time that commits may take; above it the window between them
+stretches …
+"""
 
 MAX_STRETCH = 2.5
 """… but no further than this: 5 ms for a window of 2 ms."""
 
 
 class GroupCommit:
-    """All writing of one journal. `live` is the journal's: runs without an ending, by id."""
+    """Writes one journal. `live` belongs to the journal: runs without an ending, by id."""
 
     def __init__(self, store: Store, live: dict[str, LiveRun], tuning: Tuning) -> None:
         self.clock = tuning.clock
@@ -54,18 +56,18 @@ class GroupCommit:
         self._is_patient = tuning.synchronous == "FULL"
         self._min_window_s = self._window_s = tuning.commit_window_s
         self._max_run_bytes = tuning.max_run_bytes
-        self._cost_s = 0.0  # of a commit on the event loop, a moving average
+        self._cost_s = 0.0  # time of a commit on the event loop, a moving average
         self._loop = asyncio.get_running_loop()
         self._dirty: dict[LiveRun, None] = {}
         self._stuck: JournalError | None = None
-        self._refuses = False  # stuck or closed: one look for each token
+        self._refuses = False  # stuck or closed: one check per token
         self._timer: asyncio.Handle | None = None
         self._last_flush = 0.0
         self._writing: asyncio.Future[tuple[int, list[Strip]]] | None = None
-        self._tidy = True  # segments may be left over from ended runs
+        self._tidy = True  # ended runs may have left segments behind
 
     def accept(self, live_run: LiveRun, epoch: int, drafts: Sequence[Draft]) -> None:
-        """Take drafts for the next commit; `Pen.append` says the rest. Runs for each token."""
+        """Take drafts for the next commit; see `Pen.append`. Runs for each token."""
         if (
             live_run.epoch != epoch
             or live_run.ending is not None
@@ -76,16 +78,16 @@ class GroupCommit:
         self._add(live_run, drafts)
 
     async def commit(self, live_run: LiveRun, epoch: int, seq: int) -> None:
-        """Wait until event `seq` is committed; `Pen.commit` says the rest."""
+        """Wait until event `seq` is committed; see `Pen.commit`."""
         while live_run.visible < seq:
             if live_run.epoch != epoch or self._refuses:
                 self._refuse(live_run, epoch)
             await self._bell(live_run)
 
     async def end(self, live_run: LiveRun, epoch: int, ending: Draft) -> None:
-        """Add the last event and wait for its commit; `Pen.end` says the rest."""
+        """Add the last event and wait for its commit; see `Pen.end`."""
         while self._stuck is not None and self._writing is not None:
-            await self.idle()  # what it commits must not be forgotten
+            await self.idle()  # do not drop events that the thread is committing
         if live_run.epoch != epoch or live_run.ending is not None or self.is_closed:
             self._refuse(live_run, epoch)
         if self._stuck is not None:
@@ -96,17 +98,17 @@ class GroupCommit:
             await self._bell(live_run)
 
     def drop(self, live_run: LiveRun) -> None:
-        """Forget what a reel has accepted and not committed."""
+        """Forget accepted events of a run that are not committed."""
         self._dirty.pop(live_run, None)
         live_run.forget_unseen()
 
     async def idle(self) -> None:
-        """Return when no commit is on its way in the thread."""
+        """Return when no commit is under way in the thread."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
 
     async def close(self) -> None:
-        """Commit what is accepted, if that can be done at all, and refuse what comes."""
+        """Commit accepted events, if the disk allows it, and refuse new ones."""
         while self._dirty or self._writing is not None:
             await self.idle()
             if self._stuck is not None:
@@ -128,7 +130,7 @@ class GroupCommit:
                 live_run.lines.append(line)
                 live_run.total_bytes += len(line)
         except BaseException:
-            live_run.rewind(seq, total_bytes)  # what cannot be encoded leaves no gap
+            live_run.rewind(seq, total_bytes)  # an event that cannot be encoded leaves no gap
             raise
         if live_run not in self._dirty:
             self._dirty[live_run] = None
@@ -156,7 +158,7 @@ class GroupCommit:
         self.check()
         raise JournalFull(
             f"run {run_id} has more than {self._max_run_bytes} bytes; raise max_run_bytes if "
-            "such runs are meant"
+            "you want such runs"
         )
 
     def _arm(self, wait_s: float) -> None:
@@ -223,8 +225,8 @@ class GroupCommit:
             return
         if self._stuck is None:
             log.error(
-                "The journal %s cannot be written: %s. Nothing that was shown is lost; make "
-                "space, then writing goes on by itself.",
+                "The journal %s cannot write: %s. No event that a viewer saw is lost; make "
+                "space, and writing continues by itself.",
                 self._store.path,
                 error,
             )
@@ -234,12 +236,12 @@ class GroupCommit:
             strip.live_run.ring()
         for live_run in [live_run for live_run in self._dirty if live_run.is_new]:
             del self._dirty[live_run]
-        # Those who wrote have been told; what they accepted is tried again all the same,
-        # so that an ending reaches the log as soon as there is space.
+        # The writers have their error; we still try their events again, so that an ending
+        # reaches the log as soon as there is space.
         self._arm(FAILED_RETRY_S)
 
     def _lost(self, live_run: LiveRun) -> None:
-        """Another process owns the run: its epoch is unknown here, but ours is over."""
+        """Another process owns the run: our epoch is over, and we do not know the new one."""
         live_run.forget_unseen()
         live_run.ending = None
         live_run.epoch += 1
@@ -252,13 +254,13 @@ class GroupCommit:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Tell a file that somebody holds for a moment from one that cannot be written."""
+    """Whether another process locks the file for a moment; false for a lasting error."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class SQLitePen:
-    """See `journals.Pen`. Thin, because `append` runs for each token."""
+    """See `journals.Pen`. Short, because `append` runs for each token."""
 
     __slots__ = ("_group_commit", "_live_run", "epoch", "run_id")
 

@@ -1,4 +1,4 @@
-"""One run that has not ended, as far as it is in memory: what is not yet in a page."""
+"""The part of a live run that is in memory: events that are not yet in a page."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .. import Claim, Head
 
 PAGE_BYTES = 256 * 1024
 """
-A run's events move from segments to a page when there are so many bytes of them. So memory and
-recovery cost of a run are bounded however long it is, and its ending is never a large write.
+Size at which events move from segments to a page. So a run of any length has bounded memory and
+recovery cost, and its ending is never a large write.
 """
 
 BACKLOG_BYTES = 256 * 1024
-"""So much may wait for its commit before a writer is asked to wait too."""
+"""Bytes that may await their commit before the writer must wait too."""
 
 
 class LiveRun:
     """
     Events `base` … of a run as encoded lines, committed up to `visible`.
 
-    Bytes, not objects: the garbage collector does not look at them, and the native
-    dialect sends them as they are.
+    Bytes, not objects: the garbage collector does not visit them, and the native dialect sends
+    them unchanged.
     """
 
     __slots__ = (
@@ -68,24 +68,24 @@ class LiveRun:
         return self.total_bytes - self.committed_bytes > BACKLOG_BYTES
 
     def forget_unseen(self) -> None:
-        """Drop what nobody has seen, for a new owner or an ending that has to fit."""
+        """Drop unseen events, for a new owner or an ending that has to fit."""
         self.rewind(self.visible, self.committed_bytes)
 
     def rewind(self, seq: int, total_bytes: int) -> None:
-        """Drop what was accepted after event `seq`, up to which there were so many bytes."""
+        """Drop the events after `seq`; `total_bytes` counts the bytes up to it."""
         del self.lines[seq + 1 - self.base :]
         self.seq = seq
         self.total_bytes = total_bytes
 
     def load(self, lines: list[bytes]) -> None:
-        """Take in committed lines from the file."""
+        """Load committed lines from the file."""
         self.lines += lines
         self.seq = self.visible = self.seq + len(lines)
         self.committed_bytes += sum(map(len, lines))
         self.total_bytes = self.committed_bytes
 
     def load_page(self, lines: list[bytes]) -> None:
-        """Take note of lines that are in a page; they stay there."""
+        """Note that lines are in a page now; they stay there."""
         self.load(lines)
         self.lines.clear()
         self.base = self.seq + 1
@@ -100,7 +100,7 @@ class LiveRun:
 
 
 class Strip(msgspec.Struct, gc=False):
-    """What one commit does for one run."""
+    """One run's part in one commit."""
 
     live_run: LiveRun
     upto: int
@@ -110,12 +110,12 @@ class Strip(msgspec.Struct, gc=False):
     record: bytes = b""
     """New events for the segment."""
     page: bytes = b""
-    """Events from the reel's base on that leave the segments for good."""
+    """Events from the run's base on that move from the segments to a page."""
     paged_upto: int = 0
 
 
 def cut(live_run: LiveRun) -> Strip:
-    """Cut what the next commit takes from a reel."""
+    """Cut the lines for the next commit from a live run."""
     lines, visible, base = live_run.lines, live_run.visible, live_run.base
     if live_run.ending is not None:
         page = b"\n".join(lines)
@@ -133,7 +133,7 @@ def cut(live_run: LiveRun) -> Strip:
 
 
 def settle(strip: Strip, segment: int) -> None:
-    """Make what was committed visible and let go of what is in a page now."""
+    """Make committed lines visible and release those that are in a page now."""
     live_run = strip.live_run
     live_run.is_new = False
     live_run.visible = strip.upto

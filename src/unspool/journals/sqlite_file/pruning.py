@@ -1,10 +1,10 @@
 """
-Deleting runs that have ended, and giving their space back.
+Deletes ended runs, and gives their space back.
 
-Each call has a connection of its own and runs in a thread: a large file is slow to look
-through. A deletion is one short transaction; a commit that meets it is tried again after
-20 ms. `auto_vacuum` is incremental, which costs commits about 5 %: space can then be given
-back a few pages at a time, where a `VACUUM` stops all writing for a second per 200 MB.
+Each call has its own connection and runs in a thread: a large file is slow to scan. A deletion is
+one short transaction; a commit that collides with it tries again after 20 ms. `auto_vacuum` is
+incremental, which costs commits about 5 %: we can then give space back a few pages at a time, while
+a `VACUUM` stops all writing for a second per 200 MB.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .. import EndedRun
 from .schema import connect
 
 BUSY_MS = 2000
-"""A commit holds the file for well under a millisecond; whoever holds it longer is no server."""
+"""Wait for the file: a commit holds it under a millisecond, only other programs longer."""
 
 GIVE_BACK_PAGES = 256
 """A megabyte, moved within the file in a few milliseconds; commits wait so long."""
 
 _NEWEST = "no < (select max(no) from runs)"
-"""The newest run stays: the number of the next one is made from it, and given once only."""
+"""The newest run stays: it gives the next run its number, which must be unique."""
 
 _WHOLE = f"""
 ended_ms is not null and {_NEWEST}
 and not exists (select 1 from runs c where c.parent = r.id and c.ended_ms is null)
 """  # noqa: S608
-"""A parent goes when all its children have ended."""
+"""We delete a parent only when all its children have ended."""
 
 _OLDEST = f"""
 select id, ended_ms, (
@@ -49,18 +49,18 @@ _ONE = f"select no from runs r where id = ? and {_WHOLE}"  # noqa: S608
 _CHILDREN = f"select no from runs where parent = ? and {_NEWEST} order by no"  # noqa: S608
 
 CHILDREN = 50
-"""Deleted in one transaction, before their parent."""
+"""Children to delete in one transaction, before their parent."""
 
 
 def oldest(path: Path, after: str, before_ms: int | None, limit: int) -> list[EndedRun]:
-    """Return ended runs, oldest first, from behind run `after` on."""
+    """Return ended runs, oldest first, after run `after`."""
     with _open(path) as db:
         rows = db.execute(_OLDEST, (after, before_ms, before_ms, limit))
         return [EndedRun(*row) for row in rows]
 
 
 def forget(path: Path, run_ids: Sequence[str]) -> int:
-    """Delete what has ended of `run_ids`, and its children first; return how many that were."""
+    """Delete the ended runs of `run_ids`, their children first; return how many."""
     with _open(path) as db:
         whole = {run_id: row for run_id in run_ids for row in db.execute(_ONE, (run_id,))}
         children = [row for run_id in whole for row in db.execute(_CHILDREN, (run_id,))]
@@ -83,7 +83,7 @@ def _delete(db: sqlite3.Connection, nos: list[tuple[int]]) -> None:
 
 
 def used_bytes(path: Path) -> int:
-    """Return the size of the file without what is free in it."""
+    """Return the size of the file without its free pages."""
     with _open(path) as db:
         page, pages, free = (_pragma(db, n) for n in ("page_size", "page_count", "freelist_count"))
         return page * (pages - free)
@@ -101,9 +101,9 @@ def give_back(path: Path) -> bool:
 
 def rebuild(path: Path) -> bool:
     """
-    Write the file anew, without what is free in it, and return False: nothing is left to do.
+    Rewrite the file without its free pages, and return False: no pages are left.
 
-    From then on it can give back page by page, also one of the first versions, which could not.
+    From then on it can give pages back one by one, even a file of the first versions.
     """
     with _open(path) as db:
         db.execute("pragma auto_vacuum=incremental")
@@ -128,5 +128,5 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
             db.close()
     except sqlite3.Error as error:
         raise JournalError(
-            f"The journal {path} cannot be swept: {error}; what is deleted so far stays deleted"
+            f"The journal {path} cannot delete runs: {error}; those deleted so far stay deleted"
         ) from error

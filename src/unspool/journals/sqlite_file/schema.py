@@ -1,21 +1,21 @@
 """
-The tables of a journal file, and how the file is opened.
+The tables of a journal file, and the opening of the file.
 
-`runs` has a row for each run. Events of runs that go on are in `segments`, one row
-for each commit with the new events of all runs, appended and never sought by run:
-that is what makes a commit cheap. Events of ended runs are in `pages`, one row for a
-run, or several where it is long; then their segments are deleted.
+`runs` has a row for each run. `segments` holds the events of live runs, one row for each commit
+with the new events of all runs. We only append to it and never search it by run, so a commit is
+cheap. `pages` holds the events of ended runs, one row for a run, or several for a long one; we then
+delete the segments.
 
-`fence` counts the claims of runs that went on, so that a commit need not look at the epoch
-of each run: as long as nobody has claimed anything, all epochs are as they were.
+`fence` counts the claims of live runs, so that a commit need not read the epoch of each run: while
+the count stays, no epoch has changed.
 
-`key` is what a client called its request; no two runs have the same, so that a request that
-is sent again finds its run. `asked` tells whether it is the same request.
+`key` is the key of a request; no two runs share one, so a repeated request finds its run. `asked`
+is the digest of the request, to detect a different one.
 
-`parent` is the run whose flow has started a run, `forked_from` the run that it goes on from.
+`parent` is the run whose flow started a run, `forked_from` the run that a fork continues.
 
-A record in a segment is a line `run epoch first-seq bytes` and so many bytes of
-events, one JSON document a line. `crc` is CRC-32 of `data`.
+A record in a segment is a line `run epoch first-seq bytes`, then that many bytes of events, one
+JSON document a line. `crc` is CRC-32 of `data`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ create index runs_forked_from on runs (forked_from, no) where forked_from is not
 """
 
 _STEPS = {1: _SCHEMA, 2: _FROM_1_TO_2, 3: _FROM_2_TO_3}
-"""What makes a file of each version out of one of the version before."""
+"""By version: the statements that migrate a file from the version before."""
 
 
 def connect(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
@@ -69,17 +69,17 @@ def connect(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     db.execute(f"pragma synchronous={synchronous}")
     db.execute("pragma foreign_keys=off")
-    # Checkpoints are made by a thread of their own: copying pages back into the file
-    # in the middle of a commit was seen to hold up every stream for 70 ms.
+    # A thread makes the checkpoints: when a commit copied pages back into the file, we saw
+    # every stream wait for 70 ms.
     db.execute("pragma wal_autocheckpoint=0")
-    # Until here another process may be making the file; from here on nobody waits asleep.
+    # Until here another process may be creating the file; from here on we must not sleep.
     db.execute("pragma busy_timeout=0")
     return db
 
 
 def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """
-    Open the journal file, making it if it is new.
+    Open the journal file; create it if it is new.
 
     Raises:
         SetupError: One sentence that says what to mend.
@@ -93,12 +93,12 @@ def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
         (version,) = db.execute("pragma user_version").fetchone()
         if version < VERSION:
             db.execute("begin immediate")
-            # Another process may have been quicker by a moment.
+            # Another process may have migrated the file meanwhile.
             (version,) = db.execute("pragma user_version").fetchone()
-            _bring_up_to_date(db, version)
+            _migrate(db, version)
             db.execute("commit")
             version = max(version, VERSION)
-        # A commit on the event loop must not sleep; it is tried again later instead.
+        # A commit on the event loop must not sleep; we retry it later.
         db.execute("pragma busy_timeout=0")
     except (OSError, sqlite3.Error) as error:
         raise SetupError(
@@ -113,7 +113,7 @@ def open_file(path: Path, *, synchronous: str) -> sqlite3.Connection:
     return db
 
 
-def _bring_up_to_date(db: sqlite3.Connection, version: int) -> None:
+def _migrate(db: sqlite3.Connection, version: int) -> None:
     for step in range(version + 1, VERSION + 1):
         for statement in _STEPS[step].strip().split(";\n"):
             db.execute(statement)

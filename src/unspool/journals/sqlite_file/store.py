@@ -1,4 +1,4 @@
-"""The journal file: one commit for many runs, and reading it back. No asyncio here."""
+"""Writes the journal file, one commit for many runs, and reads it. No asyncio here."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _HEAD = (
 _APPEND = "insert into segments (crc, data) select ?, ? where (select claims from fence) = ?"
 
 DELETED_PER_COMMIT = 256
-"""Old segments deleted in one commit: a bound on what one commit can cost."""
+"""Old segments to delete in one commit: it bounds the cost of a commit."""
 
 CHECKPOINT_S = 1.0
-"""Pages written in the meantime are copied once, however often they were written."""
+"""Seconds between checkpoints; each copies a page once, after any number of writes."""
 
 WAL_RESTART_PAGES = 16_384
-"""At 64 MiB the write-ahead log is started anew, which needs writers to pause for a moment."""
+"""At 64 MiB we restart the write-ahead log, and writers pause for a moment."""
 
 
 class Store:
@@ -52,7 +52,7 @@ class Store:
         self._checkpoints.start()
 
     def new_no(self) -> int:
-        """Return the number of the next run; a collision with another process is refused."""
+        """Return the number of the next run; a collision with another process fails."""
         no: int = self._next_no
         self._next_no += 1
         return no
@@ -61,16 +61,16 @@ class Store:
         """
         Commit strips in one transaction; segments before `keep_from` are no longer needed.
 
-        Returns the id of the segment and the strips that were refused, because their run
-        has a newer epoch by now. The check and the write are one transaction, so no
+        Returns the id of the segment and the strips that it refused, because their run
+        has a newer epoch. The check and the write are one transaction, so no
         writer can be overtaken between them.
 
         Raises:
-            sqlite3.Error: Nothing was written.
+            sqlite3.Error: It wrote nothing.
         """
         db = self._db
         if keep_from is None and not any(strip.page or strip.live_run.is_new for strip in strips):
-            # Nearly every commit: one statement, which is a transaction by itself.
+            # Nearly every commit needs only one statement, which is a transaction by itself.
             data = b"".join([strip.record for strip in strips])
             row = db.execute(_APPEND, (crc32(data), data, self._claims))
             if row.rowcount == 1:
@@ -111,7 +111,7 @@ class Store:
         return segment
 
     def claim(self, run_id: str) -> LiveRun:
-        """Raise the epoch of a run that has not ended and return all that is committed of it."""
+        """Raise the epoch of a live run and return all its committed lines."""
         db = self._db
         db.execute("begin immediate")
         try:
@@ -130,7 +130,7 @@ class Store:
         return self.unended(run_id)[0]
 
     def unended(self, run_id: str = "") -> list[LiveRun]:
-        """Return the reel of the run, or of every run, that has no ending."""
+        """Return the run, or every run, that has no ending."""
         where = "ended_ms is null" + (" and id = ?" if run_id else "")
         rows = self._reader.execute(
             f"select no, {_HEAD} from runs where {where} order by no",  # noqa: S608
@@ -157,7 +157,7 @@ class Store:
         return lines[:limit]
 
     def heads(self, where: str = "", args: Sequence[object] = (), limit: int = 1) -> list[Head]:
-        """Return runs, newest first. `where` is ours, never a client's."""
+        """Return runs, newest first. `where` must not hold text from clients."""
         rows = self._reader.execute(
             f"select {_HEAD} from runs {where} order by no desc limit ?",  # noqa: S608
             (*args, limit),
@@ -165,7 +165,7 @@ class Store:
         return [Head(*row) for row in rows]
 
     def keyed(self, key: str) -> tuple[str, str] | None:
-        """Return the run that was asked for under a key, and what was asked."""
+        """Return the run under a key, and the digest of its request."""
         query = "select id, asked from runs where key = ?"
         row: tuple[str, str] | None = self._reader.execute(query, (key,)).fetchone()
         return row
@@ -202,7 +202,11 @@ class Store:
                 *(live_run.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
                 *("running", 0, head.epoch, head.created_ms, None),
                 *(head.parent, head.forked_from),
-                *((live_run.claim.key, live_run.claim.asked) if live_run.claim else (None, None)),
+                *(
+                    (live_run.claim.key, live_run.claim.request_digest)
+                    if live_run.claim
+                    else (None, None)
+                ),
             ),
         )
 
@@ -236,11 +240,11 @@ class Store:
         ):
             if crc32(data) != crc:
                 raise damaged(self.path, f"segment {segment}")
-            place = 0
-            while place < len(data):
-                end = data.index(b"\n", place)
-                no, _, first, size = map(int, data[place:end].split())
-                place = end + 1 + size + 1
+            offset = 0
+            while offset < len(data):
+                end = data.index(b"\n", offset)
+                no, _, first, size = map(int, data[offset:end].split())
+                offset = end + 1 + size + 1
                 live_run = live_runs.get(no)
                 # Events before the base are in a page already.
                 if live_run is None or first < live_run.base:
@@ -262,5 +266,5 @@ class Store:
                     db.execute("pragma wal_checkpoint(restart)").fetchone()
                 _checkpointed()
             except sqlite3.Error:
-                continue  # A full disk or a locked file; commits meet it too and tell of it.
+                continue  # A full disk or a locked file; commits report it.
         db.close()

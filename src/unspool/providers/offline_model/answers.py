@@ -1,9 +1,8 @@
 """
-Who of the built-in model's rooms answers.
+Chooses which part of the built-in model answers.
 
-To add one: a room `_offline_<what>.py` with `answer(messages)`, which returns None where the
-question is not its own, and a line in `ROOMS`. The first one that answers is heard; the one
-for everything else comes last.
+To add one, add a file here with `answer(messages)`, which returns None for questions that are not
+its own, and a line in `PARTS`. The first answer counts; `text` takes every other question.
 """
 
 from __future__ import annotations
@@ -11,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import events as _offline_events
-from . import schema as _offline_schema
-from . import story as _offline_story
-from . import tools as _offline_tools
+from . import events, schema, story, tools
 from .text import Messages, compose
 
-ROOMS: Final[tuple[Callable[[Messages], str | None], ...]] = (
-    _offline_tools.answer,
-    _offline_events.answer,
-    _offline_story.answer,
-    _offline_schema.answer,
+PARTS: Final[tuple[Callable[[Messages], str | None], ...]] = (
+    tools.answer,
+    events.answer,
+    story.answer,
+    schema.answer,
 )
 
 
 def answer_to(messages: Messages) -> str:
     """Return the whole answer to a conversation."""
-    for answer in ROOMS:
-        if (said := answer(messages)) is not None:
-            return said
+    for answer in PARTS:
+        if (text := answer(messages)) is not None:
+            return text
     return compose(messages)

@@ -2,7 +2,7 @@
 What the built-in model says: sentence patterns, chosen by a hash of the conversation.
 
 It knows a few kinds of question (a product to write about, sports shoes, a greeting,
-a poem, a joke) and one honest answer for all others. Words are in `_offline_words`.
+a poem, a joke) and one honest answer for all others. Words are in `words`.
 It states no fact that the conversation does not hold, beyond what everybody knows.
 """
 

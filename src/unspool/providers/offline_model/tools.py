@@ -22,7 +22,7 @@ MAX_CALLS: Final = 4
 MAX_DEPTH: Final = 4
 """Of objects that are filled in within objects."""
 
-MAX_TOLD_CHARS: Final = 600
+MAX_CONTEXT_CHARS: Final = 600
 """Of one answer, when it is told."""
 
 MAX_LABEL_CHARS: Final = 60
@@ -291,7 +291,7 @@ def _line(name: str, content: str, is_chinese: bool) -> str:
         told = comma.join(f"{key} {_short(it)}" for key, it in value.items())
     else:
         told = _short(value)
-    return f"{name}{colon}{told[:MAX_TOLD_CHARS]}{stop}"
+    return f"{name}{colon}{told[:MAX_CONTEXT_CHARS]}{stop}"
 
 
 def _short(value: Any) -> str:

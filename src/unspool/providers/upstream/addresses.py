@@ -1,13 +1,12 @@
 """
-Addresses that nothing is sent to.
+Addresses that we send nothing to.
 
-Whoever may register a model may choose where our server sends requests from inside its
-network. Link-local and metadata addresses, where clouds keep their credentials, are refused
-always, however they are spelt; those of this machine and of private networks where the
-setting `allow_private_upstreams` says so.
+A user who registers a model chooses where our server sends requests from inside its network.
+We always refuse link-local and metadata addresses, where clouds keep credentials, however they
+are spelt. The setting `allow_private_upstreams` decides about this machine and private networks.
 
-What a name means is known only when it is connected to, and may change until then: so the
-address itself is looked at by whoever makes the socket (`guarded`), whatever the name was.
+A name gets its address only when we connect, and may change until then. So `guarded` checks the
+address itself when the socket is made.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ METADATA: Final = frozenset(
         ),
     )
 )
-"""Metadata services whose addresses are not link-local."""
+"""Metadata services at addresses that are not link-local."""
 
 METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data"}
 )
-"""Names that are refused before anybody is asked what they mean."""
+"""Names that we refuse without resolving them."""
 
 _NAT64: Final = (
     ipaddress.IPv6Network("64:ff9b::/96"),
@@ -49,31 +48,31 @@ _NAT64: Final = (
     ipaddress.IPv6Network("::ffff:0:0:0/96"),  # RFC 2765, "IPv4-translated"
     ipaddress.IPv6Network("::/96"),  # "IPv4-compatible", long deprecated
 )
-"""Networks whose addresses end in an IPv4 address, which is where they lead."""
+"""Networks whose addresses end in an IPv4 address and lead there."""
 
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")
 
 _DOTS: Final = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
-"""What stands for a full stop in a host name."""
+"""Characters that resolvers read as a full stop in a host name."""
 
 SocketInfo = tuple[Any, Any, int, str, Any]
 """An address as `socket.getaddrinfo` gives it."""
 
 
 class ForbiddenAddress(OSError):
-    """A connection that was not begun."""
+    """We did not open the connection."""
 
-    # Always the same words: several addresses of one name then stay one error of this kind.
+    # Always the same message, so the errors of several addresses of one name stay of this kind.
     def __init__(self) -> None:
-        super().__init__("the name leads to an address that nothing is sent to")
+        super().__init__("the name leads to an address that we send nothing to")
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
     """
-    Refuse what can be told from an address without connecting or resolving a name.
+    Refuse a URL, as far as it can be judged without resolving its name.
 
     Raises:
-        ProviderRefused: Nothing is sent there (code `address`).
+        ProviderRefused: We send nothing there (code `address`).
     """
     try:
         parts = urlsplit(url)
@@ -83,25 +82,25 @@ def check_url(url: str, *, allow_private: bool) -> None:
         scheme, host = "", ""
     if scheme not in {"http", "https"} or not host:
         raise ProviderRefused(
-            "is not an address of http or https; give one like https://api.example.com/v1",
+            "this is not an http or https address; give one like https://api.example.com/v1",
             code="address",
         )
     address = _literal(host)
     if host in METADATA_NAMES or (address is not None and is_forbidden(address)):
         raise ProviderRefused(
-            f"{host} is a link-local or metadata address, which nothing is sent to", code="address"
+            f"{host} is a link-local or metadata address; we send nothing there", code="address"
         )
     is_local_name = host == "localhost" or host.endswith(".localhost")
     if not allow_private and (is_local_name or (address is not None and is_private(address))):
         raise ProviderRefused(
-            f"{host} is of this machine or a private network, which the setting "
-            "`allow_private_upstreams` forbids",
+            f"{host} belongs to this machine or a private network; the setting "
+            "`allow_private_upstreams` forbids that",
             code="address",
         )
 
 
 def guarded(*, allow_private: bool) -> Callable[[SocketInfo], socket.socket]:
-    """Return what makes sockets for connections, and refuses by raising `ForbiddenAddress`."""
+    """Return a factory of sockets that raises `ForbiddenAddress` for a forbidden address."""
 
     def socket_for(info: SocketInfo) -> socket.socket:
         family, kind, protocol, _, place = info
@@ -114,7 +113,7 @@ def guarded(*, allow_private: bool) -> Callable[[SocketInfo], socket.socket]:
 
 
 def is_forbidden(address: Address) -> bool:
-    """Whether nothing is sent there whatever the settings."""
+    """Whether we send nothing there, whatever the settings say."""
     return any(
         it in METADATA
         or it.is_link_local
@@ -127,12 +126,12 @@ def is_forbidden(address: Address) -> bool:
 
 
 def is_private(address: Address) -> bool:
-    """Whether it is of this machine or of a network that is not the Internet."""
+    """Whether it belongs to this machine or to a private network."""
     return any(not it.is_global for it in _meant(address)[-1:])
 
 
 def _meant(address: Address) -> list[Address]:
-    """Return an address and, last, the one that it leads to, if it has another inside."""
+    """Return the address and, last, the IPv4 address inside it, if it has one."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     inner = address.ipv4_mapped or address.sixtofour
@@ -144,13 +143,13 @@ def _meant(address: Address) -> list[Address]:
 
 
 def _plain(host: str) -> str:
-    """Return a host name as a resolver would read it."""
+    """Return a host name as a resolver reads it."""
     name = unicodedata.normalize("NFKC", unquote(host).translate(_DOTS))
     return name.rstrip(".").lower()
 
 
 def _literal(host: str) -> Address | None:
-    """Return the address that a host is, in any spelling that the system takes for one."""
+    """Return the address that a host spells, in any spelling that the system accepts."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

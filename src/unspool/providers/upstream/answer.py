@@ -1,12 +1,12 @@
 """
-What one stream has said, and the rules that hold whoever said it.
+One provider's answer, and the rules that hold for every vendor.
 
-* A stop is not an end: only a positive end signal makes an answer whole, and one that is
-  whole stays so, whatever the connection does next.
-* An error inside an answer of status 200 counts, also where an end was told before or after.
-* The last usage counts; a count that cannot be is no count.
-* Tool calls are kept apart and are calls only when their arguments are a whole JSON object.
-* Text is text: what no socket or database could take is replaced.
+* A stop is not an end: only a positive end signal makes an answer whole. A whole answer stays
+  whole, whatever the connection does next.
+* An error inside an answer of status 200 counts, even beside a reason for the end.
+* The last usage counts; an impossible count is ignored.
+* Fragments of tool calls stay apart, and become calls only with a whole JSON object.
+* Text must be encodable: characters that no socket or database accepts are replaced.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from .vendor_errors import MAX_MESSAGE_CHARS, REFUSED, told_by, without_key
 log = logging.getLogger(__name__)
 
 MAX_TOKENS: Final = 10**9
-"""More tokens than this in a usage report are a mistake of the reporter."""
+"""A usage report of more tokens than this is a mistake."""
 
 MAX_SKIPPED: Final = 20
-"""Warnings of one answer: more say nothing new, and a log must not be filled by junk."""
+"""Warnings of one answer. More would say nothing new, and junk must not fill a log."""
 
 NORMAL: Final = {
     "end_turn": "stop",
@@ -58,7 +58,7 @@ NORMAL: Final = {
     "prohibited_content": "content_filter",
     "spii": "content_filter",
 }
-"""Vendors' words for the ends that every vendor has, in small letters."""
+"""Vendors' names for the ends that every vendor has, in lower case."""
 
 ABNORMAL: Final = re.compile(
     r"abort|error|fail|cancel|timeout|timed|resource|network|overload|unavailable|interrupt|"
@@ -66,17 +66,17 @@ ABNORMAL: Final = re.compile(
     r"expired|incomplete|busy|internal|unexpected|invalid|unspecified|out_of_memory|"
     r"^(unknown|other|oom|lost|reset)$"
 )
-"""A reason that says so tells of an answer that was given up, not of its end."""
+"""A reason that matches this means that the vendor gave the answer up."""
 
 NO_REASON: Final = frozenset({"", "null", "none"})
-"""What some vendors write in every chunk for "not yet"."""
+"""Values that some vendors write in every chunk for "not yet"."""
 
 SILENT_ENDS: Final = frozenset({"content_filter", "length"})
-"""Reasons for an end that explain why there is no text; asking again would not change them."""
+"""Reasons for an end that explain why there is no text; a second request would not change them."""
 
 
 class Answer:
-    """A fold of what one stream says. `drain` gives what is to be passed on."""
+    """A fold of one stream. `drain` returns the outputs to pass on."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -89,31 +89,31 @@ class Answer:
         self._halves: SurrogateJoiner | None = None
         self._halves_of_thought = SurrogateJoiner()
         self.has_output = False
-        """Text or a tool call came: there is an answer, if not a whole one."""
+        """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
         self.has_thought = False
-        """Reasoning came, which is no answer by itself."""
+        """Reasoning arrived, which is no answer by itself."""
         self.is_done = False
-        """Nothing more is to be read."""
+        """The reader should stop."""
         self.has_gone_on = False
         """
-        Output came after a reason for the end: some vendors give one in every chunk. It is
-        worth nothing then, unless what follows ends in good order.
+        Output followed a reason for the end: some vendors give one in every chunk. The reason then
+        counts for nothing, unless the rest ends in good order.
         """
 
     @property
     def is_whole(self) -> bool:
-        """An end was told; what may follow is usage."""
+        """The vendor gave an end; only usage may follow."""
         return self.is_done or (self._finish is not None and not self.has_gone_on)
 
     def drain(self) -> list[Output]:
-        """Return what came since the last call."""
+        """Return the outputs since the last call."""
         outputs = self._outputs
         if outputs:
             self._outputs = []
         return outputs
 
     def text(self, text: str) -> None:
-        """Take in text of the answer; `<think>` at its beginning is reasoning."""
+        """Add text of the answer; `<think>` at its beginning is reasoning."""
         if self._halves is not None:
             text = self._halves.feed(text)
         if not text:
@@ -132,7 +132,7 @@ class Answer:
         self._outputs += said
 
     def reasoning(self, text: str) -> None:
-        """Take in what the model thinks aloud."""
+        """Add reasoning."""
         if self._halves is not None:
             text = self._halves_of_thought.feed(text)
         if text:
@@ -140,7 +140,7 @@ class Answer:
             self._outputs.append(Reasoning(text))
 
     def may_have_halves(self) -> None:
-        """From here on texts may hold what cannot be encoded (`_halves`)."""
+        """From here on texts may hold characters that cannot be encoded (`surrogates`)."""
         if self._halves is None:
             self._halves = SurrogateJoiner()
 
@@ -152,7 +152,7 @@ class Answer:
         name: str | None = None,
         arguments: str | dict[str, Any] | None = None,
     ) -> None:
-        """Take in a fragment of a tool call, told apart by index, else by id, else by place."""
+        """Add a fragment of a tool call, assigned by index, else by id, else by place."""
         was_full = self._calls.is_full
         fragment = self._calls.feed(index=index, id=id, name=name, arguments=arguments)
         self.has_output = True
@@ -162,11 +162,11 @@ class Answer:
             self._outputs.append(fragment)
 
     def accept(self, handle: str) -> None:
-        """The provider keeps the answer under this id."""
+        """Note the id under which the provider keeps the answer."""
         self._outputs.append(Accepted(handle))
 
     def usage(self, prompt: Any, completion: Any, cached: Any = None) -> None:
-        """Take in a report of tokens; the last one counts."""
+        """Note a report of tokens; the last one counts."""
         if prompt is None and completion is None:
             return
         counts = _count(prompt), _count(completion), _count(cached)
@@ -175,11 +175,11 @@ class Answer:
             self.skip("the provider's count of tokens cannot be and was left out")
             return
         if self.has_output and counts[:2] == (0, 0):
-            return  # it says that it does not count: nothing is asked and answered for nothing
+            return  # a server that reports zero for both does not count
         self._usage = Usage(counts[0], counts[1], counts[2])
 
     def skip(self, message: str) -> None:
-        """Leave something out and say so; from `MAX_SKIPPED` on only leave it out."""
+        """Leave something out and warn; after `MAX_SKIPPED` warnings only leave it out."""
         self._skipped += 1
         if self._skipped > MAX_SKIPPED:
             return
@@ -190,10 +190,10 @@ class Answer:
 
     def finish(self, reason: str) -> None:
         """
-        Take in the reason that the provider gave for the end.
+        Note the provider's reason for the end.
 
         Raises:
-            ProviderError: The reason tells of an answer that was given up.
+            ProviderError: The reason means that the vendor gave the answer up.
         """
         word = reason.strip().lower()
         if word in NO_REASON:
@@ -204,7 +204,7 @@ class Answer:
 
     def report(self, error: Mapping[str, Any] | str) -> NoReturn:
         """
-        Raise the error of a document (`_errors.error_in`) inside the answer.
+        Raise the error of a document (`vendor_errors.error_in`) inside the answer.
 
         Raises:
             ProviderError: See `fail`.
@@ -216,11 +216,11 @@ class Answer:
 
     def fail(self, code: str, message: str, *, retry_after_s: float | None = None) -> NoReturn:
         """
-        Raise the error that the provider told of inside its answer.
+        Raise the error that the provider reported inside its answer.
 
         Raises:
-            ProviderRefused: The same request would meet it again.
-            ProviderUnavailable, ProviderInterrupted: It may pass.
+            ProviderRefused: The same request would fail again.
+            ProviderUnavailable, ProviderInterrupted: The error may pass.
         """
         self._finish, self.is_done = None, False
         text = without_key(message, self._model)[:MAX_MESSAGE_CHARS]
@@ -231,7 +231,7 @@ class Answer:
         raise kind(text, code=code, retry_after_s=retry_after_s)
 
     def rest(self) -> list[Output]:
-        """Return what was held back: nothing more will come."""
+        """Return the outputs held back until now: nothing more will arrive."""
         if self._halves is not None and (lost := self._halves.flush()):
             self._note(self._think.feed(lost))
         if self._halves_of_thought.flush():
@@ -241,12 +241,12 @@ class Answer:
 
     def end(self, broken: ProviderError | None = None) -> list[Output]:
         """
-        Return what ends the answer, if it is whole.
+        Return the outputs that end the answer, if it is whole.
 
-        `broken` is how reading it ended, where it did not end well.
+        `broken` is the error that ended the reading, if one did.
 
         Raises:
-            ProviderError: `broken`, or that a stop is not an end.
+            ProviderError: `broken`, or the answer has no end.
         """
         if broken is not None and not isinstance(broken, ProviderInterrupted):
             raise broken
@@ -266,7 +266,7 @@ class Answer:
         return [*self.drain(), *calls, *usage, Finish(self._finish or "stop")]
 
     def _nothing(self, broken: ProviderInterrupted | None) -> ProviderError:
-        """Return the error of an answer without text or call; thinking aloud is none."""
+        """Return the error for an answer without text or call; reasoning alone is no answer."""
         kind = ProviderInterrupted if self.has_thought else ProviderUnavailable
         if broken is not None and not self.is_whole:
             error: ProviderError = kind(str(broken), code=broken.code)
@@ -282,6 +282,6 @@ class Answer:
 
 def _count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # as languages with one kind of number write it
+        value = int(value)  # many languages have one kind of number and write it so
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
     return value if is_count else None

@@ -1,7 +1,7 @@
 """
-Text of vendors whose every chunk repeats all of it so far (quirk `cumulative_content`).
+Text of vendors whose every chunk repeats the whole text so far (quirk `cumulative_content`).
 
-Only where a model is said to do so: equal chunks one after the other may well be text.
+We do this only for models with the quirk: equal chunks in a row may well be text.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from .answer import Answer
 
 
 class Cumulative:
-    """Feed it what a chunk says; it returns what is new in it."""
+    """Feed it the text of each chunk; it returns the new part."""
 
     def __init__(self) -> None:
         self._said = ""
 
     def rest_of(self, text: str, answer: Answer) -> str:
-        """Return what `text` says beyond what was said; `answer` is told where it does not fit."""
+        """Return the part of `text` that is new; warn `answer` if it does not fit."""
         said = self._said
         if text.startswith(said):
             self._said = text

@@ -1,9 +1,8 @@
 """
-The limits of time of one attempt.
+The time limits of one attempt.
 
-They are kept by one lazy timer for the attempt, not by a timer for each read: a timer is armed
-for the earliest moment at which a limit could be broken, and when it rings it looks at the
-times that reading has left behind.
+One lazy timer keeps them all, so a read arms no timer of its own. The timer rings at the
+earliest moment at which a limit could be broken, and then looks at the times of the last reads.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ import asyncio
 import math
 from collections.abc import Mapping
 
-import aiohttp
-
 from .. import Limits
+from .http1 import Response
 
 LINGER_S = 2.0
 """
-How long an answer that is whole is read on for its usage, and an error answer for its words:
-they come at once or never. A provider that leaves the connection open must not hold us back.
+Seconds to keep reading a complete answer for its usage, and an error answer for its message:
+both arrive at once or never. A provider that leaves the connection open must not hold us back.
 """
 
 
 class Timer:
-    """Watches one attempt. `bytes_at` and `output_at` are written by whoever reads."""
+    """Watches one attempt. The reader writes `bytes_at` and `output_at`."""
 
     def __init__(self, limits: Limits) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,10 +32,10 @@ class Timer:
         self.output_at = 0.0
         self.whole_at = 0.0
         self.broken = ""
-        self._response: aiohttp.ClientResponse | None = None
+        self._response: Response | None = None
         self._handle: asyncio.TimerHandle | None = None
 
-    def watch(self, response: aiohttp.ClientResponse) -> None:
+    def watch(self, response: Response) -> None:
         self._response = response
         self._look()
 
@@ -46,7 +44,7 @@ class Timer:
             self._handle.cancel()
 
     def saw(self, *, output: bool, whole: bool) -> None:
-        """Note that bytes came, whether with output, and whether the answer is whole now."""
+        """Note that bytes arrived, whether they held output, and whether the answer is whole."""
         self.bytes_at = self._loop.time()
         if output:
             self.output_at = self.bytes_at
@@ -54,7 +52,7 @@ class Timer:
             self.whole_at = self.bytes_at
             self._rearm(self.whole_at + LINGER_S)
         elif not whole:
-            self.whole_at = 0.0  # an end that was none after all
+            self.whole_at = 0.0  # that end was not the end
 
     def _rearm(self, at: float) -> None:
         self.stop()
@@ -76,10 +74,10 @@ class Timer:
     def _look(self) -> None:
         name, at = min(self._deadlines().items(), key=lambda item: item[1])
         if (now := self._loop.time()) < at:
-            # What comes until then starts a limit of its own, which may end before `at`.
+            # Bytes that arrive until then start a limit of their own, which may end before `at`.
             soon = now + min(self._limits.idle_s, self._limits.progress_s)
             self._handle = self._loop.call_at(min(at, soon), self._look)
             return
         self.broken = name
         assert self._response is not None
-        self._response.close()  # wakes the reader with an error
+        self._response.close()  # the reader wakes with an error

@@ -1,8 +1,7 @@
 """
-JSON documents of a vendor, read as far as they can be.
+JSON documents of a vendor, read as far as possible.
 
-One document that cannot be read is no reason to lose the rest of an answer: it is left out,
-and the answer says so.
+A document that cannot be read must not cost the rest of the answer: we leave it out and warn.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from .answer import Answer
 T = TypeVar("T")
 
 MAX_PARTS: Final = 64
-"""Documents written into one another are two or three; more are text that looks like some."""
+"""Vendors run two or three documents together; more is text that looks like documents."""
 
 _SEAM: Final = re.compile(rb'(?:data: ?|\n|(?<=\}))(?=\{")|(?=\{"error")')
-"""Where a document begins inside, or behind, another one that was cut off."""
+"""Where a document begins inside or behind one that was cut off."""
 
 
 class Documents(Generic[T]):
-    """Reads documents as one `msgspec.Struct`; fields it does not know are no matter."""
+    """Reads documents as one `msgspec.Struct`, and ignores unknown fields."""
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
 
     def read(self, data: bytes, answer: Answer) -> T | None:
-        """Return the document; None, and `answer` told of it, where it is none."""
+        """Return the document, or None after a warning to `answer`."""
         try:
             return self._decode(data)
         except (ValueError, RecursionError):
@@ -45,9 +44,9 @@ class Documents(Generic[T]):
 
     def read_all(self, data: bytes, answer: Answer) -> list[T]:
         """
-        Return the document, or those of several that a vendor wrote into one another.
+        Return the document, or all documents that a vendor ran together.
 
-        What is whole among them counts, and `answer` is told that something was left out.
+        Whole ones count; `answer` gets a warning about the rest.
         """
         try:
             return [self._as_it_is(data, answer)]
@@ -64,9 +63,8 @@ class Documents(Generic[T]):
 
     def _as_it_is(self, data: bytes, answer: Answer) -> T:
         """
-        Read what a strict reader refuses: bytes that are no text, halves of characters and
-        numbers that are none are left out, or joined, not what is around them. Control
-        characters may stand unescaped.
+        Read a document that a strict reader refuses: drop bytes that are no text, join or replace
+        halves of characters, drop impossible numbers, and accept unescaped control characters.
         """
         text = data.decode("utf-8", "ignore")
         document = json.loads(text, parse_constant=_nothing, strict=False)
@@ -84,8 +82,8 @@ def _nothing(_name: str) -> Any:
 
 def total(*counts: Any) -> Any:
     """
-    Return the sum of the counts there are; one that cannot be is returned itself, to be
-    judged as such.
+    Return the sum of the known counts. An impossible count is returned itself, so that the caller
+    can judge it.
     """
     facts = [count for count in counts if count is not None]
     odd = [count for count in facts if not isinstance(count, int | float) or count < 0]

@@ -1,9 +1,9 @@
 """
 Reading one answer over HTTP: the loop that all HTTP providers share.
 
-An adapter says what to send (`Request`) and what each frame means (`take`); limits, broken
-connections and the end of the answer are dealt with here. So is a server that sends something
-else than a stream: what a body is, its first character says, whatever its content type.
+An adapter gives the `Request` and says what each frame means (`take`). This file handles limits,
+broken connections and the end of the answer. It also handles servers that send no stream: the
+first character of a body decides what it is, not the content type.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-import aiohttp
-
 from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.formats.sse import MAX_STRAY_BYTES, Decoder, EventTooLong, Frame
+from unspool.providers.upstream.http1 import Client
 
 from .. import Model, Output, Skipped
 from .answer import Answer
@@ -24,7 +23,7 @@ from .http import Request, send
 from .vendor_errors import error_in
 
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
-"""White space and the byte order mark: a body has not begun yet."""
+"""White space and the byte order mark: they come before a body begins."""
 
 
 class Framing(Protocol):
@@ -38,15 +37,15 @@ class Framing(Protocol):
 
 
 Take = Callable[[Frame, Answer], None]
-"""Tells the answer what a frame says. Raises ProviderError for an error inside it."""
+"""Reads a frame into the answer. Raises ProviderError for an error inside the frame."""
 
 
 class Document:
     """
-    A body that is no stream: one JSON document, or several, a line each; or a page.
+    A body that is not a stream: a JSON document, several of them one per line, or a page.
 
     Attributes:
-        stray: The beginning of a body that is no JSON.
+        stray: The beginning of a body that is not JSON.
     """
 
     def __init__(self, *, max_event_bytes: int) -> None:
@@ -83,7 +82,7 @@ def _is_json(text: bytes) -> bool:
 
 
 class FirstBytes:
-    """What a body is cut by until its first character has come, and then what fits it."""
+    """Chooses how to cut a body as soon as its first character has arrived."""
 
     def __init__(self, *, max_event_bytes: int) -> None:
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
@@ -108,12 +107,12 @@ class FirstBytes:
 
     @property
     def stray(self) -> bytes:
-        """The beginning of what was no part of a stream, if there was such."""
+        """The beginning of any bytes that belong to no event."""
         return b"" if self.chosen is None else self.chosen.stray
 
 
 async def converse(
-    http: aiohttp.ClientSession,
+    http: Client,
     request: Request,
     model: Model,
     take: Take,
@@ -121,7 +120,7 @@ async def converse(
     framing: Framing | None = None,
 ) -> AsyncGenerator[Output]:
     """
-    Send a request and yield what its answer says.
+    Send a request and yield the outputs of its answer.
 
     Raises:
         ProviderError: See `providers.Provider.stream`.
@@ -146,13 +145,13 @@ async def converse(
                     answer.has_gone_on = True
                 reply.timer.saw(output=is_new, whole=answer.is_whole)
                 if framing is opening and opening.chosen is not None:
-                    framing = opening.chosen  # one call less for each of the rest
+                    framing = opening.chosen  # one call less for each later chunk
         _heed(opening.stray, answer)
     except EventTooLong as error:
         broken = ProviderInterrupted(f"the provider sent {error}", code="protocol")
     except ProviderError as error:
         broken = error
-    for output in answer.rest():  # what came before the break, in the same read
+    for output in answer.rest():  # outputs from before the break, in the same read
         yield output
     for output in answer.end(broken):
         yield output
@@ -161,16 +160,16 @@ async def converse(
 def _take_all(frames: list[Frame], take: Take, answer: Answer) -> None:
     for frame in frames:
         take(frame, answer)
-        if answer.is_done:  # what a provider says after its end is not the answer
+        if answer.is_done:  # words after the end do not belong to the answer
             return
 
 
 def _heed(stray: bytes, answer: Answer) -> None:
     """
-    Tell what a body said outside of any event, where it explains that there is no end.
+    Report bytes outside of any event when they explain why the answer has no end.
 
     Raises:
-        ProviderError: It is an error, or at least no answer.
+        ProviderError: They are an error, or at least not an answer.
     """
     if not stray or answer.is_whole:
         return

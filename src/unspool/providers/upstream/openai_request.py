@@ -1,8 +1,8 @@
 """
-What is sent to an endpoint that speaks OpenAI's Chat Completions.
+Requests to an endpoint that speaks OpenAI's Chat Completions.
 
-Tools and their calls as OpenAI writes them, what a deployment does otherwise (`_vendors.QUIRKS`),
-and the beginning of an answer in the field that each vendor has for it (`_vendors.PREFILLS`).
+It writes tools and calls as OpenAI does, follows a deployment's deviations (`vendors.QUIRKS`), and
+puts the beginning of an answer into the field that the vendor has for it (`vendors.PREFILLS`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MARKS: Final[Mapping[str, dict[str, Any]]] = {
     "partial": {"partial": True},
     "continue_final_message": {},
 }
-"""What a last message of the assistant carries where it is the beginning of the answer."""
+"""Fields of an assistant's last message when it is the beginning of the answer."""
 
 
 def endpoint(base_url: str) -> str:
@@ -41,12 +41,12 @@ def request_for(model: Model, prompt: Prompt) -> Request:
     Return the request that asks `model` for an answer to `prompt`.
 
     Raises:
-        ProviderRefused: The model cannot go on from the prompt's prefix (code `prefill`).
+        ProviderRefused: The model cannot continue the prompt's prefix (code `prefill`).
     """
     body: dict[str, Any] = {
         "stream_options": {"include_usage": True},
         **_params(model, prompt),
-        # Not for a request to change: which model answers, to what, and that it streams.
+        # A request may not change these: which model answers, to what, and that it streams.
         "model": model.upstream_name,
         "messages": [_message(message) for message in prompt.messages],
         "stream": True,
@@ -72,10 +72,10 @@ def _params(model: Model, prompt: Prompt) -> dict[str, Any]:
 
 def _begin(body: dict[str, Any], model: Model, prefix: str) -> str:
     """
-    Let the answer begin with `prefix`; return where such requests are served.
+    Let the answer begin with `prefix`; return the address that serves such requests.
 
     Raises:
-        ProviderRefused: There is no way (code `prefill`). Nothing was sent.
+        ProviderRefused: The model has no form for it (code `prefill`). We sent nothing.
     """
     way = prefill_of(model)
     if way == "body_prefix":
@@ -88,7 +88,7 @@ def _begin(body: dict[str, Any], model: Model, prefix: str) -> str:
             f"model {model.name!r} cannot go on from a text; ask it in words", code="prefill"
         )
     if way == "continue_final_message":
-        # The template must not open another turn behind the text; both at once is an error.
+        # The template must not open a new turn behind the text; both fields together are an error.
         body |= {"continue_final_message": True, "add_generation_prompt": False}
     vendor = vendor_of(model.base_url)
     return (vendor.prefill_url if vendor is not None else "") or model.base_url
@@ -100,13 +100,13 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a message as OpenAI writes it; only those with tools differ from ours."""
+    """Return a message as OpenAI writes it; only messages with tools differ from ours."""
     if message["role"] == "tool":
         return {name: message[name] for name in ("role", "tool_call_id", "content")}
     if calls := message.get("tool_calls"):
         return {
             **message,
-            "content": message.get("content") or None,  # some refuse an empty text here
+            "content": message.get("content") or None,  # some servers refuse an empty text here
             "tool_calls": [_call(call) for call in calls],
         }
     return message

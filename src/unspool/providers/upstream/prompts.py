@@ -1,6 +1,6 @@
 """
-What a prompt says, for vendors that do not write it as OpenAI does, and what becomes of a
-prompt that holds the beginning of its answer.
+Prompts for vendors that do not write them as OpenAI does, and prompts that hold the beginning of
+their answer.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .. import Model, Output, Prompt
 from .vendors import prefill_of
 
 LENGTHS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""What the most tokens of an answer are called, by one vendor or another."""
+"""Vendors' names for the most tokens of an answer."""
 
 _OF_PREFILL: Final = re.compile(
     r"prefill|prefix|partial|continu|(last|final) (message|turn|assistant)|ends? with|"
     r"assistant|role|model turn",
     re.IGNORECASE,
 )
-"""Words of refusals that speak of the beginning of the answer, as vendors have said it."""
+"""Words of refusals that concern the beginning of the answer, as vendors have written them."""
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -31,7 +31,7 @@ def text_of(message: Mapping[str, Any]) -> str:
     Return a message's text.
 
     Raises:
-        ProviderRefused: It holds something else than text.
+        ProviderRefused: The message holds more than text.
     """
     content = message.get("content")
     if not isinstance(content, list):
@@ -47,22 +47,22 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def talk_of(prompt: Prompt) -> list[Mapping[str, Any]]:
-    """Return all messages but the system's, for vendors that have another place for those."""
+    """Return all messages but the system's, for vendors that put those elsewhere."""
     return [message for message in prompt.messages if message["role"] != "system"]
 
 
 def renamed(params: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return parameters under a vendor's own names; a name that is its own already wins."""
+    """Return parameters under a vendor's own names; a parameter that already has one wins."""
     ours = {names[name]: value for name, value in params.items() if name in names}
     return ours | {name: value for name, value in params.items() if name not in names}
 
 
 def check_prefix(model: Model, prompt: Prompt) -> None:
     """
-    Refuse a beginning that the model cannot go on from.
+    Refuse a beginning that the model cannot continue.
 
     Raises:
-        ProviderRefused: Code `prefill`. Nothing was sent.
+        ProviderRefused: Code `prefill`. We sent nothing.
     """
     if prompt.prefix and (way := prefill_of(model)) != "assistant":
         raise ProviderRefused(
@@ -73,7 +73,7 @@ def check_prefix(model: Model, prompt: Prompt) -> None:
 
 
 def of_prefill(error: ProviderError) -> ProviderError:
-    """Name a refusal that speaks of the beginning of the answer as what it is."""
+    """Give a refusal of the beginning of the answer its own code."""
     if error.status in {400, 422} and _OF_PREFILL.search(str(error)):
         error.code = "prefill_refused"
     return error
@@ -82,7 +82,7 @@ def of_prefill(error: ProviderError) -> ProviderError:
 async def translated(
     outputs: AsyncGenerator[Output], translate: Callable[[ProviderError], ProviderError]
 ) -> AsyncGenerator[Output]:
-    """Pass outputs on; an error is raised as `translate` tells it."""
+    """Pass outputs on; raise errors as `translate` returns them."""
     async with aclosing(outputs):
         try:
             async for output in outputs:

@@ -1,8 +1,8 @@
 """
-What the events of OpenAI's Responses say, also where they are told a second time.
+Events of OpenAI's Responses, including those that arrive a second time.
 
-Events are numbered. One that was had already is left out; and of an answer that is read from
-its beginning again, so is the text that the reader has.
+Events are numbered. We leave out an event that we had already. If an answer is read from its
+beginning again, we also leave out the text that the reader has.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Why(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
-class _Response(msgspec.Struct, gc=False):
+class _ResponseObject(msgspec.Struct, gc=False):
     id: str | None = None
     output: list[_Item] | None = None
     usage: _WireUsage | None = None
@@ -65,7 +65,7 @@ class _WireEvent(msgspec.Struct, gc=False):
     item_id: str | None = None
     output_index: int | None = None
     item: _Item | None = None
-    response: _Response | None = None
+    response: _ResponseObject | None = None
     error: Any = None
     code: str | None = None
     message: str | None = None
@@ -73,7 +73,7 @@ class _WireEvent(msgspec.Struct, gc=False):
 
 
 _events = Documents(_WireEvent)
-_responses = Documents(_Response)
+_responses = Documents(_ResponseObject)
 
 
 class ResponsesReading:
@@ -81,7 +81,7 @@ class ResponsesReading:
     One answer, event by event.
 
     Attributes:
-        after: Number of the last event that was taken in.
+        after: Number of the last event that was read.
     """
 
     def __init__(self, prompt: Prompt, *, max_tokens: Any, is_kept: bool) -> None:
@@ -92,7 +92,7 @@ class ResponsesReading:
         self._is_kept = is_kept and handle is None
         self._is_again = handle is not None
         self._known = prompt.prefix if handle is not None and handle.after is None else ""
-        """Text that comes again first, and that the reader has."""
+        """Text that arrives again first, and that the reader has."""
         self._had_text = bool(handle is not None and prompt.prefix)
         self._is_numbered = True
         self._last_type = ""
@@ -110,12 +110,13 @@ class ResponsesReading:
                 answer.report(data.decode("utf-8", "replace"))
             return
         if self._handle:
-            answer.accept(self._handle)  # what comes now is of it, and may break off again
+            # The output belongs to the new response, which may break off again.
+            answer.accept(self._handle)
             self._handle = ""
-        if event.error:  # in whatever event it stands
+        if event.error:  # whichever event holds it
             answer.report(event.error)
         if event.object == "response":  # of a server that does not stream
-            response = _responses.read(data, answer) or _Response()
+            response = _responses.read(data, answer) or _ResponseObject()
             self._whole(response, f"response.{response.status}", answer)
         elif self._is_new(event):
             self._tell(event, event.type or frame.event or "", answer)
@@ -131,22 +132,22 @@ class ResponsesReading:
                 self._item(event.item, event.output_index, answer, is_done=type.endswith("done"))
             case "response.function_call_arguments.delta" | "response.function_call_arguments.done":
                 number = self._number(event.item_id, event.output_index)
-                # With `done` come all of them again: `Answer.tool` leaves that out.
+                # `done` repeats all arguments: `Answer.tool` leaves them out.
                 answer.tool(index=number, arguments=event.delta or event.arguments)
             case "error":
                 answer.report({"code": event.code, "message": event.message})
             case _:
-                self._whole(event.response or _Response(), type, answer)
+                self._whole(event.response or _ResponseObject(), type, answer)
 
     def _is_new(self, event: _WireEvent) -> bool:
-        """Whether an event was not had before; numbers that do not count are no numbers."""
+        """Whether an event is new; numbers that do not count up are no numbers."""
         number = event.sequence_number
         if number is None or not self._is_numbered:
             return True
         if self.after is not None and number <= self.after:
             if number < self.after or event.type == self._last_type or not self._last_type:
                 return False
-            # Another event under the same number: a gateway that writes one for all.
+            # Another event under the same number: the gateway writes one number for all.
             self._is_numbered = False
             return True
         self.after, self._last_type = number, event.type
@@ -164,7 +165,7 @@ class ResponsesReading:
     def _number(self, item_id: str | None, place: int | None) -> int:
         """
         Return our index of a call. Servers name its item in each event by id, by place or by
-        both, and some have one place for all.
+        both, and some use one place for all.
         """
         if not item_id and place is None:
             return max(0, self._calls - 1)
@@ -191,10 +192,10 @@ class ResponsesReading:
         arguments = item.arguments if is_done else None
         answer.tool(index=number, id=item.call_id, name=item.name, arguments=arguments)
 
-    def _whole(self, response: _Response, type: str, answer: Answer) -> None:
-        """Take in an event that tells of the response: its beginning, or how it ended."""
+    def _whole(self, response: _ResponseObject, type: str, answer: Answer) -> None:
+        """Read an event about the response: its beginning, or how it ended."""
         if self._is_kept and response.id:
-            self._is_kept = False  # told once
+            self._is_kept = False  # reported once
             answer.accept(response.id)
         match type:
             case "response.completed":
@@ -212,24 +213,24 @@ class ResponsesReading:
             case "response.cancelled":
                 answer.fail("aborted", "the answer was cancelled at the provider")
 
-    def _end(self, response: _Response, answer: Answer) -> None:
-        """Take in what is told with the end: the count, and all of the answer once more."""
+    def _end(self, response: _ResponseObject, answer: Answer) -> None:
+        """Read the final response: the usage, and the whole answer once more."""
         for place, item in enumerate(response.output or ()):
             self._item(item, place, answer, is_done=True)
             if item.type == "message" and not self._had_text:
-                for part in item.content or ():  # parts of it never came
+                for part in item.content or ():  # parts of it never arrived
                     answer.text(part.text or part.refusal or "")
         if self._known:
             raise _other()
         if self._is_again and self._had_text:
-            answer.has_output = True  # what it said is there already, if nothing else was left
+            answer.has_output = True  # its text is there already, if we left nothing else out
         if (usage := response.usage) is not None:
             details = usage.input_tokens_details or _Details()
             answer.usage(usage.input_tokens, usage.output_tokens, details.cached_tokens)
         answer.is_done = True
 
-    def _is_full(self, response: _Response) -> bool:
-        """Whether it has as many tokens as it may: llama.cpp calls that completed, too."""
+    def _is_full(self, response: _ResponseObject) -> bool:
+        """Whether it reached its token limit: llama.cpp calls that completed, too."""
         said = response.usage and response.usage.output_tokens
         limit = self._max_tokens
         return isinstance(said, int) and isinstance(limit, int) and said >= limit

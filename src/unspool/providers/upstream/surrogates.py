@@ -1,9 +1,9 @@
 """
-Characters that come in halves.
+Characters that arrive in halves.
 
-JSON writes a character such as 😀 as two escapes (a surrogate pair). A vendor that cuts its
-text between them sends two halves in two chunks, and no half can be written to a socket or a
-database. Halves that meet are joined; one that stays alone becomes U+FFFD.
+JSON writes a character such as 😀 as two escapes (a surrogate pair). A vendor that cuts its text
+between them sends the halves in two chunks, and no socket or database accepts a single half. We
+join halves that meet; a half that stays alone becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ class SurrogateJoiner:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Return the text; a first half at its end waits for what comes next."""
+        """Return the text; a first half at its end waits for the next text."""
         text, self._held = self._held + text, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self._held = text[:-1], text[-1]
         return joined(text)
 
     def flush(self) -> str:
-        """Return what was held back: no second half came."""
+        """Return the half held back: no second half arrived."""
         held, self._held = self._held, ""
         return LOST if held else ""
 
 
 def joined(text: str) -> str:
-    """Return a text that can be encoded: pairs joined, single halves replaced."""
+    """Return text that can be encoded: pairs joined, single halves replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -1,8 +1,8 @@
 """
-Reasoning that stands in `<think>` tags inside the text.
+Reasoning inside `<think>` tags in the text.
 
-Only at the beginning of an answer, where models with an open template put it: a tag in
-the middle is text that speaks of tags. Tags may be cut anywhere between two deltas.
+Models with an open template write the tag at the beginning of an answer, so we look for it only
+there; a tag in the middle is ordinary text. Two deltas may cut a tag anywhere.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class ThinkTags:
         self._held = ""
         self._is_thinking = False
         self._at_answer = False
-        """The reasoning has ended; space before the answer's first word is left out."""
+        """The reasoning has ended; space before the first word of the answer is dropped."""
         self.is_over = False
-        """All that follows is text."""
+        """Everything that follows is text."""
 
     @property
     def is_holding(self) -> bool:
-        """Something came that is not passed on yet."""
+        """It holds back characters that it has not passed on."""
         return bool(self._held) and not self._at_answer
 
     def feed(self, text: str) -> list[Text | Reasoning]:
@@ -43,14 +43,14 @@ class ThinkTags:
         if start.startswith(OPEN):
             self._is_thinking = True
             return self._think(start[len(OPEN) :])
-        if OPEN.startswith(start):  # perhaps the beginning of a tag, or nothing but space
+        if OPEN.startswith(start):  # perhaps the beginning of a tag, or only space so far
             self._held = held
             return []
         self.is_over = True
         return [Text(held)]
 
     def flush(self) -> list[Text | Reasoning]:
-        """Return what was held back: the end has come and it was no tag."""
+        """Return the characters held back: the answer has ended and they were no tag."""
         held, self._held = self._held, ""
         if not held or self._at_answer:
             return []
@@ -75,6 +75,6 @@ class ThinkTags:
 
 
 def _tail(text: str) -> int:
-    """Return how many characters at the end may be the beginning of the closing tag."""
+    """Return how many characters at the end may begin the closing tag."""
     longest = min(len(text), len(CLOSE) - 1)
     return next((n for n in range(longest, 0, -1) if CLOSE.startswith(text[-n:])), 0)

@@ -1,11 +1,12 @@
 """
-Tool calls, put together from fragments as vendors really send them.
+Tool calls, assembled from fragments as vendors really send them.
 
-Kept apart by index, else by id, else by place; a new id under the same index is a new
-call. Ids and names may be repeated in every fragment and are not joined; arguments may be
-null, a string to join, or an object at once. Arguments that are not a whole JSON object
-make no call: an incomplete one must never be run. Nor do those that only Python takes for
-JSON (`NaN`, numbers beyond a float): what is in a log must be readable by everyone.
+Fragments belong together by index, else by id, else by place; a new id under the same index
+begins a new call. Vendors may repeat ids and names in every fragment, so these are not joined.
+Arguments may be null, a string to join, or a whole object. Arguments that are not a whole JSON
+object make no call: nothing may run an incomplete one. The same holds for values that only
+Python accepts as JSON (`NaN`, numbers beyond a float), because everybody must be able to read
+the log.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from .. import ToolCall, ToolFragment
 from .surrogates import SurrogateJoiner, mended
 
 MAX_CALLS: Final = 128
-"""In one answer: as many as OpenAI allows tools."""
+"""In one answer: OpenAI allows as many tools."""
 
 MAX_DEPTH: Final = 100
-"""Of objects within objects in arguments: deeper ones are made to break what reads them."""
+"""Nesting of objects in arguments. Deeper ones are made to break their readers."""
 
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -40,7 +41,7 @@ class _OpenCall:
     halves: SurrogateJoiner = field(default_factory=SurrogateJoiner)
 
     def says_again(self, arguments: str) -> bool:
-        """Whether a fragment is all the arguments once more, as some servers end a call."""
+        """Whether a fragment repeats all arguments, as some servers do at the end of a call."""
         return arguments[0] == "{" and bool(self.arguments) and self.text() == arguments
 
     def text(self) -> str:
@@ -53,7 +54,7 @@ class ToolCalls:
     def __init__(self) -> None:
         self._calls: list[_OpenCall] = []
         self.is_full = False
-        """There were more calls than `MAX_CALLS`; those are left out."""
+        """The answer had more calls than `MAX_CALLS`; the rest is left out."""
 
     def feed(
         self,
@@ -63,7 +64,7 @@ class ToolCalls:
         name: str | None,
         arguments: str | dict[str, Any] | None,
     ) -> ToolFragment | None:
-        """Return the fragment under an index of ours; None where it says nothing new."""
+        """Return the fragment under our own index; None if it adds nothing."""
         call = self._find(index, id, name, bool(arguments))
         is_new = call is None
         if call is None:
@@ -89,7 +90,7 @@ class ToolCalls:
         return ToolFragment(call.place, arguments=arguments) if arguments else None
 
     def end(self) -> tuple[list[ToolCall], list[str]]:
-        """Return the calls that are whole, and the names of those that are not."""
+        """Return the whole calls, and the names of the incomplete ones."""
         whole: list[ToolCall] = []
         broken: list[str] = []
         for call in self._calls:
@@ -103,7 +104,7 @@ class ToolCalls:
     def _find(
         self, index: int | None, id: str | None, name: str | None, has_arguments: bool
     ) -> _OpenCall | None:
-        """Return the call that a fragment goes on with, or None for the first of a new one."""
+        """Return the call that a fragment continues, or None if it begins a new one."""
         if id:
             same = next((c for c in reversed(self._calls) if c.is_id_given and c.id == id), None)
             if same is not None:
@@ -114,7 +115,7 @@ class ToolCalls:
             call = self._calls[-1] if self._calls else None
         if call is None or (id and (call.is_id_given or index is None)):
             return None
-        # Nothing but a name tells the next call from the last one, if that one is whole.
+        # Without an index and an id only the name tells a new call, once the last one is whole.
         is_next = bool(name and not id and has_arguments and call.arguments)
         return None if is_next and _object(call.text()) is not None else call
 

@@ -1,13 +1,12 @@
 """
-What a vendor's error says, in whatever form it comes.
+What a vendor's error means, in whatever form it arrives.
 
-Every vendor has a form of its own, and the same one comes as the body of an error answer, as
-an event of a stream, and as the whole body of an answer of status 200. What is to be done
-follows from the code alone; the first of these that says something counts: the error's own
-identifiers, its words, its number. The words are the vendor's, so a key that it repeats is
-taken out here.
+Each vendor has its own form, and sends it as the body of an error answer, as an event of a
+stream, or as the whole body of an answer of status 200. The code alone decides what to do. The
+first of these that is known sets the code: the error's own identifiers, its words, its status.
+The words are the vendor's, so we remove any key that they repeat.
 
-To add a form: a case in `error_in`. To add a word: a row in `WORDS` or `PHRASES`.
+To add a form, add a case in `error_in`. To add a word, add a row to `WORDS` or `PHRASES`.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ REFUSED: Final = frozenset(
 """Codes of errors that the same request would meet again."""
 
 MAX_WAIT_S: Final = 86_400.0
-"""A provider that asks for more patience than a day has made a mistake."""
+"""A provider that asks us to wait longer than a day has made a mistake."""
 
 MAX_MESSAGE_CHARS: Final = 500
-"""So much of a vendor's words is kept: they are for a person, and some send a whole page."""
+"""We keep this much of a vendor's words: people read them, and some vendors send a whole page."""
 
 MAX_NESTED_CHARS: Final = 20_000
-"""A message may be the document of another error, of the server behind; a longer one is not."""
+"""A message may itself be the error document of a server behind; a longer message is not."""
 
 OF_STATUS: Final[Mapping[int, str]] = {
     401: "auth",
@@ -79,7 +78,7 @@ WORDS: Final = tuple(
         ),
     )
 )
-"""Parts of `type`, `code` and `status`, in small letters and without anything between them."""
+"""Parts of `type`, `code` and `status`, in lower case and without separators."""
 
 PHRASES: Final = tuple(
     (code, re.compile(pattern))
@@ -121,10 +120,10 @@ PHRASES: Final = tuple(
         ),
     )
 )
-"""Parts of messages, in small letters: only such as no message about something else has."""
+"""Parts of messages, in lower case; no message about anything else has them."""
 
 _SPECIFIC: Final = frozenset({"quota", "auth"})
-"""What a message may say of a request that its vendor merely calls wrong."""
+"""Words in the message of an error that its vendor calls a plain bad request."""
 
 _WAIT: Final = re.compile(
     r"(?:retry|try again)[^.;]{0,20}? (?:in|after) (\d+(?:\.\d+)?) ?(ms|m(?:in)?|s)", re.IGNORECASE
@@ -137,15 +136,15 @@ _SHAPES: Final = re.compile(
     r"|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w.-]{10,}|[0-9a-fA-F]{32}\.\w{10,})"
     r"|(?<=Bearer )[\w.~+/-]{8,}=*"
 )
-"""What keys of vendors look like: a server may repeat another key than the one it was sent."""
+"""Shapes of vendors' keys: a server may repeat a key other than the one we sent."""
 
 MIN_KEY_CHARS: Final = 8
-"""Less than this of a key tells nobody anything."""
+"""A shorter piece of a key gives nothing away."""
 
 
 @dataclass(frozen=True, slots=True)
 class VendorError:
-    """What an error says."""
+    """The meaning of an error."""
 
     code: str
     message: str
@@ -154,9 +153,9 @@ class VendorError:
 
 def error_in(document: Any) -> dict[str, Any] | None:
     """
-    Return the error that a document tells of, as one flat document; None where it tells of none.
+    Return the error in a document as one flat document; None if it holds none.
 
-    An `error` that is there and says nothing (null, false, empty, all fields empty) is none.
+    An `error` field that says nothing (null, false, empty, all fields empty) is no error.
     """
     if isinstance(document, list):
         document = document[0] if document else None
@@ -190,14 +189,14 @@ def _around(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_error(document: Mapping[str, Any]) -> bool:
-    """Whether the document itself is an error, by its own word."""
+    """Whether the document calls itself an error."""
     kind = f"{document.get('type')} {document.get('object')}".lower()
     is_named = "error" in kind or bool(document.get("code"))
     return is_named and isinstance(document.get("message"), str) and "choices" not in document
 
 
 def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = None) -> VendorError:
-    """Return what an error (`error_in`) says. `status` is that of the answer, if it has one."""
+    """Return the meaning of an error (`error_in`). `status` is the answer's, if it has one."""
     fields = {"message": error} if isinstance(error, str) else dict(error)
     words = str(fields.get("message") or fields.get("msg") or fields.get("detail") or "")
     if words.startswith("{") and len(words) < MAX_NESTED_CHARS:
@@ -205,7 +204,7 @@ def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = N
     wait_s = _wait_in(fields, words)
     code = _code_of(fields, words, status)
     if code == "quota" and wait_s is not None:
-        code = "rate_limit"  # what comes back by itself in a while is not used up
+        code = "rate_limit"  # an allowance that refills by itself is not used up
     message = without_key(words, model)[:MAX_MESSAGE_CHARS]
     return VendorError(code, message, wait_s)
 
@@ -229,7 +228,7 @@ def _code_of(fields: Mapping[str, Any], words: str, status: int | None) -> str:
     by_word = _first(WORDS, identifiers)
     by_phrase = _first(PHRASES, words.lower())
     if by_word == "invalid_request":
-        # Some vendors call everything so that is not their own fault.
+        # Some vendors use this word for every error that is not their own fault.
         if by_phrase in _SPECIFIC:
             return by_phrase
         return OF_STATUS.get(number or 400, by_word) if (number or 400) < 500 else by_word
@@ -247,7 +246,7 @@ def _number(value: Any) -> int | None:
 
 
 def of_status(status: int) -> str:
-    """Return the code of an error of which nothing but its status is known."""
+    """Return the code of an error that is known by its status alone."""
     if status in OF_STATUS:
         return OF_STATUS[status]
     if status >= 500:
@@ -256,7 +255,7 @@ def of_status(status: int) -> str:
 
 
 def _wait_in(fields: Mapping[str, Any], words: str) -> float | None:
-    """Return the patience that an error asks for in its own fields or words, in seconds."""
+    """Return the seconds that an error asks us to wait, in its fields or its words."""
     for name, factor in (
         ("retry_after", 1.0),
         ("retry_after_s", 1.0),
@@ -277,15 +276,15 @@ def _wait_in(fields: Mapping[str, Any], words: str) -> float | None:
 
 
 def sensible_s(wait_s: float) -> float | None:
-    """Return a time to wait, or None where it is none (negative, endless, no number)."""
+    """Return a time to wait, or None if it is senseless (negative, endless, no number)."""
     return wait_s if 0 <= wait_s < MAX_WAIT_S else None
 
 
 def without_key(text: str, model: Model) -> str:
     """
-    Take keys out of a text: some providers repeat what they were sent, whole or in part.
+    Remove keys from a text: some providers repeat parts of their request.
 
-    Ours as far as a beginning or an end of it is said, others by what keys look like.
+    We remove our own key as far as its beginning or end appears, and others by their shape.
     """
     key = model.api_key
     if len(key) < MIN_KEY_CHARS:

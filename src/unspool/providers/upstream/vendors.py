@@ -1,13 +1,13 @@
 """
-What is known of vendors, as data: where they are, what their keys are called, and how
-their models go on from a text that was cut (prefill).
+Facts about vendors, as data: their hosts, the names of their keys, and how their models continue
+a text that was cut (prefill).
 
-To add a vendor: a row. Its models then appear by themselves where its key is set, and
-whoever registers a model at one of its hosts need say nothing of this.
+To add a vendor, add a row. Its models then appear wherever its key is set, and users who register
+a model at one of its hosts need not repeat these facts.
 
-Sources: the vendors' own documentation, and what gateways' users have reported where a
-deployment differs from it; capability belongs to a deployment, so a model's own `prefill`
-goes before this table and `unspool models test` finds it out.
+Sources: the vendors' own documentation, and reports of gateway users where a deployment differs.
+Capability belongs to a deployment, so a model's own `prefill` overrides this table, and
+`unspool models test` finds it out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PREFILLS: Final[dict[str, str]] = {
     "body_prefix": "the text is the field `prefix` of the request",
     "continue_final_message": "as `assistant`, and the request says `continue_final_message`",
 }
-"""Every way there is in which a model can be given the beginning of its answer."""
+"""All forms in which a model can get the beginning of its answer."""
 
 QUIRKS: Final[dict[str, str]] = {
     "cumulative_content": "every chunk repeats all the text so far",
@@ -36,7 +36,7 @@ QUIRKS: Final[dict[str, str]] = {
     "bearer": "its key goes out as `Authorization: Bearer` (Anthropic's tokens)",
     "background": "answers are kept by the provider and can be read on (OpenAI Responses)",
 }
-"""What a deployment may do otherwise; a model names those it has."""
+"""Deviations of deployments; a model names its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,16 @@ class Vendor:
     name: str
     base_url: str
     model: str
-    """Asked where a key is set and no model is named."""
+    """The model to ask when a key is set and no model is named."""
     provider: str = "openai"
     hosts: tuple[str, ...] = ()
     """Ends of its host names."""
     env: str = ""
     """`DASHSCOPE` means `DASHSCOPE_API_KEY`, `DASHSCOPE_BASE_URL` and `DASHSCOPE_MODEL`."""
     prefills: tuple[tuple[str, str], ...] = ()
-    """Pattern of a model's name, and how it goes on; the first that matches counts."""
+    """Patterns of model names with their prefill; the first match counts."""
     prefill_url: str = ""
-    """Where prefill is served, if not at `base_url`."""
+    """The address that serves prefill, if not `base_url`."""
     quirks: frozenset[str] = frozenset()
 
 
@@ -75,7 +75,7 @@ VENDORS: Final = (
         "deepseek-chat",
         hosts=("api.deepseek.com",),
         env="DEEPSEEK",
-        # "Chat Prefix Completion (Beta)": at /beta alone, and thinking models want more.
+        # "Chat Prefix Completion (Beta)": only at /beta, and thinking models need more.
         prefills=((r"reasoner|thinking", "none"), (r"", "prefix")),
         prefill_url="https://api.deepseek.com/beta",
     ),
@@ -125,7 +125,7 @@ VENDORS: Final = (
         "openrouter/auto",
         hosts=("openrouter.ai",),
         env="OPENROUTER",
-        # Depends on the model and on the host it is routed to, so nothing is taken for granted.
+        # It depends on the model and on the host behind it, so we assume nothing.
     ),
     Vendor(
         "anthropic",
@@ -149,7 +149,7 @@ VENDORS: Final = (
         provider="gemini",
         hosts=("generativelanguage.googleapis.com",),
         env="GEMINI",
-        # Older models go on from a last turn of the model, newer ones answer 400.
+        # Older models continue the model's last turn; newer ones answer 400.
         prefills=((r"gemini-(1\.|2\.0)", "assistant"), (r"", "none")),
     ),
     Vendor(
@@ -158,7 +158,7 @@ VENDORS: Final = (
         "gpt-4o-mini",
         hosts=("api.openai.com",),
         env="OPENAI",
-        # A last message of the assistant is accepted, and then answered anew.
+        # The vendor accepts an assistant's last message, and then starts over.
         prefills=((r"", "none"),),
     ),
 )
@@ -166,11 +166,11 @@ VENDORS: Final = (
 
 
 OURS: Final = frozenset({"offline", "scripted"})
-"""Providers without a vendor: they go on from any text."""
+"""Providers without a vendor: they continue any text."""
 
 
 def vendor_of(base_url: str) -> Vendor | None:
-    """Return the vendor whose host an address is at; None for anybody else's."""
+    """Return the vendor whose host an address names; None for any other."""
     host = (urlsplit(base_url).hostname or "").lower()
     for vendor in VENDORS:
         if any(host == end or host.endswith("." + end) for end in vendor.hosts):
@@ -180,10 +180,10 @@ def vendor_of(base_url: str) -> Vendor | None:
 
 def prefill_of(model: Model) -> str:
     """
-    Return how `model` goes on from a text, one of `PREFILLS`.
+    Return how `model` continues a text, one of `PREFILLS`.
 
-    What the model itself says goes first. A deployment of which nothing is known is told
-    in words: one that starts anew would cost a whole answer before anybody noticed.
+    The model's own setting wins. An unknown deployment gets an instruction in words: a prefill
+    that it ignores would cost a whole answer before anybody noticed.
     """
     if model.prefill:
         return model.prefill

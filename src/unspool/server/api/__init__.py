@@ -1,8 +1,8 @@
 """
-Plug point: what can be managed, as plain JSON resources.
+Plug point: resources that clients manage, as plain JSON.
 
-To add one: a module here with `plug`, a function that takes the open parts and returns
-a FastAPI router. Errors are raised, not built: `app.py` turns the error tree into answers.
+To add one: a module here with `plug`, a function that takes the core and returns a FastAPI
+router. Raise errors instead of building answers: `app.py` turns our errors into answers.
 """
 
 from __future__ import annotations
@@ -16,4 +16,4 @@ from unspool.core import Core
 
 class Resource(Protocol):
     def __call__(self, core: Core) -> APIRouter:
-        """Return the paths of the resource."""
+        """Return the routes of the resource."""

@@ -1,4 +1,4 @@
-"""`/api/conversations`: talks of several turns; begin, list, read, rename and forget one."""
+"""`/api/conversations`: begin, list, read, rename and delete conversations."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def plug(core: Core) -> APIRouter:
     records, conversations = core.records, core.conversations
 
     @router.post("", status_code=201)
-    async def begin(said: ConversationInput | None = None) -> JSONResponse:
-        """Begin one. Its turns are asked for with `conversation_id` at `/api/debug/chat`."""
-        number = await add_conversation(records, said.name if said is not None else "")
+    async def begin(definition: ConversationInput | None = None) -> JSONResponse:
+        """Begin a conversation. Send its turns to `/api/debug/chat` with `conversation_id`."""
+        number = await add_conversation(records, definition.name if definition is not None else "")
         facts = counted_json(await find_conversation(records, number))
         headers = {"Location": f"/api/conversations/{number}"}
         return JSONResponse(facts, 201, headers=headers)
@@ -50,7 +50,7 @@ def plug(core: Core) -> APIRouter:
     async def list_all(
         before: Before = MAX_NUMBER, limit: Annotated[int, Query(ge=1, le=500)] = 50
     ) -> dict[str, Any]:
-        """Conversations, the newest first; `next` is the `before` of the next page."""
+        """List conversations, the newest first; `next` is the `before` of the next page."""
         found = await list_conversations(records, before=before, limit=limit)
         more = found[-1].row.id if len(found) == limit else None
         return {"conversations": [counted_json(it) for it in found], "next": more}
@@ -61,19 +61,20 @@ def plug(core: Core) -> APIRouter:
         before: Before = MAX_NUMBER,
         limit: Annotated[int, Query(ge=1, le=MAX_TURNS)] = 50,
     ) -> dict[str, Any]:
-        """Its last turns, in order; `before` a place, to read those that came earlier."""
+        """Read a conversation and its last turns; `before` a turn number, earlier ones."""
         counted = await find_conversation(records, number)
         turns = await conversations.turns(number, before=before, limit=limit)
         return {**counted_json(counted), "last_turns": [turn_json(turn) for turn in turns]}
 
     @router.patch("/{id}")
     async def rename(number: Number, definition: ConversationInput) -> dict[str, Any]:
+        """Rename a conversation."""
         await rename_conversation(records, number, definition.name)
         return counted_json(await find_conversation(records, number))
 
     @router.delete("/{id}", status_code=204)
     async def forget(number: Number) -> Response:
-        """Forget it. Its runs stay, as long as runs are kept."""
+        """Delete a conversation. Its runs stay until retention deletes them."""
         await remove_conversation(records, number)
         return Response(status_code=204)
 
@@ -92,15 +93,15 @@ def counted_json(counted: ConversationCount) -> dict[str, Any]:
 
 
 def turn_json(turn: Turn) -> dict[str, Any]:
-    """A turn; all but its place and its run is null where the run is not kept any more."""
+    """Return a turn; if its run was deleted, all fields are null except `number` and `run`."""
     head, run = turn.head, turn.run
-    is_kept = head is not None and run is not None
+    has_run = head is not None and run is not None
     return {
         "number": turn.number,
         "run": turn.run_id,
         "status": run.status if run is not None else None,
         "model": head.model if head is not None else None,
-        "prompt": turn.prompt if is_kept else None,
+        "prompt": turn.prompt if has_run else None,
         "text": run.text if run is not None else None,
         "error": run.error if run is not None else None,
         "created_at": iso(head.created_ms) if head is not None else None,

@@ -1,4 +1,4 @@
-"""`/v1/flows`: what a run can do, and what each flow takes."""
+"""`/v1/flows`: the installed flows, and the input of each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_flows() -> dict[str, Any]:
-        """Every flow: its name, what it is for, and the JSON Schema of its input."""
+        """List every flow with its name, its purpose, and the JSON Schema of its input."""
         return {"flows": [_flow_json(name) for name in plugs.names("flows")]}
 
     @router.get("/{name}")
     async def read_flow(name: str) -> dict[str, Any]:
+        """Read one flow."""
         if name not in plugs.names("flows"):
-            raise UnknownRecord(f"no flow {name[:64]!r}; `GET /v1/flows` lists those there are")
+            raise UnknownRecord(f"no flow {name[:64]!r}; `GET /v1/flows` lists the installed ones")
         return _flow_json(name)
 
     return router

@@ -1,4 +1,4 @@
-"""`/v1/runs/{id}/fork`: a run that begins with what another one has and goes on differently."""
+"""`/v1/runs/{id}/fork`: a run that continues another run with changes."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ class EditedTextInput(BaseModel):
 
     text: str
     finished: bool = False
-    """Whether it is whole; otherwise it is gone on with."""
+    """Whether the text is complete; if not, the fork continues it."""
 
 
 class ForkRequest(BaseModel):
-    """What is to be different; what is left out stays as it was."""
+    """The changes; a missing field does not change."""
 
     model_config = ConfigDict(extra="forbid")
 
     after: int | None = None
-    """Number of the last event that is taken over; the last one there is."""
+    """Number of the last event to take over; the newest one by default."""
     input: dict[str, Any] | None = Field(None, examples=[{"prompt": "请再短一点"}])
-    """Fields that take the place of those of the old input."""
+    """Fields that replace those of the old input."""
     model: str | None = Field(None, max_length=128)
     dialect: str | None = Field(None, max_length=64)
     texts: dict[str, str | EditedTextInput] = Field(
         default_factory=dict, examples=[{"answer": "今天"}]
     )
-    """What steps are to begin with, by their names."""
+    """By step: the text that the step begins with."""
     cancel: bool = False
-    """Stop the old run first."""
+    """Cancel the old run first."""
 
     def changes(self) -> Changes:
         texts = {
-            step: EditedText(said) if isinstance(said, str) else EditedText(**said.model_dump())
-            for step, said in self.texts.items()
+            step: EditedText(text) if isinstance(text, str) else EditedText(**text.model_dump())
+            for step, text in self.texts.items()
         }
         return Changes(self.after, self.input, self.model, self.dialect, texts, self.cancel)
 
@@ -57,13 +57,13 @@ def plug(core: Core) -> APIRouter:
     async def fork_run(
         run_id: str, request: ForkRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
-        """Go on from a place in a run, with changes, in a run of its own: 201 and its JSON."""
+        """Continue a run after one of its events, with changes, as a new run: 201 and its JSON."""
         fork = await core.admission.fork(run_id, request.changes(), options)
         if "text/event-stream" in accept:
             dialect = (await core.journal.head(fork)).dialect
             return stream_of(core.viewing, fork, dialect, pace=options.pace)
-        place = f"/v1/runs/{fork}"
-        headers = {"Location": place, "X-Run-Id": fork, "Cache-Control": "no-store"}
+        location = f"/v1/runs/{fork}"
+        headers = {"Location": location, "X-Run-Id": fork, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, fork), 201, headers=headers)
 
     return router

@@ -15,11 +15,12 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:
+        """Answer while the process runs."""
         return {"status": "ok"}
 
     @router.get("/readyz", response_model=None)
     async def readyz() -> Response | dict[str, object]:
-        """503 while the journal cannot be written or read."""
+        """Check the journal: 503 while the server cannot read or write it."""
         try:
             core.journal.check()
             await core.journal.heads(limit=1)

@@ -1,4 +1,4 @@
-"""`/api/models`: which models there are; register, change, remove and try one."""
+"""`/api/models`: register, change, test and remove models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unspool.viewing.streams import stream_of
 from .json.model import entry_json, models_json, tested_json
 
 MAX_NUMBER = 2**63 - 1
-"""Largest that the database can look for."""
+"""The largest integer of SQLite."""
 
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
@@ -29,29 +29,31 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_models() -> dict[str, Any]:
-        """Every model, by number, and the name of the default one."""
+        """List every model, by number, and the name of the default one."""
         return models_json(registry)
 
     @router.post("", status_code=201)
     async def add_model(definition: ModelInput) -> JSONResponse:
-        """Register a model. Nothing is connected to; `…/test` does that."""
+        """Register a model without calling it; `…/test` does that."""
         entry = await registry.add(definition)
         headers = {"Location": f"/api/models/{entry.id}"}
         return JSONResponse(entry_json(entry, registry), 201, headers=headers)
 
     @router.get("/{id}")
     async def read_model(number: Number) -> dict[str, Any]:
+        """Read one model."""
         return entry_json(registry.catalog.entry(number), registry)
 
     @router.patch("/{id}")
     async def change_model(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change the fields that are given, in the words of registering; the others stay."""
+        """Change the given fields of a model; the others stay."""
         return entry_json(await registry.change(number, values), registry)
 
     @router.delete("/{id}", status_code=204)
     async def remove_model(number: Number) -> Response:
+        """Remove a model."""
         await registry.remove(number)
         return Response(status_code=204)
 
@@ -64,15 +66,15 @@ def plug(core: Core) -> APIRouter:
         accept: Annotated[str, Header()] = "",
     ) -> dict[str, Any] | Response:
         """
-        Ask it one small question. With `probe`, also find out how it goes on from a text.
+        Ask a model one short question. With `probe`, also find out how it continues a text.
 
-        200 also where the model fails: `error` says how. With `stream`, or where `Accept` is
-        `text/event-stream`, it is a run in the frames of `/api/debug/chat`.
+        200 even if the model fails; `error` then tells why. With `stream`, or if `Accept` is
+        `text/event-stream`, the answer is a run in the frames of `/api/debug/chat`.
         """
         if not stream and "text/event-stream" not in accept:
             return tested_json(await registry.test(number, probe=probe))
         if probe:
-            raise SpecError("a probe asks several times and is not streamed; ask without `stream`")
+            raise SpecError("a probe sends several requests and cannot stream; leave out `stream`")
         request = {"prompt": QUESTION, "system": "", "params": {"max_tokens": MAX_TOKENS}}
         name = registry.catalog.model(number).name
         spec = RunSpec("chat", request, model=name, dialect="debug_chat")

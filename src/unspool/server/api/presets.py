@@ -1,4 +1,4 @@
-"""`/api/presets`: prompts that are used again; keep, change and remove one."""
+"""`/api/presets`: store, change and remove prompts for repeated use."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .json.run import iso
 from .models import MAX_NUMBER
 
 MAX_PRESETS: Final = 1000
-"""More are looked for, not chosen from a list."""
+"""Most presets: nobody finds one in a longer list."""
 
 FIELD: Final = re.compile(r"\{\{\s*(\w{1,64})\s*\}\}")
-"""What is to be filled in: `{{topic}}`."""
+"""A variable to fill in: `{{topic}}`."""
 
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
@@ -40,9 +40,9 @@ class Preset(StrictInput):
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}+$")
     system_prompt: str = Field("", max_length=50_000)
     prompt: str = Field("", max_length=200_000, examples=["用三句话介绍{{topic}}"])
-    """A template: `{{topic}}` is to be filled in by who uses it."""
+    """A template: its user fills in `{{topic}}`."""
     params: Params = Field(default_factory=dict)
-    """Passed to the model: `temperature`, `max_tokens` …"""
+    """Parameters for the model: `temperature`, `max_tokens` …"""
 
 
 def plug(core: Core) -> APIRouter:
@@ -51,41 +51,44 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def all_presets() -> dict[str, Any]:
-        """Every preset, by number."""
+        """List every preset, by number."""
         return {"presets": [preset_json(row) for row in await list_presets(records)]}
 
     @router.post("", status_code=201)
-    async def add_preset(said: Preset) -> JSONResponse:
+    async def add_preset(preset: Preset) -> JSONResponse:
+        """Store a preset."""
         if await count_presets(records) >= MAX_PRESETS:
             raise SpecError(f"there are {MAX_PRESETS} presets already; remove one first")
-        number = await save_preset(records, said.model_dump())
+        number = await save_preset(records, preset.model_dump())
         if number is None:
-            raise _name_taken(said.name)
+            raise _name_taken(preset.name)
         headers = {"Location": f"/api/presets/{number}"}
         return JSONResponse(preset_json(await find_preset(records, number)), 201, headers=headers)
 
     @router.get("/{id}")
     async def read_preset(number: Number) -> dict[str, Any]:
+        """Read one preset."""
         return preset_json(await find_preset(records, number))
 
     @router.patch("/{id}")
     async def alter_preset(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change the fields that are given; the others stay."""
+        """Change the given fields of a preset; the others stay."""
         row = await find_preset(records, number)
         before = {name: getattr(row, name) for name in Preset.model_fields}
-        said = validated(Preset, {**before, **values})
-        changes = {name: it for name, it in said.model_dump().items() if name in values}
+        preset = validated(Preset, {**before, **values})
+        changes = {name: it for name, it in preset.model_dump().items() if name in values}
         try:
             if changes:
                 await change_preset(records, number, changes)
         except IntegrityError:
-            raise _name_taken(said.name) from None
+            raise _name_taken(preset.name) from None
         return preset_json(await find_preset(records, number))
 
     @router.delete("/{id}", status_code=204)
     async def delete_preset(number: Number) -> Response:
+        """Remove a preset."""
         await remove_preset(records, number)
         return Response(status_code=204)
 
@@ -106,4 +109,4 @@ def preset_json(row: PresetRow) -> dict[str, Any]:
 
 
 def _name_taken(name: str) -> SpecError:
-    return SpecError(f"a preset named {name!r} is kept already; choose another name")
+    return SpecError(f"a preset named {name!r} exists already; choose another name")

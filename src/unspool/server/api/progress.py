@@ -1,4 +1,4 @@
-"""`/api/progress`: how good the estimates of the time left have been."""
+"""`/api/progress`: how exact the estimates of the time left were."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/api/progress")
     async def read_progress() -> dict[str, Any]:
-        """For each flow and model: from how many runs is known what, and how far off it was."""
+        """For each flow and model, count the runs behind the estimates and rate their errors."""
         await core.eta.learn(at_most=WAITING)
         return {"flows": [_json(quality) for quality in core.eta.quality()]}
 

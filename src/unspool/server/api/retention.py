@@ -15,9 +15,9 @@ class PruneRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     older_than_s: float | None = Field(None, ge=0, allow_inf_nan=False)
-    """Runs that ended longer ago go."""
+    """Delete runs that ended longer ago."""
     max_bytes: int | None = Field(None, ge=0)
-    """The oldest go until the journal takes no more."""
+    """Delete the oldest runs until the journal is this small."""
     dry_run: bool = False
 
 
@@ -26,7 +26,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/api/prune")
     async def prune(request: PruneRequest) -> dict[str, Any]:
-        """Delete ended runs that nobody watches, oldest first; without a rule, none."""
+        """Delete ended runs without viewers, oldest first; without a rule, delete none."""
         rules = RetentionRules(request.older_than_s, request.max_bytes)
         done = await core.retention.prune(rules, is_dry=request.dry_run)
         return {

@@ -1,4 +1,4 @@
-"""`/api/routes`: names for several models, and how these are doing."""
+"""`/api/routes`: names for several models, and the signals of those models."""
 
 from __future__ import annotations
 
@@ -22,29 +22,32 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_routes() -> dict[str, Any]:
-        """Every route by name, with its models and their signals."""
+        """List every route by name, with its models and their signals."""
         return {"routes": [route_json(route, registry) for route in registry.catalog.routes()]}
 
     @router.post("", status_code=201)
     async def add_route(definition: RouteInput) -> JSONResponse:
+        """Add a route."""
         route = await registry.add_route(definition)
         headers = {"Location": f"/api/routes/{quote(route.name)}"}
         return JSONResponse(route_json(route, registry), 201, headers=headers)
 
-    # A name may hold a slash, as those of vendors do.
+    # A name may hold a slash, as vendors' names do.
     @router.get("/{name:path}")
     async def read_route(name: Named) -> dict[str, Any]:
+        """Read one route."""
         return route_json(registry.catalog.route(name), registry)
 
     @router.patch("/{name:path}")
     async def change_route(
         name: Named, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change `strategy` or `models`; what is not given stays."""
+        """Change the `strategy` or `models` of a route; a missing field stays."""
         return route_json(await registry.change_route(name, values), registry)
 
     @router.delete("/{name:path}", status_code=204)
     async def remove_route(name: Named) -> Response:
+        """Remove a route."""
         await registry.remove_route(name)
         return Response(status_code=204)
 

@@ -21,7 +21,7 @@ from .json.progress import ProgressFold, ProgressFolds
 from .json.run import head_json, run_json
 
 MAX_FORKS = 100
-"""Newest forks told with a run: more than anybody makes by hand."""
+"""Forks to show with a run, newest first."""
 
 
 class RunRequest(BaseModel):
@@ -32,7 +32,7 @@ class RunRequest(BaseModel):
     model: str = Field("", max_length=128)
     """Name of a model; empty means the default one."""
     dialect: str = Field("native", max_length=64)
-    """The contract its stream is read in when a viewer names no other."""
+    """The dialect of its stream for viewers that name no other."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -44,13 +44,13 @@ def plug(core: Core) -> APIRouter:
     async def start_run(
         request: RunRequest, options: Options, accept: Annotated[str, Header()] = ""
     ) -> Response:
-        """Start a run: 201 and its JSON; its stream where `Accept` is `text/event-stream`."""
+        """Start a run: 201 and its JSON, or its stream if `Accept` is `text/event-stream`."""
         spec = RunSpec(request.flow, request.input, model=request.model, dialect=request.dialect)
         run_id = await core.admission.admit(spec, options)
         if "text/event-stream" in accept:
             return stream_of(viewing, run_id, request.dialect, pace=options.pace)
-        place = f"/v1/runs/{run_id}"
-        headers = {"Location": place, "X-Run-Id": run_id, "Cache-Control": "no-store"}
+        location = f"/v1/runs/{run_id}"
+        headers = {"Location": location, "X-Run-Id": run_id, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, run_id), 201, headers=headers)
 
     @router.get("")
@@ -61,7 +61,7 @@ def plug(core: Core) -> APIRouter:
         parent: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """Runs, newest first; `next` is the `before` of the next page."""
+        """List runs, newest first; `next` is the `before` of the next page."""
         if before:
             await journal.head(before)
         wanted = Wanted(status=status, flow=flow, parent=parent)
@@ -71,17 +71,17 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
-        """What the run is after all its events so far."""
+        """Read a run after all its events so far."""
         await core.eta.learn()
-        facts = await whole(core, run_id) | await _around(core, run_id)
+        facts = await whole(core, run_id) | await _forks_and_viewers(core, run_id)
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
     @router.get("/{run_id}/progress")
     async def read_progress(run_id: str) -> JSONResponse:
         """
-        What the events of a run do not say: time left, forks, viewers.
+        Read the time left, the forks and the viewers of a run.
 
-        Made for a page that follows the events and asks again and again: no event is read twice.
+        Pages that follow the events may poll it often: the server reads no event twice.
         """
         await core.eta.learn()
         head = await journal.head(run_id)
@@ -90,7 +90,7 @@ def plug(core: Core) -> APIRouter:
             "status": head.status,
             "last_seq": head.seq,
             **facts,
-            **await _around(core, run_id),
+            **await _forks_and_viewers(core, run_id),
         }
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
@@ -104,24 +104,24 @@ def plug(core: Core) -> APIRouter:
         pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
     ) -> Response:
         """
-        The events of a run as a stream, from a place on; 204 where nothing is left.
+        Follow the events of a run as a stream, from a cursor on; 204 if none are left.
 
-        The place is `Last-Event-ID` (which an EventSource sends by itself), else `after`.
-        The dialect is the one the run was started in, unless another is named. `pace` 1 tells
-        what happened as quickly as it happened, 4 four times as quickly.
+        The cursor is `Last-Event-ID` (which an EventSource sends by itself), else `after`. The
+        default dialect is that of the run. `pace` 1 replays at the original speed, 4 four times as
+        fast.
         """
-        # The header wins: on a reconnect it is newer than the URL, which stays as it was.
-        place = Cursor.parse(request.headers.get("last-event-id") or after or "0")
+        # The header wins: on a reconnect it is newer than the URL, which does not change.
+        cursor = Cursor.parse(request.headers.get("last-event-id") or after or "0")
         head = await journal.head(run_id)
         name = dialect or head.dialect
         open_dialect(name)
-        if not await viewing.tapes.has_more(run_id, name, place.seq, place.frame):
+        if not await viewing.tapes.has_more(run_id, name, cursor.seq, cursor.frame):
             return Response(status_code=204, headers={"X-Run-Id": run_id})
-        return stream_of(viewing, run_id, name, place, pace or options.pace)
+        return stream_of(viewing, run_id, name, cursor, pace or options.pace)
 
     @router.post("/{run_id}/cancel")
     async def cancel_run(run_id: str) -> JSONResponse:
-        """Stop a run. Idempotent: an ended run stays as it is and is returned."""
+        """Cancel a run and return it. Idempotent: an ended run does not change."""
         await journal.head(run_id)
         await core.runner.cancel(run_id)
         return JSONResponse(await whole(core, run_id))
@@ -129,8 +129,8 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-async def _around(core: Core, run_id: str) -> dict[str, Any]:
-    """Return what other runs and viewers have to do with a run."""
+async def _forks_and_viewers(core: Core, run_id: str) -> dict[str, Any]:
+    """Return the forks and the number of viewers of a run."""
     forks = await core.journal.heads(forked_from=run_id, limit=MAX_FORKS)
     return {"forks": [head.run_id for head in forks], "viewers": core.viewing.count(run_id)}
 

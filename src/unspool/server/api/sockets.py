@@ -1,10 +1,9 @@
 """
-`/v1/runs/{id}/ws`: a run over a WebSocket, with a way up: cancel it, steer it.
+`/v1/runs/{id}/ws`: a run over a WebSocket; its viewer may cancel or steer it.
 
-The frames are those of the dialect and the ids those of the event stream, so a viewer may
-change from one to the other anywhere. A message down is sent when the one before it has gone
-into the connection: a slow viewer holds one message and one batch of events, and is
-disconnected after as long as any other.
+It sends the frames of the dialect with the ids of the event stream, so a viewer may switch between
+the two at any point. We send a message when the connection has taken the one before: a slow viewer
+costs one message and one batch of events, and we disconnect it after the usual time.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from .forks import ForkRequest
 log = logging.getLogger(__name__)
 
 NORMAL: Final = 1000
-"""The run has ended and the viewer has all of it."""
+"""The run ended, and the viewer has all its frames."""
 
 CLOSES: Final[Sequence[tuple[type[UnspoolError], int]]] = (
     (BadCursor, 4400),
@@ -41,16 +40,16 @@ CLOSES: Final[Sequence[tuple[type[UnspoolError], int]]] = (
     (SpecError, 4422),
     (JournalError, 1011),
 )
-"""The status of the same refusal, behind a 4: a browser is told no status before the opening."""
+"""4 and the HTTP status of the same error: a browser shows pages no status of a handshake."""
 
 SERVER_ENDS: Final = 1012
-"""The viewer may come back, to the next process."""
+"""The viewer may reconnect, to the next process."""
 
 MAX_REASON_BYTES: Final = 123
-"""RFC 6455, 5.5: what a close frame has room for."""
+"""Room in a close frame; RFC 6455, section 5.5."""
 
 _GONE: Final = (WebSocketDisconnect, RuntimeError, OSError)
-"""What sending to a closed connection raises."""
+"""Errors of sending to a closed connection."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -75,11 +74,11 @@ class _Socket:
         self._loop = asyncio.get_running_loop()
         self._sending = asyncio.Lock()
         self._answering = asyncio.Lock()
-        """The answer to what the viewer has asked goes before the end of the run."""
+        """We answer a viewer's message before we close at the end of the run."""
         self._has_left = False
 
     async def hold(self, after: str, dialect: str) -> None:
-        """Show the run until it has ended or the viewer has left."""
+        """Show the run until it ends or the viewer leaves."""
         showing = asyncio.current_task()
         assert showing is not None
         self._viewer.stop = showing.cancel
@@ -88,7 +87,7 @@ class _Socket:
         try:
             code, reason = await self._show(after, dialect)
             async with self._answering:
-                self._viewer.stop = _nothing  # closing makes the listener see the viewer leave
+                self._viewer.stop = _nothing  # closing lets the listener see the viewer leave
                 await self._close(code, reason)
         except _GONE:
             pass
@@ -110,32 +109,32 @@ class _Socket:
             raise
         return NORMAL, ""
 
-    async def _play(self, place: Cursor, dialect: str) -> None:
+    async def _play(self, cursor: Cursor, dialect: str) -> None:
         journal, run_id = self._core.journal, self._run_id
         patience_s = self._core.settings.heartbeat_s
         dialect = dialect or (await journal.head(run_id)).dialect
         plug = open_dialect(dialect)
-        has = place.seq + bool(place.frame)
-        if await is_at_end(journal, run_id, after=has) and not place.frame:
+        seen = cursor.seq + bool(cursor.frame)
+        if await is_at_end(journal, run_id, after=seen) and not cursor.frame:
             return
-        # From the first event on: the encoder is a fold. What the viewer has is not sent.
+        # Encode from the first event on, because the encoder is a fold; send only new frames.
         encoder = encoder_for(dialect)
         following = follow(journal, run_id, patience_s=patience_s)
         async with aclosing(following) as batches:
             async for events in batches:
                 for event in events:
                     frames = encoder.encode(event)
-                    if event.seq > place.seq:
-                        await self._send_frames(event, frames, place)
+                    if event.seq > cursor.seq:
+                        await self._send_frames(event, frames, cursor)
                 await asyncio.sleep(0)
         if plug.trailer:
             await self._send({"data": plug.trailer.decode()})
 
-    async def _send_frames(self, event: Event, frames: Sequence[bytes], place: Cursor) -> None:
-        had = place.frame if event.seq == place.seq + 1 else 0
-        if had and had >= len(frames):
-            raise BadCursor(f"event {event.seq} has no frame {had} to go on from")
-        for number, data in with_ids(event.seq, frames)[had:]:
+    async def _send_frames(self, event: Event, frames: Sequence[bytes], cursor: Cursor) -> None:
+        seen = cursor.frame if event.seq == cursor.seq + 1 else 0
+        if seen and seen >= len(frames):
+            raise BadCursor(f"event {event.seq} has no frame {seen} to continue from")
+        for number, data in with_ids(event.seq, frames)[seen:]:
             await self._send({"id": number, "data": data.decode()})
 
     async def _send(self, message: Mapping[str, Any]) -> None:
@@ -151,13 +150,13 @@ class _Socket:
         await self._socket.close(code, short)
 
     async def _drop(self) -> None:
-        """End it from our side: the server ends, or the viewer takes nothing."""
+        """Disconnect the viewer: the server stops, or the viewer reads nothing."""
         if self._viewer.is_sending:
             extensions = self._socket.scope.get("extensions") or {}
             extensions.get(ABORT, {}).get("abort", _nothing)()
             return
         with suppress(*_GONE):
-            await self._close(SERVER_ENDS, "the server ends; come back with the last id")
+            await self._close(SERVER_ENDS, "the server stops; reconnect with the last id")
 
     async def _listen(self) -> None:
         while True:
@@ -178,8 +177,8 @@ class _Socket:
         except UnspoolError as error:
             return {"type": "error", "code": error.code, "message": str(error)}
         except Exception:
-            log.exception("A message to run %s met a fault of ours", self._run_id)
-            message = "the server has a fault; its log says which"
+            log.exception("Cannot handle a message to run %s", self._run_id)
+            message = "the server failed; see the error in its log"
             return {"type": "error", "code": "internal", "message": message}
 
     async def _do(self, input: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -192,12 +191,12 @@ class _Socket:
                     request = ForkRequest.model_validate({"cancel": True, **input})
                 except ValidationError as error:
                     (first, *_) = error.errors(include_input=False, include_url=False)
-                    place = ".".join(map(str, first["loc"]))
-                    raise SpecError(f"{place}: {first['msg']}") from None
+                    field = ".".join(map(str, first["loc"]))
+                    raise SpecError(f"{field}: {first['msg']}") from None
                 fork = await self._core.admission.fork(self._run_id, request.changes())
                 return {"type": "forked", "run": fork}
             case _:
-                raise SpecError("`type` is `cancel` or `steer`")
+                raise SpecError("`type` must be `cancel` or `steer`")
 
 
 def _read(text: str | None) -> dict[str, Any]:
@@ -206,9 +205,9 @@ def _read(text: str | None) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError):
         request = None
     if not isinstance(request, dict):
-        raise SpecError("a message is a text with one JSON object")
+        raise SpecError("a message must be text that holds one JSON object")
     return request
 
 
 def _nothing() -> None:
-    """Stand in where there is nobody to stop, and under servers that are not ours."""
+    """Do nothing: there is no viewer to stop, or the server is not ours and has no `abort`."""

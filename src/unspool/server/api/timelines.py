@@ -1,4 +1,4 @@
-"""`/api/timelines`: timelines of runs, as a list draws them, without their texts."""
+"""`/api/timelines`: the timelines of several runs, without their texts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from unspool.runs.timeline import BUCKET_S, TWELFTHS, Gap, Stretch, Timeline
 from unspool.runs.usage import total
 
 MAX_RUNS = 100
-"""In one question: what a page shows at once, twice over."""
+"""Runs in one request: twice as many as a page shows at once."""
 
 MAX_ATTEMPTS = 40
-"""Told of one run: a row of ticks."""
+"""Attempts of one run: a row of ticks."""
 
 MAX_POINTS = 60
-"""Of one run: a row is some 240 pixels wide."""
+"""Points of one run: a row is some 240 pixels wide."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -29,7 +29,7 @@ def plug(core: Core) -> APIRouter:
     async def read_timelines(
         run: Annotated[list[str], Query(max_length=MAX_RUNS)],
     ) -> dict[str, Any]:
-        """How these runs went; unknown ones, and those that take longer to read, are left out."""
+        """Read the timelines of these runs; leave out unknown ones and those too slow to read."""
         found = await core.timelines.of(dict.fromkeys(run))
         timelines = [
             {"run": run_id, **timeline_json(timeline), "viewers": core.viewing.count(run_id)}
@@ -73,7 +73,7 @@ def _seam_json(seam: Gap) -> dict[str, Any]:
 
 def _stretch_json(stretch: Stretch, step: int) -> dict[str, Any]:
     buckets = stretch.buckets
-    # The mean of those that become one: thickness is a speed.
+    # Merge buckets by their mean: thickness is a speed.
     groups = [buckets[at : at + step] for at in range(0, len(buckets), step)]
     speeds = [round(sum(group) / len(group) / BUCKET_S, 2) for group in groups]
     return {

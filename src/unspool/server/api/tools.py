@@ -1,4 +1,4 @@
-"""`/api/tools`: what models may be offered to call; register, change, remove and try one."""
+"""`/api/tools`: register, change, try and remove the tools that models may call."""
 
 from __future__ import annotations
 
@@ -32,36 +32,38 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_tools() -> dict[str, Any]:
-        """Every tool, by number, and the names of what there is in Python."""
-        kept = await tool_registry.all()
-        return {"tools": [tool_json(it) for it in kept], "entry_points": plugs.names("tools")}
+        """List every tool by number, and the names of the Python functions."""
+        tools = await tool_registry.all()
+        return {"tools": [tool_json(it) for it in tools], "entry_points": plugs.names("tools")}
 
     @router.post("", status_code=201)
     async def add_tool(definition: ToolInput) -> JSONResponse:
-        """Register a tool. Nothing is called; `…/test` does that."""
-        kept = await tool_registry.add(definition)
-        headers = {"Location": f"/api/tools/{kept.row.id}"}
-        return JSONResponse(tool_json(kept), 201, headers=headers)
+        """Register a tool without calling it; `…/test` does that."""
+        tool = await tool_registry.add(definition)
+        headers = {"Location": f"/api/tools/{tool.row.id}"}
+        return JSONResponse(tool_json(tool), 201, headers=headers)
 
     @router.get("/{id}")
     async def read_tool(number: Number) -> dict[str, Any]:
+        """Read one tool."""
         return tool_json(await tool_registry.one(number))
 
     @router.patch("/{id}")
     async def change_tool(
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
-        """Change the fields that are given, in the words of registering; the others stay."""
+        """Change the given fields of a tool; the others stay."""
         return tool_json(await tool_registry.change(number, values))
 
     @router.delete("/{id}", status_code=204)
     async def remove_tool(number: Number) -> Response:
+        """Remove a tool."""
         await tool_registry.remove(number)
         return Response(status_code=204)
 
     @router.post("/{id}/test")
     async def try_tool(number: Number, request: ToolTrial | None = None) -> dict[str, Any]:
-        """Call it once with these arguments. 200 also where it fails: `code` says how."""
+        """Call a tool once with these arguments. 200 even if it fails; `code` then tells why."""
         row = (await tool_registry.one(number)).row
         arguments = request.arguments if request is not None else {}
         began = time.perf_counter()
@@ -74,9 +76,9 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-def tool_json(kept: StoredTool) -> dict[str, Any]:
-    """A tool; of the headers of its request the names alone."""
-    row = kept.row
+def tool_json(tool: StoredTool) -> dict[str, Any]:
+    """Return a tool; of its request headers, only the names."""
+    row = tool.row
     return {
         "id": row.id,
         "name": row.name,
@@ -84,7 +86,7 @@ def tool_json(kept: StoredTool) -> dict[str, Any]:
         "parameters": row.parameters,
         "answer": row.answer,
         "limit_s": row.limit_s,
-        "problem": kept.problem or None,
+        "problem": tool.problem or None,
         "created_at": iso(row.created_ms),
         "updated_at": iso(row.updated_ms),
     }

@@ -1,4 +1,4 @@
-"""`/api/usage`: what runs have used, by day, flow and model."""
+"""`/api/usage`: tokens and cost, by day, flow and model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unspool.runs.timeline import AttemptSummary, Timeline
 from .json.run import iso
 
 MAX_RUNS: Final = 5000
-"""Counted for one question, the newest first; beyond it the answer says that it is not whole."""
+"""Runs to count in one request, newest first; with more, `is_whole` is false."""
 
 PAGE: Final = 200
 DAY_MS: Final = 86_400_000
@@ -30,7 +30,7 @@ class UsageRow:
     attempts: int = 0
     failures: int = 0
     uncounted: int = 0
-    """Attempts that have ended without a count of what they used."""
+    """Attempts that ended without a report of their usage."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     is_estimated: bool = False
@@ -57,7 +57,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def read_usage(days: Annotated[int, Query(ge=1, le=366)] = 30) -> dict[str, Any]:
-        """What the runs of the last days have used, the newest day first."""
+        """Read the usage of the last days, newest day first."""
         since_ms = int(time.time() * 1000) - days * DAY_MS
         rows: dict[tuple[str, str, str], UsageRow] = {}
         counted, is_whole = 0, True
@@ -82,7 +82,7 @@ def plug(core: Core) -> APIRouter:
 
 
 async def _pages(core: Core, since_ms: int) -> AsyncIterator[list[Head]]:
-    """Runs that began since then, newest first."""
+    """Yield pages of runs that began since then, newest first."""
     before = ""
     while page := await core.journal.heads(before=before, limit=PAGE):
         recent = [head for head in page if head.created_ms >= since_ms]

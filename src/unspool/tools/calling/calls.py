@@ -17,11 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import aiohttp
-
 from unspool.errors import UnknownRecord, UnspoolError
 from unspool.flows import Call, CallPlace, ToolAnswer
 from unspool.formats.json_schema import misfits
+from unspool.providers.upstream.http1 import Client
 from unspool.records import Records
 from unspool.records.tools import ToolRow, find_tools
 
@@ -45,11 +44,9 @@ NAMES_TOLD: Final = 20
 
 
 class ToolCaller:
-    """See `context.Tools`."""
+    """See `context.ToolRunner`."""
 
-    def __init__(
-        self, tool_registry: ToolRegistry, records: Records, http: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, tool_registry: ToolRegistry, records: Records, http: Client) -> None:
         self.tool_registry = tool_registry
         self._records = records
         self._http = http

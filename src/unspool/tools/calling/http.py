@@ -1,7 +1,7 @@
 """
 A tool's call as a request over HTTP, to a host that somebody has allowed.
 
-It goes out through the pool of the providers, whose sockets are guarded (`_addresses`), and
+It goes out through the pool of the providers, whose sockets are guarded (`upstream.addresses`), and
 within its own origin alone. What a service repeats of the headers it was sent is taken out.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from email.message import Message
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-import aiohttp
 from yarl import URL
 
 from unspool.providers.upstream.addresses import check_url
+from unspool.providers.upstream.http1 import Client, Response, TransportError
 
 MAX_REDIRECTS: Final = 3
 """A service that has moved says so once, and twice where it adds a slash; more is a loop."""
@@ -29,6 +30,9 @@ MAX_URL_CHARS: Final = 8 * 1024
 MIN_SECRET_CHARS: Final = 8
 """Of a header's value that is taken out of an answer: shorter ones are words."""
 
+CONNECT_S: Final = 10.0
+"""The caller limits the whole call; this ends an attempt at an address that never answers."""
+
 AGAIN: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -37,7 +41,7 @@ class Failed(Exception):
 
 
 async def fetch(
-    http: aiohttp.ClientSession,
+    http: Client,
     answer: Mapping[str, Any],
     headers: Mapping[str, str],
     arguments: Mapping[str, Any],
@@ -60,7 +64,7 @@ async def fetch(
             facts["Content-Type"] = "application/json"
             body = json.dumps(arguments, ensure_ascii=False).encode()
         status, text = await _follow(http, (answer["method"], url, body), facts)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (TransportError, ValueError) as error:
         # What it says may hold the whole request, headers included.
         raise Failed(f"the service cannot be reached ({type(error).__name__})") from None
     for value in headers.values():
@@ -73,39 +77,41 @@ async def fetch(
 
 
 async def _follow(
-    http: aiohttp.ClientSession, request: tuple[str, str, bytes | None], headers: dict[str, str]
+    http: Client, request: tuple[str, str, bytes | None], headers: dict[str, str]
 ) -> tuple[int, str]:
     method, url, body = request
     origin = urlsplit(url)[:2]
     for _ in range(1 + MAX_REDIRECTS):
         check_url(url, allow_private=True)  # private ones are refused where sockets are made
-        going = http.request(
-            method,
-            URL(url),
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-        async with going as response:
+        response = await http.send(method, url, headers, body, connect_s=CONNECT_S)
+        try:
             if response.status not in AGAIN:
                 return response.status, await _text(response)
             url = urljoin(url, response.headers.get("Location", ""))
             if response.status == 303:  # the answer is to be fetched there
                 method, body = "GET", None
+        finally:
+            response.release()
         if urlsplit(url)[:2] != origin:
             raise Failed("the service sends its callers elsewhere, which is not followed")
     raise Failed(f"the service redirected the request more than {MAX_REDIRECTS} times")
 
 
-async def _text(response: aiohttp.ClientResponse) -> str:
+async def _text(response: Response) -> str:
     raw = bytearray()
-    while len(raw) < MAX_BYTES and (piece := await response.content.readany()):
+    while len(raw) < MAX_BYTES and (piece := await response.read()):
         raw += piece
     try:
-        return raw[:MAX_BYTES].decode(response.charset or "utf-8", "replace")
+        return raw[:MAX_BYTES].decode(_charset(response), "replace")
     except LookupError:  # a charset that nobody knows
         return raw[:MAX_BYTES].decode("utf-8", "replace")
+
+
+def _charset(response: Response) -> str:
+    """Return the charset that the answer names, else UTF-8."""
+    kind = Message()
+    kind["content-type"] = response.headers.get("content-type", "")
+    return kind.get_content_charset() or "utf-8"
 
 
 def _with_query(url: str, arguments: Mapping[str, Any]) -> str:

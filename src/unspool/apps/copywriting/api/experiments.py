@@ -1,4 +1,4 @@
-"""`/api/experiments`: which side of sales copy is adopted more often, and how sure that is."""
+"""`/api/experiments`: which arm of an experiment is adopted more often, and how sure that is."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ..records.experiments import (
 )
 
 LEAST_DIFFERENCE: Final = 0.10
-"""Difference of two rates that an experiment is to show: ten of a hundred posts more."""
+"""Difference of two rates that an experiment should show: ten of a hundred posts more."""
 
 FEW: Final = 30
-"""Judged runs of an arm below which a rate is an anecdote."""
+"""Judged runs of an arm below which its rate is an anecdote."""
 
 JUDGED_SHARE: Final = 0.5
-"""Where fewer of the shown runs were judged, who judges may differ between the arms."""
+"""If fewer of the shown runs were judged, the judges may differ between the arms."""
 
 Name = Annotated[str, Path(max_length=64)]
 
@@ -70,7 +70,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("", status_code=201)
     async def begin(definition: ExperimentInput) -> JSONResponse:
-        """Begin one: from now on each request for copy is on one side of it."""
+        """Begin an experiment: from now on each request for copy belongs to one of its arms."""
         if len({arm.name for arm in definition.arms}) < len(definition.arms):
             raise SpecError("two arms have one name; give each its own")
         for arm in definition.arms:
@@ -90,7 +90,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.patch("/{name}")
     async def switch(name: Name, said: ExperimentSwitch) -> dict[str, Any]:
-        """End it, or let it go on."""
+        """End it, or resume it."""
         return _json(await switch_experiment(records, name, is_active=said.is_active))
 
     @router.delete("/{name}", status_code=204)
@@ -130,7 +130,8 @@ def _differing(arms: list[ArmCount]) -> list[list[str]]:
     """
     Pairs of arms whose rates differ by more than chance explains (95 %).
 
-    Stricter by the number of pairs (Bonferroni): of ten pairs that do not differ one would.
+    The limit grows with the number of pairs (Bonferroni): of ten equal pairs one would seem to
+    differ.
     """
     pairs = list(combinations(arms, 2))
     limit = Z_95 + 0.5 * (len(pairs) > 1) + 0.3 * (len(pairs) > 3)

@@ -1,4 +1,4 @@
-"""What became of runs: `POST /v1/runs/{id}/outcome`, and the log of sales copy."""
+"""Outcomes of runs: `POST /v1/runs/{id}/outcome`, and the log of sales copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutcomeInput(BaseModel):
 
     is_adopted: bool
     step: str = Field("", max_length=128, examples=["post-2"])
-    """Which part; empty: all of it."""
+    """The adopted part; empty: all of it."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -27,7 +27,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/v1/runs/{run_id}/outcome")
     async def say_outcome(run_id: str, definition: OutcomeInput) -> dict[str, Any]:
-        """Say what became of a run; said again, it replaces what was said."""
+        """Set the outcome of a run; a second call replaces the first."""
         await core.journal.head(run_id)
         await keep_outcome(records, run_id, is_adopted=definition.is_adopted, step=definition.step)
         return {"run": run_id, "is_adopted": definition.is_adopted, "step": definition.step}

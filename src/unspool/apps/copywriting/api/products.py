@@ -1,4 +1,4 @@
-"""`/api/products`: what is sold; and what rules alone tell of it."""
+"""`/api/products`: the products, and what rules alone say of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plug(core: Core) -> APIRouter:
         after: Annotated[str, Query(max_length=MAX_SKU_CHARS)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """Products by SKU; `q` is looked for in number, name, category, brand and colour."""
+        """Products by SKU; `q` searches in number, name, category, brand and colour."""
         found = await list_products(records, query=q, after=after, limit=limit)
         total = await count_products(records, query=q)
         more = found[-1].sku if len(found) == limit else None

@@ -1,8 +1,8 @@
 """
-The log of sales copy, a row for each run, and what became of runs in people's hands.
+The log of sales copy, a row per run, and the outcomes of runs.
 
-A row is made from its run when that ends, under the run's id; an outcome is said by people, of
-a run of any flow. Both stay when runs are deleted: reports are about months, texts are not.
+The row comes from its run when that ends, under the run's id. People set the outcome, for runs of
+any flow. Both stay when runs are deleted: reports cover months, texts do not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CopyRow(Base):
     arm: Mapped[str] = mapped_column(String(64), default="")
     status: Mapped[str] = mapped_column(String(16))
     models: Mapped[list[str]] = mapped_column(default=list)
-    """Who wrote the posts, as steps have it: `qwen`, `template`, `qwen+template`."""
+    """Writers of the posts, as steps have them: `qwen`, `template`, `qwen+template`."""
     first_token_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     total_ms: Mapped[int] = mapped_column(BigInteger)
     created_ms: Mapped[int] = mapped_column(BigInteger)
@@ -47,7 +47,7 @@ class OutcomeRow(Base):
     run_id: Mapped[str] = mapped_column(String(MAX_RUN_ID_CHARS), primary_key=True)
     is_adopted: Mapped[bool]
     step: Mapped[str] = mapped_column(String(128), default="")
-    """Which part was adopted; empty: all of it."""
+    """The adopted part; empty: all of it."""
     at_ms: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -70,20 +70,20 @@ class StoredCopy:
 
 @dataclass(frozen=True, slots=True)
 class ArmCount:
-    """What is known of one arm."""
+    """The figures of one arm."""
 
     arm: str
     shown: int
     """Runs that were completed."""
     judged: int
-    """Those of them of which somebody said what became of them."""
+    """Completed runs with an outcome."""
     adopted: int
     total_ms: float | None
     """Mean time of a run."""
 
 
 async def keep_copy(records: Records, copied: StoredCopy) -> None:
-    """Write a row, once: a second time changes nothing."""
+    """Write a row, once: a second call changes nothing."""
     async with records.session() as session:
         adding = insert_into(session, CopyRow).values(**asdict(copied))
         await session.execute(adding.on_conflict_do_nothing(index_elements=["run_id"]))
@@ -91,7 +91,7 @@ async def keep_copy(records: Records, copied: StoredCopy) -> None:
 
 
 async def keep_outcome(records: Records, run_id: str, *, is_adopted: bool, step: str) -> None:
-    """Write down what became of a run; what was said before is replaced."""
+    """Set the outcome of a run; it replaces an earlier one."""
     fields = {"is_adopted": is_adopted, "step": step, "at_ms": int(time.time() * 1000)}
     async with records.session() as session:
         adding = insert_into(session, OutcomeRow).values(run_id=run_id, **fields)
@@ -115,7 +115,7 @@ async def list_copies(
 
 
 async def count_arms(records: Records, experiment: str) -> Sequence[ArmCount]:
-    """Return what is known of each arm that has completed a run."""
+    """Return the figures of each arm that has completed a run."""
     wanted: Any = (
         select(
             CopyRow.arm,

@@ -1,9 +1,9 @@
 """
-Experiments on sales copy: sides (arms) that differ in model, writer or prompt.
+Experiments on sales copy: arms that differ in model, writer or prompt.
 
-At most one goes on at a time, because two would blur each other. A person stays on one side:
-which one is a hash of experiment and person, so nothing has to be kept for it; and that is why
-the arms of an experiment never change. Who is nobody in particular is drawn anew each time.
+At most one is active, because two would blur each other. A person stays in one arm: a hash of
+experiment and person chooses it, so nothing has to be stored; that is why the arms of an experiment
+never change. Anonymous readers are drawn anew each time.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ async def find_experiment(records: Records, name: str) -> Experiment:
 
 async def begin_experiment(records: Records, name: str, arms: list[dict[str, Any]]) -> Experiment:
     """
-    Write an experiment down; it goes on from now.
+    Store an experiment; it is active from now on.
 
     Raises:
-        SpecError: Another one goes on, or there was one of that name.
+        SpecError: Another one is active, or one had that name.
     """
     made = Experiment(name=name, arms=arms, is_active=True, created_ms=int(time.time() * 1000))
     async with records.session() as session:
@@ -76,7 +76,7 @@ async def begin_experiment(records: Records, name: str, arms: list[dict[str, Any
 
 async def switch_experiment(records: Records, name: str, *, is_active: bool) -> Experiment:
     """
-    End an experiment, or let it go on.
+    End an experiment, or resume it.
 
     Raises:
         UnknownRecord, SpecError
@@ -92,7 +92,7 @@ async def switch_experiment(records: Records, name: str, *, is_active: bool) -> 
 
 async def remove_experiment(records: Records, name: str) -> None:
     """
-    Forget an experiment; the copies that were made in it stay, with its name.
+    Delete an experiment; its copies stay, with its name.
 
     Raises:
         UnknownRecord
@@ -104,7 +104,7 @@ async def remove_experiment(records: Records, name: str) -> None:
 
 
 async def arm_for(records: Records, unit: str | None) -> dict[str, Any]:
-    """Return the arm of a person (None: somebody) in what goes on now; empty where nothing does."""
+    """Return a person's arm in the active experiment (None: anonymous); empty if none is active."""
     async with records.session() as session:
         found = await session.scalar(select(Experiment).where(Experiment.is_active))
     if found is None:
@@ -115,7 +115,7 @@ async def arm_for(records: Records, unit: str | None) -> dict[str, Any]:
 
 
 def chosen(name: str, arms: list[dict[str, Any]], unit: str | None) -> dict[str, Any]:
-    """Return the same arm for the same unit; shares of units are as the weights are."""
+    """Return the same arm for the same unit; the weights set the shares."""
     place = secrets.randbelow(_PARTS) if unit is None else _place(name, unit)
     left = place / _PARTS * sum(arm["weight"] for arm in arms)
     for arm in arms:

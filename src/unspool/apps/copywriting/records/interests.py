@@ -1,8 +1,7 @@
 """
-What one person has shown of interest in one product: a summary of behaviours.
+One person's interest in one product: a summary of behaviours.
 
-Shops name actions in their own words, so each kind is a set of them; what is none of these is
-counted nowhere.
+Shops name actions in their own words, so each kind is a set of words; other actions do not count.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from unspool.records.behaviors import Behavior
 Kind = Literal["visit", "favorite", "share", "size_chart", "buy_page", "purchase"]
 
 MAX_ROWS: Final = 1000
-"""Latest behaviours looked at, of one person with one product: more say nothing else."""
+"""Latest behaviours of one person with one product; more say nothing else."""
 
 _WORDS: Final[dict[Kind, str]] = {
     "visit": "visit view pv browse click detail 浏览 浏览商品 访问 查看 点击 商品详情",
@@ -28,7 +27,7 @@ _WORDS: Final[dict[Kind, str]] = {
     "buy_page": "buy_page checkout cart add_to_cart 加购 加入购物车 购物车 购买页 下单页 确认订单",
     "purchase": "purchase buy order pay paid 购买 下单 支付 支付完成 付款",
 }
-"""Words of actions, in lower case, by what they mean."""
+"""Words for actions, in lower case, by meaning."""
 
 _MEANINGS: Final[dict[str, Kind]] = {
     word: kind for kind, words in _WORDS.items() for word in words.split()

@@ -31,11 +31,11 @@ class DebugChatRequest(BaseModel):
     prompt: str = Field(min_length=1, max_length=200_000)
     system_prompt: str | None = Field(None, max_length=50_000)
     params: dict[str, Any] | None = None
-    """Of the vendor's API; they go before the model's own."""
+    """Parameters of the vendor's API; they override the model's own."""
     tool_ids: list[int] | None = Field(None, max_length=128)
-    """Numbers of tools that are kept; the model's calls of these are carried out."""
+    """Numbers of stored tools; we carry out the model's calls of these."""
     conversation_id: int | None = Field(None, ge=1, lt=2**63)
-    """The answer is the next turn of it, and the model is told of the turns before. Ours."""
+    """The answer becomes its next turn, and the model gets the turns before. Ours."""
     stream: bool = False
 
 
@@ -54,7 +54,7 @@ class ChatEncoder:
         return () if frame is None else (json.dumps(frame, ensure_ascii=False).encode(),)
 
     def frame(self, event: Event) -> dict[str, Any] | None:
-        """Return the frame that `event` makes, if it makes one."""
+        """Return the frame of `event`, if it makes one."""
         self._metrics.see(event)
         return self._frame(event)
 
@@ -77,7 +77,7 @@ class ChatEncoder:
         step = event.data.get("step", "")
         match event.type:
             case "step.started":
-                # What broke off in a call is asked for again in another step.
+                # Another step repeats a call that broke off.
                 self._calls = {name: it for name, it in self._calls.items() if name in self._whole}
             case "step.finished":
                 self._whole.add(step)
@@ -119,7 +119,7 @@ class ChatEncoder:
         return {"tool_result": result, "done": False}
 
     def _index(self, data: Mapping[str, Any]) -> int:
-        """Return an index that no other call of the run has: each step counts from 0."""
+        """Return an index that is unique in the run: each step counts from 0."""
         call = data["step"], data["index"]
         if call not in self._indexes:
             self._indexes[call] = self._taken
@@ -142,13 +142,13 @@ class ChatEncoder:
 
 
 def answer_of(final: dict[str, Any]) -> dict[str, Any]:
-    """Return what is answered where nothing is streamed, from the last frame."""
+    """Return the answer without streaming, from the last frame."""
     answer: dict[str, Any] = final["final_response"]
     return {**answer, "error": final["error"]} if "error" in final else answer
 
 
 def log_begin(model: str, *, is_streamed: bool) -> None:
-    """Say that a model is asked, in the words of the seed (S2.13)."""
+    """Log the beginning of a request, in the words of the seed (S2.13)."""
     log.info("🚀 开始调用大模型")
     log.info("模型配置: %s", model)
     log.info("流式模式: %s", is_streamed)
@@ -157,7 +157,7 @@ def log_begin(model: str, *, is_streamed: bool) -> None:
 
 
 def log_end(final: Mapping[str, Any]) -> None:
-    """Say how it ended, from the last frame; every model call streams, whoever asked."""
+    """Log how it ended, from the last frame."""
     metrics = final["metrics"]
     if "error" in final:
         log.error("❌ 流式输出失败: %s", final["error"])

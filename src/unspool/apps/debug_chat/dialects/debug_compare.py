@@ -36,7 +36,7 @@ class DebugCompareRequest(BaseModel):
 
 
 class _ColumnFrames:
-    """One model's answer; told its own events, and what begins and ends the run."""
+    """One model's answer; it reads its own events, and those that begin and end the run."""
 
     def __init__(self, model_id: int | None, model: str) -> None:
         self.named = {"model_id": model_id, "model": model}
@@ -46,7 +46,7 @@ class _ColumnFrames:
         self._metrics = Metrics()
 
     def see(self, event: Event) -> dict[str, Any] | None:
-        """Take in an event; return the frame that it makes."""
+        """Read an event; return its frame."""
         self._metrics.see(event)
         match event.type:
             case "text.delta":
@@ -118,7 +118,7 @@ class CompareEncoder:
         return column
 
     def _end(self, event: Event) -> list[dict[str, Any]]:
-        """End what is still open, and then the whole."""
+        """End all open columns, and then the whole."""
         reason = event.data.get("message") or event.type.partition(".")[2]
         frames = [
             column.fail(event, {"message": reason})

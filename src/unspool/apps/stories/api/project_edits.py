@@ -28,7 +28,7 @@ async def change_as_said(
     Change what is given: `model`, `input_text`, `result_text`, `result_id`.
 
     Raises:
-        UnknownRecord, NotReady, GoingOn
+        UnknownRecord, NotReady, AlreadyRunning
         SpecError: Only `rewrite` has a text of its own.
     """
     await find_project(records, project_id)
@@ -49,7 +49,7 @@ async def edit(records: Records, project_id: int, kind: StageKind, text: str) ->
 
     Raises:
         NotReady: There is no result to edit.
-        GoingOn: The stage is being written.
+        AlreadyRunning: The stage is being written.
     """
     await _check_idle(records, project_id, kind)
     old = (await current_results(records, project_id)).get(kind)
@@ -80,7 +80,7 @@ async def go_back(records: Records, project_id: int, kind: StageKind, result_id:
 
     Raises:
         UnknownRecord, SpecError
-        GoingOn: The stage is being written.
+        AlreadyRunning: The stage is being written.
     """
     await _check_idle(records, project_id, kind)
     result = await find_result(records, project_id, result_id)

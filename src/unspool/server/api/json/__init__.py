@@ -1,1 +1,1 @@
-"""Shapes that several resources answer with, as PROTOCOL.md describes them."""
+"""JSON that several resources share, as PROTOCOL.md describes it."""

@@ -1,4 +1,4 @@
-"""The JSON of models and routes. A key is told of by its last characters at most."""
+"""The JSON of models and routes. It shows at most the last characters of a key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from unspool.providers.upstream.vendors import prefill_of
 
 from .run import iso
 
-TELLING_CHARS = 20
-"""Of a key this long, four characters tell which one it is and help nobody to guess it."""
+MIN_KEY_CHARS = 20
+"""Shortest key whose last four characters we show: they identify it without revealing it."""
 
 
 def models_json(registry: ModelRegistry) -> dict[str, Any]:
-    """Every model, by number, and the name of what answers where none is named."""
+    """Return every model by number, and the name of the default one."""
     models = [entry_json(entry, registry) for entry in registry.catalog.entries()]
     return {"models": models, "default": registry.catalog.default}
 
@@ -36,7 +36,7 @@ def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any
         "upstream_name": model.upstream_name,
         "base_url": _shown(model.base_url),
         "has_key": bool(key) or entry.has_lost_key,
-        "key_end": key[-4:] if len(key) >= TELLING_CHARS else None,
+        "key_end": key[-4:] if len(key) >= MIN_KEY_CHARS else None,
         "params": dict(model.params),
         "limits": asdict(model.limits),
         "prefill": model.prefill,
@@ -110,7 +110,7 @@ def _error(error: UnspoolError) -> dict[str, Any]:
 
 
 def _shown(url: str) -> str:
-    """An address without what it may hold of names, passwords and keys."""
+    """Return an address without its user, password and query, which may hold secrets."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl()

@@ -1,4 +1,4 @@
-"""How far a run is, as JSON: what its log says, and what earlier runs say of the rest."""
+"""The progress of a run, as JSON: from its log, and from earlier runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from unspool.runs.run import Run
 from unspool.viewing.eta import EtaEstimator
 
 NEARLY = 99.9
-"""Percent, at most, of what has not ended."""
+"""The most percent that a live run may show."""
 
 MAX_FOLDS: Final = 1000
-"""Live runs whose folds are kept, some 2 KiB each; of more, the one asked for longest ago goes."""
+"""Live runs whose folds we keep, some 2 KiB each; the least recently read one goes first."""
 
 
 class ProgressFold:
@@ -34,7 +34,7 @@ class ProgressFold:
         self._shape.apply(event)
 
     def json(self, head: Head, run: Run, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
-        """Return `progress` of the run's JSON; what is not known is null, not guessed."""
+        """Return `progress` of the run's JSON; unknown values are null, not guessed."""
         progress = self._progress
         if run.is_ended:
             return _tokens_json(progress.tokens, progress.mean_per_s) | _end_json(run.status)
@@ -43,22 +43,22 @@ class ProgressFold:
         return tokens | self.left_json(head.flow, eta, now_ms)
 
     def left_json(self, flow: str, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
-        """Return percent and time left of a live run. The fold stays as it is."""
+        """Return percent and time left of a live run. The fold does not change."""
         progress, shape = self._progress, self._shape
-        told = eta.estimate(flow, shape, now_ms)
-        if told is None:
+        estimate = eta.estimate(flow, shape, now_ms)
+        if estimate is None:
             return _left_json(progress.percent, progress.left_s, None, None)
         elapsed_s = shape.at(now_ms)
-        percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + told.left_s, 1e-9))
-        return _left_json(percent, told.left_s, told.low_s, told.high_s)
+        percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + estimate.left_s, 1e-9))
+        return _left_json(percent, estimate.left_s, estimate.low_s, estimate.high_s)
 
 
 class ProgressFolds:
     """
-    The progress of runs that pages are open on.
+    The progress of runs with open pages.
 
-    However many pages ask, and however often, each event of a run is read and folded once. A
-    run that has ended needs no fold: its head says enough.
+    We read and fold each event once, for any number of pages and requests. An ended run needs no
+    fold: its head is enough.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -66,7 +66,7 @@ class ProgressFolds:
         self._folds: OrderedDict[str, tuple[ProgressFold, asyncio.Lock]] = OrderedDict()
 
     async def left_json(self, head: Head, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
-        """Return percent and time left of a run, in the words of PROTOCOL.md."""
+        """Return percent and time left of a run, as PROTOCOL.md describes them."""
         if head.status != "running":
             self._folds.pop(head.run_id, None)
             return _end_json(head.status)
@@ -74,12 +74,12 @@ class ProgressFolds:
         return watched.left_json(head.flow, eta, now_ms)
 
     async def _read(self, run_id: str) -> ProgressFold:
-        """Fold the events that came since the last time."""
+        """Fold the events that arrived since the last time."""
         watched, reading = self._folds.setdefault(run_id, (ProgressFold(), asyncio.Lock()))
         self._folds.move_to_end(run_id)
         if len(self._folds) > MAX_FOLDS:
             self._folds.popitem(last=False)
-        # One reader at a time: an event that two of them read would count twice.
+        # One reader at a time: an event read twice would count twice.
         async with reading:
             async for events in read_all(self._journal, run_id, after=watched.seq):
                 for event in events:

@@ -1,4 +1,4 @@
-"""The JSON of a run: what `runs.Run` knows, in the words of PROTOCOL.md."""
+"""The JSON of a run, as PROTOCOL.md describes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unspool.runs.usage import UsageTotal, total
 
 
 def head_json(head: Head) -> dict[str, Any]:
-    """What a list of runs says of each, without reading their events."""
+    """Return the facts of a run for lists, without reading its events."""
     return {
         "id": head.run_id,
         "flow": head.flow,
@@ -27,7 +27,7 @@ def head_json(head: Head) -> dict[str, Any]:
 
 
 def run_json(head: Head, run: Run) -> dict[str, Any]:
-    """Everything a run is after its events."""
+    """Return all facts of a run after its events so far."""
     first_ms = run.first_token_ms
     usage = total((a.facts.get("usage"), a.facts.get("cost")) for a in run.attempts)
     facts = {
