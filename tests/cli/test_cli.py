@@ -243,7 +243,7 @@ async def test_ctrl_c_twice_leaves_the_run_and_says_how_to_come_back(url: str) -
         viewer.send_signal(signal.SIGINT)
         _, err = await viewer.communicate()
         assert viewer.returncode == 130
-        assert "The run goes on. Come back with: unspool tail " in err.decode()
+        assert "The run continues. Come back with: unspool tail " in err.decode()
         assert f" --url {through}" in err.decode()
 
 
@@ -346,7 +346,7 @@ async def test_doctor_notices_a_proxy_that_holds_back_the_stream(url: str) -> No
         out, _ = await doctor.communicate()
     found = {finding["name"]: finding for finding in json.loads(out)}
     assert found["server"]["state"] == "ok"
-    assert "a proxy holds back the stream" in found["stream"]["what"]
+    assert "a proxy holds the stream back" in found["stream"]["what"]
     assert doctor.returncode == 1
 
 

@@ -80,18 +80,18 @@ def test_a_step_whose_attempt_failed_gives_way_to_the_one_that_goes_on() -> None
 
 def test_text_that_is_taken_back_is_said_to_be() -> None:
     whole = told(text("answer", "a"), ("step.rewound", {"step": "answer"}), text("answer", "b"))
-    assert whole.startswith("a\n\n── answer: what stands above is taken back")
+    assert whole.startswith("a\n\n── answer: the text above is taken back")
     assert whole.endswith("\nb\n")
 
 
 async def test_a_terminal_gets_each_line_whole_and_no_escape_of_the_model() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=40, height=10)
-    paper = LiveOutput(console, lambda: "3 tokens")
+    output = LiveOutput(console, lambda: "3 tokens")
     long = "春夏秋冬" * 30
-    async with paper.unrolled():
+    async with output.live():
         for piece in ("a\x1b]0;title\x07\x1b[2Jb\n", long[:70], long[70:], "\n", "the end"):
-            paper.write(piece)
+            output.write(piece)
             await asyncio.sleep(0.12)
     shown = screen.getvalue()
     assert "a]0;title[2Jb" in shown
@@ -115,7 +115,7 @@ def test_help_and_version_wait_for_nothing_heavy() -> None:
 def test_other_machines_are_let_in_only_where_that_is_said() -> None:
     result = cli("serve", "--host", "0.0.0.0")
     assert result.exit_code == 2
-    assert "no keys yet" in result.stderr
+    assert "no API keys yet" in result.stderr
     assert "--allow-open" in result.stderr
 
 

@@ -110,11 +110,11 @@ def test_a_key_that_stood_in_the_file_is_left_there_and_its_place_is_named() -> 
     [
         (
             entry("m", "azure/x", api_base="https://x.example"),
-            "no provider of ours speaks to azure",
+            "no provider here supports azure",
         ),
-        (entry("m", "bedrock/x"), "no provider of ours speaks to bedrock"),
-        (entry("m", "strange/x"), "it is not known where that is"),
-        (entry("m", "hosted_vllm/x"), "it is not known where that is"),
+        (entry("m", "bedrock/x"), "no provider here supports bedrock"),
+        (entry("m", "strange/x"), "its address is unknown"),
+        (entry("m", "hosted_vllm/x"), "its address is unknown"),
         (entry("*", "openai/*"), "write out its models"),
         ({"model_name": "m"}, "it has no litellm_params"),
         ({**entry("m", "openai/e"), "model_info": {"mode": "embedding"}}, "it is for embedding"),
@@ -143,7 +143,7 @@ def test_what_has_no_counterpart_is_told_and_written_as_a_comment() -> None:
     for words in ("rpm has no counterpart", "tpm has", "num_retries", "redis_password", "general"):
         assert words in result.stderr
         assert words in result.stdout
-    assert "it is called a-b here" in result.stderr
+    assert "its new name is a-b" in result.stderr
     assert KEY not in result.output
 
 
@@ -177,7 +177,7 @@ def test_fallbacks_become_an_ordered_route_of_models() -> None:
     assert "fallbacks of x" in notes
     config, notes = taken(*models, litellm_settings={"fallbacks": [{"n": ["m"]}]})
     assert strategy_of(config, "n") == ("ordered", [("n-1", 1), ("n-2", 1), ("m", 1)])
-    assert "asked in order, not balanced" in notes
+    assert "answer in order, not balanced" in notes
 
 
 def test_a_name_that_is_taken_is_not_given_again() -> None:

@@ -40,11 +40,11 @@ async def test_a_model_is_added_listed_and_asked_without_a_server(upstream: Upst
     assert (added.exit_code, added.stdout) == (0, "m is model 2 of data.\n")
     table = await cli("models", "list", *HERE)
     assert [line.split() for line in table.stdout.splitlines()] == [
-        ["id", "name", "provider", "its", "name", "there", "from", "key", "goes", "on"],
+        ["id", "name", "provider", "upstream", "name", "from", "key", "prefill"],
         ["1", "offline", "offline", "offline", "built", "in", "no", "assistant"],
         ["2", "m", "openai", "m", "database", "yes", "none"],
     ]
-    assert "Where none is named, m answers." in table.stderr
+    assert "The default is m." in table.stderr
     asked = await cli("chat", "hi", "--model", "m", *HERE)
     assert (asked.exit_code, asked.stdout) == (0, "你好\n")
     assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
@@ -117,7 +117,7 @@ async def test_trying_a_model_writes_down_how_it_goes_on(upstream: Upstream) -> 
     assert result.exit_code == 0, result.output
     assert "✓ m answers: number 1" in result.stdout
     assert "first token " in result.stdout
-    assert "Written down with the model: prefill partial" in result.stdout
+    assert "Stored with the model: prefill partial" in result.stdout
     listed = json.loads((await cli("models", "list", "--json", *HERE)).stdout)
     assert [model["prefill"] for model in listed["models"]] == ["", "partial"]
 
@@ -128,8 +128,8 @@ async def test_what_was_found_of_a_model_of_the_environment_is_told_as_a_line(
     upstream.play = [answer(", ".join(f"number {n}" for n in range(1, 41)))]
     env = {"LLM_API_KEY": KEY, "LLM_BASE_URL": upstream.url, "LLM_MODEL": "m"}
     result = await cli("models", "test", "m", *HERE, env=env)
-    assert "That is what was known: prefill none" in result.stdout
-    assert "starts anew" in result.stdout
+    assert "As known before: prefill none" in result.stdout
+    assert "starts over" in result.stdout
 
 
 async def test_a_model_that_fails_ends_with_1_and_a_model_that_is_not_there_with_2(
@@ -170,7 +170,7 @@ async def test_chat_tells_who_was_asked_and_how(upstream: Upstream) -> None:
     lines = [line for line in result.stderr.splitlines() if " · " in line]
     assert lines[0].startswith("1. first · first · truncated · about ")
     assert lines[-1].split(" · ")[:2] == [f"{len(lines)}. second", "instruct"]
-    assert "10 + 20 tokens · cost not known" in lines[-1]
+    assert "10 + 20 tokens · cost unknown" in lines[-1]
 
 
 async def test_chat_tells_programs_the_attempts_too(upstream: Upstream) -> None:

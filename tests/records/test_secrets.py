@@ -26,7 +26,7 @@ def test_what_is_sealed_can_be_read_with_the_key_file_alone(tmp_path: Path) -> N
 
 def test_the_key_file_is_made_when_it_is_first_needed(tmp_path: Path) -> None:
     secrets = Secrets(tmp_path)
-    with pytest.raises(Unsealable, match="not in the data directory"):
+    with pytest.raises(Unsealable, match="gone from the data directory"):
         secrets.unseal("gAAAAA")
     assert list(tmp_path.iterdir()) == []
     secrets.seal(KEY)
@@ -43,10 +43,10 @@ def test_of_many_who_make_the_key_file_at_once_all_use_one(tmp_path: Path) -> No
 def test_a_lost_or_changed_key_file_is_said_to_be_that(tmp_path: Path) -> None:
     sealed = Secrets(tmp_path).seal(KEY)
     (tmp_path / FILE_NAME).unlink()
-    with pytest.raises(Unsealable, match="not in the data directory any more"):
+    with pytest.raises(Unsealable, match="gone from the data directory"):
         Secrets(tmp_path).unseal(sealed)
     Secrets(tmp_path).seal("another")
-    with pytest.raises(Unsealable, match="sealed with another key"):
+    with pytest.raises(Unsealable, match="does not hold the key that sealed it"):
         Secrets(tmp_path).unseal(sealed)
 
 
@@ -55,7 +55,7 @@ def test_a_key_file_that_holds_something_else_is_not_written_over(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
-    with pytest.raises(RecordsError, match="holds no key; put back a copy"):
+    with pytest.raises(RecordsError, match="holds no key; restore a copy"):
         Secrets(tmp_path).seal(KEY)
     with pytest.raises(Unsealable):
         Secrets(tmp_path).unseal("gAAAAA")
@@ -91,5 +91,5 @@ def test_a_key_file_that_others_can_read_is_warned_of(
 
 
 def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(RecordsError, match="cannot be made"):
+    with pytest.raises(RecordsError, match="cannot be created"):
         Secrets(tmp_path / "absent").seal(KEY)

@@ -1,10 +1,10 @@
 """
 The command line: `unspool …`, or `python -m unspool …`.
 
-To add a command, add a function in a file here and a line below, or a line in the `App` of an
-application. The program starts at once, because commands import slow modules (FastAPI, SQLAlchemy,
-aiohttp, pydantic) only when they need them. Stdout holds the result, stderr everything about it;
-`--json` makes stdout JSON alone. `_exit_codes` has the exit codes.
+To add a command: write a function in a file here and add a line below, or add a line to the
+`App` of an application. Import slow modules (FastAPI, SQLAlchemy, aiohttp, pydantic) inside the
+commands that need them, so that `--help` appears at once. The result goes to stdout, remarks go
+to stderr; `--json` makes stdout pure JSON. `_exit_codes` has the exit codes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ._exit_codes import exit_code_of
 
 
 class _Commands(TyperGroup):
-    """All commands; an error of ours becomes a sentence and an exit code."""
+    """All commands; an `UnspoolError` becomes a sentence and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -64,7 +64,7 @@ for command in plugs.names("commands"):
     app.command(command)(plugs.load("commands", command))
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         say(f"unspool {version('unspool')}")
         raise typer.Exit
@@ -74,10 +74,12 @@ def _tell_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True),
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
-    """A streaming server for LLM output that survives refreshes, restarts and dying models."""
+    """Stream generated text that survives refreshes, restarts and dying providers."""
 
 
 def main() -> None:

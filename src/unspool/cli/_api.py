@@ -1,4 +1,4 @@
-"""The server as its clients see it: plain JSON, and streams of native events."""
+"""A client of the server: plain JSON, and streams of native events."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CONNECT_S: Final = 5.0
 """Seconds to open a connection; a running server answers at once."""
 
 ANSWER_S: Final = 30.0
-"""Seconds for a whole JSON answer. A cancel waits for the run's ending, about a second."""
+"""For a whole JSON answer. Cancelling waits for the run's ending, which takes about a second."""
 
 SILENCE_S: Final = 45.0
-"""Seconds without a byte on a stream. The server sends a heartbeat every 15 s: three were lost."""
+"""Without a byte on a stream. The server sends a heartbeat every 15 s, so three are missing."""
 
 
 class ServerClient:
@@ -48,11 +48,11 @@ class ServerClient:
         answer_s: float = ANSWER_S,
     ) -> Any:
         """
-        Return the JSON of an answer.
+        Send a request and return the JSON of the answer.
 
         Raises:
-            Unreachable: Nothing answers, or something other than Unspool.
-            RequestRefused: The server refuses, and says why.
+            Unreachable: Nobody answers, or something other than Unspool.
+            RequestRefused: The server answers with an error.
         """
         try:
             async with self._http.request(
@@ -67,24 +67,23 @@ class ServerClient:
             raise self._unreachable(error) from error
 
     async def run(self, run_id: str) -> dict[str, Any]:
-        """Return the run after all its events so far."""
+        """Return the run's current state."""
         return dict(await self.ask("GET", run_path(run_id)))
 
     async def cancel(self, run_id: str) -> dict[str, Any]:
-        """Stop the run; return its state after that."""
+        """Cancel the run; return its state then."""
         return dict(await self.ask("POST", f"{run_path(run_id)}/cancel"))
 
     async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
         """
         Yield the native frames after event `after` as they arrive; an empty list is a heartbeat.
 
-        Returns only when the run has ended and `after` was its last event.
+        Returns only if the run has ended and `after` was its last event.
 
         Raises:
-            Unreachable: The connection could not be made, or it ended. Only the events say whether
-            the
-                run has ended too.
-            RequestRefused: The server refuses.
+            Unreachable: The connection failed or ended. Only the events say whether the run
+                has ended too.
+            RequestRefused: The server answers with an error.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = aiohttp.ClientTimeout(None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
@@ -109,7 +108,7 @@ class ServerClient:
 
     @asynccontextmanager
     async def streaming(self, path: str, body: Any) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """Send `body` and hold the answer while it streams; raises as `ask` does."""
+        """Send `body` and yield the streaming answer; raises the errors of `ask`."""
         timeout = aiohttp.ClientTimeout(ANSWER_S, sock_connect=CONNECT_S)
         try:
             async with self._http.post(self._at(path), json=body, timeout=timeout) as answer:
@@ -139,10 +138,10 @@ class ServerClient:
         )
 
     def _odd(self, status: int) -> Unreachable | RequestRefused:
-        """Return the error for an answer that is not ours."""
+        """Return the error for an answer that is not Unspool's JSON."""
         if status in {502, 503, 504}:
             return RequestRefused(
-                f"The proxy at {self.url} answers {status}: no server behind it.", status
+                f"The proxy at {self.url} answers {status}: there is no server behind it.", status
             )
         if status >= 500:
             return RequestRefused(
@@ -166,7 +165,7 @@ async def reach(url: str) -> AsyncGenerator[ServerClient]:
     Hold connections to the server at `url` for a while.
 
     Raises:
-        SpecError: That is no address.
+        SpecError: `url` is not an address.
     """
     try:
         base = URL(url if "://" in url else f"http://{url}")
@@ -185,7 +184,7 @@ def run_path(run_id: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return the network's error in a few words."""
+    """Return a network error in a few words."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, TimeoutError):
         return "no answer in time"

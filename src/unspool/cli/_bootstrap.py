@@ -1,4 +1,4 @@
-"""Settings, logging and the model of this process, with one sentence for each mistake."""
+"""Reads settings and starts logging; every error is one sentence."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def read_settings(**overrides: Any) -> Settings:
     """
-    Return the settings of the environment and `.env`; overrides that are None do not count.
+    Return the settings of the environment and `.env`; an override of None does not count.
 
     Raises:
-        SetupError: One of them is wrong. The value is not repeated: it may be a key.
+        SetupError: One of them is invalid. The message omits the value: it may be a key.
     """
     # pydantic takes a quarter of a second, which `--help` does not wait for.
     from pydantic import ValidationError
@@ -36,7 +36,7 @@ def read_settings(**overrides: Any) -> Settings:
         name = str(problem["loc"][0]).upper() if problem["loc"] else "SETTINGS"
         name = name if name.startswith(("LLM_", "OPENAI_")) else f"UNSPOOL_{name}"
         raise SetupError(
-            f"{name} is wrong: {problem['msg']}. Mend it in the environment or in .env."
+            f"{name} is wrong: {problem['msg']}. Correct it in the environment or in .env."
         ) from None
     except (ValueError, OSError) as error:
         raise SetupError(
@@ -46,27 +46,27 @@ def read_settings(**overrides: Any) -> Settings:
 
 def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> None:
     """
-    Log to stderr from `UNSPOOL_LOG_LEVEL` on, else from `default`.
+    Log to stderr from the level `UNSPOOL_LOG_LEVEL` up, else from `default`.
 
     Args:
         default: Name of a level.
-        hidden: Loggers and the highest level to hide, unless the user has set a level.
+        hidden: Loggers to hide, each up to a level, unless the user has set a level.
 
     Raises:
         SetupError: There is no such level.
     """
-    request = os.environ.get("UNSPOOL_LOG_LEVEL", "").strip().upper()
+    wanted = os.environ.get("UNSPOOL_LOG_LEVEL", "").strip().upper()
     levels = logging.getLevelNamesMapping()
-    if request and request not in levels:
+    if wanted and wanted not in levels:
         raise SetupError(
-            f"UNSPOOL_LOG_LEVEL is wrong: no level {request[:32]!r}; have: DEBUG, INFO, WARNING, "
+            f"UNSPOOL_LOG_LEVEL is wrong: no level {wanted[:32]!r}; have: DEBUG, INFO, WARNING, "
             "ERROR, CRITICAL."
         )
     line = logging.StreamHandler(sys.stderr)
     line.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
     )
-    if not request and hidden:
+    if not wanted and hidden:
         line.addFilter(
             lambda record: (
                 not any(
@@ -75,17 +75,17 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
                 )
             )
         )
-    # uvicorn has no handlers of its own here: its loggers pass on to the root as ours do.
-    logging.basicConfig(level=levels[request or default], handlers=[line])
+    # uvicorn has no handlers of its own here: its loggers propagate to the root, like ours.
+    logging.basicConfig(level=levels[wanted or default], handlers=[line])
 
 
 def host_of(model: Model) -> str:
-    """Return a model's address without the names and passwords it may hold."""
+    """Return the host of a model, without any user name or password in its address."""
     return urlsplit(model.base_url).hostname or ""
 
 
 def label_of(model: Model) -> str:
-    """Return `name@host`, or what to do about the built-in model."""
+    """Return `name@host`, or advice if it is the built-in model."""
     if model.provider == "offline":
         return "offline (built in; set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL for a real one)"
     return f"{model.name}@{host_of(model)}"

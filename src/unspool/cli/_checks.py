@@ -25,23 +25,24 @@ if TYPE_CHECKING:
 MIB: Final = 1024 * 1024
 
 LOW_SPACE_BYTES: Final = 100 * MIB
-"""Room for a hundred thousand answers; users with less should know it before the journal does."""
+"""A hundred thousand answers; with less, people should know before the journal fails."""
 
 SPREAD_S: Final = 0.15
-"""Seconds for five pieces of the built-in model, at 40 tokens a second."""
+"""The built-in model writes 40 tokens a second: five pieces take about as long."""
 
 ENOUGH_READS: Final = 5
 
 PROMPT: Final = "hello"
-"""Its answer takes a second and a half."""
+"""The built-in model answers it in a second and a half."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """
     Attributes:
-        state: ok, broken, or unset: neither good nor bad.
-        advice: What to do about it; empty if there is nothing to do.
+        state: `ok`, `broken`, or `unset`, which is neither good nor bad.
+        what: The finding, in a few words.
+        advice: The next step for the user; empty if there is none.
     """
 
     state: Literal["ok", "broken", "unset"]
@@ -57,32 +58,32 @@ def versions() -> Check:
 
 
 def data_dir(settings: Settings) -> Iterator[Check]:
-    """Whether the data directory can be written, and how much space there is."""
+    """Check that the data directory is writable, and the free space of its disk."""
     folder = settings.data_dir.absolute()
-    # If it does not exist yet, the first start makes it, in the nearest folder that exists.
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    # The first start creates a missing folder in its nearest existing parent.
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        reason = f"{there} cannot be written: {(error.strerror or str(error)).lower()}"
+        reason = f"{existing} cannot be written: {(error.strerror or str(error)).lower()}"
         yield Check("broken", "data", reason, "change that, or name another with --data-dir")
         return
-    if there == folder:
+    if existing == folder:
         yield Check("ok", "data", f"{folder} can be written")
     else:
-        yield Check("unset", "data", f"{folder} is not there yet", "`unspool serve` makes it")
-    free = shutil.disk_usage(there).free
+        yield Check("unset", "data", f"{folder} is not there yet", "`unspool serve` creates it")
+    free = shutil.disk_usage(existing).free
     if free < LOW_SPACE_BYTES:
-        yield Check("broken", "space", f"{size(free)} free", "make room: runs are kept on disk")
+        yield Check("broken", "space", f"{size(free)} free", "make room: runs need disk space")
     else:
         yield Check("ok", "space", f"{size(free)} free")
 
 
 def database(path: Path, name: str) -> Check:
-    """Whether a database can be read, and its size with the part not yet copied into it."""
+    """Check that a database is readable; report its size, write-ahead log included."""
     if not path.exists():
-        return Check("unset", name, f"{path.name} is not there yet", "`unspool serve` makes it")
+        return Check("unset", name, f"{path.name} is not there yet", "`unspool serve` creates it")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
@@ -90,16 +91,16 @@ def database(path: Path, name: str) -> Check:
         finally:
             db.close()
     except sqlite3.Error as error:
-        advice = "put back a copy, or move the file away to begin anew"
+        advice = "restore a copy, or move the file away to start empty"
         return Check("broken", name, f"{path} cannot be read: {error}", advice)
-    beside = path.with_name(f"{path.name}-wal")
-    total = path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+    wal = path.with_name(f"{path.name}-wal")
+    total = path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
     return Check("ok", name, f"{path.name} can be read, {size(total)}")
 
 
 def model(settings: Settings) -> Check:
-    """Which model the environment describes; the key is never shown."""
-    from ..models.environment import (  # after `--help`, like all that is heavy
+    """Report the model of the environment, never its key."""
+    from ..models.environment import (  # slow to import, see `cli`
         model_from,
         models_beside,
     )
@@ -110,26 +111,26 @@ def model(settings: Settings) -> Check:
         return Check("ok", "model", f"{found.name} at {host_of(found)}, {key}")
     key = "present" if settings.llm_api_key or settings.openai_api_key else "absent"
     url = "present" if settings.llm_base_url else "absent"
-    what = f"none set up (key {key}, address {url}), the built-in one answers"
+    what = f"none set up (key {key}, address {url}); the built-in model answers"
     return Check("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
 
 
 async def server(client: ServerClient, *, is_named: bool) -> Check:
-    """Whether the server answers; it need not, unless somebody named it."""
+    """Check that the server answers; it need not if the user named none."""
     try:
-        facts = await client.ask("GET", "/readyz")
+        status = await client.ask("GET", "/readyz")
     except Unreachable as error:
         if is_named or "not Unspool" in str(error):
             return Check("broken", "server", str(error))
         return Check("unset", "server", f"none at {client.url}", "`unspool serve` starts one")
     except UnspoolError as error:
         return Check("broken", "server", str(error), "look into its log")
-    models = ", ".join(map(str, facts["models"]))
+    models = ", ".join(map(str, status["models"]))
     return Check("ok", "server", f"{client.url} answers, with {models}")
 
 
 async def streaming(server: ServerClient) -> Check:
-    """Whether the pieces of a stream arrive one by one. The built-in model costs nothing."""
+    """Check that a stream arrives piece by piece. The built-in model costs nothing."""
     from ..formats.sse import Decoder
 
     reads: list[float] = []
@@ -143,21 +144,21 @@ async def streaming(server: ServerClient) -> Check:
                 if len(reads) >= ENOUGH_READS and reads[-1] - reads[0] >= SPREAD_S:
                     break
         if run_id:
-            await server.cancel(run_id)  # nobody reads the rest
+            await server.cancel(run_id)  # the check needs no more of it
     except UnspoolError as error:
         return Check("broken", "stream", str(error), "look into the server's log")
     spread_s = reads[-1] - reads[0] if reads else 0.0
     if len(reads) < 2 or spread_s < SPREAD_S:
-        what = f"a proxy holds back the stream: it came in {len(reads)} piece(s)"
+        what = f"a proxy holds the stream back: it came in {len(reads)} piece(s)"
         return Check("broken", "stream", what, "turn its buffering off (nginx: proxy_buffering)")
     return Check("ok", "stream", f"arrives piece by piece ({len(reads)} in {spread_s:.2f} s)")
 
 
 def port(settings: Settings, *, is_ours: bool) -> Check:
-    """Whether `unspool serve` could listen. `is_ours`: our server listens already."""
+    """Check that `unspool serve` could listen. `is_ours`: our own server uses the port."""
     where = f"{settings.host}:{settings.port}"
     if is_ours:
-        return Check("ok", "port", f"{where} is in use by the server")
+        return Check("ok", "port", f"the server uses {where}")
     from ..server.uvicorn import listen
 
     try:
@@ -169,7 +170,7 @@ def port(settings: Settings, *, is_ours: bool) -> Check:
 
 
 def size(count: float) -> str:
-    """`812 B`, `3.4 MiB`."""
+    """Return bytes in words: `812 B`, `3.4 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

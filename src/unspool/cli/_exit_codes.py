@@ -1,4 +1,4 @@
-"""Exit codes, for scripts."""
+"""Exit codes of the program, for scripts that call it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from ..errors import RecordsError, SetupError, SpecError, UnspoolError
 
 FINE: Final = 0
 FAILED: Final = 1
-"""The run did not complete, or a check found something."""
+"""The run did not complete, or a check found a problem."""
 USAGE: Final = 2
-"""Wrong usage or set-up; the same as typer's own."""
+"""Wrong usage or set-up; typer uses the same code."""
 UNREACHABLE: Final = 3
 INTERRUPTED: Final = 130
-"""Ctrl-C; 128 and the number of the signal, as shells have it."""
+"""Ctrl-C; shells use 128 plus the number of the signal."""
 
 
 class Complaint(UnspoolError):
-    """One sentence for the person at the keyboard, and the exit code that goes with it."""
+    """One sentence for the person at the keyboard, with an exit code."""
 
     code = "complaint"
 
@@ -27,7 +27,7 @@ class Complaint(UnspoolError):
 
 
 class Unreachable(Complaint):
-    """Nothing answers at the address, or the connection broke; it may work in a moment."""
+    """Nobody answers at the address, or the connection broke; a later try may succeed."""
 
     code = "unreachable"
 
@@ -36,12 +36,12 @@ class Unreachable(Complaint):
 
 
 class RequestRefused(Complaint):
-    """The server refused. `status` is the HTTP status."""
+    """The server answered with an error; `status` is its HTTP status."""
 
     code = "refused"
 
     def __init__(self, sentence: str, status: int) -> None:
-        # 429 is the one refusal of its class that says nothing against the request.
+        # Of all 4xx answers only 429 finds no fault with the request.
         wrong = 400 <= status < 500 and status != 429
         super().__init__(sentence, USAGE if wrong else FAILED)
         self.status = status

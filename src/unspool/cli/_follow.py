@@ -1,4 +1,4 @@
-"""Following a run, whatever happens to the connection."""
+"""Follows a run, and reconnects whenever the connection breaks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ._exit_codes import RequestRefused, Unreachable
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
 GIVE_UP_S: Final = 60.0
-"""Seconds; a restart is faster, and a user who waits on would rather be asked."""
+"""Longer than a restart takes; after that, people rather decide themselves."""
 
 PASSING: Final = frozenset({502, 503, 504})
-"""Proxies answer so while the server behind them restarts."""
+"""Answers of proxies while the server behind them restarts."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowedRun:
-    """An event as the server sent it. `event` is None if a newer server sent an unknown type."""
+    """An event as received. `event` is None if a newer server sent a type unknown here."""
 
     seq: int
     line: bytes
@@ -39,7 +39,7 @@ class FollowedRun:
 
 
 class _Outage:
-    """How long the connection has been gone, and how long to wait before the next try."""
+    """How long the connection is lost, and the pause before the next try."""
 
     def __init__(self, notice: Callable[[str], None], *, is_known: bool) -> None:
         self._notice = notice
@@ -48,7 +48,7 @@ class _Outage:
         self._lost_at: float | None = None
 
     def end(self) -> None:
-        """Note that something arrived, if only a heartbeat."""
+        """Note that data arrived, if only a heartbeat."""
         if self._lost_at is not None:
             self._notice("")
         self._is_known, self._pause_s, self._lost_at = True, FIRST_PAUSE_S, None
@@ -75,12 +75,12 @@ async def follow(
     """
     Yield every event after `after` once, in order, until the run's last.
 
-    A broken connection is made again at the next event. `is_known`: the server has confirmed the
-    run, so even the first connection is worth another try. `notice` gets a message when the
-    connection is lost, and "" when it is back.
+    After a break it reconnects at the next event. `is_known`: the run is known to exist, so even
+    the first connection is worth another try. It calls `notice` with a sentence when the
+    connection is lost, and with "" when it is back.
 
     Raises:
-        Unreachable: Nothing arrived for `GIVE_UP_S`, or there is no server at all.
+        Unreachable: Nothing came for `GIVE_UP_S`, or there is no server at all.
         RequestRefused: There is no such run, or no such event.
     """
     outage = _Outage(notice, is_known=is_known)
@@ -97,13 +97,15 @@ async def follow(
         except (Unreachable, RequestRefused) as error:
             await outage.wait(error)
         else:
-            return  # the server has confirmed that nothing is left
+            return  # the server says that there is nothing left
 
 
 def _new_of(frames: Iterable[Frame], after: int) -> Iterator[FollowedRun]:
     """
+    Yield the new events among some frames.
+
     Raises:
-        Unreachable: The connection carries something else, or has left out an event.
+        Unreachable: The connection carries something else, or left out an event.
     """
     for frame in frames:
         seq = frame.id or ""

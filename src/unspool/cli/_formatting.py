@@ -11,7 +11,7 @@ STYLES = {"completed": "green", "failed": "red", "incomplete": "yellow", "cancel
 
 
 def seconds(ms: float | None) -> str:
-    """`0.23 s`, `5.3 s`, `2 min 05 s`; empty where it is not known."""
+    """Return a time in words: `0.23 s`, `5.3 s`, `2 min 05 s`; empty if unknown."""
     if ms is None:
         return ""
     if ms < 1000:
@@ -23,20 +23,20 @@ def seconds(ms: float | None) -> str:
 
 
 def first_token(run: Mapping[str, Any]) -> str:
-    """`143 ms`: people compare models by it."""
+    """Return the time to the first token, `143 ms`: people compare models by it."""
     ms = run.get("first_token_ms")
     return "" if ms is None else f"{ms} ms"
 
 
 def moment(iso: str) -> str:
-    """A moment of the server in the time of this machine; runs of this year need no year."""
+    """Return a time of the server in this machine's time zone, without the current year."""
     when = datetime.fromisoformat(iso).astimezone()
     this_year = when.year == datetime.now(when.tzinfo).year
     return when.strftime("%m-%d %H:%M:%S" if this_year else "%Y-%m-%d %H:%M")
 
 
 def tokens(run: Mapping[str, Any], seen: int | None = None) -> str:
-    """What the run wrote; `seen` is an estimate for where no model told."""
+    """Return the number of tokens written; `seen` is an estimate, for a run without a count."""
     usage = run.get("usage") or {}
     count = usage.get("completion_tokens")
     if count is not None:
@@ -54,7 +54,7 @@ def cost(run: Mapping[str, Any]) -> str:
 
 
 def summary(run: Mapping[str, Any], seen: int | None = None) -> str:
-    """One line: how it ended, how much it was, how long it took, what it cost."""
+    """Return one line with the run's status, tokens, times and cost."""
     first = first_token(run)
     status = run["status"]
     parts = [
@@ -68,13 +68,13 @@ def summary(run: Mapping[str, Any], seen: int | None = None) -> str:
 
 
 def problem(run: Mapping[str, Any]) -> str:
-    """Why it did not complete; empty where it did."""
+    """Return why the run did not complete; empty if it did."""
     error = run.get("error") or {}
     return ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))
 
 
 def size_of(size: int) -> str:
-    """Return bytes as people say them."""
+    """Return bytes in words: `812 bytes`, `3.4 MB`."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"

@@ -1,8 +1,8 @@
 """
-Converts a LiteLLM configuration file into ours.
+Converts a LiteLLM configuration file into `unspool.yaml`.
 
-It reports everything without a counterpart, and never drops it silently. It does not copy a key
-from the file, but names the variable to put it into.
+A note lists each part without a counterpart; nothing is dropped silently. The converter never
+copies a key from the file: a note names the variable to put it into.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VENDOR_NAMES: Final = {
     "zai": "zhipu",
     **{vendor.name: vendor.name for vendor in VENDORS},
 }
-"""LiteLLM's names of vendors, and ours."""
+"""LiteLLM's name of a vendor, and ours."""
 
 URLS: Final = {
     "cerebras": "https://api.cerebras.ai/v1",
@@ -39,25 +39,25 @@ URLS: Final = {
     "together_ai": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }
-"""Services that speak OpenAI's Chat Completions; we know no more of them."""
+"""Services that speak OpenAI's Chat Completions; we know nothing else about them."""
 
 ANYWHERE: Final = frozenset(
     {"hosted_vllm", "openai_compatible", "openai_like", "custom_openai", "litellm_proxy"}
     | {"lm_studio", "llamafile", "xinference", "vllm"}
 )
-"""Prefixes that say how a service speaks; `api_base` says where it is."""
+"""Prefixes that name an API format; `api_base` has the address."""
 
 OTHERS: Final = frozenset(
     {"azure", "azure_ai", "bedrock", "vertex_ai", "sagemaker", "cohere", "cohere_chat"}
     | {"huggingface", "replicate", "watsonx", "databricks", "palm", "cloudflare"}
 )
-"""Prefixes of services that none of our providers speaks to."""
+"""Prefixes of services that no provider here supports."""
 
 PARAMS: Final = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "stop", "seed"}
     | {"presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "user"}
 )
-"""Parameters to pass on unchanged."""
+"""Parameters to copy unchanged."""
 
 TAKEN: Final = frozenset(
     {"model", "api_base", "base_url", "api_key", "custom_llm_provider", "timeout"}
@@ -70,31 +70,31 @@ STRATEGIES: Final = {"simple-shuffle": "random", "least-busy": "least_loaded"}
 PER_MILLION: Final = 1_000_000
 
 
-def taken_in(file: Path, variable: Callable[[str], str]) -> tuple[str, list[str]]:
+def convert(file: Path, variable: Callable[[str], str]) -> tuple[str, list[str]]:
     """
-    Return a file of ours, and notes on everything it leaves out.
+    Return the text of an `unspool.yaml`, and notes on the parts that stay behind.
 
     Raises:
-        SpecError: It is no file of LiteLLM.
+        SpecError: It is not a file of LiteLLM.
     """
     try:
         raw = file.read_bytes()[: MAX_FILE_BYTES + 1]
         if len(raw) > MAX_FILE_BYTES:
             raise SpecError(f"{file} has more than {MAX_FILE_BYTES} bytes; is it the right file?")
-        said, _ = read_yaml(raw, str(file))
+        fields, _ = read_yaml(raw, str(file))
     except OSError as error:
         raise SpecError(f"{file} cannot be read: {error.strerror}; check the path") from error
     except SetupError as error:
         raise SpecError(str(error)) from None
-    if not isinstance(said, dict) or not isinstance(said.get("model_list"), list):
+    if not isinstance(fields, dict) or not isinstance(fields.get("model_list"), list):
         raise SpecError(f"{file} has no `model_list`; name a configuration file of LiteLLM")
-    taking = _Conversion(variable)
-    config = taking.config(said)
-    return _written(file.name, config, taking.notes), taking.notes
+    conversion = _Conversion(variable)
+    config = conversion.config(fields)
+    return _written(file.name, config, conversion.notes), conversion.notes
 
 
 class _Conversion:
-    """One conversion; `notes` list what it leaves out."""
+    """The conversion of one file; `notes` list the parts that stay behind."""
 
     def __init__(self, variable: Callable[[str], str]) -> None:
         self.notes: list[str] = []
@@ -104,17 +104,17 @@ class _Conversion:
         self._orders: dict[str, float] = {}
 
     def config(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        for place, each in enumerate(fields["model_list"]):
-            if isinstance(each, dict) and isinstance(each.get("litellm_params"), dict):
-                self._take(each, each["litellm_params"])
+        for index, entry in enumerate(fields["model_list"]):
+            if isinstance(entry, dict) and isinstance(entry.get("litellm_params"), dict):
+                self._convert(entry, entry["litellm_params"])
             else:
-                self.notes.append(f"model_list[{place}]: it has no litellm_params")
+                self.notes.append(f"model_list[{index}]: it has no litellm_params")
         router = fields.get("router_settings")
         router = router if isinstance(router, dict) else {}
         fallbacks = self._fallbacks(fields, router)
         strategy = str(router.get("routing_strategy") or "simple-shuffle")
         if strategy not in STRATEGIES and any(len(g) > 1 for g in self._groups.values()):
-            self.notes.append(f"routing_strategy {strategy}: least_loaded takes its place")
+            self.notes.append(f"routing_strategy {strategy}: least_loaded replaces it")
         config: dict[str, Any] = {"models": [], "routes": []}
         for name, group in self._groups.items():
             self._number(name, group, is_route=len(group) > 1 or name in fallbacks)
@@ -130,23 +130,23 @@ class _Conversion:
     def _of(self, name: str) -> list[dict[str, Any]]:
         return self._groups.get(name, [])
 
-    def _take(self, each: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        called = str(each.get("model_name") or "")
-        info = each.get("model_info") if isinstance(each.get("model_info"), dict) else {}
+    def _convert(self, entry: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        old_name = str(entry.get("model_name") or "")
+        info = entry.get("model_info") if isinstance(entry.get("model_info"), dict) else {}
         assert isinstance(info, dict)
-        if "*" in called or not called:
-            self.notes.append(f"{called or 'a model without a name'}: write out its models")
+        if "*" in old_name or not old_name:
+            self.notes.append(f"{old_name or 'a model without a name'}: write out its models")
             return
         if info.get("mode", "chat") not in {"chat", "completion", "responses"}:
-            self.notes.append(f"{called}: it is for {info['mode']}, we stream text")
+            self.notes.append(f"{old_name}: it is for {info['mode']}; unspool streams text")
             return
-        name = re.sub(r"[^A-Za-z0-9._:/-]+", "-", called)[:120]
-        if name != called:
-            self.notes.append(f"the name {called!r}: it is called {name} here")
-        place = self._place(name, params)
-        if place is None:
+        name = re.sub(r"[^A-Za-z0-9._:/-]+", "-", old_name)[:120]
+        if name != old_name:
+            self.notes.append(f"the name {old_name!r}: its new name is {name}")
+        deployment = self._deployment(name, params)
+        if deployment is None:
             return
-        model = {"name": name, **place, **_more(params, info)}
+        model = {"name": name, **deployment, **_more(params, info)}
         try:
             FileModel.model_validate(model)
         except ValidationError as error:
@@ -160,14 +160,14 @@ class _Conversion:
         self._groups.setdefault(name, []).append(model)
         model["_weight"], model["_order"] = params.get("weight"), params.get("order")
 
-    def _place(self, name: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return provider, name there, address and key; None if we cannot speak to it."""
+    def _deployment(self, name: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return provider, upstream name, address and key; None if no provider supports it."""
         whole = str(params.get("model") or "")
         base = self._resolved(name, "api_base", params.get("api_base") or params.get("base_url"))
         prefix, upstream = _parts(whole, str(params.get("custom_llm_provider") or ""))
         vendor = next((v for v in VENDORS if v.name == VENDOR_NAMES.get(prefix)), None)
         if prefix in OTHERS:
-            self.notes.append(f"{name}: no provider of ours speaks to {prefix}")
+            self.notes.append(f"{name}: no provider here supports {prefix}")
             return None
         provider, env = "openai", f"{prefix.upper()}_API_KEY"
         if prefix in {"ollama", "ollama_chat"}:
@@ -180,11 +180,11 @@ class _Conversion:
         else:
             upstream, env = upstream if prefix in ANYWHERE else whole, ""
         if provider == "openai" and not base:
-            self.notes.append(f"{name}: {whole}: it is not known where that is; give an api_base")
+            self.notes.append(f"{name}: {whole}: its address is unknown; give an api_base")
             return None
-        found = {"provider": provider, "model": upstream, "api_base": base}
-        found["api_key"] = self._key(name, params.get("api_key"), env)
-        return {word: value for word, value in found.items() if value}
+        deployment = {"provider": provider, "model": upstream, "api_base": base}
+        deployment["api_key"] = self._key(name, params.get("api_key"), env)
+        return {word: value for word, value in deployment.items() if value}
 
     def _resolved(self, name: str, word: str, value: Any) -> str:
         text = str(value or "")
@@ -195,24 +195,24 @@ class _Conversion:
             self.notes.append(f"{name}: {word}: the variable {variable} is not set here")
         return self._variable(variable)
 
-    def _key(self, name: str, fields: Any, env: str) -> str:
-        text = str(fields or "")
+    def _key(self, name: str, value: Any, env: str) -> str:
+        text = str(value or "")
         if text.startswith(ENV):
             return f"env:{text.removeprefix(ENV)}"
         if not text:
             return f"env:{env}" if env else ""
         variable = re.sub(r"\W+", "_", name).upper() + "_API_KEY"
-        self.notes.append(f"{name}: its key stood in the file; put it into the variable {variable}")
+        self.notes.append(f"{name}: the file held its key; put it into the variable {variable}")
         return f"env:{variable}"
 
     def _number(self, name: str, group: list[dict[str, Any]], *, is_route: bool) -> None:
-        """Name models apart if they share the name of a route."""
+        """Give each model a name of its own if the route takes their common one."""
         taken = {m["name"] for g in self._groups.values() for m in g} | set(self._groups)
-        for place, model in enumerate(group, start=1):
+        for first, model in enumerate(group, start=1):
             weight, order = model.pop("_weight"), model.pop("_order")
             if is_route:
                 model["name"] = next(
-                    f"{name}-{n}" for n in range(place, place + 1000) if f"{name}-{n}" not in taken
+                    f"{name}-{n}" for n in range(first, first + 1000) if f"{name}-{n}" not in taken
                 )
                 taken.add(model["name"])
             if _is_number(weight) and 0 < weight <= 1000:
@@ -231,7 +231,7 @@ class _Conversion:
         elif others:
             if len(names) > 1:
                 self.notes.append(
-                    f"{name}: with fallbacks its models are asked in order, not balanced"
+                    f"{name}: it has fallbacks, so its models answer in order, not balanced"
                 )
             strategy = "ordered"
         elif weights and strategy == "random":
@@ -248,15 +248,15 @@ class _Conversion:
     ) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         settings = fields.get("litellm_settings")
-        for where in (router, settings if isinstance(settings, dict) else {}):
-            listed = where.get("fallbacks")
-            for each in listed if isinstance(listed, list) else ():
-                for name, others in each.items() if isinstance(each, dict) else ():
+        for section in (router, settings if isinstance(settings, dict) else {}):
+            listed = section.get("fallbacks")
+            for entry in listed if isinstance(listed, list) else ():
+                for name, others in entry.items() if isinstance(entry, dict) else ():
                     known = [o for o in others or () if isinstance(o, str) and o in self._groups]
                     if name in self._groups and known:
                         found[name] = known
                     else:
-                        self.notes.append(f"fallbacks of {name}: not all of them are models here")
+                        self.notes.append(f"fallbacks of {name}: some of them are not models here")
         return found
 
     def _rest(self, fields: Mapping[str, Any], router: Mapping[str, Any]) -> None:
@@ -265,11 +265,11 @@ class _Conversion:
                 self.notes.append(f"router_settings.{word}: see docs/settings.md for ours")
         for section in fields:
             if section not in {"model_list", "router_settings"}:
-                self.notes.append(f"{section}: it speaks of LiteLLM's own server")
+                self.notes.append(f"{section}: it configures LiteLLM's own server")
 
 
 def _parts(whole: str, provider: str) -> tuple[str, str]:
-    """`dashscope/qwen-plus` is `("dashscope", "qwen-plus")`; a bare name implies its vendor."""
+    """Split `dashscope/qwen-plus` into vendor and model; guess the vendor of a bare name."""
     prefix, slash, rest = whole.partition("/")
     if provider:
         return provider, rest if slash and prefix == provider else whole
@@ -280,7 +280,7 @@ def _parts(whole: str, provider: str) -> tuple[str, str]:
 
 
 def _more(fields: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, limits and prices; prices may stand in either place."""
+    """Return parameters, limits and prices; the prices may be in either mapping."""
     more: dict[str, Any] = {}
     params = {word: fields[word] for word in sorted(PARAMS) if fields.get(word) is not None}
     if isinstance(fields.get("extra_body"), dict):
@@ -309,15 +309,15 @@ def _million(cost: float) -> float:
 
 
 def _written(source: str, config: Mapping[str, Any], notes: list[str]) -> str:
-    Config.model_validate(config)  # our own output is readable
+    Config.model_validate(config)  # it must be readable here
     return "\n".join([*_head(source, notes), _yaml(config)])
 
 
 def _head(source: str, notes: list[str]) -> Iterator[str]:
     yield "# yaml-language-server: $schema=unspool.schema.json"
-    yield f"# Taken in from {source} by `unspool models import`."
+    yield f"# Made from {source} by `unspool models import`."
     if notes:
-        yield "# Not taken over:"
+        yield "# Left behind:"
     for note in notes:
         yield f"# - {' '.join(note.split())}"
 

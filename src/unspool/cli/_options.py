@@ -13,11 +13,11 @@ Url = Annotated[
     str, typer.Option("--url", envvar="UNSPOOL_URL", help="Address of the server.", metavar="URL")
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="For programs: JSON and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for programs.")]
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="The data directory (else UNSPOOL_DATA_DIR, or .data)."),
+    typer.Option("--data-dir", help="Directory of all data (else UNSPOOL_DATA_DIR, or .data)."),
 ]
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]

@@ -1,4 +1,4 @@
-"""The place for the text of a run: a file, or a terminal with a status line below."""
+"""Writes the text of a run to a file, or to a terminal with a status line below."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Output(Protocol):
         """Add text at the end."""
 
     def notice(self, text: str) -> None:
-        """Show a message beside the text; an empty one removes it if possible."""
+        """Show a remark beside the text; an empty one removes it where possible."""
 
 
 class PlainOutput:
@@ -48,8 +48,8 @@ class LiveOutput:
     """
     Text above, status below.
 
-    The unfinished line is redrawn together with the status. A whole line is printed for good, as
-    one line, so that it can be copied as one.
+    It redraws the unfinished line together with the status. Once the line is whole, it prints
+    it for good, as one line, so that people can copy it as one.
     """
 
     def __init__(self, console: Console, status: Callable[[], str]) -> None:
@@ -75,8 +75,8 @@ class LiveOutput:
         self._notice = text
 
     @asynccontextmanager
-    async def unrolled(self) -> AsyncGenerator[None]:
-        """Show the status until the context ends; only the text remains."""
+    async def live(self) -> AsyncGenerator[None]:
+        """Show the status until the context ends; then only the text remains."""
         self._live.start()
         drawing = asyncio.create_task(self._draw())
         try:
@@ -96,7 +96,7 @@ class LiveOutput:
 
     def _drawn(self) -> Group:
         width, rows = self._console.width, max(1, self._console.height - 3)
-        # No more than fits on the screen: nothing beyond it can be redrawn.
+        # No more than fits on the screen: a line that has scrolled off cannot be redrawn.
         shown = Text(self._line[-width * rows :]).wrap(self._console, width)[-rows:]
         status = Text(clean(self._notice or self._status()), style="dim")
         status.no_wrap, status.overflow = True, "ellipsis"
@@ -104,14 +104,14 @@ class LiveOutput:
 
 
 @asynccontextmanager
-async def open_paper(*, as_json: bool, status: Callable[[], str]) -> AsyncGenerator[Output]:
-    """Return the output that suits stdout; `status` supplies the status line, if there is one."""
+async def open_output(*, as_json: bool, status: Callable[[], str]) -> AsyncGenerator[Output]:
+    """Yield the output that suits stdout; `status` returns the text of the status line."""
     console = stdout()
     if as_json:
         yield SilentOutput()
     elif console.is_terminal and not console.is_dumb_terminal:
-        paper = LiveOutput(console, status)
-        async with paper.unrolled():
-            yield paper
+        output = LiveOutput(console, status)
+        async with output.live():
+            yield output
     else:
         yield PlainOutput()

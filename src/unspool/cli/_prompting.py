@@ -1,4 +1,4 @@
-"""Asks models without a run: the text as it arrives, and the attempts."""
+"""Asks a model or a route directly, without a run or a server."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ._exit_codes import FAILED, Complaint
 
 class DirectChat:
     """
-    One question to the model or route `name` (empty: the default).
+    One prompt to the model or route `name` (empty: the default).
 
     Attributes:
-        attempts: Every request, oldest first.
+        attempts: Every request sent, oldest first.
     """
 
     def __init__(self, settings: Settings, name: str, prompt: Prompt) -> None:
@@ -45,7 +45,7 @@ class DirectChat:
         Yield the answer piece by piece.
 
         Raises:
-            SpecError: No model or route has that name.
+            SpecError: There is no such model or route.
             Complaint: No model gave a whole answer.
         """
         settings = self._settings
@@ -57,7 +57,7 @@ class DirectChat:
                 async with aclosing(generate(self._prompt, models, deps)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Text):
-                            self._said(piece.text)
+                            self._add_text(piece.text)
                             yield piece.text
                         else:
                             self._take(piece)
@@ -68,7 +68,7 @@ class DirectChat:
             self._total_ms = self._elapsed_ms()
 
     def facts(self, *, with_attempts: bool) -> dict[str, Any]:
-        """Return the whole answer as JSON, after all pieces have arrived."""
+        """Return the whole answer as JSON; call it after the last piece."""
         last = self.attempts[-1]
         facts = {
             "text": "".join(self._parts),
@@ -85,7 +85,7 @@ class DirectChat:
     def _elapsed_ms(self) -> float:
         return round((time.perf_counter() - self._began) * 1000, 1)
 
-    def _said(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         self._parts.append(text)
         if self._first_chunk_ms is None:
             self._first_chunk_ms = self._elapsed_ms()
@@ -116,11 +116,9 @@ def _started(piece: AttemptStarted) -> dict[str, Any]:
 
 
 def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
-    seam_report = piece.seam_report
+    report = piece.seam_report
     return {
-        "seam": None
-        if seam_report is None
-        else {"kind": seam_report.kind, "trimmed": seam_report.trimmed},
+        "seam": None if report is None else {"kind": report.kind, "trimmed": report.trimmed},
         "usage": None if piece.usage is None else usage_facts(piece.usage),
         "cost": cost_facts(piece.cost),
     }
@@ -128,7 +126,7 @@ def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
 
 async def _models(settings: Settings, name: str, deps: GenerationDeps) -> list[Model]:
     path = settings.data_dir / "records.db"
-    if not path.exists():  # nor is it made by asking a question
+    if not path.exists():  # a prompt alone does not create the database
         return ConfiguredModels(settings).catalog().models_for(name)
     records = await Records.open(path)
     try:

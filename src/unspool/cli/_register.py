@@ -1,8 +1,8 @@
 """
-The stored models: those of a running server, else those of the data directory.
+The models of a running server, or else of the data directory.
 
-Both give the same JSON. A server holds its models in memory, so we ask it if it answers; without
-one, changes count from its next start on.
+Both return the same JSON. A server holds its models in memory, so a change goes through it if
+one answers; otherwise the change counts from the server's next start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ._exit_codes import Unreachable
 from ._options import DEFAULT_URL
 
 PROBE_S: Final = 480.0
-"""Seconds for seven small questions to a slow model: each may take a minute at most."""
+"""For seven small requests to a slow model: each may take a minute at most."""
 
 
 class ModelStore(Protocol):
@@ -29,16 +29,17 @@ class ModelStore(Protocol):
         """Return every model, and the name of the default one."""
 
     async def add(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Register a model; return what it is then."""
+        """Register a model, and return it."""
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
-        """Ask a model something small."""
+        """Send a model a small request."""
 
 
 @asynccontextmanager
-async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerator[ModelStore]:
+async def open_store(url: str | None, data_dir: Path | None) -> AsyncGenerator[ModelStore]:
     """
-    Open the models of the server at `url`, or of `data_dir`, or of whichever exists.
+    Open the models of the server at `url`, or of `data_dir`; without either, of a local server
+    if one answers, else of the default data directory.
 
     Raises:
         Unreachable: Nothing answers at `url`.
@@ -49,17 +50,17 @@ async def open_register(url: str | None, data_dir: Path | None) -> AsyncGenerato
 
     if data_dir is None:
         async with reach(url or DEFAULT_URL) as server:
-            there = _RemoteStore(server)
+            remote = _RemoteStore(server)
             try:
-                await there.list()
+                await remote.list()
             except Unreachable:
                 if url is not None:
                     raise
             else:
-                yield there
+                yield remote
                 return
-    async with _here(data_dir) as here:
-        yield here
+    async with _open_local(data_dir) as local:
+        yield local
 
 
 class _RemoteStore:
@@ -109,7 +110,7 @@ class _LocalStore:
 
 
 @asynccontextmanager
-async def _here(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
+async def _open_local(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
     from ..models.health import Health
     from ..models.registry import ModelRegistry
     from ..providers.upstream.http import open_http

@@ -1,8 +1,8 @@
 """
-A run's events as text for people, in the order of its steps.
+Turns a run's events into text for people, in the order of its steps.
 
-Steps may be written at the same time. Their texts follow one another, and the step that began first
-is shown live.
+A run may write several steps at once. The transcript shows the one that began first live, and
+the others one after the other.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..runs.events import Event
 from ..runs.run import cut
 
 _NUMBERED: Final = re.compile(r"-\d+$")
-"""`post-1` has siblings; `answer` has none and needs no heading."""
+"""`post-1` has siblings; `answer` has none, and needs no heading."""
 
 
 class Transcript:
-    """Reads events in order, and calls `write` with text for people."""
+    """Takes events in order; calls `write` with the text to show."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write_out = write
@@ -52,7 +52,7 @@ class Transcript:
 
     def _text(self, step: str, text: str) -> None:
         if self._current is None or (self._has_failed and step != self._current):
-            # A step whose attempt failed may never continue: a flow can answer with another step.
+            # A step whose attempt failed may never continue: the flow can use another step.
             self._begin(step)
         if step == self._current:
             self._has_failed = False
@@ -69,8 +69,8 @@ class Transcript:
 
     def _rewind(self, step: str, at: int) -> None:
         if step == self._current:
-            what = "the last, half line" if at else "what stands above"
-            self._heading(f"{step}: {what} is taken back; it begins anew")
+            part = "the last, half line" if at else "the text above"
+            self._heading(f"{step}: {part} is taken back; it starts over")
         elif step in self._waiting:
             cut(self._waiting[step], at)
 

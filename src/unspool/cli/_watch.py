@@ -1,8 +1,8 @@
 """
-Shows a run until it ends, and handles Ctrl-C.
+Shows a run until it ends, and handles Ctrl-C meanwhile.
 
-The first Ctrl-C stops the run and waits for its ending, so that no model writes (and costs) unseen.
-The second leaves the run alone and says how to return to it.
+The first Ctrl-C cancels the run and waits for its ending, so that no model goes on writing (and
+costing) unseen. The second one leaves the run alone and prints how to come back.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from ._exit_codes import FAILED, FINE, INTERRUPTED, RequestRefused, Unreachable
 from ._follow import FollowedRun, follow
 from ._formatting import STYLES, problem, summary
 from ._options import DEFAULT_URL
-from ._output import Output, open_paper
+from ._output import Output, open_output
 from ._transcript import Transcript
 
 AGAIN_S: Final = 1.0
-"""Between two requests to cancel while the server cannot be reached."""
+"""Between two cancel requests while the server is unreachable."""
 
 SILENT_S: Final = 3.0
-"""Seconds without an event; the speed before that means nothing any more."""
+"""Without an event; by then the earlier speed means nothing."""
 
 MAX_WARNINGS: Final = 5
-"""Warnings to print at the end; `unspool show` has all of them."""
+"""Shown at the end; `unspool show` lists all of them."""
 
 
 def come_back(server: ServerClient, run_id: str, *, seen: int = 0) -> str:
     """Return the command that continues where a viewer left."""
-    place = f" --from {seen + 1}" if seen else ""
+    start = f" --from {seen + 1}" if seen else ""
     url = "" if server.url == DEFAULT_URL else f" --url {server.url}"
-    return f"unspool tail {run_id}{place}{url}"
+    return f"unspool tail {run_id}{start}{url}"
 
 
 class RunWatch:
@@ -48,7 +48,7 @@ class RunWatch:
 
     Args:
         after: The last event to skip.
-        is_known: We started the run: it exists, and we may cancel it.
+        is_known: This command started the run, so it exists, and Ctrl-C may cancel it.
     """
 
     def __init__(
@@ -66,81 +66,84 @@ class RunWatch:
         self._presses = 0
         self._following: asyncio.Task[None] | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._paper: Output | None = None
+        self._output: Output | None = None
 
     async def show(self) -> int:
         """
         Show the run until it ends or the user leaves; return the exit code.
 
         Raises:
-            Unreachable, RequestRefused
+            Unreachable: The server is gone for too long.
+            RequestRefused: There is no such run.
         """
         with on_interrupt(self._interrupted):
-            async with open_paper(as_json=self._as_json, status=self._status) as paper:
-                self._paper = paper
-                self._following = asyncio.create_task(self._follow(paper))
+            async with open_output(as_json=self._as_json, status=self._status) as output:
+                self._output = output
+                self._following = asyncio.create_task(self._follow(output))
                 await asyncio.wait([self._following])
             if self._cancelling is not None:
                 self._cancelling.cancel()
                 await asyncio.wait([self._cancelling])
         if self._following.cancelled():
-            say(f"The run goes on. Come back with: {self._way_back()}", to=stderr())
+            say(f"The run continues. Come back with: {self._command()}", to=stderr())
             return INTERRUPTED
         try:
             self._following.result()
         except Unreachable as error:
             if self._is_known or self._seen > self._after:
-                way = self._way_back()
-                raise Unreachable(f"{error} The run may go on; come back with: {way}") from error
+                command = self._command()
+                raise Unreachable(
+                    f"{error} The run may still continue; come back with: {command}"
+                ) from error
             raise
         return self._sum_up(await self._facts())
 
-    def _way_back(self) -> str:
+    def _command(self) -> str:
         return come_back(self._server, self._run_id, seen=self._seen)
 
-    async def _follow(self, paper: Output) -> None:
-        teller = Transcript(paper.write)
+    async def _follow(self, output: Output) -> None:
+        transcript = Transcript(output.write)
         events = follow(
             self._server,
             self._run_id,
             after=self._after,
             is_known=self._is_known,
-            notice=paper.notice,
+            notice=output.notice,
         )
         try:
             async with aclosing(events):
                 async for seen in events:
-                    self._take(seen, teller)
+                    self._take(seen, transcript)
         finally:
-            teller.end()
+            transcript.end()
 
-    def _take(self, seen: FollowedRun, teller: Transcript) -> None:
+    def _take(self, seen: FollowedRun, transcript: Transcript) -> None:
         self._seen, self._seen_at = seen.seq, time.monotonic()
         if self._as_json:
             write_json_line(seen.line.decode("utf-8", "replace"))
         if seen.event is not None:
             self._progress.apply(seen.event)
-            teller.apply(seen.event)
+            transcript.apply(seen.event)
         if seen.is_last:
             self._ending = seen.event
 
     def _interrupted(self) -> None:
         self._presses += 1
         assert self._following is not None
-        assert self._paper is not None
+        assert self._output is not None
         if self._presses == 1 and self._is_known:
-            self._paper.notice("Cancelling; Ctrl-C again leaves the run alone …")
-            self._cancelling = asyncio.create_task(self._cancel(self._paper))
+            self._output.notice("Cancelling; Ctrl-C again leaves the run alone …")
+            self._cancelling = asyncio.create_task(self._cancel(self._output))
         else:
             self._following.cancel()
 
-    async def _cancel(self, paper: Output) -> None:
+    async def _cancel(self, output: Output) -> None:
         while True:
             with suppress(Unreachable):
                 try:
                     await self._server.cancel(self._run_id)
                 except RequestRefused as error:
-                    paper.notice(str(error))
+                    output.notice(str(error))
                 return
             await asyncio.sleep(AGAIN_S)
 
@@ -164,7 +167,7 @@ class RunWatch:
         except (Unreachable, RequestRefused):
             if self._ending is None:
                 raise
-            # The log has said how it ended; only the figures are missing.
+            # The log says how it ended; only the numbers are missing.
             return {"status": self._ending.type.partition(".")[2], "error": self._ending.data}
 
     def _sum_up(self, run: dict[str, Any]) -> int:

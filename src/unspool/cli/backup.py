@@ -16,12 +16,12 @@ from ._options import DataDir, Json
 def backup(
     target: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")],
     with_key: Annotated[
-        bool, typer.Option("--with-key", help="Copy the key that seals the keys of models too.")
+        bool, typer.Option("--with-key", help="Include secret.key, which seals the models' keys.")
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Copy the data directory, even while a server uses it. To restore it, serve the copy."""
+    """Copy the data directory, even while a server uses it. Serve the copy to restore it."""
     from ..core.backup import back_up
 
     settings = read_settings(data_dir=data_dir)
@@ -33,4 +33,4 @@ def backup(
         say(f"{target / file.name}  {size_of(file.bytes)}")
     say(f"Use it with: unspool serve --data-dir {target}", style="dim", to=stderr())
     if not with_key:
-        say("secret.key is not in it: keep it elsewhere, or use --with-key.", to=stderr())
+        say("It does not include secret.key: store that elsewhere, or use --with-key.", to=stderr())

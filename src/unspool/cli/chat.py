@@ -1,4 +1,4 @@
-"""`chat`: one question to a model, without a server."""
+"""`chat`: one prompt to a model, without a server."""
 
 from __future__ import annotations
 
@@ -20,72 +20,75 @@ if TYPE_CHECKING:
 
 def chat(  # noqa: PLR0913 - each option is a word of the command line
     *,
-    prompt: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
-    model: Annotated[str, typer.Option(help="A model or a route; else the default one.")] = "",
-    system: Annotated[str | None, typer.Option(help="The system message.")] = None,
+    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
+    model: Annotated[str, typer.Option(help="A model or a route; else the default.")] = "",
+    system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0)] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
     show_attempts: Annotated[
-        bool, typer.Option("--show-attempts", help="List all requests to models afterwards.")
+        bool, typer.Option("--show-attempts", help="List every request to a model at the end.")
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model once and print the answer as it arrives. Needs no server."""
+    """Ask a model once and print its answer as it comes. Needs no server."""
     settings = read_settings(data_dir=data_dir)
     start_logging("WARNING")
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
     if not prompt.strip():
-        raise SpecError("The prompt is empty; say what to ask.")
+        raise SpecError("The prompt is empty; write one.")
     # aiohttp and SQLAlchemy take half a second, which `--help` does not wait for.
     from ..generation.client import SYSTEM
     from ..providers import Prompt
     from ._prompting import DirectChat
 
-    asked = Prompt.of(
-        prompt,
-        system=SYSTEM if system is None else system,
-        temperature=temperature,
-        max_tokens=max_tokens,
+    direct = DirectChat(
+        settings,
+        model,
+        Prompt.of(
+            prompt,
+            system=SYSTEM if system is None else system,
+            temperature=temperature,
+            max_tokens=max_tokens,
+        ),
     )
-    asking = DirectChat(settings, model, asked)
     try:
-        asyncio.run(_quiet(asking) if as_json else _aloud(asking))
+        asyncio.run(_read(direct) if as_json else _print(direct))
         if as_json:
-            write_json(asking.facts(with_attempts=show_attempts))
+            write_json(direct.facts(with_attempts=show_attempts))
     finally:
         if show_attempts and not as_json:
-            for line in _attempts(asking.attempts):
+            for line in _attempts(direct.attempts):
                 say(line, to=stderr())
 
 
-async def _quiet(asking: DirectChat) -> None:
-    async for _ in asking.pieces():
+async def _read(direct: DirectChat) -> None:
+    async for _ in direct.pieces():
         pass
 
 
-async def _aloud(asking: DirectChat) -> None:
+async def _print(direct: DirectChat) -> None:
     last = "\n"
     try:
-        async for piece in asking.pieces():
+        async for piece in direct.pieces():
             write(piece)
             last = piece[-1:] or last
     finally:
-        # Even if it broke off or was interrupted: the next output begins a line.
+        # Even after a break or an interrupt, the next output starts on a new line.
         if last != "\n":
             write("\n")
 
 
 def _attempts(attempts: list[dict[str, Any]]) -> Iterator[str]:
-    for each in attempts:
+    for attempt in attempts:
         parts = [
-            f"{each['number']}. {each['model']}",
-            each["strategy"],
-            _seam(each["seam"]),
-            each["code"] or each["finish_reason"] or "stopped",
-            _tokens(each["usage"]),
-            _cost(each["cost"]),
+            f"{attempt['number']}. {attempt['model']}",
+            attempt["strategy"],
+            _seam(attempt["seam"]),
+            attempt["code"] or attempt["finish_reason"] or "stopped",
+            _tokens(attempt["usage"]),
+            _cost(attempt["cost"]),
         ]
         yield " · ".join(part for part in parts if part)
 
@@ -102,4 +105,4 @@ def _tokens(usage: Mapping[str, Any] | None) -> str:
 
 
 def _cost(cost: Mapping[str, Any] | None) -> str:
-    return "cost not known" if cost is None else f"{cost['amount']:.4g} {cost['currency']}"
+    return "cost unknown" if cost is None else f"{cost['amount']:.4g} {cost['currency']}"

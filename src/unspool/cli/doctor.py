@@ -1,4 +1,4 @@
-"""`doctor`: what works here, what does not, and how to fix it."""
+"""`doctor`: checks this installation, and advises on each problem."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check this installation: data, model, server, stream, port."""
-    start_logging("ERROR")  # warnings are among the findings
+    start_logging("ERROR")  # the findings include the warnings
     findings = asyncio.run(_examine(url, data_dir, as_json=as_json))
     if as_json:
         write_json([asdict(finding) for finding in findings])
@@ -44,13 +44,13 @@ def doctor(
 
 
 async def _examine(url: str | None, data_dir: object, *, as_json: bool) -> list[Check]:
-    """Return all checks, and print each one as soon as it is done."""
+    """Return all findings; print each at once unless `as_json`."""
     findings = []
-    async with aclosing(_findings(url, data_dir)) as found:
-        async for finding in found:
+    async with aclosing(_findings(url, data_dir)) as checks:
+        async for finding in checks:
             findings.append(finding)
             if not as_json:
-                _tell(finding)
+                _print(finding)
     return findings
 
 
@@ -83,7 +83,7 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
 
 
 def _is_own(url: str, settings: Settings) -> bool:
-    """Say whether our own server holds the port that `unspool serve` would take."""
+    """Whether the server that answered uses the port that `unspool serve` would take."""
     try:
         where = urlsplit(url if "://" in url else f"http://{url}")
         return where.port == settings.port and is_loopback(where.hostname or "")
@@ -91,7 +91,7 @@ def _is_own(url: str, settings: Settings) -> bool:
         return False
 
 
-def _tell(finding: Check) -> None:
+def _print(finding: Check) -> None:
     mark, style = MARKS[finding.state]
     advice = f"; {finding.advice}" if finding.advice else ""
     say(f"{mark} {finding.name:<9} {finding.what}{advice}", style=style, to=stdout())

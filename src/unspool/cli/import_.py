@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 MAX_ERRORS_SHOWN = 10
-"""Wrong rows to list; more of them have one common cause. `--json` lists more."""
+"""Of wrong rows; more of them usually share one reason. `--json` lists further ones."""
 
 
 class ImportKind(StrEnum):
@@ -34,15 +34,15 @@ class ImportKind(StrEnum):
 
 def import_file(
     kind: Annotated[ImportKind, typer.Argument(help="The kind of the rows.")],
-    file: Annotated[Path, typer.Argument(help="CSV, packed with gzip or not.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file, with or without gzip.")],
     maps: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="OURS=THEIRS", help="Map a column to a header: sku=商品ID."),
+        typer.Option("--map", metavar="OURS=THEIRS", help="Our column for a header: sku=商品ID."),
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Import a CSV file. You may import it again: no row is doubled."""
+    """Import a CSV file. Importing it again doubles nothing."""
     mapping = read_mapping(maps or [])
     settings = read_settings(data_dir=data_dir)
     start_logging("WARNING")
@@ -50,16 +50,16 @@ def import_file(
     if as_json:
         write_json(asdict(report) | {"unchanged": report.unchanged})
     else:
-        _tell(file, report)
+        _print(file, report)
     raise typer.Exit(FINE if report.read > report.skipped else FAILED)
 
 
 def read_mapping(maps: list[str]) -> dict[str, str]:
     """
-    `["sku=商品ID"]` becomes `{"sku": "商品ID"}`; a header may itself hold `=`.
+    Turn `["sku=商品ID"]` into `{"sku": "商品ID"}`; a header may itself contain `=`.
 
     Raises:
-        SpecError: An entry has another form, or names a column twice.
+        SpecError: One of them has another form, or names a column twice.
     """
     mapping: dict[str, str] = {}
     for item in maps:
@@ -108,7 +108,7 @@ def _bar(name: str) -> Iterator[Callable[[ImportReport], None] | None]:
         yield lambda report: bar.update(task, completed=report.done, rows=report.read)
 
 
-def _tell(file: Path, report: ImportReport) -> None:
+def _print(file: Path, report: ImportReport) -> None:
     counts = f"{report.read} rows read, {report.added} added, {report.changed} changed"
     say(f"{file.name} ({report.encoding}): {counts}, {report.unchanged} as before")
     found = ", ".join(f"{ours} = {theirs}" for ours, theirs in report.columns.items())

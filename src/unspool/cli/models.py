@@ -1,4 +1,4 @@
-"""`models`: list, add and test models, and convert files that describe them."""
+"""`models`: list, add and test models, and convert a file of LiteLLM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._bootstrap import read_settings, start_logging
 from ._console import complain, say, stderr, stdout, write, write_json
 from ._exit_codes import FAILED, FINE
 from ._options import DataDir, Json
-from ._register import open_register
+from ._register import open_store
 from .runs import PIPED_WIDTH
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, add and test models; convert a LiteLLM file.",
+    help="List, add and test models; convert a file of LiteLLM.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -36,56 +36,59 @@ Url = Annotated[
         "--url",
         envvar="UNSPOOL_URL",
         metavar="URL",
-        help="Address of the server; the one on this machine, else the data directory.",
+        help="Address of the server (else the local server, else the data directory).",
     ),
 ]
 
 VERDICTS = {
-    "goes_on": "goes on",
-    "starts_anew": "starts anew",
-    "refused": "is refused",
-    "cannot_tell": "cannot be told",
+    "goes_on": "continues",
+    "starts_anew": "starts over",
+    "refused": "refuses",
+    "cannot_tell": "unclear",
 }
 
 
 @app.command("list")
 def list_models(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> None:
     """List all models, by number."""
-    start_logging("ERROR")  # what is wrong with a model stands in its row
+    start_logging("ERROR")  # the command prints each model's problem itself
 
     async def ask() -> tuple[dict[str, Any], bool]:
-        async with open_register(url, data_dir) as register:
-            return await register.list(), register.is_server
+        async with open_store(url, data_dir) as store:
+            return await store.list(), store.is_server
 
-    found, is_live = asyncio.run(ask())
+    listed, is_live = asyncio.run(ask())
     if as_json:
-        write_json(found)
+        write_json(listed)
         return
     console = stdout()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    console.print(_table(found["models"], is_live=is_live))
-    for model in found["models"]:
+    console.print(_table(listed["models"], is_live=is_live))
+    for model in listed["models"]:
         if model["problem"]:
             complain(f"{model['name']} cannot be asked: {model['problem']}")
-    say(f"Where none is named, {found['default']} answers.", style="dim", to=stderr())
+    say(f"The default is {listed['default']}.", style="dim", to=stderr())
 
 
 @app.command("add")
 def add_model(  # noqa: PLR0913 - each option is a word of the command line
     *,
-    name: Annotated[str, typer.Argument(help="Its name.")],
-    provider: Annotated[str, typer.Option(help="Its provider: openai, anthropic …")] = "openai",
+    name: Annotated[str, typer.Argument(help="Your name for it.")],
+    provider: Annotated[
+        str, typer.Option(help="The API it speaks: openai, anthropic …")
+    ] = "openai",
     base_url: Annotated[str, typer.Option(help="Root of its API.", metavar="URL")] = "",
     upstream_name: Annotated[
-        str, typer.Option("--upstream", help="Its name at the provider, if another.")
+        str, typer.Option("--upstream", help="The provider's name for it, if different.")
     ] = "",
     api_key_env: Annotated[
-        str, typer.Option(metavar="NAME", help="Variable that holds its key (else you are asked).")
+        str,
+        typer.Option(
+            metavar="NAME", help="Variable that holds its key (else the command asks for it)."
+        ),
     ] = "",
-    no_key: Annotated[
-        bool, typer.Option("--no-key", help="It needs no key; do not ask for one.")
-    ] = False,
+    no_key: Annotated[bool, typer.Option("--no-key", help="It needs no key; do not ask.")] = False,
     params: Annotated[str, typer.Option(metavar="JSON", help='{"temperature": 0.7}')] = "",
     limits: Annotated[str, typer.Option(metavar="JSON", help='{"first_event_s": 60}')] = "",
     prices: Annotated[
@@ -93,7 +96,7 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
         typer.Option(metavar="JSON", help='{"prompt": 0.8, "completion": 2, "currency": "CNY"}'),
     ] = "",
     prefill: Annotated[
-        str, typer.Option(help="How it continues a cut text; `models test` finds out.")
+        str, typer.Option(help="How it continues a text; `models test` finds out.")
     ] = "",
     quirks: Annotated[list[str] | None, typer.Option("--quirk")] = None,
     url: Url = None,
@@ -116,8 +119,8 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
         fields["api_key"] = key
 
     async def add() -> tuple[dict[str, Any], str]:
-        async with open_register(url, data_dir) as register:
-            return await register.add(fields), register.where
+        async with open_store(url, data_dir) as store:
+            return await store.add(fields), store.where
 
     model, where = asyncio.run(add())
     if as_json:
@@ -138,7 +141,7 @@ def _key(variable: str) -> str:
     if variable:
         key = read_settings().variable(variable)
         if not key:
-            raise SpecError(f"the variable {variable[:64]!r} is not set, here or in .env; set it")
+            raise SpecError(f"the variable {variable[:64]!r} is not set; set it here or in .env")
         return key
     if not sys.stdin.isatty():
         return ""
@@ -147,21 +150,21 @@ def _key(variable: str) -> str:
 
 @app.command("test")
 def try_model(
-    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    name: Annotated[str, typer.Argument(help="Name or number of the model.")],
     no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Ask once; do not test how it continues a text.")
+        bool, typer.Option("--no-probe", help="Ask once; do not try how it continues a text.")
     ] = False,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model a small question, and find out how it continues a text that was cut."""
-    start_logging("ERROR")  # what it does wrong is what is told here
+    """Send a model a small request; find out how it continues a text that was cut."""
+    start_logging("ERROR")  # the command prints the model's errors itself
 
     async def test() -> tuple[dict[str, Any], dict[str, Any]]:
-        async with open_register(url, data_dir) as register:
-            model = _named(await register.list(), name)
-            return model, await register.test(model["id"], probe=not no_probe)
+        async with open_store(url, data_dir) as store:
+            model = _named(await store.list(), name)
+            return model, await store.test(model["id"], probe=not no_probe)
 
     model, tested = asyncio.run(test())
     if as_json:
@@ -174,36 +177,36 @@ def try_model(
     raise typer.Exit(FINE if tested["ok"] else FAILED)
 
 
-def _named(found: Mapping[str, Any], name: str) -> dict[str, Any]:
-    for model in found["models"]:
+def _named(listed: Mapping[str, Any], name: str) -> dict[str, Any]:
+    for model in listed["models"]:
         if name in {model["name"], str(model["id"])}:
             return dict(model)
-    names = ", ".join(model["name"] for model in found["models"][:20])
+    names = ", ".join(model["name"] for model in listed["models"][:20])
     raise SpecError(f"no model {name[:64]!r}; have: {names}")
 
 
 def _tested(model: Mapping[str, Any], tested: Mapping[str, Any]) -> Iterator[str]:
     yield f"✓ {model['name']} answers: {tested['text'].strip()[:200]}"
     first = tested["first_token_ms"]
-    began = "not known" if first is None else f"{first:.0f} ms"
+    began = "unknown" if first is None else f"{first:.0f} ms"
     yield f"  first token {began}, whole {tested['total_ms']:.0f} ms"
     probe = tested.get("probe")
     if probe is None:
         return
     yield "Given half of an answer:"
     if probe["why"]:
-        yield f"  nothing can be told: {probe['why']}"
-    for each in probe["ways"]:
-        yield f"  {each['way']:<24} {VERDICTS[each['verdict']]:<15} {each['said'][:60]!r}"
+        yield f"  no result: {probe['why']}"
+    for trial in probe["ways"]:
+        yield f"  {trial['way']:<24} {VERDICTS[trial['verdict']]:<15} {trial['said'][:60]!r}"
     prefill = probe["prefill"]
     if prefill is None:
-        yield f"It stays as it was: {model['goes_on']}"
+        yield f"Unchanged: {model['goes_on']}"
     elif probe["is_kept"]:
-        yield f"Written down with the model: prefill {prefill}"
+        yield f"Stored with the model: prefill {prefill}"
     elif prefill == model["goes_on"]:
-        yield f"That is what was known: prefill {prefill}"
+        yield f"As known before: prefill {prefill}"
     else:
-        yield f"Write into unspool.yaml, at the model: prefill: {prefill}"
+        yield f"Add to the model in unspool.yaml: prefill: {prefill}"
 
 
 @app.command("import")
@@ -213,11 +216,11 @@ def import_models(
         Path | None, typer.Option("--output", "-o", help="A new file; else standard output.")
     ] = None,
 ) -> None:
-    """Convert a LiteLLM file into unspool.yaml. It lists everything it leaves out."""
+    """Convert a file of LiteLLM to unspool.yaml, and list the parts without a counterpart."""
     # pydantic takes a quarter of a second, which `--help` does not wait for.
-    from ._litellm import taken_in
+    from ._litellm import convert
 
-    text, notes = taken_in(file, read_settings().variable)
+    text, notes = convert(file, read_settings().variable)
     if output is None:
         write(text)
     else:
@@ -229,7 +232,7 @@ def import_models(
                 f"{output} cannot be written: {error.strerror}; name another file"
             ) from error
     for note in notes:
-        say(f"not taken over: {note}", to=stderr())
+        say(f"left behind: {note}", to=stderr())
 
 
 @app.command("schema")
@@ -246,7 +249,7 @@ def _table(models: list[dict[str, Any]], *, is_live: bool) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("id", no_wrap=True, justify="right")
-    for column in ("name", "provider", "its name there", "from", "key", "goes on"):
+    for column in ("name", "provider", "upstream name", "from", "key", "prefill"):
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     if is_live:
         table.add_column("health", no_wrap=True)
@@ -277,5 +280,5 @@ def _health(model: Mapping[str, Any]) -> str:
     if not health["attempts"]:
         return "not asked yet"
     first = health["first_token_s"]
-    told = "" if first is None else f", first token {first * 1000:.0f} ms"
-    return f"{health['attempts']} asked, {health['failures']} failed{told}"
+    speed = "" if first is None else f", first token {first * 1000:.0f} ms"
+    return f"{health['attempts']} asked, {health['failures']} failed{speed}"

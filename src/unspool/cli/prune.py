@@ -23,7 +23,7 @@ _BYTES: Final = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _BYTES.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40})
 
 PRUNE_S: Final = 3600.0
-"""Seconds for a server to delete and answer: 1 MB takes it 50 ms, because others come first."""
+"""For a server to delete and answer: 1 MB takes it 50 ms, because live runs come first."""
 
 
 def prune(
@@ -31,17 +31,14 @@ def prune(
         str, typer.Option(metavar="AGE", help="Delete runs that ended longer ago: 12h, 30d, 8w.")
     ] = "",
     max_size: Annotated[
-        str,
-        typer.Option(metavar="SIZE", help="Delete the oldest until runs take no more: 500MB, 1GB."),
+        str, typer.Option(metavar="SIZE", help="Delete the oldest above this size: 500MB, 1GB.")
     ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be deleted.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, but delete nothing.")] = False,
     data_dir: DataDir = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Delete old runs: through a running server, else in the file."""
+    """Delete old runs, through the server if one uses the data directory, else in the file."""
     settings = read_settings(data_dir=data_dir)
     age_s = parse_age(older_than) if older_than else None
     size = parse_size(max_size) if max_size else None
@@ -50,33 +47,33 @@ def prune(
     if size is None and not older_than:
         size = settings.max_journal_bytes
     if age_s is None and size is None:
-        raise SpecError("Nothing says what is too old: give --older-than 30d or --max-size 1GB.")
+        raise SpecError("There is no rule for old runs: give --older-than 30d or --max-size 1GB.")
     rules = {"older_than_s": age_s, "max_bytes": size, "dry_run": dry_run}
-    done = asyncio.run(_prune(settings.data_dir, url, rules))
+    pruned = asyncio.run(_prune(settings.data_dir, url, rules))
     if as_json:
-        write_json(done)
+        write_json(pruned)
         return
     word = "Would delete" if dry_run else "Deleted"
-    say(f"{word} {done['runs']} runs, {size_of(done['bytes'])}.")
-    say(f"The journal takes {size_of(done['used_bytes'])} now.", style="dim", to=stderr())
+    say(f"{word} {pruned['runs']} runs, {size_of(pruned['bytes'])}.")
+    say(f"The journal takes {size_of(pruned['used_bytes'])} now.", style="dim", to=stderr())
 
 
 def parse_age(text: str) -> float:
     """
-    Return seconds; `30d` are thirty days.
+    Return seconds; `30d` is thirty days.
 
     Raises:
-        SpecError
+        SpecError: It is not an age.
     """
     return _parsed(text, _SECONDS, "an age like 12h, 30d or 8w")
 
 
 def parse_size(text: str) -> int:
     """
-    Return bytes; `1GB` are 10⁹ of them, `1GiB` 2³⁰.
+    Return bytes; `1GB` is 10⁹ bytes, `1GiB` is 2³⁰.
 
     Raises:
-        SpecError
+        SpecError: It is not a size.
     """
     return int(_parsed(text, _BYTES, "a size like 500MB, 1GB or 2GiB"))
 
@@ -112,13 +109,13 @@ async def _prune_file(path: Path, rules: dict[str, Any]) -> dict[str, Any]:
     journal = open_journal(sqlite_url(path))
     try:
         pruning = Pruning(journal, is_dry=rules["dry_run"])
-        kept = RetentionRules(rules["older_than_s"], rules["max_bytes"])
-        done = await pruning.apply(kept, now_s=time.time())
-        if done.runs and not rules["dry_run"]:
+        retention = RetentionRules(rules["older_than_s"], rules["max_bytes"])
+        pruned = await pruning.apply(retention, now_s=time.time())
+        if pruned.runs and not rules["dry_run"]:
             while await journal.give_back(at_rest=True):
                 pass
         used = await journal.used_bytes()
     finally:
         await journal.aclose()
-    facts = {"runs": done.runs, "bytes": done.bytes, "dry_run": rules["dry_run"]}
-    return {**facts, "used_bytes": used}
+    counts = {"runs": pruned.runs, "bytes": pruned.bytes, "dry_run": rules["dry_run"]}
+    return {**counts, "used_bytes": used}

@@ -1,4 +1,4 @@
-"""`replay`, `runs export`: run a recorded log again, or write it out."""
+"""`replay` and `runs export`: run a log again, or write it out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def replay(
     run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="Id of a run.")] = "",
     *,
     file: Annotated[
-        Path | None, typer.Option("--file", metavar="LOG", help="A log that was exported.")
+        Path | None, typer.Option("--file", metavar="LOG", help="A log from `runs export`.")
     ] = None,
     frames: Annotated[
         bool, typer.Option("--frames", help="Print the stream of every dialect, as JSON.")
@@ -34,7 +34,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """
-    Run a recorded run again, offline, and show where it would differ now.
+    Run a recorded run again, offline, and report the first difference.
 
     Its models repeat their recorded answers. The log comes from a server, a data directory or a
     file.
@@ -46,19 +46,19 @@ def replay(
     if bool(run_id) == (file is not None):
         raise SpecError("Name a run, or a log with --file.")
     log = read_log(_read(file) if file is not None else _log(run_id, url, data_dir))
-    start_logging("ERROR")  # the run warned of it already
+    start_logging("ERROR")  # the recorded run has logged its warnings already
     done = asyncio.run(replay_log(log))
     if frames:
         write_json({name: frames_in(name, done.events) for name in plugs.names("dialects")})
     elif as_json:
         write_json(_json(done, len(log)))
     else:
-        _tell(done, len(log))
+        _print(done, len(log))
     raise typer.Exit(FINE if done.difference is None else FAILED)
 
 
 def export(run_id: RunId, data_dir: DataDir = None, url: Url = DEFAULT_URL) -> None:
-    """Print the log of a run, one event a line."""
+    """Write the log of a run to standard output, one event per line."""
     sys.stdout.buffer.write(_log(run_id, url, data_dir))
     sys.stdout.buffer.flush()
 
@@ -73,7 +73,7 @@ def _json(done: Replayed, count: int) -> dict[str, object]:
     return {"events": count, "same": found is None, "difference": difference}
 
 
-def _tell(done: Replayed, count: int) -> None:
+def _print(done: Replayed, count: int) -> None:
     if (found := done.difference) is None:
         say(f"The same: {count} events, and the stream of every dialect.")
         return
@@ -115,8 +115,10 @@ async def _from_directory(path: Path, run_id: str) -> list[bytes]:
     from ..journals import open_journal, read_all, sqlite_url
     from ..runs.events import encode_event
 
-    if not path.exists():  # noqa: ASYNC240 - once, and nothing else goes on
-        raise SetupError(f"There is no journal.db in {path.parent}; name its directory.")
+    if not path.exists():  # noqa: ASYNC240 - once, and nothing else runs
+        raise SetupError(
+            f"There is no journal.db in {path.parent}; name its directory with --data-dir."
+        )
     journal = open_journal(sqlite_url(path))
     lines: list[bytes] = []
     try:

@@ -14,20 +14,20 @@ from ._console import say, stderr, write_json
 from ._exit_codes import FINE
 from ._options import DEFAULT_URL, Json, RunId, Url
 
-# `_api` and `_watch` bring aiohttp with them, a quarter of a second: they are imported in
-# the commands that talk to a server.
+# `_api` and `_watch` import aiohttp, which takes a quarter of a second: only the commands that
+# talk to a server import them.
 
 
 def run(  # noqa: PLR0913 - each option is a word of the command line
     *,
-    flow: Annotated[str, typer.Argument(help="The flow: chat, copywriting …")],
+    flow: Annotated[str, typer.Argument(help="The flow to run: chat, copywriting …")],
     given: Annotated[
         str,
-        typer.Option("--input", metavar="JSON|@FILE|-", help="Its input, a JSON object."),
+        typer.Option("--input", metavar="JSON|@FILE|-", help="The flow's input, a JSON object."),
     ],
-    model: Annotated[str, typer.Option(help="Model or route; empty: the default one.")] = "",
+    model: Annotated[str, typer.Option(help="A model or a route; else the default.")] = "",
     dialect: Annotated[str, typer.Option(help="The dialect of its stream.")] = "native",
-    follow: Annotated[bool, typer.Option(help="Show the text as it arrives.")] = False,
+    follow: Annotated[bool, typer.Option(help="Show the text as it comes.")] = False,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -39,23 +39,23 @@ def run(  # noqa: PLR0913 - each option is a word of the command line
 def tail(
     run_id: RunId,
     start: Annotated[
-        int, typer.Option("--from", min=0, metavar="N", help="Begin with event N; 0 is all.")
+        int, typer.Option("--from", min=0, metavar="N", help="Start at event N; 0 shows all.")
     ] = 0,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Show a run to its end. Ctrl-C does not stop the run."""
+    """Show a run to its end. Ctrl-C leaves it alone."""
     raise typer.Exit(asyncio.run(_tail(url, run_id, after=max(0, start - 1), as_json=as_json)))
 
 
 def cancel(run_id: RunId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Stop a run. Its text stays; an ended run does not change."""
+    """Cancel a run. Its text so far stays; an ended run stays as it is."""
     asyncio.run(_cancel(url, run_id, as_json=as_json))
 
 
 def read_input(given: str) -> dict[str, Any]:
     """
-    Return the object that `JSON`, `@file` or `-` (standard input) gives.
+    Return the object from `JSON`, `@file` or `-` (standard input).
 
     Raises:
         SpecError: It cannot be read, or is not a JSON object.

@@ -1,4 +1,4 @@
-"""`runs`, `show`: list runs, and show the facts of one."""
+"""`runs` and `show`: list runs, and describe one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPED_WIDTH = 400
-"""Columns of a table that no terminal cuts."""
+"""Columns of a table that goes to a file or a pipe, so that nothing cuts it."""
 
 RUN_ID_CHARS = 26
 
 
 def runs(
     ctx: typer.Context,
-    status: Annotated[str, typer.Option(help="Only these: running, completed, failed …")] = "",
+    status: Annotated[
+        str, typer.Option(help="Only this status: running, completed, failed …")
+    ] = "",
     flow: Annotated[str, typer.Option(help="Only runs of this flow.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The most runs to list.")] = 20,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -34,20 +36,20 @@ def runs(
     if ctx.invoked_subcommand is not None:
         return
     params: dict[str, str | int] = {"status": status, "flow": flow, "limit": limit}
-    found = asyncio.run(_get(url, "/v1/runs", params))
+    page = asyncio.run(_get(url, "/v1/runs", params))
     if as_json:
-        write_json(found)
-    elif not found["runs"]:
+        write_json(page)
+    elif not page["runs"]:
         say("No runs.", to=stderr())
     else:
         console = stdout()
         if not console.is_terminal:
             console.width = PIPED_WIDTH
-        console.print(_table(found["runs"]))
+        console.print(_table(page["runs"]))
 
 
 def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Show the facts of a run."""
+    """Show the status, times, cost, steps and attempts of a run."""
     # aiohttp takes a quarter of a second, which `--help` does not wait for.
     from ._api import run_path
 
@@ -55,7 +57,7 @@ def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     if as_json:
         write_json(run)
         return
-    for name, value in _facts(run):
+    for name, value in _lines(run):
         say(f"{name:<12} {value}")
     if run["text"]:
         say(f"For its text: unspool tail {run_id}", style="dim", to=stderr())
@@ -68,18 +70,18 @@ async def _get(url: str, path: str, params: Mapping[str, str | int]) -> Any:
         return await server.ask("GET", path, params=params)
 
 
-def _table(found: list[dict[str, Any]]) -> Table:
+def _table(listed: list[dict[str, Any]]) -> Table:
     from rich.table import Table  # only here
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    # A shortened id would be useless.
+    # A cut id is useless.
     table.add_column("id", no_wrap=True, min_width=RUN_ID_CHARS)
     for name in ("status", "flow", "started"):
         table.add_column(name, no_wrap=True)
     table.add_column("took", no_wrap=True, justify="right")
     table.add_column("model", no_wrap=True, overflow="ellipsis")
-    for run in found:
+    for run in listed:
         style = STYLES.get(run["status"], "cyan")
         cells = [
             run["id"],
@@ -95,13 +97,13 @@ def _table(found: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "run", run["id"]
     yield "status", run["status"]
     if why := problem(run):
         yield "because", why
     yield "flow", run["flow"]
-    yield "model", run["model"] or "(the default one)"
+    yield "model", run["model"] or "(the default)"
     yield "dialect", run["dialect"]
     yield "events", str(run["last_seq"])
     yield "started", moment(run["created_at"])
@@ -111,7 +113,7 @@ def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("wrote", tokens(run)),
         ("cost", cost(run).removeprefix("cost ")),
     ):
-        yield name, value or "not known"
+        yield name, value or "unknown"
     for step in run["steps"]:
         by = f" by {step['model']}" if step["model"] else ""
         yield "step", f"{step['name']}: {step['status']}, {len(step['text'])} characters{by}"
@@ -122,7 +124,7 @@ def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:
-    told = f"{attempt['number']} for {attempt['step']}: {attempt['model']}, {attempt['status']}"
+    line = f"{attempt['number']} for {attempt['step']}: {attempt['model']}, {attempt['status']}"
     error = attempt["error"] or {}
     reason = error.get("message") or attempt["finish_reason"]
-    return f"{told} ({reason})" if reason else told
+    return f"{line} ({reason})" if reason else line

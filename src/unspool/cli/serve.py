@@ -1,4 +1,4 @@
-"""`serve`: the server."""
+"""`serve`: runs the server."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         typer.Option("--flows", help="A Python file with flows of your own; may be repeated."),
     ] = None,
     allow_open: Annotated[
-        bool, typer.Option("--allow-open", help="Listen to other machines too; there are no keys.")
+        bool,
+        typer.Option("--allow-open", help="Let other machines connect, without any API key."),
     ] = False,
     no_sample_data: Annotated[
         bool, typer.Option("--no-sample-data", help="Do not fill an empty database with samples.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Serve until Ctrl-C."""
+    """Run the server until Ctrl-C."""
     settings = read_settings(
         host=host,
         port=port,
@@ -52,7 +53,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     )
     if not allow_open:
         _refuse_open(settings.host)
-    # How a database is made is a dozen lines of its inner life.
+    # Creating a database logs a dozen lines that users do not need.
     start_logging("INFO", hidden={"alembic": logging.INFO})
     # FastAPI and SQLAlchemy take half a second, which no other command waits for.
     from ..server.app import create_app
@@ -61,32 +62,34 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
 
     sock = listen(settings)
     app = create_app(settings)
-    # With port 0, only the socket knows the port.
+    # With port 0, only the socket knows the number.
     url = f"http://{_host_for_url(settings.host)}:{sock.getsockname()[1]}"
 
-    def tell() -> None:
+    def announce() -> None:
         label = label_of(app.state.core.catalog.models_for("")[0])
         facts = {"url": url, "data_dir": str(settings.data_dir.absolute()), "model": label}
         if as_json:
             write_json(facts)
         else:
-            _tell(facts, settings)
+            _print(facts, settings)
 
-    # Ctrl-C is the normal way to end a server.
+    # Ctrl-C is the normal way to stop a server.
     with suppress(KeyboardInterrupt):
-        serve_app(app, sock, settings, on_ready=tell)
+        serve_app(app, sock, settings, on_ready=announce)
 
 
 def _refuse_open(host: str) -> None:
     """
+    Refuse to listen on an open address.
+
     Raises:
-        SetupError: Other machines could reach the address.
+        SetupError: Other machines could reach it.
     """
     if not is_loopback(host):
         raise SetupError(
-            f"{host or 'An empty address'} can be reached from other machines, and there are no "
-            "keys yet: anybody who reaches the port may spend your model's money. Listen on "
-            "127.0.0.1, or say --allow-open if that is meant."
+            f"Other machines can reach {host or 'an empty address'}, and there are no API keys "
+            "yet: anybody who reaches the port can spend your money on models. Listen on "
+            "127.0.0.1, or add --allow-open if you mean it."
         )
 
 
@@ -100,7 +103,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _host_for_url(host: str) -> str:
-    """Return the host name for this machine itself."""
+    """Return the host under which this machine itself reaches the server."""
     if host in {"", "0.0.0.0"}:  # noqa: S104 - read, not bound
         return "127.0.0.1"
     if host == "::":
@@ -108,12 +111,12 @@ def _host_for_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _tell(facts: dict[str, Any], settings: Settings) -> None:
+def _print(facts: dict[str, Any], settings: Settings) -> None:
     url = facts["url"]
     out = stdout()
     say(f"Unspool {version('unspool')} listens at {url}", style="bold", to=out)
     if not is_loopback(settings.host):
-        say(f"  open     other machines reach it too, through {settings.host}", to=out)
+        say(f"  open     other machines can reach it too, at {settings.host}", to=out)
         if not settings.allowed_hosts:
             say("           by address; UNSPOOL_ALLOWED_HOSTS lists names (now: none)", to=out)
     say(f"  data     {facts['data_dir']}", to=out)
@@ -127,7 +130,7 @@ def _tell(facts: dict[str, Any], settings: Settings) -> None:
 
 
 def _program() -> str:
-    """Return how to call this program here: it may be in no directory of PATH."""
+    """Return the command that starts this program; it may be outside PATH."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return "python -m unspool"

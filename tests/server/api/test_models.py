@@ -240,7 +240,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a long address": ({"base_url": "http://h/" + "x" * 3000}, "base_url"),
     "deep parameters": ({"params": {"a": deep(40)}}, "levels"),
     "large parameters": ({"params": {"a": "x" * 20_000}}, "characters"),
-    "half a surrogate": ({"params": {"a": "\ud800"}}, "no JSON"),
+    "half a surrogate": ({"params": {"a": "\ud800"}}, "is not JSON"),
     "a limit of nothing": ({"limits": {"idle_s": 0}}, "limits.idle_s"),
     "an endless limit": ({"limits": {"idle_s": 1e300}}, "limits.idle_s"),
     "a negative price": ({"prices": {"prompt": -1, "completion": 1}}, "prices.prompt"),
