@@ -19,7 +19,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from unspool import records as package
+import unspool.apps
+import unspool.records
 from unspool.errors import RecordsError, SetupError, UnknownRecord
 from unspool.records import Base, Records
 from unspool.records.behaviors import behaviors_of, count_behaviors, count_users, save_behaviors
@@ -96,9 +97,11 @@ async def test_two_programs_may_start_at_once_on_a_new_file(tmp_path: Path) -> N
 async def test_the_steps_make_exactly_the_tables_that_the_classes_describe(
     records: Records,
 ) -> None:
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name != "migrations":
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    # A table exists once its module is imported: every system describes its own.
+    for package in (unspool.records, unspool.apps):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".migrations" not in module.name:
+                importlib.import_module(module.name)
     engine = create_engine(f"sqlite:///{records.where}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
