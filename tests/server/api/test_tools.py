@@ -151,10 +151,10 @@ async def test_a_header_is_one_line_that_is_the_tools_to_say(
 async def test_a_name_is_given_once(client: httpx.AsyncClient, served: Desk) -> None:
     await mock(client, served)
     body = {"name": "weather", "answer": MOCK}
-    await refused(await client.post(f"{served.url}/api/tools", json=body), "weather is kept")
+    await refused(await client.post(f"{served.url}/api/tools", json=body), "weather is registered")
     other = await mock(client, served, name="other")
     url = f"{served.url}/api/tools/{other['id']}"
-    await refused(await client.patch(url, json={"name": "weather"}), "weather is kept")
+    await refused(await client.patch(url, json={"name": "weather"}), "weather is registered")
 
 
 async def test_a_request_carries_the_arguments_and_the_headers(
