@@ -191,7 +191,7 @@ async def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> 
 
 async def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be made" in await refusal(tmp_path / "file" / "below" / "records.db")
+    assert "cannot be created" in await refusal(tmp_path / "file" / "below" / "records.db")
     (tmp_path / "folder").mkdir()
     assert "cannot be opened" in await refusal(tmp_path / "folder")
 

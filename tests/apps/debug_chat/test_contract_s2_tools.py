@@ -153,7 +153,7 @@ def long() -> str:
     [
         (fail, ("a", "fail", {}), "tool_failed", "out of order"),
         (hang, ("a", "hang", {}), "tool_timeout", "0.05 s"),
-        (odd, ("a", "odd", {}), "tool_failed", "no JSON"),
+        (odd, ("a", "odd", {}), "tool_failed", "is not JSON"),
         (fail, ("a", "no_such", {}), "unknown_tool", "have: fail"),
         (fail, ("a", "fail", {"x": 1}), "tool_failed", "TypeError"),
     ],

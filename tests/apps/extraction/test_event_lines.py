@@ -117,7 +117,7 @@ def test_many_bad_lines_have_one_reason_and_too_many_events_an_end(
     reader.feed("".join(f"u|看|2025-11-24 00:00:{n:02d}|\n" for n in range(3)) + "坏\n" * 50)
     reader.end()
     assert [item["at"][-2:] for item in told.items] == ["00", "01"]
-    assert len(told.warnings) == lines.MAX_TOLD + 1
+    assert len(told.warnings) == lines.MAX_WARNED + 1
     assert "事件过多" in told.warnings[0]
     assert told.warnings[-1].startswith("另有 31 行")
 

@@ -131,8 +131,8 @@ async def test_what_cannot_be_a_tool_is_refused(
 @pytest.mark.parametrize(
     ("headers", "word"),
     [
-        ({"Host": "x"}, "not for a tool"),
-        ({"Content-Length": "1"}, "not for a tool"),
+        ({"Host": "x"}, "a tool cannot set"),
+        ({"Content-Length": "1"}, "a tool cannot set"),
         ({"X y": "1"}, "name of a header"),
         ({"X": "a\r\nY: b"}, "one line"),
         ({"X": "键"}, "one line"),
@@ -151,10 +151,10 @@ async def test_a_header_is_one_line_that_is_the_tools_to_say(
 async def test_a_name_is_given_once(client: httpx.AsyncClient, served: Desk) -> None:
     await mock(client, served)
     body = {"name": "weather", "answer": MOCK}
-    await refused(await client.post(f"{served.url}/api/tools", json=body), "weather is kept")
+    await refused(await client.post(f"{served.url}/api/tools", json=body), "weather is registered")
     other = await mock(client, served, name="other")
     url = f"{served.url}/api/tools/{other['id']}"
-    await refused(await client.patch(url, json={"name": "weather"}), "weather is kept")
+    await refused(await client.patch(url, json={"name": "weather"}), "weather is registered")
 
 
 async def test_a_request_carries_the_arguments_and_the_headers(
@@ -244,7 +244,7 @@ async def test_a_service_may_send_its_callers_on_within_its_origin(
     upstream.play = [said("", 307, "Location: /there")]
     assert str(MAX_REDIRECTS) in (await tried(client, served, tool))["content"]
     upstream.play = [said("", 302, "Location: http://127.0.0.1:9/")]
-    assert "elsewhere" in (await tried(client, served, tool))["content"]
+    assert "redirects to another origin" in (await tried(client, served, tool))["content"]
 
 
 async def test_headers_stay_while_the_host_does(

@@ -1,11 +1,11 @@
 """
 Events and causes (S3): a person's behaviours become events, frequent sequences become a graph.
 
-Read `flows/extraction` first, with `event_prompts` and `event_lines` (what a model is asked, how
-its lines are read). `flows/causal_graph` and `flows/graph_question` follow the same pattern with
-`graph_prompts` and `graph_reading`; `frequent_patterns` finds what people often do one after
-the other. `dialects/` are the contracts (`frames` is what they share), `records/` keeps events
-and graphs, `api/` shows them, `client` offers all of it without a server.
+Read `flows/extraction` first, with `event_prompts` (the prompt) and `event_lines` (the reader of
+the answer). `flows/causal_graph` and `flows/graph_question` follow the same pattern with
+`graph_prompts` and `graph_reading`; `frequent_patterns` finds frequent sequences of events.
+`dialects/` has the contracts (they share `frames`), `records/` stores events and graphs, `api/`
+serves them, and `client` offers all of it without a server.
 """
 
 from unspool.plugs import App

@@ -1,13 +1,13 @@
 """
-Events, graphs of causes and answers from them without a run, for programs of one's own (S3).
+Events, causal graphs and answers from them without a run, for programs of your own (S3).
 
     events = await abstract_events_batch({"user_0007": behaviors})
     graph = await generate_from_patterns(patterns)
     answer = await answer_question_with_graph("为什么收藏后没有购买？", graph)
 
-The same prompts and the same reading as in the flows `extraction`, `causal_graph` and
-`graph_question`; nothing is written down. All of them stream: what is not streamed to the
-caller is a fold of the stream. Each raises `LLMClientError` where no model could finish.
+The prompts and readers are those of the flows `extraction`, `causal_graph` and `graph_question`;
+nothing is stored. All functions stream inside; those that return a whole answer fold the stream.
+Each raises `LLMClientError` if no model could finish.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ StreamCallback = Callable[[str], Awaitable[object]]
 """Awaited with each piece of the answer as it comes."""
 
 Behaviors = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By user: what they did, oldest first. Any names; `at` and `action` come first in a prompt."""
+"""The behaviours of each user, oldest first. Any keys; a prompt starts with `at` and `action`."""
 
 Profiles = Mapping[str, Mapping[str, Any]]
 
 
 class _Log(Recorder):
-    """Where there is no run, what could not be read is told to the program's log."""
+    """Sends warnings to the program's log, because there is no run."""
 
     def found(self, kind: str, item: Mapping[str, Any], *, step: str = "") -> None:
-        pass  # the readers keep what they have found
+        pass  # the readers hold their items
 
     def warn(self, message: str, **facts: Any) -> None:
         log.warning("%s", message)
@@ -53,10 +53,10 @@ async def abstract_events_batch_stream(
     *,
     client: LLMClient | None = None,
 ) -> AsyncGenerator[str]:
-    """Yield lines of events of these users, piece by piece as the model writes them."""
+    """Yield the event lines of these users, piece by piece as the model writes them."""
     prompt = events_prompt(user_behaviors, user_profiles)
-    saying = (client or get_llm_client()).stream_chat(prompt, system=SYSTEM)
-    async with aclosing(saying) as chunks:
+    answer = (client or get_llm_client()).stream_chat(prompt, system=SYSTEM)
+    async with aclosing(answer) as chunks:
         async for chunk in chunks:
             if stream_callback is not None:
                 await stream_callback(chunk)
@@ -73,17 +73,17 @@ async def abstract_events_batch(
     """
     Return the events of each user: `user_id`, `type`, `at` (`YYYY-MM-DD HH:MM:SS`), `context`.
 
-    Lines that are none are told to the log.
+    The log gets a warning for each line that is not an event.
     """
     reader = EventReader(_Log(), user_behaviors.keys(), "events")
-    saying = abstract_events_batch_stream(
+    answer = abstract_events_batch_stream(
         user_behaviors, user_profiles, stream_callback, client=client
     )
-    await _read(saying, reader, None)
-    found: dict[str, list[dict[str, Any]]] = {user_id: [] for user_id in user_behaviors}
+    await _read(answer, reader, None)
+    events: dict[str, list[dict[str, Any]]] = {user_id: [] for user_id in user_behaviors}
     for event in reader.events:
-        found[event.user_id].append(event.facts())
-    return found
+        events[event.user_id].append(event.facts())
+    return events
 
 
 async def generate_from_patterns(
@@ -95,14 +95,14 @@ async def generate_from_patterns(
     """
     Return a graph (`nodes`, `edges`, `insights`) drawn from frequent patterns.
 
-    A pattern has `events`, `support` and `confidence` (0 to 1), as those of
-    `GET /api/v1/patterns`. What could be read of a broken answer is in the graph.
+    A pattern has `events`, `support` and `confidence` (0 to 1), like those of
+    `GET /api/v1/patterns`. The graph of a broken answer has its readable parts.
     """
     reader = GraphReader(_Log(), "graph")
-    saying = (client or get_llm_client()).stream_chat(
+    answer = (client or get_llm_client()).stream_chat(
         graph_prompt(patterns), system=GRAPH_SYSTEM, is_bound=True
     )
-    await _read(saying, reader, stream_callback)
+    await _read(answer, reader, stream_callback)
     return {
         "nodes": list(reader.nodes.values()),
         "edges": reader.edges,
@@ -119,18 +119,18 @@ async def answer_question_with_graph(
 ) -> dict[str, Any]:
     """Return the `answer` to a question over a graph, and the `nodes` (ids) it names."""
     reader = CitationReader(_Log(), "answer", ids_in(graph.get("nodes") or []))
-    saying = (client or get_llm_client()).stream_chat(
+    answer = (client or get_llm_client()).stream_chat(
         answer_prompt(question, graph), system=ANSWER_SYSTEM
     )
-    answer = await _read(saying, reader, stream_callback)
-    return {"answer": answer, "nodes": reader.cited}
+    text = await _read(answer, reader, stream_callback)
+    return {"answer": text, "nodes": reader.cited}
 
 
 async def _read(
-    saying: AsyncGenerator[str], reader: Reader, stream_callback: StreamCallback | None
+    answer: AsyncGenerator[str], reader: Reader, stream_callback: StreamCallback | None
 ) -> str:
     parts: list[str] = []
-    async with aclosing(saying) as chunks:
+    async with aclosing(answer) as chunks:
         async for chunk in chunks:
             parts.append(chunk)
             reader.feed(chunk)

@@ -1,9 +1,9 @@
 """
-Lines of events as models write them: `用户ID|事件类型|时间戳|上下文信息`.
+Reads the event lines of a model: `用户ID|事件类型|时间戳|上下文信息`.
 
-Models decorate: bullets, fences, a header, pipes around a table. What is harmless is put right;
-what is no event is told with its reason and stays in the text. Nothing here raises for what a
-model says.
+Models decorate: bullets, fences, a header, pipes around a table. The reader repairs harmless
+decoration. A line that is not an event stays in the text, with a warning that gives the reason.
+No text of a model makes the reader raise.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MAX_TYPE_CHARS: Final = 64
 """Of an event's type; it is a word or two."""
 
 MAX_CONTEXT_CHARS: Final = 500
-"""Of its context; the rest of a longer one is left out."""
+"""Of its context; a longer one is cut."""
 
 MAX_EVENTS: Final = 5000
 """Of one answer: more than any model writes."""
 
-MAX_TOLD: Final = 20
-"""Lines that are told one by one; who has more of them has one reason for all."""
+MAX_WARNED: Final = 20
+"""Lines with a warning of their own; more of them usually share one reason."""
 
 SHOWN_CHARS: Final = 120
 """Of a line in a warning; the whole one is in the text."""
@@ -57,7 +57,7 @@ class EventLine:
     context: str
 
     def facts(self) -> dict[str, Any]:
-        """As an item has it."""
+        """Return the event as an item."""
         return {
             "user_id": self.user_id,
             "type": self.type,
@@ -67,11 +67,11 @@ class EventLine:
 
 
 class Decoration(ValueError):
-    """A fence, a header, a ruler: there is nothing in it that could be lost."""
+    """A fence, a header or a ruler: it holds no data to lose."""
 
 
 class NoEvent(ValueError):
-    """The reason, for people."""
+    """The line is not an event; the message gives people the reason."""
 
 
 def read_line(line: str, users: Collection[str]) -> EventLine:
@@ -79,7 +79,7 @@ def read_line(line: str, users: Collection[str]) -> EventLine:
     Read one line that is not blank.
 
     Raises:
-        Decoration, NoEvent: It is no event of these users.
+        Decoration, NoEvent: It is not an event of these users.
     """
     bare = _BULLET.sub("", line.strip().replace("｜", "|")).strip("`*").strip()
     if not bare or line.strip().startswith("```") or _RULER.fullmatch(bare):
@@ -115,11 +115,11 @@ def _moment(text: str) -> str:
 
 class EventReader:
     """
-    Tells each event when its line ends (`flows.Reader`), and each line that is none.
+    Records each event when its line ends (`flows.Reader`), and warns of each other line.
 
     Attributes:
-        events: Those that were told.
-        left_out: How many lines are no events; blank ones are none of anything.
+        events: The recorded events.
+        left_out: Number of lines that are not events, without the blank ones.
     """
 
     def __init__(self, ctx: Recorder, users: Collection[str], step: str) -> None:
@@ -141,7 +141,7 @@ class EventReader:
         self._line(self._lines.take())
         if self._decorations:
             self._warn(f"{self._decorations} 行是表头、代码块等格式标记，不计为事件")
-        if (more := self.left_out - self._decorations - MAX_TOLD) > 0:
+        if (more := self.left_out - self._decorations - MAX_WARNED) > 0:
             self._warn(f"另有 {more} 行未识别为事件；全文见输出")
 
     def _line(self, line: str) -> None:
@@ -159,7 +159,7 @@ class EventReader:
             self._decorations += 1
         except NoEvent as error:
             self.left_out += 1
-            if self.left_out - self._decorations <= MAX_TOLD:
+            if self.left_out - self._decorations <= MAX_WARNED:
                 shown = line.strip()[:SHOWN_CHARS]
                 self._warn(f"第 {self._number} 行未识别为事件（{error}）：{shown}")
         else:

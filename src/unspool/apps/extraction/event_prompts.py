@@ -1,4 +1,4 @@
-"""What a model is asked for events, for one user or for several at once."""
+"""The prompt for events, for one user or for several at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_CELL_CHARS: Final = 120
 """Of one value in a prompt; a behaviour is a line, not a page."""
 
 MAX_CELLS: Final = 24
-"""Values of one behaviour or profile; a model that is told everything sees nothing."""
+"""Values of one behaviour or profile; more would distract the model."""
 
 LABELS: Final = {
     "sku": "商品编号",
@@ -36,14 +36,14 @@ LABELS: Final = {
 
 TIMES: Final = ("at", "timestamp", "time", "时间戳", "时间")
 ACTIONS: Final = ("action", "behavior_type", "behavior", "type", "行为类型", "行为")
-"""What the time and the kind of a behaviour are called in dictionaries of others."""
+"""Common keys for the time and the kind of a behaviour."""
 
 
 def events_prompt(
     behaviors: Mapping[str, Sequence[Mapping[str, Any]]],
     profiles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
-    """Ask for the events of these users; what they did is in the order in which it is given."""
+    """Return the prompt for the events of these users; behaviours stay in the given order."""
     parts = [TASK]
     for user_id, theirs in behaviors.items():
         profile = (profiles or {}).get(user_id) or {}
@@ -78,5 +78,5 @@ def _cells(values: Mapping[str, Any]) -> str:
 
 
 def _cell(value: object) -> str:
-    """One line, whatever is in it: a value must not look like a line of its own."""
+    """Return a value in one line, so that it cannot look like a line of its own."""
     return " ".join(str(value).split())[:MAX_CELL_CHARS]

@@ -1,4 +1,4 @@
-"""Frames as the seed documents print them."""
+"""Frames in the format of the seed documents."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def frame(kind: str, **facts: Any) -> bytes:
-    """Return one JSON document with its `type` first, a space after `:` and `,`, Chinese as is."""
+    """Return one JSON document: `type` first, a space after `:` and `,`, Chinese unescaped."""
     return json.dumps({"type": kind, **facts}, ensure_ascii=False).encode()

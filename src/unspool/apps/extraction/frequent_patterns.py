@@ -1,10 +1,10 @@
 """
-What people often do one after the other: frequent sequences of event types.
+Finds frequent sequences of event types: the events that people often have in this order.
 
 The algorithm is PrefixSpan (Pei et al., "PrefixSpan: Mining Sequential Patterns Efficiently by
 Prefix-Projected Pattern Growth", ICDE 2001), the most frequent prefix first. A longer pattern is
-never more frequent than its beginning, so what comes out first is the most frequent there is,
-and the work can be stopped anywhere.
+never more frequent than its beginning, so patterns come out in order of frequency, and the
+search can stop anywhere.
 
 Pure, and it may take seconds: call it in a thread.
 """
@@ -21,40 +21,42 @@ from math import ceil
 from typing import Final
 
 MAX_LENGTH: Final = 8
-"""Of a pattern; longer ones repeat what shorter ones say."""
+"""Events in a pattern; longer ones add nothing to shorter ones."""
 
 MAX_PATTERNS: Final = 500
 """In one answer; people and models read the first dozens."""
 
 MAX_SEQUENCE: Final = 1000
-"""Newest events of one user that are looked at; a chain of causes is days long, not years."""
+"""Events of one user, the newest ones; a chain of causes lasts days, not years."""
 
 MAX_LOOKS: Final = 4_000_000
-"""At where a type stands next in somebody's events: some seconds."""
+"""Look-ups of the next event of a type: a few seconds of work."""
 
 _Places = list[tuple[int, int]]
-"""Whose events a pattern is in, and from where on what comes after it stands."""
+"""The users with a pattern, each with the position after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One after the other, with anything between them."""
+    """A sequence of event types; other events may stand between them."""
 
     events: tuple[str, ...]
     users: int
-    """Who did so."""
+    """Number of users with the pattern."""
     support: float
     """Share of all users, 0 to 1."""
     confidence: float
-    """Share of those who did all but the last, who then did the last as well."""
+    """Share of the users with all events but the last, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mined:
     """
+    The result of a search.
+
     Attributes:
-        users: Whose events were looked at.
-        is_whole: False where the work was stopped at `MAX_LOOKS`.
+        users: Number of users in the search.
+        is_whole: False if the search stopped at `MAX_LOOKS`.
     """
 
     patterns: list[Pattern]
@@ -70,11 +72,11 @@ def frequent_patterns(
     most: int = 50,
 ) -> Mined:
     """
-    Find the patterns of two and more events that at least `min_support` of the users share.
+    Find the patterns of two or more events that at least a share `min_support` of the users has.
 
-    The most frequent one comes first, of equally frequent ones the shorter. A type that follows
-    itself counts once: who looks at ten products has looked at products. `max_length` and
-    `most` are cut to our limits.
+    The most frequent comes first; if two are equally frequent, the shorter. A type that follows
+    itself counts once: ten viewed products are one step. `max_length` and `most` are limited to
+    `MAX_LENGTH` and `MAX_PATTERNS`.
     """
     users = len(sequences)
     growth = _Growth(
@@ -91,7 +93,7 @@ def frequent_patterns(
 
 
 def _stands(sequence: Sequence[str]) -> dict[str, list[int]]:
-    """Return where each type stands."""
+    """Return the positions of each type."""
     places: dict[str, list[int]] = {}
     for at, kind in enumerate(sequence):
         places.setdefault(kind, []).append(at)
@@ -105,17 +107,17 @@ class _Growth:
     longest: int
     looks: int = 0
     _waiting: list[tuple[int, int, tuple[str, ...], int, _Places]] = field(default_factory=list)
-    """Users (negative), length, pattern, and of its beginning the users and the places."""
+    """Users (negative), length, pattern, then users and positions of its beginning."""
 
     def patterns(self) -> Iterator[tuple[tuple[str, ...], int, int]]:
-        """Yield each pattern with its users and those of its beginning, by falling users."""
+        """Yield each pattern with its users and those of its beginning, most users first."""
         self._grow((), [(number, 0) for number in range(len(self.stands))])
         while self._waiting and self.looks < MAX_LOOKS:
             users, length, events, before, places = heapq.heappop(self._waiting)
             if length > 1:
                 yield events, -users, before
             if length < self.longest:
-                # Only now: most patterns that are waiting are never grown.
+                # Only now, because most waiting patterns never grow.
                 self._grow(events, list(self._behind(events[-1], places)))
 
     def _behind(self, kind: str, places: _Places) -> Iterator[tuple[int, int]]:

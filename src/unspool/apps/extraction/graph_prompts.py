@@ -1,4 +1,4 @@
-"""What a model is asked for a graph of causes, and for an answer from one."""
+"""The prompts for a causal graph, and for an answer from one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWER_TASK: Final = """请根据下面的因果图回答问题。每个结论�
 
 
 def graph_prompt(patterns: Iterable[Mapping[str, Any]]) -> str:
-    """Ask for a graph; a pattern has `events`, `support` and `confidence` (0 to 1)."""
+    """Return the prompt for a graph; a pattern has `events`, `support`, `confidence` (0 to 1)."""
     lines = [
         f"{number}. {' → '.join(_cell(event) for event in pattern['events'])}"
         f"（支持度 {_percent(pattern.get('support'))}，"
@@ -34,7 +34,7 @@ def graph_prompt(patterns: Iterable[Mapping[str, Any]]) -> str:
 
 
 def answer_prompt(question: str, graph: Mapping[str, Any]) -> str:
-    """Ask a question over a graph: its `nodes`, `edges` and `insights`."""
+    """Return the prompt for an answer from a graph: its `nodes`, `edges` and `insights`."""
     parts = {name: graph.get(name) or [] for name in ("nodes", "edges", "insights")}
     shown = json.dumps(parts, ensure_ascii=False)
     return f"{ANSWER_TASK}\n\n【因果图】\n{shown}\n\n【问题】{_cell(question)}"

@@ -1,8 +1,8 @@
 """
-A graph that is still being written: each node, edge and insight is told the moment it is whole.
+Reads a graph while a model writes it: each node, edge and insight, the moment it is whole.
 
-What cannot be read, or says nothing (an edge to nowhere, a node for the second time), is told
-as a warning and left out. Nothing here raises for what a model says.
+The reader leaves out unreadable and empty parts (an edge to nowhere, a repeated node) and warns
+of each. No text of a model makes it raise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NODE_TYPES: Final = ("event", "feature", "result")
 RELATION_TYPES: Final = ("sequential", "causal", "conditional")
 
 LEAST_RESULTS: Final = 2
-"""A graph of causes with one outcome explains nothing: there is nothing that it rules out."""
+"""A causal graph with a single outcome explains nothing, because it rules nothing out."""
 
 MAX_NODES: Final = 300
 MAX_EDGES: Final = 1000
@@ -31,18 +31,18 @@ MAX_INSIGHTS: Final = 50
 MAX_ID_CHARS: Final = 64
 MAX_NAME_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 1000
-"""Of a description or an insight; the rest of a longer one is left out."""
+"""Of a description or an insight; a longer one is cut."""
 
-MAX_TOLD: Final = 20
-"""Things left out that are told one by one."""
+MAX_WARNED: Final = 20
+"""Parts left out that get a warning of their own."""
 
 
 class GraphReader:
     """
-    See `flows.Reader`.
+    Records the parts of a graph (`flows.Reader`).
 
     Attributes:
-        nodes, edges, insights: What was told.
+        nodes, edges, insights: The recorded parts.
     """
 
     def __init__(self, ctx: Recorder, step: str) -> None:
@@ -51,15 +51,15 @@ class GraphReader:
         self._scanner = Scanner(depth=2)
         self._left_out = 0
         self._waiting: list[dict[str, str]] = []
-        """Edges whose ends are not there yet."""
+        """Edges whose nodes have not appeared yet."""
         self._known: set[tuple[str, str, str]] = set()
         self.nodes: dict[str, dict[str, str]] = {}
         self.edges: list[dict[str, str]] = []
         self.insights: list[str] = []
 
     def feed(self, text: str) -> None:
-        for told in self._scanner.feed(text):
-            self._take(told)
+        for found in self._scanner.feed(text):
+            self._take(found)
 
     def end(self) -> None:
         for edge in self._waiting:
@@ -73,26 +73,26 @@ class GraphReader:
         results = sum(node["type"] == "result" for node in self.nodes.values())
         if self.nodes and results < LEAST_RESULTS:
             self._warn(f"图里只有 {results} 个结果节点，至少应有 {LEAST_RESULTS} 个")
-        if (more := self._left_out - MAX_TOLD) > 0:
+        if (more := self._left_out - MAX_WARNED) > 0:
             self._warn(f"另有 {more} 处未计入图")
 
-    def _take(self, told: Found) -> None:
-        match told.path[:1]:
-            case ("nodes",) if len(told.path) == 2 and not isinstance(told, Unreadable):
-                self._node(told.value)
-            case ("edges",) if len(told.path) == 2 and not isinstance(told, Unreadable):
-                self._edge(told.value)
-            case ("insights",) if len(told.path) == 2 and not isinstance(told, Unreadable):
-                self._insight(told.value)
-            case _ if isinstance(told, Unreadable):
-                self._leave_out(f"无法读取：{told.raw[:80]}")
-            case _:  # the lists themselves, the root, and what we did not ask for
+    def _take(self, found: Found) -> None:
+        match found.path[:1]:
+            case ("nodes",) if len(found.path) == 2 and not isinstance(found, Unreadable):
+                self._node(found.value)
+            case ("edges",) if len(found.path) == 2 and not isinstance(found, Unreadable):
+                self._edge(found.value)
+            case ("insights",) if len(found.path) == 2 and not isinstance(found, Unreadable):
+                self._insight(found.value)
+            case _ if isinstance(found, Unreadable):
+                self._leave_out(f"无法读取：{found.raw[:80]}")
+            case _:  # the lists themselves, the root, and members we did not request
                 pass
 
     def _node(self, value: Any) -> None:
-        facts = value if isinstance(value, Mapping) else {}
-        node_id = _text(facts.get("id"), MAX_ID_CHARS)
-        name = _text(facts.get("name"), MAX_NAME_CHARS)
+        fields = value if isinstance(value, Mapping) else {}
+        node_id = _text(fields.get("id"), MAX_ID_CHARS)
+        name = _text(fields.get("name"), MAX_NAME_CHARS)
         if not (node_id or name):
             self._leave_out("节点没有 id 和名称")
             return
@@ -100,12 +100,12 @@ class GraphReader:
         if node_id in self.nodes or len(self.nodes) >= MAX_NODES:
             self._leave_out(f"节点 {node_id} 重复或过多")
             return
-        kind = _text(facts.get("type"), MAX_ID_CHARS).lower()
+        kind = _text(fields.get("type"), MAX_ID_CHARS).lower()
         if kind not in NODE_TYPES:
             self._warn(f"节点 {node_id} 的类型 {kind or '（空）'} 不认识，按 event 处理")
             kind = "event"
         node = {"id": node_id, "type": kind, "name": name or node_id}
-        node["description"] = _text(facts.get("description"), MAX_TEXT_CHARS)
+        node["description"] = _text(fields.get("description"), MAX_TEXT_CHARS)
         self.nodes[node_id] = node
         self._ctx.found(NODE, node, step=self._step)
         waiting, self._waiting = self._waiting, []
@@ -113,13 +113,13 @@ class GraphReader:
             self._join(edge)
 
     def _edge(self, value: Any) -> None:
-        facts = value if isinstance(value, Mapping) else {}
-        start = _text(facts.get("from") or facts.get("source"), MAX_ID_CHARS)
-        end = _text(facts.get("to") or facts.get("target"), MAX_ID_CHARS)
+        fields = value if isinstance(value, Mapping) else {}
+        start = _text(fields.get("from") or fields.get("source"), MAX_ID_CHARS)
+        end = _text(fields.get("to") or fields.get("target"), MAX_ID_CHARS)
         if not (start and end) or start == end or len(self.edges) >= MAX_EDGES:
             self._leave_out(f"边 {start} → {end} 没有两个不同的端点，或边过多")
             return
-        kind = _text(facts.get("relation_type"), MAX_ID_CHARS).lower()
+        kind = _text(fields.get("relation_type"), MAX_ID_CHARS).lower()
         if kind not in RELATION_TYPES:
             self._warn(f"边 {start} → {end} 的关系 {kind or '（空）'} 不认识，按 sequential 处理")
             kind = "sequential"
@@ -127,11 +127,11 @@ class GraphReader:
             self._leave_out(f"边 {start} → {end} 重复")
             return
         self._known.add((start, end, kind))
-        told = _text(facts.get("relation_desc"), MAX_TEXT_CHARS)
-        self._join({"from": start, "to": end, "relation_type": kind, "relation_desc": told})
+        description = _text(fields.get("relation_desc"), MAX_TEXT_CHARS)
+        self._join({"from": start, "to": end, "relation_type": kind, "relation_desc": description})
 
     def _join(self, edge: dict[str, str]) -> None:
-        """Tell an edge when both its ends are there: some models write edges first."""
+        """Record an edge once both its nodes are known: some models write edges first."""
         if edge["from"] in self.nodes and edge["to"] in self.nodes:
             self.edges.append(edge)
             self._ctx.found(EDGE, edge, step=self._step)
@@ -139,8 +139,8 @@ class GraphReader:
             self._waiting.append(edge)
 
     def _insight(self, value: Any) -> None:
-        facts = value if isinstance(value, Mapping) else {}
-        text = _text(facts.get("text") or facts.get("insight") or value, MAX_TEXT_CHARS)
+        fields = value if isinstance(value, Mapping) else {}
+        text = _text(fields.get("text") or fields.get("insight") or value, MAX_TEXT_CHARS)
         if not text or text in self.insights or len(self.insights) >= MAX_INSIGHTS:
             self._leave_out("结论为空、重复或过多")
             return
@@ -149,7 +149,7 @@ class GraphReader:
 
     def _leave_out(self, message: str) -> None:
         self._left_out += 1
-        if self._left_out <= MAX_TOLD:
+        if self._left_out <= MAX_WARNED:
             self._warn(message)
 
     def _warn(self, message: str) -> None:
@@ -157,7 +157,7 @@ class GraphReader:
 
 
 def _text(value: object, most: int) -> str:
-    """Return a text as we keep it; a number is one too, anything else is none."""
+    """Return a text in one line, cut to `most`; numbers count as text, other values as empty."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return " ".join(str(value).split())[:most]
@@ -170,10 +170,10 @@ _BETWEEN: Final = re.compile(r"[,，、;；\s]+")
 
 class CitationReader:
     """
-    Tells each node that an answer names as `[id]`, once (`flows.Reader`).
+    Records each node that an answer cites as `[id]`, once (`flows.Reader`).
 
     Attributes:
-        cited: Ids of those that are in the graph, in the order in which they were named.
+        cited: Ids of the cited nodes of the graph, in order of appearance.
     """
 
     def __init__(self, ctx: Recorder, step: str, nodes: Mapping[str, str]) -> None:
@@ -185,25 +185,25 @@ class CitationReader:
         self.cited: list[str] = []
 
     def feed(self, text: str) -> None:
-        said = self._rest + text
-        for found in _CITED.finditer(said):
+        text = self._rest + text
+        for found in _CITED.finditer(text):
             cited = found[1].strip()
-            for one in [cited] if cited in self._nodes else _BETWEEN.split(cited):
-                self._name(one)
-        opened = _OPENED.search(said)
+            for node_id in [cited] if cited in self._nodes else _BETWEEN.split(cited):
+                self._cite(node_id)
+        opened = _OPENED.search(text)
         self._rest = opened[0] if opened else ""
 
     def end(self) -> None:
         if not self.cited:
             self._warn("回答没有指出它依据的节点")
 
-    def _name(self, node_id: str) -> None:
+    def _cite(self, node_id: str) -> None:
         if node_id in self._nodes:
             if node_id not in self.cited:
                 self.cited.append(node_id)
                 item = {"id": node_id, "name": self._nodes[node_id]}
                 self._ctx.found(CITATION, item, step=self._step)
-        elif node_id and node_id not in self._unknown and len(self._unknown) < MAX_TOLD:
+        elif node_id and node_id not in self._unknown and len(self._unknown) < MAX_WARNED:
             self._unknown.add(node_id)
             self._warn(f"回答引用了图里没有的节点 {node_id[:MAX_ID_CHARS]}")
 

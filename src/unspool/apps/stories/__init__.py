@@ -1,8 +1,8 @@
 """
-Stories (S4): a topic is rewritten, cut into scenes, and given camera movements, stage by stage.
+Stories (S4): models rewrite a topic, cut it into scenes, and choose a camera movement for each.
 
-Read `flow` first. `request` is the input, `prompts` asks a model, `readers` reads its answers.
-`dialects/` are the contracts, `records` keeps projects, stages and their history, `api/` shows
+Read `flow` first. `request` is the input, `prompts` has the prompts, `readers` reads the answers.
+`dialects/` has the contracts, `records` stores projects, stages and their history, `api/` serves
 and edits them.
 """
 

@@ -1,8 +1,8 @@
 """
-Story projects: a text is rewritten, broken down into scenes, and each scene gets a camera move.
+Writes the stages of a story: a rewritten text, its scenes, and a camera movement for each scene.
 
-Each stage is fed by the one before it. One stage or several are written in one run; a result
-that counts is kept with its project when the run ends, whole stages also of a run that breaks.
+Each stage works on the result of the stage before it. A run writes one stage or several. At its
+end the project stores the whole stages as current results, even if the run broke.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class StoryFlow(KeepingFlow[Story]):
 
     async def prepare(self, request: Story, records: Records) -> Story:
         """
-        Put in what the project has, and see that every stage has something to work on.
+        Fill in the project's data, and check that the first stage has a source.
 
         Raises:
             UnknownRecord: There is no such project.
-            NotReady: A stage before the first one has no result, or there is no text.
-            AlreadyRunning: One of the stages is being written.
+            NotReady: The stage before the first one has no result, or there is no text.
+            AlreadyRunning: Another run is writing one of the stages.
         """
         project = await find_project(records, request.project_id)
         stages = {stage.kind: stage for stage in await stages_of(records, project.id)}
@@ -61,7 +61,7 @@ class StoryFlow(KeepingFlow[Story]):
                 raise AlreadyRunning(f"the stage {kind}", stages[kind].run_id)
         first = STAGES.index(kinds[0])
         if kinds != list(STAGES[first : first + len(kinds)]):
-            raise SpecError("the stages of a run follow one another: storyboard is between")
+            raise SpecError("the stages of a run must be consecutive; add storyboard between them")
         text = request.original_text
         if text is None:
             text = stages["rewrite"].input_text or project.original_topic
@@ -100,7 +100,7 @@ class StoryFlow(KeepingFlow[Story]):
         }
         for kind in request.stages:
             if stages.get(kind) != run_id:
-                continue  # another run has it: this one has not begun it
+                continue  # another run has taken the stage over
             step = run.steps.get(kind)
             items = [item["item"] for item in run.items if item.get("step") == kind]
             is_whole = step is not None and step.finished and (kind == "rewrite" or bool(items))
@@ -128,7 +128,7 @@ class StoryFlow(KeepingFlow[Story]):
     async def _left(
         self, records: Records, request: Story, kind: StageKind, run: Run, *, had: bool
     ) -> None:
-        """Write down what a stage is that the run has not finished."""
+        """Store the status of a stage that the run did not finish."""
         if kind not in run.steps:
             values: dict[str, Any] = {"status": "completed" if had else "pending", "error": None}
         else:
@@ -145,14 +145,14 @@ FED_BY: Final[Mapping[StageKind, str]] = {
 
 
 def made_of(wish: str, kind: StageKind, source: Any) -> str:
-    """Tell what a stage's result was made of; the same again makes the same."""
+    """Return the digest of a stage's sources; equal sources have equal digests."""
     return digest_of(kind, wish, source)
 
 
 def _stale(
     request: Story, kinds: list[StageKind], results: Mapping[StageKind, StageResult]
 ) -> list[StageKind]:
-    """Return the stages to write anew: from the first one on that is not of what there is now."""
+    """Return the stages to write again: the first stale one, and all after it."""
     source: Any = request.original_text
     for number, kind in enumerate(kinds):
         result = results.get(kind)
@@ -160,7 +160,7 @@ def _stale(
         if result is None or result.made_of != made_of(wish, kind, source):
             return kinds[number:]
         source = result.text if kind == "rewrite" else result.items
-    raise SpecError("every stage is of what there is now; leave `only_stale` out to write it anew")
+    raise SpecError("no stage is stale; leave `only_stale` out to write them again")
 
 
 def _given(kinds: list[StageKind], results: Mapping[StageKind, StageResult]) -> dict[str, Any]:
@@ -168,7 +168,10 @@ def _given(kinds: list[StageKind], results: Mapping[StageKind, StageResult]) -> 
     before = STAGES[STAGES.index(kinds[0]) - 1] if kinds[0] != STAGES[0] else None
     if before is not None:
         if before not in results:
-            raise NotReady(f"the stage {kinds[0]} is fed by {before}, which has no result yet")
+            raise NotReady(
+                f"the stage {kinds[0]} needs the result of {before}, which has none; write "
+                f"{before} first"
+            )
         row = results[before]
         given[before] = row.text if before == "rewrite" else row.items
     return given
@@ -195,10 +198,13 @@ async def _stage(
     )
     items = readers[-1].items
     if not items:
-        raise InvalidAnswer(f"the model's answer has no {kind} that can be read; its text is kept")
+        raise InvalidAnswer(
+            f"the model's answer has no readable {kind}; the run has its text: try again, or use "
+            "another model"
+        )
     if kind == "camera" and len(items) < len(source):
-        left = sorted({scene["number"] for scene in source} - {item["scene"] for item in items})
-        ctx.warn(f"scenes without a camera movement: {left}", step=kind, code="incomplete")
+        missing = sorted({scene["number"] for scene in source} - {item["scene"] for item in items})
+        ctx.warn(f"scenes without a camera movement: {missing}", step=kind, code="incomplete")
     return items
 
 

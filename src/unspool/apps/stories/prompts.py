@@ -1,4 +1,4 @@
-"""What models are asked for the stages of a story."""
+"""The prompts for the stages of a story."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SYSTEM: Final[Mapping[StageKind, str]] = {
 }
 
 MAX_SCENES: Final = 40
-"""Of one storyboard: a film of five minutes."""
+"""In one storyboard: a film of five minutes."""
 
 
 def stage_prompt(request: Story, kind: StageKind, given: Any) -> str:
-    """Return what a stage asks for, of what the stage before it gave."""
+    """Return the prompt of a stage; `given` is the result of the stage before it."""
     lines = _WRITERS[kind](given)
     wish = ["", f"另外的要求：{request.wish}"] if request.wish else []
     return "\n".join([*lines, *wish])

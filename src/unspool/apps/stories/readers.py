@@ -1,8 +1,8 @@
 """
-Scenes and camera movements, recognised the moment each is whole.
+Reads scenes and camera movements, each the moment it is whole.
 
-What is no scene, or moves the camera in a way that nobody knows, is told as a warning and left
-out; the stage goes on with the others.
+The reader leaves out an invalid scene or an unknown camera movement with a warning, and goes on
+with the others.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ CODE: Final = "unreadable"
 """Of warnings about a part of an answer."""
 
 SHOWN_CHARS: Final = 200
-"""Of a part that is no use, in its warning."""
+"""Of an invalid part, in its warning."""
 
 
 class Elements:
     """
-    Reads the elements of the one list that a stage's answer holds.
+    Reads the elements of the list in a stage's answer.
 
     Attributes:
-        items: Those that were told, in their order.
+        items: The recorded elements, in order.
     """
 
     def __init__(
         self, ctx: Context, step: str, kind: str, accept: Callable[[Any], dict[str, Any] | str]
     ) -> None:
-        """`accept` returns an element as it is to be told, or what is wrong with it."""
+        """`accept` returns the element to record, or the reason why it is invalid."""
         self.items: list[dict[str, Any]] = []
         self._ctx = ctx
         self._step = step
@@ -45,23 +45,23 @@ class Elements:
         self._scanner = Scanner(depth=2)
 
     def feed(self, text: str) -> None:
-        for told in self._scanner.feed(text):
-            if not isinstance(told, CompleteValue):
-                self._warn("no JSON", told.raw)
-            elif self._is_element(told):
-                self._take(told.value)
+        for found in self._scanner.feed(text):
+            if not isinstance(found, CompleteValue):
+                self._warn("it is not JSON", found.raw)
+            elif self._is_element(found):
+                self._take(found.value)
 
     def end(self) -> None:
-        """Nothing is left: what is not whole by now never will be."""
+        """Do nothing: an element that is not whole by now never will be."""
 
-    def _is_element(self, told: CompleteValue) -> bool:
-        """An element of a list that is the root, or a member of it."""
-        in_root = len(told.path) == 1 and isinstance(told.path[0], int)
-        return in_root or (len(told.path) == 2 and isinstance(told.path[1], int))
+    def _is_element(self, found: CompleteValue) -> bool:
+        """Whether it is an element of a list that is the root, or a member of the root."""
+        in_root = len(found.path) == 1 and isinstance(found.path[0], int)
+        return in_root or (len(found.path) == 2 and isinstance(found.path[1], int))
 
     def _take(self, value: Any) -> None:
         if len(self.items) >= MAX_SCENES:
-            self._warn(f"more than {MAX_SCENES}", str(value))
+            self._warn(f"there are more than {MAX_SCENES}", str(value))
             return
         accepted = self._accept(value)
         if isinstance(accepted, str):
@@ -70,13 +70,13 @@ class Elements:
         self.items.append(accepted)
         self._ctx.found(self._kind, accepted, step=self._step)
 
-    def _warn(self, why: str, what: str) -> None:
-        message = f"a {self._kind} is left out: {why}"
-        self._ctx.warn(message, step=self._step, code=CODE, what=what[:SHOWN_CHARS])
+    def _warn(self, reason: str, raw: str) -> None:
+        message = f"a {self._kind} is left out: {reason}"
+        self._ctx.warn(message, step=self._step, code=CODE, what=raw[:SHOWN_CHARS])
 
 
 def scenes(ctx: Context, step: str) -> Elements:
-    """Return a reader of scenes; a number that was used before is the next one instead."""
+    """Return a reader of scenes; it replaces a repeated number by the next free one."""
     seen: set[int] = set()
 
     def accept(value: Any) -> dict[str, Any] | str:
@@ -104,7 +104,7 @@ def cameras(ctx: Context, step: str, numbers: Sequence[int]) -> Elements:
         if movement is None:
             return f"there is no movement {camera.movement[:32]!r}"
         if camera.scene not in left:
-            return f"scene {camera.scene} is not there, or has one already"
+            return f"scene {camera.scene} does not exist, or has a movement already"
         left.discard(camera.scene)
         return camera.model_copy(update={"movement": movement}).model_dump()
 
@@ -113,6 +113,6 @@ def cameras(ctx: Context, step: str, numbers: Sequence[int]) -> Elements:
 
 def _why(error: ValidationError | TypeError) -> str:
     if isinstance(error, TypeError):
-        return "it is no object"
+        return "it is not an object"
     first = error.errors(include_input=False, include_url=False)[0]
     return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"

@@ -1,9 +1,9 @@
 """
-Story projects, their stages, and every result that a stage has had.
+Story projects, their stages, and all results of each stage.
 
-A stage has a status and points at the result that counts; results are only ever added, so going
-back is pointing at an earlier one. A result knows the digest of what it was made of: where that
-is not what there is now, it is stale, and so is what was made of it.
+A stage has a status and points at its current result. Results are only added, so going back means
+pointing at an earlier one. A result stores the digest of its sources; if the sources have changed
+since, it is stale, and so is every result after it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from unspool.errors import SpecError, UnknownRecord
 from unspool.records import Base, Records, insert_into
 
 StageKind = Literal["rewrite", "storyboard", "camera"]
-"""In the order in which each feeds the next."""
+"""In order: each stage works on the result of the one before it."""
 
 STAGES: Final[tuple[StageKind, ...]] = get_args(StageKind)
 
@@ -35,7 +35,7 @@ MAX_TEXT_CHARS: Final = 200_000
 MAX_PAGE_ROWS: Final = 500
 
 EDITED: Final = "edited"
-"""Who wrote a result that a person has written, where models stand otherwise."""
+"""Stands in the place of a model's name if a person wrote the result."""
 
 
 def _now_ms() -> int:
@@ -62,18 +62,18 @@ class Stage(Base):
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     status: Mapped[str] = mapped_column(String(16), default="pending")
     run_id: Mapped[str] = mapped_column(String(64), default="")
-    """The newest run that has worked on it."""
+    """The newest run that worked on it."""
     model: Mapped[str] = mapped_column(String(128), default="")
-    """Model or route that writes it; empty: the default one."""
+    """Model or route that writes it; empty: the default."""
     input_text: Mapped[str] = mapped_column(Text, default="")
-    """Of `rewrite`: its own text in place of the project's topic."""
+    """For `rewrite`: a text of its own, instead of the project's topic."""
     result_id: Mapped[int | None] = mapped_column(default=None)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     updated_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms, onupdate=_now_ms)
 
 
 class StageResult(Base):
-    """What the seed calls a ContentRewrite, of every stage."""
+    """A result of any stage; the seed's ContentRewrite."""
 
     __tablename__ = "stage_results"
 
@@ -81,17 +81,17 @@ class StageResult(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(16))
     run_id: Mapped[str | None] = mapped_column(String(64), default=None)
-    """None: a person has written it."""
+    """None: a person wrote it."""
     original_text: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
-    """The rewritten text; of the other stages, what the model wrote."""
+    """The rewritten text; for the other stages, the model's answer."""
     items: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     """Scenes, or camera movements."""
     model: Mapped[str] = mapped_column(String(260), default="")
     prompt: Mapped[str] = mapped_column(Text, default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     made_of: Mapped[str] = mapped_column(String(64))
-    """Digest of what it was made of (`digest_of`)."""
+    """Digest of its sources (`digest_of`)."""
     created_ms: Mapped[int] = mapped_column(BigInteger, default=_now_ms)
 
     __table_args__ = (
@@ -101,7 +101,7 @@ class StageResult(Base):
 
 
 def digest_of(*parts: Any) -> str:
-    """Tell what something was made of from anything else."""
+    """Return a digest of some sources."""
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 
@@ -109,7 +109,7 @@ def digest_of(*parts: Any) -> str:
 
 
 async def add_project(records: Records, name: str, topic: str) -> Project:
-    """Write a project down, with its stages."""
+    """Store a new project with its stages."""
     async with records.session() as session:
         project = Project(name=name, original_topic=topic)
         session.add(project)
@@ -120,7 +120,7 @@ async def add_project(records: Records, name: str, topic: str) -> Project:
 
 
 async def list_projects(records: Records, *, before: int | None, limit: int) -> list[Project]:
-    """Return projects, newest first; `before` is the last id of the page before."""
+    """Return projects, newest first; `before` is the last id of the previous page."""
     newest = select(Project).order_by(Project.id.desc()).limit(min(limit, MAX_PAGE_ROWS))
     if before is not None:
         newest = newest.where(Project.id < before)
@@ -130,8 +130,10 @@ async def list_projects(records: Records, *, before: int | None, limit: int) -> 
 
 async def find_project(records: Records, project_id: int) -> Project:
     """
+    Return the project with this id.
+
     Raises:
-        UnknownRecord
+        UnknownRecord: There is none.
     """
     async with records.session() as session:
         found = await session.get(Project, project_id)
@@ -142,8 +144,10 @@ async def find_project(records: Records, project_id: int) -> Project:
 
 async def change_project(records: Records, project_id: int, values: dict[str, Any]) -> Project:
     """
+    Change columns of a project, and return it.
+
     Raises:
-        UnknownRecord
+        UnknownRecord: There is no such project.
     """
     await find_project(records, project_id)
     if values:
@@ -155,16 +159,16 @@ async def change_project(records: Records, project_id: int, values: dict[str, An
 
 async def remove_project(records: Records, project_id: int) -> None:
     """
-    Forget a project with its stages and results; its runs stay.
+    Delete a project with its stages and results; its runs stay.
 
     Raises:
-        UnknownRecord
-        SpecError: A stage of it is being written.
+        UnknownRecord: There is no such project.
+        SpecError: A run is writing one of its stages.
     """
     project = await find_project(records, project_id)
     running = [s.kind for s in await stages_of(records, project_id) if s.status == "running"]
     if running:
-        raise SpecError(f"the stage {running[0]} is being written; pause it first")
+        raise SpecError(f"a run is writing the stage {running[0]}; pause it first")
     async with records.session() as session:
         await session.delete(await session.merge(project))
         await session.commit()
@@ -195,12 +199,12 @@ async def claim_stages(
     records: Records, project_id: int, kinds: Sequence[StageKind], run_id: str
 ) -> str | None:
     """
-    Let a run have stages: the first is being written, the others wait.
+    Claim stages for a run: the first becomes `running`, the others `queued`.
 
-    Idempotent. Returns the id of another run that has one of them; then nothing has changed.
+    Idempotent. If another run has one of them, return its id and change nothing.
     """
     async with records.session() as session:
-        # The first statement takes the write lock, so that of two runs one comes later.
+        # The first statement takes the write lock, so two runs claim one after the other.
         mine = (Stage.project_id == project_id, Stage.kind.in_(kinds))
         await session.execute(update(Stage).where(*mine).values(updated_ms=_now_ms()))
         busy = select(Stage.run_id).where(
@@ -222,7 +226,7 @@ async def claim_stages(
 async def results_of(
     records: Records, project_id: int, kind: StageKind | None = None
 ) -> list[StageResult]:
-    """Return what stages have had as results, newest first."""
+    """Return the results of one stage or of all, newest first."""
     newest = select(StageResult).where(StageResult.project_id == project_id)
     if kind is not None:
         newest = newest.where(StageResult.kind == kind)
@@ -233,18 +237,23 @@ async def results_of(
 
 async def find_result(records: Records, project_id: int, result_id: int) -> StageResult:
     """
+    Return the result with this id.
+
     Raises:
-        UnknownRecord
+        UnknownRecord: The project has none.
     """
     async with records.session() as session:
         found = await session.get(StageResult, result_id)
     if found is None or found.project_id != project_id:
-        raise UnknownRecord(f"no result {result_id} in project {project_id}")
+        raise UnknownRecord(
+            f"no result {result_id} in project {project_id}; "
+            f"`GET /api/v1/projects/{project_id}/history/` lists them"
+        )
     return found
 
 
 async def current_results(records: Records, project_id: int) -> dict[StageKind, StageResult]:
-    """Return the result that counts, of each stage that has one."""
+    """Return the current result of each stage that has one."""
     chosen = (
         select(StageResult)
         .join(Stage, Stage.result_id == StageResult.id)
@@ -255,7 +264,7 @@ async def current_results(records: Records, project_id: int) -> dict[StageKind, 
 
 
 async def add_result(session: AsyncSession, values: dict[str, Any]) -> int:
-    """Add a result, once for each run and stage, and return its id. The caller commits."""
+    """Add a result, once per run and stage, and return its id. The caller commits."""
     adding = insert_into(session, StageResult).values(created_ms=_now_ms(), **values)
     await session.execute(adding.on_conflict_do_nothing(index_elements=["run_id", "kind"]))
     mine = select(StageResult.id).where(
@@ -267,9 +276,9 @@ async def add_result(session: AsyncSession, values: dict[str, Any]) -> int:
 
 
 async def point_at(session: AsyncSession, result: StageResult | dict[str, Any], id_: int) -> None:
-    """Let a result count from now on. The caller commits."""
-    facts = result if isinstance(result, dict) else vars(result)
+    """Make a result the current one of its stage. The caller commits."""
+    columns = result if isinstance(result, dict) else vars(result)
     pointing = update(Stage).where(
-        Stage.project_id == facts["project_id"], Stage.kind == facts["kind"]
+        Stage.project_id == columns["project_id"], Stage.kind == columns["kind"]
     )
     await session.execute(pointing.values(result_id=id_, status="completed", error=None))

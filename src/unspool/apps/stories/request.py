@@ -1,4 +1,4 @@
-"""What is asked of the flow `story`, and what its stages hand on."""
+"""The input of the flow `story`, and the parts of its results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .records import MAX_TEXT_CHARS, STAGES, StageKind
 
 MAX_WISH_CHARS: Final = 4000
-"""Of what is asked for beyond the usual: a paragraph or two."""
+"""Of an additional wish: a paragraph or two."""
 
 MOVEMENTS: Final = {
     "static": "固定",
@@ -22,7 +22,7 @@ MOVEMENTS: Final = {
     "orbit": "环绕",
     "zoom": "变焦",
 }
-"""Kinds of camera movement, and what they are called on a Chinese set."""
+"""Kinds of camera movement, with the terms of a Chinese film set."""
 
 
 class Story(BaseModel):
@@ -30,24 +30,24 @@ class Story(BaseModel):
 
     project_id: int = Field(ge=1, lt=2**63)
     stages: list[StageKind] = Field(default_factory=lambda: list(STAGES), min_length=1)
-    """To be written, in their order."""
+    """Stages to write, in order."""
     original_text: str | None = Field(None, max_length=MAX_TEXT_CHARS)
-    """What `rewrite` works on; else its own input, else the project's topic."""
+    """Source of `rewrite`; None: the stage's own input text, else the project's topic."""
     wish: str = Field("", max_length=MAX_WISH_CHARS)
-    """What is asked for beyond the usual: `短一点，口语一些`."""
+    """An additional wish for the model: `短一点，口语一些`."""
     only_stale: bool = False
-    """Leave out stages whose result is of what there is now."""
+    """Write only stale stages: those whose source has changed."""
     topic: str = ""
-    """The project's, as it was when it was asked. Whatever a client sends is replaced; so are the
-    next two."""
+    """The project's topic at the request. The server replaces whatever a client sends here and in
+    the next two fields."""
     given: dict[str, Any] = Field(default_factory=dict)
-    """Results of stages before the first one: `rewrite` a text, `storyboard` scenes."""
+    """Result of the stage before the first one: a text (`rewrite`) or scenes (`storyboard`)."""
     models: dict[str, str] = Field(default_factory=dict)
     """Model or route of each stage; empty: the run's own."""
 
 
 class Scene(BaseModel):
-    """One scene of a storyboard, as a model writes it; what it leaves out is empty."""
+    """One scene of a storyboard, as a model writes it."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -60,7 +60,7 @@ class Scene(BaseModel):
 
 
 class Camera(BaseModel):
-    """How the camera moves in one scene."""
+    """The camera movement of one scene."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -69,8 +69,8 @@ class Camera(BaseModel):
     reason: str = Field("", max_length=1000)
 
     def named(self) -> str | None:
-        """Return the movement by its own name, whichever language it was said in."""
-        said = self.movement.strip().lower()
-        if said in MOVEMENTS:
-            return said
-        return next((name for name, word in MOVEMENTS.items() if word in said), None)
+        """Return the movement's English name, from either language; None if it is unknown."""
+        movement = self.movement.strip().lower()
+        if movement in MOVEMENTS:
+            return movement
+        return next((name for name, word in MOVEMENTS.items() if word in movement), None)

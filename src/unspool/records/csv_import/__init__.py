@@ -1,4 +1,4 @@
 """
-CSV files of strangers: `csv_file` finds encoding and delimiter, `columns` matches the header
-with our fields, `importing` writes rows in batches and reports each row it had to skip.
+Imports anyone's CSV files: `csv_file` finds encoding and delimiter, `columns` matches headers
+with our columns, `importing` writes rows in batches and reports each row it skips.
 """

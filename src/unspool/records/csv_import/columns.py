@@ -1,7 +1,7 @@
 """
-What the columns of each kind of file are called, and how their cells are read.
+The columns of each kind of file: their names in shops' files, and the readers of their cells.
 
-To add a kind: a line in `importing.Kind` and its table in `TABLES`, with the function that
+To add a kind: add a line to `importing.Kind`, and a table to `TABLES` with the function that
 saves its rows.
 """
 
@@ -29,7 +29,7 @@ from .csv_file import MAX_FIELD_CHARS
 
 
 def plain(header: str) -> str:
-    """`User ID`, `user_id` and `ＵｓｅｒＩＤ` are the same header."""
+    """Normalise a header: `User ID`, `user_id` and `ＵｓｅｒＩＤ` become the same."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", header).casefold()))
 
 
@@ -37,8 +37,8 @@ def plain(header: str) -> str:
 class ColumnMatch:
     """
     Attributes:
-        read: Turns a cell into a value; its `ValueError` goes on after "price '?' …".
-        names: What else this column is called, as `plain` leaves it, between spaces.
+        read: Turns a cell into a value; its `ValueError` continues the sentence "price '?' …".
+        names: Other names of this column, normalised by `plain`, separated by spaces.
     """
 
     read: Callable[[str], Any] = str
@@ -160,4 +160,4 @@ OF_PEOPLE = frozenset(
     for ours in ("user_id", "action", "at", "stay_s")
     for name in [plain(ours), *TABLES["behaviors"].columns[ours].names.split()]
 )
-"""Columns that tell of people, which are no properties of a product."""
+"""Columns about people, which must not become properties of a product."""

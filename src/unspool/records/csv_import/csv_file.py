@@ -1,8 +1,8 @@
 """
-A CSV file as others made it: packed or not, in whatever encoding, with whatever mistakes.
+Reads a CSV file as others made it: packed or not, in any encoding, with any mistakes.
 
-Nothing here knows what the columns mean. The file is read twice, once to be sure of its
-encoding from the first byte to the last, and never held in memory.
+Nothing here knows the meaning of a column. It reads the file twice, the first time to verify the
+encoding from the first byte to the last, and never holds it in memory.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from typing import IO
 from unspool.errors import SpecError
 
 MAX_FIELD_CHARS = 100_000
-"""Longest cell. Descriptions of products have up to some thousand characters."""
+"""Longest cell. Descriptions of products have up to a few thousand characters."""
 
 SURE_CHARS = 16
 """
-Characters beyond ASCII after which a text is UTF-8 for sure. One in ten or so of GB18030's
-is valid UTF-8 by accident; sixteen in a row are not.
+Characters beyond ASCII that prove a text to be UTF-8. About one in ten of GB18030's is valid
+UTF-8 by accident; sixteen in a row are not.
 """
 
 MAX_ROW_CHARS = 10 * MAX_FIELD_CHARS
-"""Longest row: what a file without line ends may take of memory."""
+"""Longest row: the most memory that a file without line ends can take."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], Callable[[], float]]]:
-    """Open a file for reading, unpacked; also tell which share of it was read."""
+    """Open a file for reading, unpacked; also yield a function for the share read so far."""
     with path.open("rb") as raw:
         size = path.stat().st_size or 1
-        # By its first bytes: downloads lose their `.gz`, or keep it though unpacked.
+        # The first bytes decide: downloads lose their `.gz`, or keep it though unpacked.
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not packed:
@@ -52,7 +52,7 @@ def encoding_of(path: Path) -> str:
     Find the encoding in which the whole file makes sense.
 
     Raises:
-        SpecError: There is none, or there is no such file.
+        SpecError: No encoding fits, or there is no such file.
     """
     if path.exists() and not path.is_file():
         raise SpecError(f"{path} is not a file; give the path of a CSV file")
@@ -90,8 +90,8 @@ def _checked(path: Path, plain: IO[bytes], head: bytes) -> str:
         except UnicodeDecodeError as error:
             good = error.object[: error.start].decode(encoding, "ignore")
             lines += good.count("\n")
-            # GB18030 gives nearly any bytes some meaning. Text that was good UTF-8 for a
-            # while is not GB18030 but damaged, and must not be read as other characters.
+            # Nearly any bytes are valid GB18030. A text that begins as good UTF-8 is not
+            # GB18030 but damaged; decoding it as GB18030 would produce wrong characters.
             if encoding == "utf-8" and wide + _wide(good) < SURE_CHARS:
                 continue
             break
@@ -107,7 +107,7 @@ def _wide(text: str) -> int:
 
 
 class _Lines:
-    """Lines as an editor counts them, which may be given back to be read again."""
+    """Lines as an editor counts them; `give_back` returns some for another reading."""
 
     def __init__(self, text: IO[str]) -> None:
         self._text = text
@@ -133,24 +133,24 @@ class _Lines:
         return line
 
     def begin_row(self) -> int:
-        """Return the number of its first line."""
+        """Start a row, and return the number of its first line."""
         self._row.clear()
         self._row_chars = 0
         return self.number + 1
 
     def give_back(self, *, all_but: int) -> None:
-        """Let the lines of this row be read again, except the first `all_but`."""
+        """Return the lines of this row for another reading, except the first `all_but`."""
         back = self._row[all_but:]
         self._again.extendleft(reversed(back))
         self.number -= len(back)
 
 
 Row = tuple[int, list[str] | str]
-"""The first line of a row, and its cells or what is wrong with it."""
+"""The first line of a row, and its cells or the reason why it is wrong."""
 
 
 def rows_of(text: IO[str]) -> Iterator[Row]:
-    """Yield the header, then the rows; blank ones are left out."""
+    """Yield the header, then the rows, without the blank ones."""
     lines = _Lines(text)
     try:
         header = next((line for line in lines if line.strip()), "")
@@ -158,8 +158,8 @@ def rows_of(text: IO[str]) -> Iterator[Row]:
         yield lines.number, "it is too long"
         return
     lines.give_back(all_but=0)
-    # Strict, because a quote that never closes would swallow the rows below it. It costs
-    # its own row instead: the lines after the first are read again.
+    # Strict, because a quote that never closes would swallow the rows below it. So it costs
+    # only its own row: the reader gets the lines after the first again.
     reader = csv.reader(lines, delimiter=_delimiter(header), strict=True)
     while True:
         line = lines.begin_row()
@@ -179,7 +179,7 @@ def rows_of(text: IO[str]) -> Iterator[Row]:
 
 
 def _delimiter(header: str) -> str:
-    # From the header alone: the texts below are full of commas and semicolons.
+    # The header alone decides: the texts below are full of commas and semicolons.
     try:
         return csv.Sniffer().sniff(header, delimiters=",;\t|").delimiter
     except csv.Error:

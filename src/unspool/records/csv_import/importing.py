@@ -1,9 +1,9 @@
 """
-Tables from anyone's CSV file.
+Imports anyone's CSV file into a table.
 
-What a file is (packed or not, its encoding, its delimiter) is found out by looking; what
-its columns are is told by `mapping`, by our own names, or by names that many shops use.
-A row that is wrong is skipped and reported with its line; it never stops the others.
+The importer detects packing, encoding and delimiter. It finds the columns by `mapping`, by our
+own names, or by names that many shops use. It skips a wrong row and reports its line; the row
+never stops the others.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .columns import OF_PEOPLE, TABLES, ColumnMatch, plain
 from .csv_file import MAX_FIELD_CHARS, Row, encoding_of, opened, rows_of
 
 BATCH_ROWS = 500
-"""Rows of one transaction: others who write wait a few milliseconds at most."""
+"""Rows of one transaction: other writers wait a few milliseconds at most."""
 
 MAX_ERRORS_KEPT = 100
-"""Wrong rows told one by one; who has more of them has one reason for all."""
+"""Wrong rows in the report; more of them usually share one reason."""
 
 MAX_HEADERS_SHOWN = 30
-"""Headers told when one was not found: a screenful."""
+"""Headers listed if one is missing: a screenful."""
 
 Kind = Literal["products", "behaviors", "people"]
 
@@ -37,19 +37,19 @@ Kind = Literal["products", "behaviors", "people"]
 @dataclass(slots=True)
 class ImportReport:
     """
-    What became of a file.
+    The result of an import.
 
     Attributes:
-        read: Rows seen below the header, blank lines not counted.
+        read: Rows below the header, without blank lines.
         added: Rows that are new in the database.
-        changed: Rows that were there and are different now.
-        skipped: Rows that are wrong.
+        changed: Rows that changed a stored one.
+        skipped: Wrong rows.
         errors: Line in the file (the first one of the row, from 1) and reason, of the first
             `MAX_ERRORS_KEPT` wrong rows.
-        encoding: What the file is written in.
-        columns: Which of its headers was taken for which of our columns.
-        left_out: Headers that went nowhere: who did what when is no property of a product.
-        done: Share of the file that was read, 0 to 1.
+        encoding: Encoding of the file.
+        columns: Our columns, each with its header in the file.
+        left_out: Ignored headers: data about people must not become properties of a product.
+        done: Share of the file read so far, 0 to 1.
     """
 
     read: int = 0
@@ -64,7 +64,7 @@ class ImportReport:
 
     @property
     def unchanged(self) -> int:
-        """Rows that said what the database, or a row before them, said already."""
+        """Rows that equal a stored row or an earlier one."""
         return self.read - self.added - self.changed - self.skipped
 
     def skip(self, line: int, reason: str) -> None:
@@ -101,13 +101,13 @@ async def import_csv(
     report = ImportReport(encoding=await asyncio.to_thread(encoding_of, path))
     with (
         opened(path) as (plain, done),
-        # Line ends as they are: those inside quotes belong to the cell.
+        # Unchanged line ends: those inside quotes belong to the cell.
         TextIOWrapper(plain, encoding=report.encoding, newline="") as text,
     ):
         rows = rows_of(text)
         plan = _Plan(kind, await asyncio.to_thread(next, rows, None), mapping or {})
         report.columns, report.left_out = plan.columns, plan.left_out
-        # In threads: a running server goes on streaming while a file is read.
+        # In threads, so that a running server streams on while it reads a file.
         while batch := await asyncio.to_thread(_next_batch, rows, plan, report):
             async with records.session() as session:
                 added, changed = await TABLES[kind].save(session, batch)
@@ -122,7 +122,7 @@ async def import_csv(
 
 
 def _next_batch(rows: Iterator[Row], plan: _Plan, report: ImportReport) -> list[dict[str, Any]]:
-    """Read on until there are `BATCH_ROWS` good rows, or to the end."""
+    """Read up to `BATCH_ROWS` good rows, or to the end."""
     batch: list[dict[str, Any]] = []
     for line, cells in rows:
         report.read += 1
@@ -140,14 +140,14 @@ def _next_batch(rows: Iterator[Row], plan: _Plan, report: ImportReport) -> list[
 
 class _Plan:
     """
-    Which cell of a row goes where.
+    The column of each cell of a row.
 
     Attributes:
-        columns: Our column -> their header.
-        left_out: Headers that go nowhere.
+        columns: Our columns, each with its header in the file.
+        left_out: Ignored headers.
 
     Raises:
-        SpecError: The mapping names what is not there, or a required column is not found.
+        SpecError: The mapping names a missing column, or a required column is missing.
     """
 
     def __init__(self, kind: Kind, first: Row | None, mapping: Mapping[str, str]) -> None:
@@ -165,12 +165,12 @@ class _Plan:
             if ours not in self._places:
                 self._look_for(ours, column)
         if "price" in self._places:
-            # The sign of a price is the currency, where no column says it.
+            # The sign of a price is its currency if no column names one.
             self._places.setdefault("currency", self._places["price"])
         self.columns = {ours: self._headers[at] for ours, at in self._places.items()}
         self._reading = [(at, ours, table[ours]) for ours, at in self._places.items()]
         rest = sorted(set(range(len(self._headers))) - set(self._places.values()))
-        # A list of sales can be read as products; its buyers must not end up in copy.
+        # A list of sales can pass for products; its buyers must not end up in copy.
         foreign = OF_PEOPLE if kind == "products" else frozenset()
         self._rest = [(at, self._headers[at]) for at in rest if self.plain[at] not in foreign]
         self.left_out = [self._headers[at] for at in rest if self.plain[at] in foreign]
@@ -242,7 +242,7 @@ def _value(ours: str, column: ColumnMatch, cell: str) -> Any:
 
 
 def _headers(cells: list[str]) -> list[str]:
-    """Return one name for each column, no two of them the same."""
+    """Return a unique name for each column."""
     if any("\0" in cell for cell in cells):
         raise SpecError("the header is not text (UTF-16 without a mark?); save the file as UTF-8")
     seen: Counter[str] = Counter()

@@ -1,10 +1,10 @@
 """
-How a database gets the tables of this version, or a sentence that says why it cannot.
+Gives a database the tables of this version, or raises a sentence that says why it cannot.
 
-To add a step: `versions/NNNN_what_it_does.py` with the next number, `revision = "NNNN"`
-and `down_revision` the number before. Steps that were released are never changed. The
-numbers are read from the file names, so that a start with nothing to do (nearly every
-start) does not pay for importing Alembic.
+To add a migration: write `versions/NNNN_its_purpose.py` with the next number, `revision =
+"NNNN"` and `down_revision` with the previous number. Never change a released migration. The
+numbers come from the file names, so a start with nothing to do (nearly every start) need not
+import Alembic.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from sqlalchemy.exc import DBAPIError
 from unspool.errors import SetupError
 
 BUSY_S = 5.0
-"""Longest wait for another program's write. Ours take milliseconds; an import, a few each."""
+"""Longest wait for another program's write. Ours take milliseconds, also during an import."""
 
 HERE = Path(__file__).parent
 
 
 def revisions() -> list[str]:
-    """Return the numbers of all steps, oldest first."""
-    steps = (HERE / "versions").glob("[0-9]*.py")
-    return sorted(step.name.partition("_")[0] for step in steps)
+    """Return the numbers of all migrations, oldest first."""
+    files = (HERE / "versions").glob("[0-9]*.py")
+    return sorted(file.name.partition("_")[0] for file in files)
 
 
 def bring_up_to_date(url: URL, where: str) -> None:
     """
-    Carry out the steps that the database lacks, all or none. Blocks.
+    Apply the migrations that the database lacks, all or none. Blocks.
 
     Two programs may do this at once: the second waits, then finds nothing to do.
 
     Args:
         url: The database, with the driver used at run time.
-        where: What to call it in messages.
+        where: Its name in messages.
 
     Raises:
-        SetupError: It cannot be used by this version, or not at all.
+        SetupError: This version cannot use it, or it cannot be opened at all.
     """
     if url.get_backend_name() == "sqlite":
         _make_folder(Path(where).parent)
@@ -55,8 +55,8 @@ def bring_up_to_date(url: URL, where: str) -> None:
                 _upgrade(connection)
                 connection.commit()
             else:
-                # Never committed. SQLite opens a read-only file without a word; a write
-                # makes it speak now instead of in the middle of somebody's work.
+                # Never committed. SQLite opens a read-only file without an error; a write
+                # raises it now instead of during a user's request.
                 connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
     except DBAPIError as error:
         sentence = explained(error, where)
@@ -68,8 +68,8 @@ def bring_up_to_date(url: URL, where: str) -> None:
 
 
 def explained(error: DBAPIError, where: str) -> str | None:
-    """Return what people can do about an error of SQLite, or None if it is not of that sort."""
-    # The low byte is the kind; the rest tells apart what people need not.
+    """Return a sentence of advice for a known error of SQLite, else None."""
+    # The low byte is the kind; the rest is detail that users do not need.
     kind = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     sentence = _SENTENCES.get(kind)
     return sentence and sentence.format(where=where)
@@ -87,8 +87,8 @@ _SENTENCES = {
     "full; check it",
     sqlite3.SQLITE_NOTADB: "{where} is not a database: some other file has that name; move it "
     "away, or name another place",
-    sqlite3.SQLITE_CORRUPT: "{where} is damaged: its pages contradict each other; put back a "
-    "copy, or move it away to begin anew",
+    sqlite3.SQLITE_CORRUPT: "{where} is damaged: its pages contradict each other; restore a "
+    "copy, or move it away to start empty",
     sqlite3.SQLITE_BUSY: "{where} is busy: another program has been writing to it for "
     f"{BUSY_S:.0f} s; wait for it to end, then try again",
 }
@@ -99,7 +99,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(
-            f"the folder {folder} cannot be made: {error.strerror}; name another place"
+            f"the folder {folder} cannot be created: {error.strerror}; name another place"
         ) from error
 
 
@@ -107,8 +107,8 @@ def _take_the_write_lock(engine: Engine) -> None:
     """
     Begin each transaction with the write lock.
 
-    Two programs that start at once then make the tables one after the other, and tables are
-    made inside the transaction, all or none.
+    So two programs that start at once create the tables one after the other, inside one
+    transaction, all or none.
     """
 
     def connected(connection: Any, _record: Any) -> None:
@@ -124,7 +124,7 @@ def _take_the_write_lock(engine: Engine) -> None:
 
 
 def _missing(connection: Connection, where: str) -> bool:
-    """Say whether there are steps to carry out."""
+    """Whether there are migrations to apply."""
     tables = inspect(connection).get_table_names()
     if "alembic_version" not in tables:
         if tables:
@@ -144,7 +144,7 @@ def _missing(connection: Connection, where: str) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Half a second to import, needed once in the life of a database.
+    # Alembic takes half a second to import; a database needs it once per version.
     from alembic import command
     from alembic.config import Config
 

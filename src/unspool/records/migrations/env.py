@@ -1,8 +1,8 @@
 """
-What Alembic runs to carry out the steps; `unspool.records.migrations` calls it.
+Alembic runs this file to apply the migrations; `unspool.records.migrations` calls it.
 
-The connection is handed in and its transaction is the caller's, so a start that is
-killed half-way has changed nothing. Steps are written by hand: nothing is compared here.
+The caller passes the connection and owns its transaction, so a start killed half-way changes
+nothing. People write the migrations by hand, so nothing is compared here.
 """
 
 from __future__ import annotations

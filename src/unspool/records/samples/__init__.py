@@ -1,9 +1,9 @@
 """
-Something to begin with: products, people and behaviours of an invented shop for shoes and
-sports; tools that a model may call, and prompts.
+Sample data to start with: products, people and behaviours of an invented sports shop; tools that
+a model may call, and presets.
 
-Brands, people and numbers are made up. The tables are read like anybody's, so they are also
-examples of what an import takes.
+Brands, people and numbers are made up. The importer reads the tables like any others, so they
+are examples for an import too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 async def seed_samples(records: Records) -> bool:
-    """Fill an empty database; return whether it was empty. Anything in it leaves it as it is."""
+    """Fill an empty database, and return whether it was empty; leave any other unchanged."""
     if await count_products(records) or await count_behaviors(records):
         return False
     await import_csv(records, "products", HERE / "products.csv")
@@ -37,5 +37,5 @@ async def seed_samples(records: Records) -> bool:
 
 
 def _listed(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    entries: list[dict[str, Any]] = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return entries

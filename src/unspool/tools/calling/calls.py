@@ -1,9 +1,8 @@
 """
-A call of a tool, carried out: held against its schema, bounded in time and size.
+Carries out a call of a tool: checks it against the schema, and limits its time and size.
 
-Whatever goes wrong is an answer, with a code, which the model is told as it is told any other:
-it may call again with other arguments, or say what it can without. Nothing of a tool ends a
-run.
+A failure is an answer too, with a code. The model gets it like any other answer, and may call
+again with other arguments or answer without the tool. A failing tool never ends a run.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from .registry import ToolRegistry
 log = logging.getLogger(__name__)
 
 MAX_ANSWER_CHARS: Final = 32_000
-"""Told of one answer: some ten thousand tokens. More would crowd out the talk itself."""
+"""Of one answer: some ten thousand tokens. More would crowd out the conversation itself."""
 
 MAX_ERROR_CHARS: Final = 500
-"""Of what an error says."""
+"""Of one error message."""
 
 MAX_THREADS: Final = 32
-"""Functions that are no coroutines at once, those included that have been given up and hang."""
+"""Plain functions at once, including those that hang after their time limit."""
 
-NAMES_TOLD: Final = 20
-"""Of tools, to a model that has called one that is not there."""
+MAX_NAMES_SHOWN: Final = 20
+"""Names of tools in the answer to a call of an unknown one."""
 
 
 class ToolCaller:
-    """See `context.ToolRunner`."""
+    """Carries out the calls of a run; see `context.ToolRunner`."""
 
     def __init__(self, tool_registry: ToolRegistry, records: Records, http: Client) -> None:
         self.tool_registry = tool_registry
@@ -55,29 +54,29 @@ class ToolCaller:
     async def answer(
         self, call: Call, offered: Sequence[Mapping[str, Any]], place: CallPlace
     ) -> ToolAnswer:
-        """Carry out a call of a run; the schema is the one that the model was given."""
+        """Carry out a call of a run, with the schema that the model got."""
         tool = next((tool for tool in offered if tool["name"] == call.name), None)
         if tool is None:
-            have = ", ".join(tool["name"] for tool in offered[:NAMES_TOLD])
+            have = ", ".join(tool["name"] for tool in offered[:MAX_NAMES_SHOWN])
             return _failed("unknown_tool", f"no tool named {call.name[:64]!r}; have: {have}")
         try:
             (row,) = await find_tools(self._records, [tool["id"]])
         except UnknownRecord:
             return _failed("unknown_tool", "this tool was removed; answer without it")
         except UnspoolError as error:
-            return _failed("tool_failed", f"its register cannot be read: {error}")
+            return _failed("tool_failed", f"its definition cannot be read: {error}")
         return await self.carry_out(row, tool["parameters"], call.arguments, place.key)
 
     async def carry_out(
         self, row: ToolRow, schema: Mapping[str, Any], arguments: Mapping[str, Any], key: str
     ) -> ToolAnswer:
-        """Carry out a call of a kept tool; `key` is the same when it is carried out again."""
-        if wrong := misfits(schema, arguments):
-            told = f"the arguments do not fit the schema: {'; '.join(wrong)}"
-            return _failed("invalid_arguments", told)
+        """Carry out a call of a registered tool; a repeat of the call has the same `key`."""
+        if problems := misfits(schema, arguments):
+            message = f"the arguments do not fit the schema: {'; '.join(problems)}"
+            return _failed("invalid_arguments", message)
         try:
             async with asyncio.timeout(row.limit_s):
-                return _told(await self._carried_out(row, arguments, key))
+                return _answer_of(await self._call(row, arguments, key))
         except TimeoutError:
             return _failed("tool_timeout", f"no answer within {row.limit_s:g} s")
         except Failed as failed:
@@ -85,11 +84,11 @@ class ToolCaller:
         except UnspoolError as error:
             return _failed("tool_failed", str(error))
         except Exception as error:
-            # A tool is other people's code: what it raises is for its model, and for the log.
+            # A tool is other people's code: its exception goes to the model and to the log.
             log.exception("Tool %s failed", row.name)
             return _failed("tool_failed", f"{type(error).__name__}: {error}")
 
-    async def _carried_out(self, row: ToolRow, arguments: Mapping[str, Any], key: str) -> Any:
+    async def _call(self, row: ToolRow, arguments: Mapping[str, Any], key: str) -> Any:
         self.tool_registry.check(row)
         answer = row.answer
         match answer["kind"]:
@@ -105,49 +104,49 @@ class ToolCaller:
         if inspect.iscoroutinefunction(function):
             return await function(**arguments)
         if not self._threads.acquire(blocking=False):
-            raise Failed(f"{MAX_THREADS} tools are at work already; call again in a moment")
+            raise Failed(f"{MAX_THREADS} tools are running already; call again in a moment")
         return await _in_thread(lambda: function(**arguments), self._threads.release)
 
 
 async def _in_thread(work: Callable[[], Any], done: Callable[[], object]) -> Any:
     """
-    Return `work()`, done in a thread of its own, which is left behind when nobody waits for it.
+    Run `work()` in a thread of its own and return its result; a timeout leaves the thread behind.
 
-    Not one of a pool: those that hang would fill it, and keep the program from ending.
+    Not in a pool: hanging threads would fill it, and keep the program from ending.
     """
     loop = asyncio.get_running_loop()
     waiting: asyncio.Future[tuple[Any, Exception | None]] = loop.create_future()
 
-    def tell(outcome: tuple[Any, Exception | None]) -> None:
+    def finish(outcome: tuple[Any, Exception | None]) -> None:
         if not waiting.done():
             waiting.set_result(outcome)
 
-    def working() -> None:
+    def run_work() -> None:
         outcome: tuple[Any, Exception | None]
         try:
             outcome = work(), None
-        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
             outcome = None, error
         finally:
             done()
-        with suppress(RuntimeError):  # the server has ended meanwhile
-            loop.call_soon_threadsafe(tell, outcome)
+        with suppress(RuntimeError):  # the server has stopped meanwhile
+            loop.call_soon_threadsafe(finish, outcome)
 
-    threading.Thread(target=working, name="tool", daemon=True).start()
+    threading.Thread(target=run_work, name="tool", daemon=True).start()
     value, error = await waiting
     if error is not None:
         raise error
     return value
 
 
-def _told(value: Any) -> ToolAnswer:
-    """Return an answer as a model is told it: text as it is, all else as JSON."""
+def _answer_of(value: Any) -> ToolAnswer:
+    """Return a value as an answer for the model: text unchanged, anything else as JSON."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         # Half a surrogate pair must reach no socket and no log.
         text = text.encode("utf-8", "replace").decode()
     except (TypeError, ValueError, RecursionError) as error:
-        return _failed("tool_failed", f"its answer is no JSON: {error}")
+        return _failed("tool_failed", f"its answer is not JSON: {error}")
     if len(text) > MAX_ANSWER_CHARS:
         text = f"{text[:MAX_ANSWER_CHARS]}… [cut: {MAX_ANSWER_CHARS} of {len(text)} characters]"
     return ToolAnswer(text)
@@ -156,5 +155,5 @@ def _told(value: Any) -> ToolAnswer:
 def _failed(code: str, message: str) -> ToolAnswer:
     log.warning("A tool call failed (%s): %s", code, message[:MAX_ERROR_CHARS])
     error = {"code": code, "message": message[:MAX_ERROR_CHARS]}
-    said = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace").decode()
-    return ToolAnswer(said, code)
+    content = json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return ToolAnswer(content, code)

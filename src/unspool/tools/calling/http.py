@@ -1,5 +1,5 @@
 """
-A tool's call as a request over HTTP, to a host that somebody has allowed.
+Sends a tool's call as an HTTP request to an allowed host.
 
 It goes out through the pool of the providers, whose sockets are guarded (`upstream.addresses`), and
 within its own origin alone. What a service repeats of the headers it was sent is taken out.
@@ -19,16 +19,16 @@ from unspool.providers.upstream.addresses import check_url
 from unspool.providers.upstream.http1 import Client, Response, TransportError
 
 MAX_REDIRECTS: Final = 3
-"""A service that has moved says so once, and twice where it adds a slash; more is a loop."""
+"""A moved service redirects once, or twice if it adds a slash; more is a loop."""
 
 MAX_BYTES: Final = 256 * 1024
-"""Read of an answer, unpacked: more than is ever told of one."""
+"""Read of an answer, unpacked: more than a model ever gets of one."""
 
 MAX_URL_CHARS: Final = 8 * 1024
-"""Of an address with its parameters: what servers accept."""
+"""Of an address with its parameters: the common limit of servers."""
 
 MIN_SECRET_CHARS: Final = 8
-"""Of a header's value that is taken out of an answer: shorter ones are words."""
+"""Of a header's value to remove from answers: shorter ones are ordinary words."""
 
 CONNECT_S: Final = 10.0
 """The caller limits the whole call; this ends an attempt at an address that never answers."""
@@ -37,7 +37,7 @@ AGAIN: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class Failed(Exception):
-    """There is no answer; the message is for the model."""
+    """The tool gave no answer; the message is for the model."""
 
 
 async def fetch(
@@ -48,12 +48,12 @@ async def fetch(
     key: str,
 ) -> str:
     """
-    Return what the service answers, as text.
+    Return the service's answer as text.
 
-    `key` goes out as `Idempotency-Key`: after a crash the same call may come again.
+    The header `Idempotency-Key` carries `key`, because after a crash the call may come again.
 
     Raises:
-        Failed: A status that is no answer, or none came. The caller watches the time.
+        Failed: An error status, or no answer. The caller limits the time.
     """
     url, body = answer["url"], None
     facts = {"Accept": "application/json, text/*;q=0.9", **headers, "Idempotency-Key": key}
@@ -65,7 +65,7 @@ async def fetch(
             body = json.dumps(arguments, ensure_ascii=False).encode()
         status, text = await _follow(http, (answer["method"], url, body), facts)
     except (TransportError, ValueError) as error:
-        # What it says may hold the whole request, headers included.
+        # Its message may contain the whole request, headers included.
         raise Failed(f"the service cannot be reached ({type(error).__name__})") from None
     for value in headers.values():
         for secret in {value, value.rpartition(" ")[2]}:
@@ -88,12 +88,12 @@ async def _follow(
             if response.status not in AGAIN:
                 return response.status, await _text(response)
             url = urljoin(url, response.headers.get("Location", ""))
-            if response.status == 303:  # the answer is to be fetched there
+            if response.status == 303:  # the standard: fetch the answer there with GET
                 method, body = "GET", None
         finally:
             response.release()
         if urlsplit(url)[:2] != origin:
-            raise Failed("the service sends its callers elsewhere, which is not followed")
+            raise Failed("the service redirects to another origin, which is not allowed")
     raise Failed(f"the service redirected the request more than {MAX_REDIRECTS} times")
 
 
@@ -103,7 +103,7 @@ async def _text(response: Response) -> str:
         raw += piece
     try:
         return raw[:MAX_BYTES].decode(_charset(response), "replace")
-    except LookupError:  # a charset that nobody knows
+    except LookupError:  # an unknown charset
         return raw[:MAX_BYTES].decode("utf-8", "replace")
 
 
@@ -115,10 +115,10 @@ def _charset(response: Response) -> str:
 
 
 def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
-    """Add arguments as parameters: texts as they are, all else as JSON."""
+    """Add arguments as parameters: texts unchanged, anything else as JSON."""
     fields = {
-        name: it if isinstance(it, str) else json.dumps(it, ensure_ascii=False)
-        for name, it in arguments.items()
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in arguments.items()
     }
     whole = str(URL(url).extend_query(fields))
     if len(whole) > MAX_URL_CHARS:

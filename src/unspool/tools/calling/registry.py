@@ -1,9 +1,9 @@
 """
-The register of tools: what a model may be offered, and how each is answered.
+The registered tools: their definitions, and the kind of answer of each.
 
-A tool has one kind of answer: something that is always the same (`mock`), Python
-(`unspool.tools`), or a request over HTTP to a host that the setting `tool_hosts` names. Headers
-of such a request go in and do not come out: their values are sealed as the keys of models are.
+A tool has one kind of answer: a fixed value (`mock`), a Python function (`unspool.tools`), or an
+HTTP request to a host in the setting `tool_hosts`. Headers of such a request go in and never
+come out: their values are sealed like the keys of models.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from unspool.records.tools import (
 from unspool.settings import Settings
 
 MAX_TOOLS: Final = 1000
-"""In one register; a model is offered 128 at most."""
+"""In one database; a request to a model offers 128 at most."""
 
 MAX_LIMIT_S: Final = 300.0
-"""Longest time for one answer: a reader waits for it."""
+"""Longest time limit of a call: a person waits for it."""
 
 MAX_MOCK_CHARS: Final = 32 * 1024
-"""Of a mock's answer as JSON: as much as is told to a model of any answer."""
+"""Of a mock's answer as JSON: a model gets as much of any answer."""
 
 MAX_LEVELS: Final = 16
 """Of objects and arrays in a mock's answer."""
@@ -66,7 +66,7 @@ OURS: Final = frozenset(
         "upgrade",
     }
 )
-"""Headers that are not for a tool to say: they frame the request, or we set them."""
+"""Headers that a tool cannot set: they frame the request, or unspool sets them."""
 
 
 def _known(name: str) -> str:
@@ -93,11 +93,11 @@ def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise ValueError("the name of a header has letters, digits, - and _")
         if name.lower() in OURS:
-            raise ValueError(f"the header {name} is not for a tool to say")
+            raise ValueError(f"a tool cannot set the header {name}; leave it out")
         if not all(" " <= sign <= "~" for sign in value.get_secret_value()):
             raise ValueError("the value of a header is one line of ASCII")
     if len({name.lower() for name in headers}) < len(headers):
-        raise ValueError("a header is said once")
+        raise ValueError("a header may appear once; remove the other one")
     return headers
 
 
@@ -113,11 +113,11 @@ class Mock(StrictInput):
 
     kind: Literal["mock"]
     value: Annotated[Any, AfterValidator(_json)]
-    """Text, which is told as it is, or any JSON."""
+    """A text, which the model gets unchanged, or any JSON."""
 
 
 class Python(StrictInput):
-    """A function in Python."""
+    """A Python function."""
 
     kind: Literal["python"]
     entry_point: Annotated[str, Field(max_length=64), AfterValidator(_known)]
@@ -125,42 +125,44 @@ class Python(StrictInput):
 
 
 class Http(StrictInput):
-    """A request."""
+    """An HTTP request."""
 
     kind: Literal["http"]
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     url: Annotated[Url, Field(min_length=1)]
     arguments_in: Literal["body", "query"] = "body"
-    """As the JSON of its body, or as parameters of its address."""
+    """Where the arguments go: a JSON body, or parameters of the address."""
     headers: Headers | None = None
-    """Written, never read. Left out of a change, they stay, as long as the host is the same."""
+    """They can be written, never read. A change without them leaves them, if the host stays."""
 
 
 class ToolInput(StrictInput):
-    """A tool as it is registered."""
+    """A tool to register."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str = Field("", max_length=4000)
-    """What a model goes by when it chooses."""
+    """Tells the model when to call it."""
     parameters: Annotated[dict[str, Any], AfterValidator(_schema)] = Field(
         default_factory=lambda: {"type": "object", "properties": {}}
     )
     """JSON Schema of its arguments."""
     answer: Annotated[Mock | Python | Http, Field(discriminator="kind")]
     limit_s: float = Field(30.0, gt=0, le=MAX_LIMIT_S)
-    """Seconds that an answer may take."""
+    """Time limit of one call, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTool:
-    """A tool as it is kept."""
+    """A registered tool."""
 
     row: ToolRow
     problem: str
-    """What keeps it from being answered, and what to do about it; empty: nothing."""
+    """Why it cannot be called, and what to do about it; empty: it can."""
 
 
 class ToolRegistry:
+    """The tools of a server."""
+
     def __init__(self, records: Records, secrets: Secrets, settings: Settings) -> None:
         self._records = records
         self._secrets = secrets
@@ -171,30 +173,32 @@ class ToolRegistry:
         self._writing = asyncio.Lock()
 
     async def all(self) -> list[StoredTool]:
-        """Return every tool, by number."""
-        return [self._kept(row) for row in await list_tools(self._records)]
+        """Return every tool, ordered by number."""
+        return [self._stored(row) for row in await list_tools(self._records)]
 
     async def one(self, number: int) -> StoredTool:
         """
+        Return the tool with this number.
+
         Raises:
-            UnknownRecord
+            UnknownRecord: There is none.
         """
         (row,) = await find_tools(self._records, [number])
-        return self._kept(row)
+        return self._stored(row)
 
     async def add(self, definition: ToolInput) -> StoredTool:
         """
-        Keep a tool. Connects to nothing.
+        Register a tool. Connects to nothing.
 
         Raises:
-            SpecError: There is one of that name, or its host is not allowed.
+            SpecError: The name is taken, its host is not allowed, or there are too many.
         """
         async with self._writing:
             if await count_tools(self._records) >= MAX_TOOLS:
                 raise SpecError(f"there are {MAX_TOOLS} tools already; remove one first")
-            self._check_place(definition)
+            self._check_address(definition)
             headers = definition.answer.headers if isinstance(definition.answer, Http) else None
-            columns = {**_columns(definition), "sealed_headers": self._sealed(headers or {})}
+            columns = {**_columns(definition), "sealed_headers": self._seal(headers or {})}
             number = await save_tool(self._records, columns)
         if number is None:
             raise _name_taken(definition.name)
@@ -202,34 +206,36 @@ class ToolRegistry:
 
     async def change(self, number: int, values: Mapping[str, Any]) -> StoredTool:
         """
-        Change some fields of a tool; those not given stay as they are.
+        Change some fields of a tool; the others stay as they are.
 
         Raises:
-            UnknownRecord, SpecError
+            UnknownRecord: There is no such tool.
+            SpecError: The values are invalid, or the name is taken.
         """
         async with self._writing:
             before = (await self.one(number)).row
             fields = ("name", "description", "parameters", "answer", "limit_s")
             whole = {name: getattr(before, name) for name in fields}
             whole["answer"] = {k: v for k, v in before.answer.items() if k != "headers"}
-            said = validated(ToolInput, {**whole, **values})
-            self._check_place(said)
-            columns = {name: it for name, it in _columns(said).items() if name in values}
+            definition = validated(ToolInput, {**whole, **values})
+            self._check_address(definition)
+            changes = _columns(definition)
+            changes = {name: value for name, value in changes.items() if name in values}
             if "answer" in values:
-                columns |= self._headers_after(before, said)
+                changes |= self._headers_after(before, definition)
             try:
-                if columns and not await change_tool(self._records, number, columns):
-                    raise UnknownRecord(f"the tool {number} was removed meanwhile")
+                if changes and not await change_tool(self._records, number, changes):
+                    raise UnknownRecord(f"somebody has removed the tool {number} meanwhile")
             except IntegrityError:
-                raise _name_taken(said.name) from None
+                raise _name_taken(definition.name) from None
         return await self.one(number)
 
     async def remove(self, number: int) -> None:
         """
-        Forget a tool. Runs that were offered it are told so when they call it.
+        Delete a tool. If a live run still calls it, the model learns that it is gone.
 
         Raises:
-            UnknownRecord
+            UnknownRecord: There is no such tool.
         """
         if not await remove_tool(self._records, number):
             await self.one(number)
@@ -239,7 +245,7 @@ class ToolRegistry:
         Return the headers of a tool's request.
 
         Raises:
-            SpecError: They cannot be read.
+            SpecError: They cannot be unsealed.
         """
         if not row.sealed_headers:
             return {}
@@ -251,12 +257,12 @@ class ToolRegistry:
 
     def check_url(self, url: str) -> None:
         """
-        Refuse what is not on the list of hosts, or may not be sent to at all.
+        Refuse a host outside the setting `tool_hosts`, and any forbidden address.
 
         Raises:
-            SpecError
+            SpecError: The host or the address is not allowed.
         """
-        parts = URL(url)  # as whoever connects reads it
+        parts = URL(url)  # parsed as the HTTP client will parse it
         host = (parts.host or "").lower()
         whole = f"{host}:{parts.port}"
         name = host if parts.is_default_port() else whole
@@ -267,7 +273,7 @@ class ToolRegistry:
         except ProviderRefused as error:
             raise SpecError(str(error)) from None
 
-    def _kept(self, row: ToolRow) -> StoredTool:
+    def _stored(self, row: ToolRow) -> StoredTool:
         try:
             self.check(row)
         except SpecError as error:
@@ -276,56 +282,53 @@ class ToolRegistry:
 
     def check(self, row: ToolRow) -> None:
         """
-        Make sure that a tool can be answered, as far as that can be told without trying.
+        Check that a tool can be called, as far as possible without a call.
 
         Raises:
-            SpecError
+            SpecError: It cannot; the message says why.
         """
         answer = row.answer
         if answer["kind"] == "http":
             self.check_url(answer["url"])
             self.headers(row)
         elif answer["kind"] == "python" and answer["entry_point"] not in plugs.names("tools"):
-            raise SpecError(
-                f"there is no tool {answer['entry_point']} in Python here; install its package"
-            )
+            raise SpecError(f"there is no Python tool {answer['entry_point']}; install its package")
 
-    def _check_place(self, definition: ToolInput) -> None:
+    def _check_address(self, definition: ToolInput) -> None:
         if isinstance(definition.answer, Http):
             self.check_url(definition.answer.url)
 
-    def _sealed(self, headers: Mapping[str, SecretStr]) -> str:
-        fields = {name: value.get_secret_value() for name, value in headers.items()}
-        return self._secrets.seal(json.dumps(fields)) if fields else ""
+    def _seal(self, headers: Mapping[str, SecretStr]) -> str:
+        values = {name: value.get_secret_value() for name, value in headers.items()}
+        return self._secrets.seal(json.dumps(values)) if values else ""
 
     def _headers_after(self, before: ToolRow, definition: ToolInput) -> dict[str, Any]:
-        """Return the columns that headers stand in, after a change of the answer."""
+        """Return the columns of the headers after a change of the answer."""
         answer = definition.answer
         if not isinstance(answer, Http) or answer.headers is not None:
             headers = answer.headers if isinstance(answer, Http) else None
-            return {"sealed_headers": self._sealed(headers or {})}
-        if before.sealed_headers and not _is_same_place(before.answer["url"], answer.url):
-            # Else who may not read the headers could have them sent to himself.
+            return {"sealed_headers": self._seal(headers or {})}
+        if before.sealed_headers and not _is_same_origin(before.answer["url"], answer.url):
+            # Otherwise a caller who may not read the headers could redirect them to himself.
             raise SpecError(
-                "its address changes, and its headers were given for the one before; send "
-                "`headers` too"
+                "its address changes, but its headers belong to the old one; send `headers` too"
             )
-        facts = {**_columns(definition)["answer"], "headers": before.answer.get("headers", [])}
-        return {"answer": facts}
+        names = before.answer.get("headers", [])
+        return {"answer": {**_columns(definition)["answer"], "headers": names}}
 
 
 def _columns(definition: ToolInput) -> dict[str, Any]:
-    facts = definition.model_dump()
+    columns = definition.model_dump()
     if isinstance(definition.answer, Http):
-        facts["answer"]["headers"] = sorted(definition.answer.headers or {})
-    return facts
+        columns["answer"]["headers"] = sorted(definition.answer.headers or {})
+    return columns
 
 
-def _is_same_place(before: str, after: str) -> bool:
+def _is_same_origin(before: str, after: str) -> bool:
     return URL(before).origin() == URL(after).origin()
 
 
 def _name_taken(name: str) -> SpecError:
     return SpecError(
-        f"a tool named {name} is kept already; change that one, or choose another name"
+        f"a tool named {name} is registered already; change that one, or choose another name"
     )

@@ -1,4 +1,4 @@
-"""A graph of causes as a file: JSON, GraphML (Gephi, yEd, networkx), Mermaid (Markdown)."""
+"""Writes a causal graph as a file: JSON, GraphML (Gephi, yEd, networkx), Mermaid (Markdown)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GraphFormat:
 
 
 def graph_json(graph: Graph, *, is_short: bool = False) -> dict[str, Any]:
-    """What the API says of a graph; in a list without its parts."""
+    """Return a graph as JSON; `is_short`, for lists, omits its parts."""
     facts: dict[str, Any] = {
         "id": graph.id,
         "title": graph.title,
@@ -83,7 +83,7 @@ def _fit(text: str) -> str:
 
 
 def _mermaid(graph: Graph) -> str:
-    # Ids of our own: a model's may be words of Mermaid's, or hold anything.
+    # New ids, because a model's may be keywords of Mermaid or contain anything.
     numbers = {node["id"]: f"n{number}" for number, node in enumerate(graph.nodes, start=1)}
     lines = ["flowchart LR"]
     for node in graph.nodes:
@@ -97,7 +97,7 @@ def _mermaid(graph: Graph) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Mermaid has no escapes but HTML's, with `#` in the place of `&`."""
+    """Quote a text; Mermaid's only escapes are those of HTML, with `#` instead of `&`."""
     signs = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;"}
     return '"' + "".join(signs.get(sign, sign) for sign in " ".join(_fit(text).split())) + '"'
 

@@ -1,4 +1,4 @@
-"""`/api/v1/graphs`: graphs of causes that runs have left behind; list, read, export, forget."""
+"""`/api/v1/graphs`: list, read, export and delete causal graphs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plug(core: Core) -> APIRouter:
         before: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """Graphs, newest first; `next` is the `before` of the next page."""
+        """List graphs, newest first; `next` is the `before` of the next page."""
         graphs = await list_graphs(records, before=before, limit=limit)
         return {
             "graphs": [graph_json(graph, is_short=True) for graph in graphs],
@@ -41,7 +41,7 @@ def plug(core: Core) -> APIRouter:
         graph_id: GraphId,
         form: Annotated[Literal["json", "graphml", "mermaid"], Query(alias="format")] = "json",
     ) -> Response:
-        """The graph as a file to open elsewhere."""
+        """Download the graph as a file for another program."""
         graph = await find_graph(records, graph_id)
         chosen = FORMS[form]
         name = f'attachment; filename="graph-{graph.id}.{chosen.ending}"'
@@ -50,7 +50,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.delete("/{id}", status_code=204)
     async def forget_graph(graph_id: GraphId) -> Response:
-        """Forget the graph; the run that made it stays as long as runs are kept."""
+        """Delete the graph; its run stays until it is pruned."""
         await remove_graph(records, graph_id)
         return Response(status_code=204)
 

@@ -1,4 +1,4 @@
-"""`/api/v1/patterns`: what people often do one after the other."""
+"""`/api/v1/patterns`: frequent sequences of people's events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plug(core: Core) -> APIRouter:
         max_length: Annotated[int, Query(ge=2, le=MAX_LENGTH)] = 4,
         limit: Annotated[int, Query(ge=1, le=MAX_PATTERNS)] = 50,
     ) -> dict[str, Any]:
-        """Frequent sequences of event types over all people, the most frequent ones first."""
+        """Return frequent sequences of event types over all people, the most frequent first."""
         mined = await patterns_in(
             core.records, min_support=min_support, max_length=max_length, most=limit
         )

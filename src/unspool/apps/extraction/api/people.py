@@ -1,4 +1,4 @@
-"""`/api/people`: people, what they did, and the events that it comes to."""
+"""`/api/people`: people with their behaviours and events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plug(core: Core) -> APIRouter:
 
     async def shown(people: list[Person]) -> list[dict[str, Any]]:
         ids = [person.id for person in people]
-        did, came_of_it = await behavior_counts(records, ids), await event_counts(records, ids)
+        behaviors, events = await behavior_counts(records, ids), await event_counts(records, ids)
         runs = await runs_of(core.journal)
         return [
             {
@@ -34,8 +34,8 @@ def plug(core: Core) -> APIRouter:
                 "age": person.age,
                 "city": person.city,
                 "properties": person.properties,
-                "behaviors": did.get(person.id, 0),
-                "events": came_of_it.get(person.id, 0),
+                "behaviors": behaviors.get(person.id, 0),
+                "events": events.get(person.id, 0),
                 "run": runs.get(person.id),
             }
             for person in people
@@ -47,7 +47,7 @@ def plug(core: Core) -> APIRouter:
         after: Annotated[str, Query(max_length=MAX_USER_CHARS)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """People by id; `next` is the `after` of the next page, `run` an extraction under way."""
+        """List people by id; `next` is the `after` of the next page, `run` a live extraction."""
         people = await list_people(records, query=query, after=after, limit=limit)
         return {
             "people": await shown(people),
@@ -57,7 +57,7 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/{id}")
     async def read_person(user_id: UserId) -> dict[str, Any]:
-        """One person; `progress` is that of the extraction under way, as in `GET /v1/runs/{id}`."""
+        """Return a person; `progress` is that of a live extraction, as in `GET /v1/runs/{id}`."""
         (person,) = await shown([await find_person(records, user_id)])
         await core.eta.learn()
         run = await whole(core, person["run"]) if person["run"] else {"progress": None}
@@ -65,14 +65,14 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/{id}/behaviors")
     async def read_behaviors(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
-        """The latest behaviours, oldest first."""
+        """Return the latest behaviours, oldest first."""
         await find_person(records, user_id)
-        did = await behaviors_of(records, user_id, limit=limit)
-        return {"behaviors": [_behavior_json(behavior) for behavior in did]}
+        behaviors = await behaviors_of(records, user_id, limit=limit)
+        return {"behaviors": [_behavior_json(behavior) for behavior in behaviors]}
 
     @router.get("/{id}/events")
     async def read_events(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
-        """The latest events, oldest first, and the run that made them."""
+        """Return the latest events, oldest first, and the run that produced them."""
         await find_person(records, user_id)
         events = await events_of(records, user_id, limit=limit)
         return {
@@ -84,13 +84,13 @@ def plug(core: Core) -> APIRouter:
 
 
 async def runs_of(journal: Journal) -> dict[str, str]:
-    """Return the newest extraction that goes on, by person."""
+    """Return the newest live extraction of each person."""
     heads = await journal.heads(status="running", flow="extraction", limit=500)
-    found: dict[str, str] = {}
+    runs: dict[str, str] = {}
     for head in heads:
         (started,) = await journal.read(head.run_id, after=0, limit=1)
-        found.setdefault(started.data["input"].get("user_id", ""), head.run_id)
-    return found
+        runs.setdefault(started.data["input"].get("user_id", ""), head.run_id)
+    return runs
 
 
 def _behavior_json(behavior: Behavior) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """
-S3.7: a graph of causes as it grows, and questions over one, in the frames of S3.
+S3.7: a causal graph while it grows, and questions about one, in the frames of S3.
 
 `POST /api/v1/causal-graph/generate/llm-stream`:
 `start progress (llm_chunk node* edge* insight* warning*)* progress progress done`, or `error`.
@@ -23,7 +23,7 @@ from unspool.runs.run import RunSpec, taken_back
 from ..frames import frame
 
 QUESTION = "graph_question"
-"""The flow that answers; any other is told as the making of a graph."""
+"""The flow that answers; the encoder shows any other as the making of a graph."""
 
 GraphId = Annotated[str, Path(alias="id", max_length=64)]
 
@@ -31,13 +31,13 @@ GraphId = Annotated[str, Path(alias="id", max_length=64)]
 class GraphRequest(BaseModel):
     title: str = Field("", max_length=200)
     min_support: float = Field(0.2, gt=0, le=1)
-    """Share of the users who must have done so."""
+    """Smallest share of users with the pattern."""
     max_length: int = Field(4, ge=2, le=8)
     most: int = Field(30, ge=1, le=200)
-    """Patterns that the model is shown."""
+    """Patterns that the model gets."""
     model: str = Field("", max_length=128)
     force: bool = False
-    """Draw anew, whatever an equal run has drawn (`Unspool-Cache: refresh`)."""
+    """Start a new run even if an equal one exists (`Unspool-Cache: refresh`)."""
 
 
 class QuestionRequest(BaseModel):
@@ -90,7 +90,7 @@ class GraphEncoder:
                 return ()
 
     def _rewound(self, at: int) -> Sequence[bytes]:
-        """Only in a run that was asked in another dialect."""
+        """Take text back; it happens only in a run of another dialect."""
         if not at:
             self._counts = dict.fromkeys(self._counts, 0)
             self._cited = []
@@ -120,7 +120,7 @@ class CausalGraphDialect:
 
         @router.post("/generate/llm-stream")
         async def generate_graph(options: Options, request: GraphRequest | None = None) -> Response:
-            """A graph of causes from the frequent patterns of events; its id is the run's."""
+            """Draw a causal graph from frequent patterns of events; its id is the run's."""
             request = request or GraphRequest()
             if request.force:
                 options = replace(options, cache="refresh")
@@ -132,7 +132,7 @@ class CausalGraphDialect:
         async def ask_graph(
             graph_id: GraphId, request: QuestionRequest, options: Options
         ) -> Response:
-            """An answer from a graph, with the nodes it stands on; unknown graph: 404."""
+            """Answer a question from a graph, citing its nodes; unknown graph: 404."""
             body = {"graph_id": graph_id, "question": request.question}
             spec = RunSpec(QUESTION, body, request.model, dialect="causal_graph")
             return await gateway.stream(spec, options)

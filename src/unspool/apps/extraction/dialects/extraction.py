@@ -2,9 +2,9 @@
 S3: `POST /api/v1/events/extract/{user_id}/llm-stream`, the events of one person as lines.
 
 `start progress llm_chunk* progress progress done`, or `error` in the end. A `llm_chunk` is a
-whole line with its end: half a line is held back, so it can be taken back unseen. Lines that
-are no events are shown like all others, each with a `warning` after it, which existing clients
-skip. `event_count` is the number of events in what was shown.
+whole line with its end: the encoder holds half a line back, so it can be taken back unseen. It
+shows lines that are not events too, each with a `warning` after it, which existing clients skip.
+`event_count` is the number of events among the shown lines.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ UserId = Annotated[str, Path(min_length=1, max_length=128)]
 
 class ExtractionRequest(BaseModel):
     model: str = Field("", max_length=128)
-    """Which model is to write."""
+    """Model or route; empty: the default."""
     limit: int = Field(200, ge=1, le=500)
-    """The latest so many behaviours are looked at."""
+    """Number of behaviours to use, the latest ones."""
     force: bool = False
-    """Write anew, whatever an equal run has written (`Unspool-Cache: refresh`)."""
+    """Start a new run even if an equal one exists (`Unspool-Cache: refresh`)."""
 
 
 class BatchRequest(BaseModel):
@@ -43,7 +43,7 @@ class BatchRequest(BaseModel):
         min_length=1, max_length=1000
     )
     limit: int = Field(200, ge=1, le=500)
-    """The latest so many behaviours of each are looked at."""
+    """Number of behaviours to use of each person, the latest ones."""
     concurrency: int = Field(4, ge=1, le=32)
     """People at once."""
     model: str = Field("", max_length=128)
@@ -94,12 +94,12 @@ class ExtractionEncoder:
         self._lines.pop(data["step"], None)
         if data.get("at") or not self._has_shown:
             return []
-        self._count = 0  # only in a run that was asked in another dialect
+        self._count = 0  # only in a run of another dialect
         return [frame("warning", message="以上内容已作废，重新生成")]
 
     def _ending(self, event: Event) -> list[bytes]:
         if event.type != "run.completed":
-            # What was held back cannot be taken back any more.
+            # Nothing can take the held back text back any more.
             rest = [one for step in list(self._lines) for one in self._rest(step)]
             message = event.data.get("message") or event.type.partition(".")[2]
             return [*rest, frame("error", message=message)]
@@ -116,10 +116,9 @@ class ExtractionDialect:
 
         @router.post("/api/v1/events/extract/batch/llm-stream")
         async def extract_batch(request: BatchRequest, options: Options) -> Response:
-            """The events of many people, with the progress of each; unknown ones fail alone."""
-            items = [
-                {"user_id": one, "limit": request.limit} for one in dict.fromkeys(request.user_ids)
-            ]
+            """Extract the events of many people; an unknown one fails without the others."""
+            ids = dict.fromkeys(request.user_ids)
+            items = [{"user_id": user_id, "limit": request.limit} for user_id in ids]
             body = {"flow": "extraction", "items": items, "concurrency": request.concurrency}
             spec = RunSpec("batch", body, request.model, "extraction_batch")
             return await gateway.stream(spec, options)
@@ -133,10 +132,10 @@ class ExtractionDialect:
             force: Annotated[bool, Query()] = False,
         ) -> Response:
             """
-            The events of a person, streamed line by line; unknown person: 404.
+            Extract the events of a person, streamed line by line; unknown person: 404.
 
-            No body is needed; `model`, `limit` and `force` may stand in one, the first and the
-            last in the query as well.
+            The body is optional: it may hold `model`, `limit` and `force`. `model` and `force`
+            also work as query parameters.
             """
             request = request or ExtractionRequest()
             if request.force or force:

@@ -2,8 +2,8 @@
 S3.12: `POST /api/v1/events/extract/batch/llm-stream`, the events of many people at once.
 
 `start (user_start | user_progress | user_done | user_failed | progress)* done`, or `error`. It
-is a run of the flow `batch`: each person has a run of its own (`run_id`), with a stream and a
-progress of its own (`GET /v1/runs/{id}`), and goes on after a crash.
+is a run of the flow `batch`: each person has a run of its own (`run_id`), with its own stream
+and progress (`GET /v1/runs/{id}`), which recovers after a crash.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ExtractionBatch:
     can_rewind = True  # it sends no text
 
     def routes(self, gateway: RunGateway) -> APIRouter:
-        """None of its own: `extraction` has the path, before that of a person called `batch`."""
+        """Return no routes: `extraction` has the path, before that of a person named `batch`."""
         return APIRouter()
 
     def encoder(self) -> BatchEncoder:

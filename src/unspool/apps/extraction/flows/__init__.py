@@ -1,1 +1,1 @@
-"""What this system does, one flow per file."""
+"""The flows of this application, one per file."""

@@ -1,9 +1,8 @@
 """
-A graph of causes from what people often do one after the other.
+Draws a causal graph from frequent sequences of people's events.
 
-The patterns are found when the run is asked for, in the events that extractions have made; a
-model draws the graph, of which each part is told while it is written. It is kept under the id
-of its run.
+The request finds the patterns in the events of earlier extractions. A model draws the graph, and
+each node, edge and insight appears while it writes. The graph is stored under the id of its run.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 STEP: Final = "graph"
 
-MAX_ASKED: Final = 200
+MAX_SHOWN: Final = 200
 """Patterns in one prompt; a model draws a dozen nodes from them."""
 
 
@@ -36,15 +35,15 @@ class CausalGraph(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field("", max_length=MAX_TITLE_CHARS)
-    """What it is called in lists."""
+    """Its title in lists."""
     min_support: float = Field(0.2, gt=0, le=1)
-    """Share of the users who must have done so."""
+    """Smallest share of users with the pattern."""
     max_length: int = Field(4, ge=2, le=MAX_LENGTH)
-    """Events in one pattern."""
-    most: int = Field(30, ge=1, le=MAX_ASKED)
-    """Patterns that are shown to the model, the most frequent ones."""
+    """Most events in one pattern."""
+    most: int = Field(30, ge=1, le=MAX_SHOWN)
+    """Patterns that the model gets, the most frequent ones."""
     patterns: list[dict[str, Any]] = Field(default_factory=list)
-    """Filled in with what was found, whatever is sent: so equal input is the same run."""
+    """The server fills in the patterns, whatever a client sends: equal input is the same run."""
 
 
 class CausalGraphFlow(KeepingFlow[CausalGraph]):
@@ -80,28 +79,28 @@ class CausalGraphFlow(KeepingFlow[CausalGraph]):
         ctx.progress("正在保存因果图到数据库...")
 
     async def keep(self, run_id: str, request: CausalGraph, run: Run, records: Records) -> None:
-        """Keep what could be read, also of a run that has not completed; nothing is no graph."""
-        found: dict[str, list[Any]] = {NODE: [], EDGE: [], INSIGHT: []}
+        """Store the readable parts, even of a run that did not complete; no nodes, no graph."""
+        parts: dict[str, list[Any]] = {NODE: [], EDGE: [], INSIGHT: []}
         for item in run.items:
-            found.get(item["kind"], []).append(item["item"])
-        if not found[NODE]:
+            parts.get(item["kind"], []).append(item["item"])
+        if not parts[NODE]:
             return
         graph = Graph(
             id=run_id,
             title=request.title,
             is_whole=run.status == "completed",
             patterns=request.patterns,
-            nodes=found[NODE],
-            edges=found[EDGE],
-            insights=[insight["text"] for insight in found[INSIGHT]],
+            nodes=parts[NODE],
+            edges=parts[EDGE],
+            insights=[insight["text"] for insight in parts[INSIGHT]],
             created_ms=run.started_ms or 0,
         )
         await save_graph(records, graph)
 
 
 async def patterns_in(records: Records, **wanted: Any) -> Mined:
-    """Return the frequent patterns of all people's events; see `patterns.frequent_patterns`."""
-    # In a thread: seconds of work for many people, while everybody's text streams.
+    """Return the frequent patterns in all people's events; see `frequent_patterns`."""
+    # In a thread: for many people it takes seconds, and other runs must stream meanwhile.
     return await asyncio.to_thread(frequent_patterns, await sequences(records), **wanted)
 
 

@@ -1,8 +1,8 @@
 """
-Events of one person: what they did, abstracted by a model, one line an event.
+Turns one person's behaviours into events; the model writes one line per event.
 
-Each line is an event the moment it ends. When the run is over its events take the place of
-those that an earlier run has made of the same person.
+Each line becomes an event the moment it ends. At the end of the run its events replace those of
+an earlier run of the same person.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 STEP: Final = "events"
 
 MAX_BEHAVIORS: Final = 500
-"""In one prompt: some 25,000 tokens, which every model of today takes."""
+"""In one prompt: about 25,000 tokens, within the context of every current model."""
 
 
 class Extraction(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: str = Field(min_length=1, max_length=MAX_USER_CHARS, pattern=r"^[^\p{Cc}|]+$")
-    """Whose events. No `|` and no line end: it is a field of a line."""
+    """The person's id. No `|` and no line end, because it is a field of a line."""
     limit: int = Field(200, ge=1, le=MAX_BEHAVIORS)
-    """The latest so many behaviours are looked at."""
+    """Number of behaviours to use, the latest ones."""
     profile: dict[str, Any] = Field(default_factory=dict)
-    """Filled in with what is known of the person, whatever is sent."""
+    """The server fills in the person's profile, whatever a client sends."""
     behaviors: list[dict[str, Any]] = Field(default_factory=list)
-    """Filled in with what they did, oldest first: so equal input is the same run."""
+    """The server fills in the behaviours, oldest first: equal input is the same run."""
     behavior_count: int = Field(0, ge=0)
-    """Filled in: how many there are in all."""
+    """The server fills in the number of all behaviours."""
 
 
 class ExtractionFlow(KeepingFlow[Extraction]):
@@ -52,20 +52,20 @@ class ExtractionFlow(KeepingFlow[Extraction]):
 
     async def prepare(self, request: Extraction, records: Records) -> Extraction:
         """
-        Fill in what is known of the person.
+        Fill in the person's profile and behaviours.
 
         Raises:
-            UnknownRecord: Nobody of that id.
+            UnknownRecord: There is no such person.
         """
         person = await find_person(records, request.user_id)
         behaviors = await behaviors_of(records, request.user_id, limit=request.limit)
         names = await names_of(records, {b.sku for b in behaviors if b.sku})
-        facts = {
+        filled_in = {
             "profile": person.profile(),
             "behaviors": [_facts(behavior, names) for behavior in behaviors],
             "behavior_count": await count_behaviors(records, request.user_id),
         }
-        return request.model_copy(update=facts)
+        return request.model_copy(update=filled_in)
 
     async def run(self, ctx: Context, request: Extraction) -> None:
         user_id, count = request.user_id, len(request.behaviors)
@@ -88,12 +88,12 @@ class ExtractionFlow(KeepingFlow[Extraction]):
 
     async def keep(self, run_id: str, request: Extraction, run: Run, records: Records) -> None:
         """
-        Let these be the person's events.
+        Replace the person's events.
 
-        Where there are none in the answer, or the run has not completed, those that are there
-        stay: less than there was is no better.
+        An answer without events changes nothing, and an incomplete run replaces no stored
+        events: fewer events would be no better.
         """
-        events = [_stored(found["item"]) for found in run.items if found["kind"] == EVENT]
+        events = [_stored(item["item"]) for item in run.items if item["kind"] == EVENT]
         async with records.session() as session:
             is_better = run.status == "completed" or not await count_events(
                 session, request.user_id

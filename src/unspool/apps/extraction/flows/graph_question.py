@@ -1,4 +1,4 @@
-"""A question over a graph of causes: an answer that names the nodes it stands on, as `[id]`."""
+"""Answers a question from a causal graph, and cites the nodes it uses as `[id]`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GraphQuestion(BaseModel):
     graph_id: str = Field(min_length=1, max_length=RUN_ID_CHARS)
     question: str = Field(min_length=1, max_length=2000)
     graph: dict[str, Any] = Field(default_factory=dict)
-    """Filled in with the graph as it is, whatever is sent."""
+    """The server fills in the stored graph, whatever a client sends."""
 
 
 class GraphQuestionFlow(Flow[GraphQuestion]):
@@ -36,7 +36,7 @@ class GraphQuestionFlow(Flow[GraphQuestion]):
         Fill in the graph.
 
         Raises:
-            UnknownRecord: There is none of that id.
+            UnknownRecord: There is no such graph.
         """
         graph = await find_graph(records, request.graph_id)
         parts = {"nodes": graph.nodes, "edges": graph.edges, "insights": graph.insights}

@@ -1,1 +1,1 @@
-"""What this system keeps in the database, one table or two per file."""
+"""The tables of this application, one or two per file."""

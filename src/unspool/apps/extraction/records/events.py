@@ -1,8 +1,8 @@
 """
-Events: what the behaviours of a person come to, as a model has abstracted them.
+Events: the steps that a model sees in a person's behaviours.
 
-They are made from the log of one run (`flows.extraction`) and named after it, all in one
-transaction, and take the place of those that an earlier run has made of the same person.
+They come from the log of one run (`flows.extraction`), carry its id, and replace those of an
+earlier run of the same person, all in one transaction.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from unspool.records.people import MAX_USER_CHARS
 from ..event_lines import MAX_CONTEXT_CHARS, MAX_TYPE_CHARS
 
 MAX_SEQUENCES: Final = 10_000
-"""People whose events are looked at together: some seconds of work, and more tell no more."""
+"""People in one search for patterns: a few seconds of work; more people add nothing."""
 
 MAX_TOGETHER: Final = 500_000
-"""Events of all of them: some tens of megabytes."""
+"""Events of all of them: some tens of megabytes of memory."""
 
 READ_ROWS: Final = 1000
 """Rows read between two turns of the event loop."""
@@ -39,7 +39,7 @@ class PersonEvent(Base):
 
     run_id: Mapped[str] = mapped_column(String(RUN_ID_CHARS), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    """Its place among those of the run, from 1."""
+    """Its position among the events of the run, from 1."""
     user_id: Mapped[str] = mapped_column(String(MAX_USER_CHARS))
     type: Mapped[str] = mapped_column(String(MAX_TYPE_CHARS))
     at: Mapped[datetime] = mapped_column(Moment)
@@ -52,9 +52,9 @@ async def replace_events(
     session: AsyncSession, user_id: str, run_id: str, events: Sequence[Mapping[str, Any]]
 ) -> None:
     """
-    Let these be the events of a person, and no others. The caller commits.
+    Replace all events of a person. The caller commits.
 
-    An event has `type`, `at` (a `datetime` with its zone) and `context`. The same again changes
+    An event has `type`, `at` (a `datetime` with its zone) and `context`. A repeat changes
     nothing.
     """
     await session.execute(delete(PersonEvent).where(PersonEvent.user_id == user_id))
@@ -67,7 +67,7 @@ async def replace_events(
 
 
 async def events_of(records: Records, user_id: str, *, limit: int) -> list[PersonEvent]:
-    """Return a person's events, oldest first; of more than `limit` the latest ones."""
+    """Return a person's events, oldest first; if there are more than `limit`, the latest."""
     latest = (
         select(PersonEvent)
         .where(PersonEvent.user_id == user_id)
@@ -79,13 +79,13 @@ async def events_of(records: Records, user_id: str, *, limit: int) -> list[Perso
 
 
 async def count_events(session: AsyncSession, user_id: str) -> int:
-    """Return how many events of a person there are."""
+    """Return the number of a person's events."""
     of_them = select(func.count()).where(PersonEvent.user_id == user_id)
     return await session.scalar(of_them) or 0
 
 
 async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
-    """Return how many events each of these people has; who has none is left out."""
+    """Return the number of events of each of these people; people without any are left out."""
     counted = (
         select(PersonEvent.user_id, func.count().label("events"))
         .where(PersonEvent.user_id.in_(user_ids))
@@ -96,7 +96,7 @@ async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, i
 
 
 async def sequences(records: Records) -> list[list[str]]:
-    """Return the types of each person's events in the order of their times, within our limits."""
+    """Return the types of each person's events, ordered by time, within the limits above."""
     people = select(PersonEvent.user_id).distinct().order_by(PersonEvent.user_id)
     theirs = (
         select(PersonEvent.user_id, PersonEvent.type)
@@ -105,10 +105,10 @@ async def sequences(records: Records) -> list[list[str]]:
         .limit(MAX_TOGETHER)
         .execution_options(yield_per=READ_ROWS)
     )
-    found: dict[str, list[str]] = {}
+    types: dict[str, list[str]] = {}
     async with records.session() as session:
         rows = await session.stream(theirs)
         async for part in rows.partitions():
             for user_id, kind in part:
-                found.setdefault(user_id, []).append(kind)
-    return list(found.values())
+                types.setdefault(user_id, []).append(kind)
+    return list(types.values())

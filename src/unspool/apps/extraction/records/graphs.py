@@ -1,4 +1,4 @@
-"""Graphs of causes: each is made from the log of one run (`flows.causal_graph`) and has its id."""
+"""Causal graphs: each comes from the log of one run (`flows.causal_graph`) and has its id."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from unspool.records.products import MAX_PAGE_ROWS
 from .events import RUN_ID_CHARS
 
 MAX_TITLE_CHARS = 200
-"""Longest title; it stands in a list."""
+"""Longest title; lists show it."""
 
 
 class Graph(Base):
     __tablename__ = "graphs"
 
     id: Mapped[str] = mapped_column(String(RUN_ID_CHARS), primary_key=True)
-    """The run that made it."""
+    """The id of its run."""
     title: Mapped[str] = mapped_column(String(MAX_TITLE_CHARS), default="")
     is_whole: Mapped[bool]
-    """Whether its run completed; otherwise it is what could be read."""
+    """Whether its run completed; otherwise the graph has the readable parts only."""
     patterns: Mapped[list[Any]] = mapped_column(JSON, default=list)
-    """What it was made from."""
+    """The patterns that the model saw."""
     nodes: Mapped[list[Any]] = mapped_column(JSON, default=list)
     edges: Mapped[list[Any]] = mapped_column(JSON, default=list)
     insights: Mapped[list[Any]] = mapped_column(JSON, default=list)
@@ -34,7 +34,7 @@ class Graph(Base):
 
 
 async def save_graph(records: Records, graph: Graph) -> None:
-    """Keep a graph; one of the same id is replaced."""
+    """Store a graph, replacing one of the same id."""
     async with records.session() as session:
         await session.merge(graph)
         await session.commit()
@@ -51,13 +51,13 @@ async def find_graph(records: Records, graph_id: str) -> Graph:
         graph = await session.get(Graph, graph_id)
     if graph is None:
         raise UnknownRecord(
-            f"no graph {graph_id[:RUN_ID_CHARS]!r}; `GET /api/v1/graphs` lists those there are"
+            f"no graph {graph_id[:RUN_ID_CHARS]!r}; `GET /api/v1/graphs` lists the graphs"
         )
     return graph
 
 
 async def list_graphs(records: Records, *, before: str = "", limit: int = 50) -> list[Graph]:
-    """Return graphs, newest first; `before` is the last id of the page before."""
+    """Return graphs, newest first; `before` is the last id of the previous page."""
     wanted = select(Graph).order_by(Graph.id.desc())
     if before:
         wanted = wanted.where(Graph.id < before)
@@ -67,14 +67,14 @@ async def list_graphs(records: Records, *, before: str = "", limit: int = 50) ->
 
 
 async def count_graphs(records: Records) -> int:
-    """Return how many graphs there are."""
+    """Return the number of graphs."""
     async with records.session() as session:
         return await session.scalar(select(func.count()).select_from(Graph)) or 0
 
 
 async def remove_graph(records: Records, graph_id: str) -> None:
     """
-    Forget a graph.
+    Delete a graph.
 
     Raises:
         UnknownRecord: There is none.

@@ -1,1 +1,1 @@
-"""What this system offers for managing, one resource per file."""
+"""The routes of this application besides its dialects, one resource per file."""

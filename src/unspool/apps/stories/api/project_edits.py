@@ -1,4 +1,4 @@
-"""What people do to the results of a stage: write one themselves, go back to an earlier one."""
+"""Edits of a stage by people: a text of their own, or an earlier result."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ..records import (
 )
 
 
-async def change_as_said(
+async def edit_stage(
     records: Records, project_id: int, kind: StageKind, fields: Mapping[str, Any]
 ) -> None:
     """
-    Change what is given: `model`, `input_text`, `result_text`, `result_id`.
+    Apply the given fields: `model`, `input_text`, `result_text`, `result_id`.
 
     Raises:
-        UnknownRecord, NotReady, AlreadyRunning
-        SpecError: Only `rewrite` has a text of its own.
+        UnknownRecord, NotReady, AlreadyRunning: As for `edit` and `go_back`.
+        SpecError: The stage is not `rewrite`, which alone has a text of its own.
     """
     await find_project(records, project_id)
     if kind != "rewrite" and {"input_text", "result_text"} & fields.keys():
@@ -45,16 +45,16 @@ async def change_as_said(
 
 async def edit(records: Records, project_id: int, kind: StageKind, text: str) -> None:
     """
-    Let a text that a person has written be the stage's result; what it was made of stays.
+    Make a person's text the stage's result; its sources stay those of the edited one.
 
     Raises:
         NotReady: There is no result to edit.
-        AlreadyRunning: The stage is being written.
+        AlreadyRunning: A run is writing the stage.
     """
     await _check_idle(records, project_id, kind)
     old = (await current_results(records, project_id)).get(kind)
     if old is None:
-        raise NotReady(f"the stage {kind} has no result to edit yet")
+        raise NotReady(f"the stage {kind} has no result to edit yet; write it first")
     new = StageResult(
         project_id=project_id,
         kind=kind,
@@ -76,16 +76,19 @@ async def edit(records: Records, project_id: int, kind: StageKind, text: str) ->
 
 async def go_back(records: Records, project_id: int, kind: StageKind, result_id: int) -> None:
     """
-    Let an earlier result count again.
+    Make an earlier result the current one again.
 
     Raises:
-        UnknownRecord, SpecError
-        AlreadyRunning: The stage is being written.
+        UnknownRecord: There is no such result.
+        SpecError: The result belongs to another stage.
+        AlreadyRunning: A run is writing the stage.
     """
     await _check_idle(records, project_id, kind)
     result = await find_result(records, project_id, result_id)
     if result.kind != kind:
-        raise SpecError(f"the result {result_id} is one of {result.kind}, not of {kind}")
+        raise SpecError(
+            f"the result {result_id} belongs to {result.kind}, not to {kind}; choose one of {kind}"
+        )
     async with records.session() as session:
         await point_at(session, {"project_id": project_id, "kind": kind}, result.id)
         await session.commit()

@@ -15,10 +15,10 @@ from ..flow import FED_BY, made_of
 from ..records import Project, Stage, StageResult, current_results, stages_of
 
 MAX_DIFF_PARTS: Final = 1500
-"""Sentences of each text that are compared; beyond, a diff is no help and takes seconds."""
+"""Clauses of each text to compare; a longer diff helps nobody and takes seconds."""
 
 _PART: Final = re.compile(r"[^。！？!?；;，,\n]*[。！？!?；;，,\n]+|[^。！？!?；;，,\n]+")
-"""A clause with its mark: what people change at once."""
+"""A clause with its punctuation: the unit that people edit."""
 
 
 def project_json(project: Project) -> dict[str, Any]:
@@ -32,11 +32,11 @@ def project_json(project: Project) -> dict[str, Any]:
 
 
 async def stage_json(core: Core, project: Project) -> list[dict[str, Any]]:
-    """Return the stages of a project as they are now."""
+    """Return the current stages of a project as JSON."""
     results = await current_results(core.records, project.id)
     stages = await stages_of(core.records, project.id)
     source: Any = stages[0].input_text or project.original_topic
-    facts: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     is_stale = False
     for stage in stages:
         result = results.get(stage.kind)  # type: ignore[call-overload]
@@ -44,8 +44,8 @@ async def stage_json(core: Core, project: Project) -> list[dict[str, Any]]:
             wish = result.details.get("wish", "")
             is_stale = is_stale or result.made_of != made_of(wish, stage.kind, source)  # type: ignore[arg-type]
             source = result.text if stage.kind == "rewrite" else result.items
-        facts.append(await _stage_json(core, stage, result, is_stale=is_stale and bool(result)))
-    return facts
+        shown.append(await _stage_json(core, stage, result, is_stale=is_stale and bool(result)))
+    return shown
 
 
 async def _stage_json(
@@ -67,7 +67,7 @@ async def _stage_json(
 
 
 async def _status(core: Core, stage: Stage) -> str:
-    """A stage is never left running: where its run has ended, or is gone, it has failed."""
+    """Return the status; a `running` stage whose run has ended or is gone has failed."""
     if stage.status not in {"running", "queued"}:
         return stage.status
     try:
@@ -103,13 +103,13 @@ async def diff_json(old: str, new: str) -> dict[str, Any]:
 def _diff(old: str, new: str) -> list[dict[str, str]]:
     before, after = _PART.findall(old)[:MAX_DIFF_PARTS], _PART.findall(new)[:MAX_DIFF_PARTS]
     parts: list[dict[str, str]] = []
-    # Without the heuristic, which takes what stands often for noise: commas do.
+    # Without the heuristic that treats frequent parts as noise: commas are frequent.
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():
-        gone, come = "".join(before[a:b]), "".join(after[c:d])
-        if gone == come:
-            parts.append({"op": "equal", "text": gone})
+        deleted, inserted = "".join(before[a:b]), "".join(after[c:d])
+        if deleted == inserted:
+            parts.append({"op": "equal", "text": deleted})
             continue
-        parts += [{"op": "delete", "text": gone}] if gone else []
-        parts += [{"op": "insert", "text": come}] if come else []
+        parts += [{"op": "delete", "text": deleted}] if deleted else []
+        parts += [{"op": "insert", "text": inserted}] if inserted else []
     return parts

@@ -1,4 +1,4 @@
-"""`/api/v1/projects/`: story projects, their stages, and what these have had as results (S4)."""
+"""`/api/v1/projects/`: story projects, their stages, and all results of these (S4)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..records import (
     results_of,
     stages_of,
 )
-from .project_edits import change_as_said
+from .project_edits import edit_stage
 from .project_json import diff_json, project_json, result_json, stage_json
 
 ProjectId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
@@ -54,17 +54,17 @@ class StageChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, max_length=128)
-    """Model or route that writes it; empty: the default one."""
+    """Model or route that writes it; empty: the default."""
     input_text: str | None = Field(None, max_length=MAX_TEXT_CHARS)
-    """Of `rewrite`: its own text in place of the topic."""
+    """For `rewrite`: a text of its own, instead of the topic."""
     result_text: str | None = Field(None, min_length=1, max_length=MAX_TEXT_CHARS)
-    """Of `rewrite`: what a person has made of it."""
+    """For `rewrite`: a person's version of the result."""
     result_id: int | None = Field(None, ge=1, lt=2**63)
-    """An earlier result that is to count again."""
+    """An earlier result to make current again."""
 
 
 def both(add: Callable[..., Any], path: str, **more: Any) -> Callable[[Any], Any]:
-    """Answer with and without the slash at the end: a client that posts does not follow 307."""
+    """Route a path with and without its final slash: clients that post do not follow a 307."""
 
     def adding(answer: Any) -> Any:
         add(f"{path}/", **more)(answer)
@@ -90,29 +90,32 @@ def _add_projects(core: Core, router: APIRouter) -> None:
         before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """Projects, newest first."""
-        found = await list_projects(records, before=before, limit=limit)
-        more = found[-1].id if len(found) == limit else None
-        return {"projects": [project_json(each) for each in found], "next": more}
+        """List projects, newest first; `next` is the `before` of the next page."""
+        page = await list_projects(records, before=before, limit=limit)
+        more = page[-1].id if len(page) == limit else None
+        return {"projects": [project_json(project) for project in page], "next": more}
 
     @both(router.post, "", status_code=201)
     async def add(definition: ProjectInput) -> JSONResponse:
-        made = await add_project(records, definition.name, definition.original_topic)
-        headers = {"Location": f"/api/v1/projects/{made.id}/"}
-        return JSONResponse(await _whole(core, made.id), 201, headers=headers)
+        """Create a project with its stages."""
+        project = await add_project(records, definition.name, definition.original_topic)
+        headers = {"Location": f"/api/v1/projects/{project.id}/"}
+        return JSONResponse(await _whole(core, project.id), 201, headers=headers)
 
     @both(router.get, "/{id}")
     async def read(project: ProjectId) -> dict[str, Any]:
-        """A project with its stages."""
+        """Return a project with its stages."""
         return await _whole(core, project)
 
     @both(router.patch, "/{id}")
-    async def change(project: ProjectId, said: ProjectChange) -> dict[str, Any]:
-        await change_project(records, project, said.model_dump(exclude_none=True))
+    async def change(project: ProjectId, changes: ProjectChange) -> dict[str, Any]:
+        """Change the name or the topic of a project."""
+        await change_project(records, project, changes.model_dump(exclude_none=True))
         return await _whole(core, project)
 
     @both(router.delete, "/{id}", status_code=204)
     async def remove(project: ProjectId) -> Response:
+        """Delete a project with its stages and results; its runs stay."""
         await remove_project(records, project)
         return Response(status_code=204)
 
@@ -122,30 +125,33 @@ def _add_stages(core: Core, router: APIRouter) -> None:
 
     @both(router.get, "/{id}/stages/{kind}")
     async def read_stage(project: ProjectId, kind: Kind) -> dict[str, Any]:
+        """Return a stage with its current result."""
         return await _stage(core, project, kind)
 
     @both(router.patch, "/{id}/stages/{kind}")
-    async def change(project: ProjectId, kind: Kind, said: StageChange) -> dict[str, Any]:
+    async def change(project: ProjectId, kind: Kind, changes: StageChange) -> dict[str, Any]:
         """Choose a model, give an input text, edit a result, or go back to an earlier one."""
-        if said.model:
-            core.catalog.check(said.model)
-        await change_as_said(records, project, kind, said.model_dump(exclude_none=True))
+        if changes.model:
+            core.catalog.check(changes.model)
+        await edit_stage(records, project, kind, changes.model_dump(exclude_none=True))
         return await _stage(core, project, kind)
 
     @both(router.post, "/{id}/stages/{kind}/pause")
     async def pause(project: ProjectId, kind: Kind) -> dict[str, Any]:
-        """Stop the run that writes a stage; what it has stays, and can be gone on with."""
+        """Stop the run that writes a stage; its text so far stays, and `resume` continues it."""
         run_id = await _run_of(core, project, kind)
         await core.runner.cancel(run_id, reason="paused by a client")
         return await _stage(core, project, kind)
 
     @both(router.post, "/{id}/stages/{kind}/resume")
     async def resume(project: ProjectId, kind: Kind, options: Options) -> Response:
-        """Go on with a stage that was paused or broke, from where its text is; the stream."""
+        """Continue a paused or failed stage where its text ends; the answer is the stream."""
         run_id = await _run_of(core, project, kind)
         stage = await _stage(core, project, kind)
         if stage["status"] not in {"paused", "failed"}:
-            raise NotReady(f"the stage {kind} is {stage['status']}; only one that stopped goes on")
+            raise NotReady(
+                f"the stage {kind} is {stage['status']}; only a paused or failed one can resume"
+            )
         dialect = (await core.journal.head(run_id)).dialect
         fork = await core.admission.fork(run_id, Changes(), options)
         return stream_of(core.viewing, fork, dialect, pace=options.pace)
@@ -158,13 +164,14 @@ def _add_history(core: Core, router: APIRouter) -> None:
     async def history(
         project: ProjectId, stage: Annotated[StageKind | None, Query()] = None
     ) -> dict[str, Any]:
-        """What stages have had as results, newest first."""
+        """List the results of one stage or of all, newest first."""
         await find_project(records, project)
-        found = await results_of(records, project, stage)
-        return {"results": [result_json(each) for each in found]}
+        results = await results_of(records, project, stage)
+        return {"results": [result_json(result) for result in results]}
 
     @both(router.get, "/{id}/history/{result}")
     async def read(project: ProjectId, result: ResultId) -> dict[str, Any]:
+        """Return a result with its prompt and metadata."""
         return result_json(await find_result(records, project, result), whole=True)
 
     @both(router.get, "/{id}/history/{result}/diff")
@@ -173,7 +180,7 @@ def _add_history(core: Core, router: APIRouter) -> None:
         result: ResultId,
         against: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     ) -> dict[str, Any]:
-        """What changed from another result (`against`), or from the original text, to this one."""
+        """Compare a result with another one (`against`), or with its original text."""
         new = await find_result(records, project, result)
         old = None if against is None else await find_result(records, project, against)
         return await diff_json(new.original_text if old is None else old.text, new.text)

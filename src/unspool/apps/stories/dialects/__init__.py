@@ -1,1 +1,1 @@
-"""The contracts of this system, one file each."""
+"""The dialects of this application, one per file."""

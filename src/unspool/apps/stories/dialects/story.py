@@ -1,10 +1,10 @@
 """
 S4: `POST /api/v1/projects/{id}/rewrite-stream/` and its sisters.
 
-`stage_update info (token | scene | camera | warning)* done | error`; where a run has several
-stages each begins with a `stage_update` and all but the last end with `stage_done`. `full_text`
-is made here, for each token anew, and never kept: whoever does not need it says `?full_text=0`
-and reads the same run in the dialect `story_lean`.
+`stage_update info (token | scene | camera | warning)* done | error`. In a run of several stages
+each begins with a `stage_update`, and all but the last end with `stage_done`. The encoder builds
+`full_text` for each token and never stores it; clients that do not need it send `?full_text=0`
+and read the same run in the dialect `story_lean`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class InputData(BaseModel):
 
 
 class StageRequest(InputData):
-    """Empty, the fields themselves, or the fields within `input_data`: clients do all three."""
+    """Empty, the fields themselves, or the fields inside `input_data`: clients send all three."""
 
     input_data: InputData | None = None
     model: str = Field("", max_length=128)
-    """Which model or route is to write. Ours; so is `wish`."""
+    """Model or route; empty: the default. An addition to the seed's contract, like `wish`."""
 
     def facts(self) -> dict[str, Any]:
         request = self.input_data or self
@@ -53,7 +53,7 @@ class StageRequest(InputData):
 
 class PipelineRequest(StageRequest):
     only_stale: bool = False
-    """Leave out stages whose result is of what there is now."""
+    """Write only stale stages: those whose source has changed."""
 
 
 class StoryEncoder:
@@ -73,7 +73,7 @@ class StoryEncoder:
         return () if frame is None else (_json(frame),)
 
     def _begun(self, step: str) -> Iterator[dict[str, Any]]:
-        """A stage is told of at once; that of the first one stands at the head of the stream."""
+        """Announce a stage; the first stage's update is at the head of the stream already."""
         if step != self._now:
             self._now, self._parts = step, []
             yield {"type": "stage_update", "stage": self._stage("running")}
@@ -93,7 +93,7 @@ class StoryEncoder:
                 return self._turn(event)
 
     def _turn(self, event: Event) -> dict[str, Any] | None:
-        """What begins or ends: a run, a stage."""
+        """Return the frame for the beginning or the end of a run or a stage."""
         data = event.data
         frame: dict[str, Any] | None = None
         match event.type:
@@ -106,7 +106,7 @@ class StoryEncoder:
                 self._texts[self._now] = "".join(self._parts)
                 if self._stages and self._now != self._stages[-1]:
                     frame = self._ended("stage_done")
-            case "step.rewound":  # only in a run that was asked in another dialect
+            case "step.rewound":  # only in a run of another dialect
                 cut(self._parts, at := data.get("at", 0))
                 if not at:
                     self._items.pop(data["step"], None)
@@ -194,7 +194,7 @@ class StoryContract:
             request: PipelineRequest | None = None,
             full_text: FullText = "1",
         ) -> Response:
-            """Write all stages in one stream; `only_stale`: those that are not of what there is."""
+            """Write all stages in one stream; `only_stale`: only those whose source has changed."""
             request = request or PipelineRequest()
             return await begin(project, request, full_text, options, only_stale=request.only_stale)
 

@@ -1,4 +1,4 @@
-"""S4 without `full_text` (`?full_text=0`): a text that grows is not sent again with each token."""
+"""S4 without `full_text` (`?full_text=0`): no token repeats the whole text so far."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .story import StoryContract
 
 class LeanStory(StoryContract):
     def routes(self, gateway: RunGateway) -> APIRouter:
-        """None of its own: those of `story` begin runs in it."""
+        """Return no routes: those of `story` start runs in this dialect too."""
         return APIRouter()
 
 
