@@ -148,6 +148,10 @@ class _ReplayPen:
         if self._room is not None and not self._room.total():
             self.is_full.set()
 
+    def append_text(self, step: str, text: str) -> bool:
+        self.append(Draft("text.delta", {"step": step, "text": text}))
+        return False
+
     async def commit(self) -> None:
         await asyncio.sleep(0)
 

@@ -146,6 +146,10 @@ class _FramePen:
             at_ms = int(time.time() * 1000)
             self._waiting.append(Event(self._seq, draft.type, at_ms, draft.data))
 
+    def append_text(self, step: str, text: str) -> bool:
+        self.append(Draft("text.delta", {"step": step, "text": text}))
+        return False
+
     async def commit(self) -> None:
         """It stores nothing."""
 
