@@ -241,7 +241,7 @@ class _Life:
 
     async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
         playback = Playback(self._past, self._life, is_cut=self._is_cut)
-        deps = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, open=lambda _: playback)
+        deps = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, ask=playback.ask)
         deps = replace(deps, sleep=_at_once, random=lambda: 0.0, clock=lambda: 0.0)
         settings = Settings(_env_file=None, say_chars_per_s=1e9)
         catalog = cast("Catalog", playback)
