@@ -34,14 +34,13 @@ Client = Callable[[str, str], AsyncIterator[str]]
 
 async def _unspool(url: str) -> AsyncIterator[Client]:
     from unspool import Model, Prompt
-    from unspool.providers import Text, open_provider
+    from unspool.providers import Text
     from unspool.providers.upstream.http import open_http
-
-    provider = open_provider("openai")
+    from unspool.providers.upstream.pulled import outputs_of
 
     async def ask(url: str, question: str) -> AsyncIterator[str]:
         asked = Model("bench", "openai", "bench", url, "bench")
-        stream = provider.stream(asked, Prompt.of(question), http)
+        stream = outputs_of(asked, Prompt.of(question), http)
         async with aclosing(stream) as outputs:
             async for output in outputs:
                 if type(output) is Text:

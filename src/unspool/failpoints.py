@@ -50,7 +50,7 @@ POINTS: Final[dict[str, str]] = {
     "journal.paged": "in a transaction: a page is written, the run's row is not updated",
     "journal.claiming": "in a transaction: the epoch is raised, the fence is not",
     "journal.committed": "a commit is durable; no reader sees it",
-    "journal.published": "the bell has rung for readers",
+    "journal.published": "the bell has rung for readers; no listener knows",
     "journal.checkpointed": "the write-ahead log is copied into the file",
     "journal.migrating": "in a transaction: a statement of a new format has run",
     "streaming.opened": "a viewer is known; it has received nothing",

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from unspool import Limits, Model, Prompt
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused
-from unspool.providers import Finish, Reasoning, Skipped, Text, ToolCall, Usage, open_provider
+from unspool.providers import Finish, Reasoning, Skipped, Text, ToolCall, Usage
 from unspool.providers.upstream.http import open_http
+from unspool.providers.upstream.pulled import outputs_of
 
 KEY = "sk-canary-7a1d9e2b4c6f8035"
 """Sent as the key of every request, but where the fault is one that repeats another."""
@@ -72,7 +73,7 @@ async def call(url: str, fault: dict[str, Any], *, prompt: Prompt | None = None)
     thoughts: list[str] = []
     async with open_http() as http:
         try:
-            stream = open_provider(model.provider).stream(model, prompt or Prompt.of("你好"), http)
+            stream = outputs_of(model, prompt or Prompt.of("你好"), http)
             async with aclosing(stream) as outputs:
                 async for output in outputs:
                     match output:

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from unspool import Draft, Event, Journal, Pen, RunSpec, follow, open_journal, plugs
+from support.journals import DONE, SPEC, Open, text, written
+from unspool import Draft, Event, Journal, follow
 from unspool.errors import BadCursor, JournalError, JournalFull, StaleEpoch, UnknownRun
-from unspool.journals import Tuning, read_all
-
-SPEC = RunSpec("chat", {"prompt": "你好👟"}, model="m", dialect="plain")
-DONE = Draft("run.completed")
-
-Open = Callable[..., Journal]
-
-
-def text(words: str = "字") -> Draft:
-    return Draft("text.delta", {"step": "s", "text": words})
-
-
-@pytest.fixture(params=plugs.names("journals"))
-async def opening(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
-    """Open journals of the same store, as several processes would; all are closed in the end."""
-    opened: list[Journal] = []
-
-    def open_one(**tuning: object) -> Journal:
-        url = f"{request.param}://{tmp_path}/journal.db"
-        opened.append(open_journal(url, replace(Tuning(), **tuning)))
-        return opened[-1]
-
-    yield open_one
-    for journal in reversed(opened):
-        await journal.aclose()
-
-
-@pytest.fixture
-async def store(opening: Open) -> Journal:
-    return opening()
+from unspool.journals import read_all
 
 
 async def whole(journal: Journal, run_id: str) -> list[Event]:
@@ -54,16 +23,6 @@ async def whole(journal: Journal, run_id: str) -> list[Event]:
 
 async def words(journal: Journal, run_id: str) -> str:
     return "".join(e.data["text"] for e in await whole(journal, run_id) if e.type == "text.delta")
-
-
-async def written(journal: Journal, count: int = 3, ending: Draft | None = DONE) -> Pen:
-    pen = await journal.create(SPEC)
-    for number in range(count):
-        pen.append(text(f"{number} "))
-    await pen.commit()
-    if ending is not None:
-        await pen.end(ending)
-    return pen
 
 
 async def test_a_new_run_is_there_with_what_was_asked(store: Journal) -> None:
@@ -353,6 +312,30 @@ async def test_a_writer_who_is_ahead_is_asked_to_wait(store: Journal) -> None:
         pen.append(text("x" * 10_000))
     await pen.commit()
     assert not pen.is_behind
+    while not pen.append_text("s", "x" * 10_000):
+        assert not pen.is_behind
+    assert pen.is_behind
+    await pen.commit()
+    assert not pen.append_text("s", "x")
+
+
+async def test_a_text_is_added_and_refused_like_any_event(opening: Open) -> None:
+    journal = opening(max_run_bytes=2_000)
+    pen = await journal.create(SPEC)
+    pen.append(text("字\n"))
+    pen.append_text("s", "字\n")
+    await pen.commit()
+    _, first, second = await whole(journal, pen.run_id)
+    assert (first.type, first.data) == (second.type, second.data)
+    pen.append_text("s", "x" * 2_000)
+    with pytest.raises(JournalFull):
+        pen.append_text("s", "x")
+    new = await journal.claim(pen.run_id)
+    with pytest.raises(StaleEpoch):
+        pen.append_text("s", "stale")
+    await new.end(DONE)
+    with pytest.raises(StaleEpoch):
+        new.append_text("s", "late")
 
 
 async def test_what_was_accepted_is_kept_when_the_journal_closes(opening: Open) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import pytest
 
 from unspool.errors import ProviderRefused
 from unspool.formats.tokens import estimate_tokens
-from unspool.providers import Finish, Model, Output, Prompt, Text, Usage, open_provider
+from unspool.providers import Finish, Model, Output, Prompt, Sink, Text, Usage, open_provider
 from unspool.providers.offline import Offline, plug
+from unspool.providers.upstream.exchange import converse
 from unspool.providers.upstream.http1 import Client
+from unspool.providers.upstream.pulled import pulled
 
 MODEL = Model("offline", "offline")
 AT_ONCE = Offline(first_token_s=0, tokens_per_s=math.inf)
@@ -49,7 +50,10 @@ async def http() -> AsyncIterator[Client]:
 
 
 async def outputs(http: Client, prompt: Prompt) -> list[Output]:
-    return [output async for output in AT_ONCE.stream(MODEL, prompt, http)]
+    def asking(sink: Sink) -> Awaitable[None]:
+        return converse(AT_ONCE, MODEL, prompt, http, sink)
+
+    return [output async for output in pulled(asking)]
 
 
 async def said(http: Client, question: str, prefix: str = "", **params: Any) -> str:
@@ -129,45 +133,21 @@ async def test_a_limit_that_is_no_number_of_tokens_is_refused(http: Client, limi
     assert caught.value.status == 400
 
 
-async def test_without_a_pace_it_never_waits(http: Client) -> None:
-    # Driven by hand, without the event loop: a wait would hand something to the loop.
-    stream = AT_ONCE.stream(MODEL, Prompt.of("你好"), http)
-    pieces = 0
-    while True:
-        try:
-            stream.asend(None).send(None)  # type: ignore[arg-type]
-        except StopIteration:
-            pieces += 1
-        except StopAsyncIteration:
-            break
-    assert pieces > 20
+def waits_of(offline: Offline) -> list[float]:
+    return [wait_s for wait_s, _ in offline.request(MODEL, Prompt.of("你好")).pieces()]
+
+
+def test_without_a_pace_it_never_waits() -> None:
+    waits = waits_of(AT_ONCE)
+    assert len(waits) > 20
+    assert set(waits) == {0.0}
 
 
 async def test_it_takes_its_time_as_told(http: Client) -> None:
-    started = time.perf_counter()
-    slow = Offline(first_token_s=0.05, tokens_per_s=math.inf)
-    async for _ in slow.stream(MODEL, Prompt.of("你好"), http):
-        assert time.perf_counter() - started >= 0.045
-        break
-    started = time.perf_counter()
-    paced = Offline(first_token_s=0, tokens_per_s=400)
-    text = ""
-    async for output in paced.stream(MODEL, Prompt.of("你好"), http):
-        text += output.text if isinstance(output, Text) else ""
-    # Not faster than half of what was told; how slow a busy machine is says nothing.
-    assert time.perf_counter() - started > estimate_tokens(text) / 400 / 2
-
-
-async def test_closing_it_ends_it_at_once(http: Client) -> None:
-    stream = Offline(first_token_s=0, tokens_per_s=0.01).stream(MODEL, Prompt.of("你好"), http)
-    await anext(stream)
-    waiting = asyncio.ensure_future(anext(stream))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    with pytest.raises(StopAsyncIteration):
-        await anext(stream)
+    assert waits_of(Offline(first_token_s=0.05, tokens_per_s=math.inf))[:2] == [0.05, 0.0]
+    text = "".join(o.text for o in await outputs(http, Prompt.of("你好")) if isinstance(o, Text))
+    waited_s = sum(waits_of(Offline(first_token_s=0, tokens_per_s=400)))
+    assert 0.5 < waited_s / (estimate_tokens(text) / 400) < 2
 
 
 @pytest.mark.parametrize(

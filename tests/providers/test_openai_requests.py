@@ -230,5 +230,5 @@ async def test_an_error_that_is_not_of_the_beginning_keeps_its_name(
 
 async def test_a_model_without_prefill_fails_before_anything_is_sent(upstream: Upstream) -> None:
     with pytest.raises(ProviderRefused):
-        open_provider("openai").stream(upstream.model(), begun(), None)  # type: ignore[arg-type]
+        open_provider("openai").request(upstream.model(), begun())
     assert upstream.requests == []

@@ -25,6 +25,7 @@ from unspool.providers import (
     open_provider,
 )
 from unspool.providers.scripted import MAX_CHARS, MAX_SCRIPT_BYTES, MAX_STEPS, Scripted, plug
+from unspool.providers.upstream.exchange import converse
 from unspool.providers.upstream.http1 import Client
 
 MODEL = Model("demo", "scripted")
@@ -52,12 +53,23 @@ async def http() -> AsyncIterator[Client]:
 class Played:
     """What came of a script: the outputs, and the error at its end if there was one."""
 
+    is_full = False
+
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.error: ProviderError | None = None
 
+    def text(self, text: str) -> None:
+        self.outputs.append(Text(text))
+
+    def take(self, output: Output) -> None:
+        self.outputs.append(output)
+
+    async def drain(self) -> None:
+        """It is never full."""
+
     @property
-    def text(self) -> str:
+    def said(self) -> str:
         return "".join(output.text for output in self.outputs if isinstance(output, Text))
 
 
@@ -73,8 +85,7 @@ async def play(
     prompt = Prompt(Prompt.of("?").messages, prefix=prefix, params=params)
     played = Played()
     try:
-        async for output in (provider or Scripted()).stream(model, prompt, http):
-            played.outputs.append(output)
+        await converse(provider or Scripted(), model, prompt, http, played)
     except ProviderError as error:
         played.error = error
     return played
@@ -96,7 +107,7 @@ def test_it_is_found_by_its_name() -> None:
 async def test_every_kind_of_step_is_played_in_order(http: Client) -> None:
     played = await play(http, EVERYTHING)
     assert played.error is None
-    assert played.text == TEXT
+    assert played.said == TEXT
     assert played.outputs[:5] == [
         Reasoning("嗯"),
         Text("今天"),
@@ -110,7 +121,7 @@ async def test_every_kind_of_step_is_played_in_order(http: Client) -> None:
 @pytest.mark.parametrize("cut", range(len(TEXT) + 1))
 async def test_text_up_to_any_cut_is_not_sent_again(http: Client, cut: int) -> None:
     played = await play(http, EVERYTHING, TEXT[:cut])
-    assert played.text == TEXT[cut:]
+    assert played.said == TEXT[cut:]
     assert played.error is None
     assert played.outputs[-1] == Finish("stop")
     # What stood before the cut is not thought again either.
@@ -121,7 +132,7 @@ async def test_a_script_that_does_not_begin_with_the_text_is_a_continuation_and_
     http: Client,
 ) -> None:
     script = [{"text": "推荐"}, {"finish": "stop"}]
-    assert (await play(http, script, "今天")).text == "推荐"
+    assert (await play(http, script, "今天")).said == "推荐"
 
 
 async def test_a_pause_is_kept_but_not_twice(http: Client) -> None:
@@ -163,7 +174,7 @@ async def test_a_failure_keeps_the_contract_of_providers(
 ) -> None:
     played = await play(http, [*before, {"fail": word}, {"text": "never said"}])
     assert type(played.error) is kind
-    assert played.text == ("今" if before else "")
+    assert played.said == ("今" if before else "")
 
 
 async def test_a_failure_says_what_the_script_says(http: Client) -> None:
@@ -185,7 +196,7 @@ async def test_text_behind_a_failure_is_not_part_of_what_a_prefix_is_compared_wi
 ) -> None:
     script = [{"text": "今天"}, {"fail": "interrupted"}, {"text": "推荐"}, {"finish": "stop"}]
     played = await play(http, script, "今天推荐")
-    assert played.text == "今天"
+    assert played.said == "今天"
 
 
 async def test_attempts_are_played_in_turn_and_the_last_one_ever_after(
@@ -204,8 +215,8 @@ async def test_attempts_are_played_in_turn_and_the_last_one_ever_after(
     ]
     assert isinstance(first.error, ProviderUnavailable)
     assert isinstance(second.error, ProviderInterrupted)
-    assert (third.text, third.error) == ("推荐", None)
-    assert (fourth.text, fourth.error) == ("今天推荐", None)
+    assert (third.said, third.error) == ("推荐", None)
+    assert (fourth.said, fourth.error) == ("今天推荐", None)
     other = await play(http, script, model=Model("other", "scripted"), provider=provider)
     assert isinstance(other.error, ProviderUnavailable)
 
@@ -261,9 +272,9 @@ async def test_a_script_may_be_a_file_and_a_parameter_comes_before_it(
     path = tmp_path / "演示.json"
     path.write_bytes(msgspec.json.encode(EVERYTHING))
     model = Model("demo", "scripted", upstream_name=str(path))
-    assert (await play(http, None, model=model)).text == TEXT
+    assert (await play(http, None, model=model)).said == TEXT
     asked = [{"text": "别的"}, {"finish": "stop"}]
-    assert (await play(http, asked, model=model)).text == "别的"
+    assert (await play(http, asked, model=model)).said == "别的"
 
 
 async def test_a_file_that_is_no_script_is_refused_without_showing_what_it_holds(

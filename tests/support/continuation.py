@@ -11,10 +11,11 @@ from typing import Any
 from unspool import Model, Prompt
 from unspool.errors import ProviderError
 from unspool.generation.attempts import AttemptFailed, AttemptFinished, AttemptStarted, Rewound
-from unspool.generation.generate import GenerationDeps, generate
+from unspool.generation.generate import Generation, GenerationDeps
 from unspool.models.health import Health
 from unspool.providers import Text, ToolCall
 from unspool.providers.upstream.http1 import Client
+from unspool.providers.upstream.pulled import pulled
 
 ASKED = Prompt.of("推荐一双鞋")
 
@@ -77,7 +78,7 @@ async def tell(
         told.waited.append(wait_s)
 
     deps = GenerationDeps(http, retries, health=health or Health(), sleep=sleep, random=lambda: 0.0)
-    async with aclosing(generate(prompt, models, deps, **facts)) as pieces:
+    async with aclosing(pulled(Generation(prompt, models, deps, **facts).write)) as pieces:
         try:
             async for piece in pieces:
                 _note(told, piece)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
@@ -12,12 +12,25 @@ from unspool import Draft, Journal, Pen, RunSpec, open_journal
 from unspool.journals import Tuning, sqlite_url
 from unspool.journals.sqlite import SQLiteJournal
 
-SPEC = RunSpec("chat", {"prompt": "你好"})
+SPEC = RunSpec("chat", {"prompt": "你好👟"}, model="m", dialect="plain")
 DONE = Draft("run.completed")
+
+Open = Callable[..., Journal]
+"""Opens one more journal of the same store; see the fixture `opening`."""
 
 
 def text(words: str = "字") -> Draft:
     return Draft("text.delta", {"step": "s", "text": words})
+
+
+async def written(journal: Journal, count: int = 3, ending: Draft | None = DONE) -> Pen:
+    pen = await journal.create(SPEC)
+    for number in range(count):
+        pen.append(text(f"{number} "))
+    await pen.commit()
+    if ending is not None:
+        await pen.end(ending)
+    return pen
 
 
 @asynccontextmanager

@@ -21,9 +21,9 @@ from unspool.providers import (
     ToolCall,
     ToolFragment,
     Usage,
-    open_provider,
 )
 from unspool.providers.upstream.http1 import Client
+from unspool.providers.upstream.pulled import outputs_of
 
 WEATHER = Tool(
     "get_weather",
@@ -105,7 +105,7 @@ async def ask(model: Model, prompt: Prompt | None = None) -> Heard:
     heard = Heard()
     try:
         async with Client() as http:
-            stream = open_provider(model.provider).stream(model, prompt or Prompt.of("你好"), http)
+            stream = outputs_of(model, prompt or Prompt.of("你好"), http)
             async with aclosing(stream) as outputs:
                 async for output in outputs:
                     heard.outputs.append(output)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
@@ -20,12 +19,11 @@ from ..errors import SpecError
 from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
-from ..generation.attempts import GenerationEvent, PassedOn
 from ..generation.continuation import PartialText, RetainedAnswer
-from ..generation.generate import GenerationDeps, generate
+from ..generation.generate import Generation, GenerationDeps
 from ..journals import Pen
 from ..models.catalog import Catalog
-from ..providers import Prompt, Text, Tool
+from ..providers import Prompt, Tool
 from ..runs.events import Draft, EventType
 from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
@@ -131,7 +129,7 @@ class RunContext:
         models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
         writing = StepWriter(self._pen, state, prompt, reading)
-        generating = generate(
+        generation = Generation(
             prompt,
             models,
             self._deps,
@@ -140,7 +138,7 @@ class RunContext:
             can_rewind=self._can_rewind is True,
         )
         try:
-            await self._write(generating, writing)
+            await generation.write(writing)
         except asyncio.CancelledError:
             writing.stopped()
             raise
@@ -157,25 +155,12 @@ class RunContext:
         return await structured(self, form, text, step=step, **how)
 
     def _so_far(self, state: Step, prompt: Prompt, *, by_lines: bool) -> PartialText:
-        so_far = PartialText(list(state.parts), has_call=state.has_call, by_lines=by_lines)
+        so_far = PartialText(state.parts, has_call=state.has_call, by_lines=by_lines)
         last = self._past.last_attempt(state.name)
         if last is not None and last.handle and last.status != "finished":
             received = state.text[last.at :], last.thoughts, last.fragments
             so_far.retained = RetainedAnswer(last.model, last.handle, None, prompt, *received)
         return so_far
-
-    async def _write(
-        self, generating: AsyncGenerator[PassedOn | GenerationEvent], writing: StepWriter
-    ) -> None:
-        pen = self._pen
-        async with aclosing(generating) as pieces:
-            async for piece in pieces:
-                if type(piece) is Text:
-                    writing.text(piece.text)
-                else:
-                    writing.take(piece)
-                if pen.is_behind:
-                    await pen.commit()
 
     async def say(self, text: str, *, step: str, model: str = "template") -> str:
         state = self._begin(step)

@@ -9,7 +9,7 @@ costs back, and a model can prefill if an attempt did.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +24,7 @@ from ..providers import (
     Output,
     Prompt,
     Reasoning,
+    Sink,
     Skipped,
     Text,
     ToolCall,
@@ -116,9 +117,9 @@ class Playback:
             for key in request
         ]
 
-    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
+    async def ask(self, model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
         """
-        Repeat the next attempt of the present step; see `providers.Provider`.
+        Repeat the next attempt of the present step; see `upstream.exchange.ask`.
 
         Raises:
             ProviderError: The attempt failed, or the log does not hold it.
@@ -133,11 +134,13 @@ class Playback:
             await asyncio.Event().wait()  # until this life ends
         attempt = attempts[number]
         for output in self._outputs(step, number, attempt):
-            yield output
+            sink.take(output)
+        if sink.is_full:
+            await sink.drain()
         if attempt.ending is None:
             await asyncio.Event().wait()
         elif attempt.ending.type == "attempt.finished":
-            yield Finish(attempt.ending.data["finish_reason"])
+            sink.take(Finish(attempt.ending.data["finish_reason"]))
         else:
             raise _failure(attempt, attempt.ending)
 

@@ -148,6 +148,10 @@ class _ReplayPen:
         if self._room is not None and not self._room.total():
             self.is_full.set()
 
+    def append_text(self, step: str, text: str) -> bool:
+        self.append(Draft("text.delta", {"step": step, "text": text}))
+        return False
+
     async def commit(self) -> None:
         await asyncio.sleep(0)
 
@@ -237,7 +241,7 @@ class _Life:
 
     async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
         playback = Playback(self._past, self._life, is_cut=self._is_cut)
-        deps = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, open=lambda _: playback)
+        deps = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, ask=playback.ask)
         deps = replace(deps, sleep=_at_once, random=lambda: 0.0, clock=lambda: 0.0)
         settings = Settings(_env_file=None, say_chars_per_s=1e9)
         catalog = cast("Catalog", playback)

@@ -15,6 +15,7 @@ from ..generation.attempts import (
     AttemptFinished,
     AttemptKept,
     AttemptStarted,
+    GenerationEvent,
     PassedOn,
     Rewound,
     estimated_usage,
@@ -68,28 +69,43 @@ class ReaderFeed:
 
 
 class StepWriter:
-    """Writes one step; `state` is the step after these drafts."""
+    """
+    Writes one step: the `Out` of generation over a pen.
+
+    `state` is the step after these drafts. Its text is not collected here: generation does that,
+    in `state.parts` itself.
+    """
 
     def __init__(
         self, pen: Pen, state: Step, prompt: Prompt, reading: ReaderFeed | None = None
     ) -> None:
         self._pen = pen
+        self._append_text = pen.append_text
         self.state = state
+        self._step = state.name
         self._prompt = prompt
         self._reading = reading
         self.model = ""
         self.finish_reason = ""
+        self.is_full = False
         self._under_way: AttemptStarted | None = None
+
+    async def drain(self) -> None:
+        await self._pen.commit()
+        self.is_full = self._pen.is_behind
 
     def text(self, text: str) -> None:
         """Write a piece of text. Every token takes this path."""
-        self.state.parts.append(text)
-        self._pen.append(Draft("text.delta", {"step": self.state.name, "text": text}))
+        self.is_full = self._append_text(self._step, text)
         if self._reading is not None:
             self._reading.feed(text)
 
-    def take(self, piece: PassedOn | Attempted | Rewound) -> None:
+    def take(self, piece: PassedOn | GenerationEvent) -> None:
         """Write any other output."""
+        self._write(piece)
+        self.is_full = self._pen.is_behind
+
+    def _write(self, piece: PassedOn | GenerationEvent) -> None:
         match piece:
             case Text(text):
                 self.text(text)

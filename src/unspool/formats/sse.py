@@ -86,7 +86,7 @@ class Decoder:
         Raises:
             EventTooLong: One event is larger than `max_event_bytes`.
         """
-        if chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and self._is_between_events:
+        if chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and self.is_between_events:
             # Nearly every read of a stream at a model's speed: one event, whole.
             data = chunk[6:-2]
             if b"\n" not in data and b"\r" not in data and len(data) <= self._limit:
@@ -129,7 +129,7 @@ class Decoder:
         return frames
 
     @property
-    def _is_between_events(self) -> bool:
+    def is_between_events(self) -> bool:
         return not (self._line or self._data or self._event or self._after_cr or self._at_start)
 
     def _take(self, line: bytes, frames: list[Frame]) -> None:

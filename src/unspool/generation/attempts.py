@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import ProviderError, ProviderInterrupted
 from ..failpoints import point
@@ -22,7 +24,6 @@ from ..providers import (
     Usage,
 )
 from .continuation import ContinuationPlan, PartialText, Strategy
-from .seam import StartedAnew
 
 _counted = point("attempts.counted")
 
@@ -92,45 +93,95 @@ Attempted = AttemptStarted | AttemptKept | AttemptFailed | AttemptFinished
 GenerationEvent = Attempted | Rewound
 
 
-class OpenAttempt:
-    """Passes output on through the seam, and counts it."""
+class Out(Protocol):
+    """Takes a text, delta by delta, and what happened while it was written; see `Sink`."""
 
-    def __init__(self, model: Model, plan: ContinuationPlan, so_far: PartialText) -> None:
+    @property
+    def is_full(self) -> bool: ...
+
+    def text(self, text: str) -> None: ...
+
+    def take(self, piece: PassedOn | GenerationEvent) -> None: ...
+
+    async def drain(self) -> None: ...
+
+
+class OpenAttempt:
+    """
+    The sink of one answer: it passes outputs on through the seam, and counts them.
+
+    Attributes:
+        at: Characters of the text before it.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        model: Model,
+        plan: ContinuationPlan,
+        so_far: PartialText,
+        out: Out,
+        on_first: Callable[[], object],
+    ) -> None:
+        """`on_first` is called before the first output is passed on."""
+        self.number = number
         self.model = model
         self.plan = plan
+        self.at = len(so_far.text)
         self.finish_reason = ""
         self.handle = ""
         self.has_passed_on = False
-        """We passed on some output; the caller sets it."""
+        """We passed on some output."""
         self._so_far = so_far
+        self._out = out
+        self._say = out.text
+        self._on_first = on_first
         self._reported: Usage | None = None
-        self._parts: list[str] = []
+        self._before_seam: list[str] = []
+        """The provider's text until the seam was decided."""
+        self._is_joined = False
+        """All that follows is passed on as it is, and stands in `so_far` from `_joined_at` on."""
+        self._joined_at = 0
+        self._keep = so_far.parts.append
         self._thoughts: list[str] = []
         self._calls: list[str] = []
         self._thoughts_again = plan.thoughts_again
         self._fragments_again = plan.fragments_again
 
-    def take(self, output: Output) -> PassedOn | None:
-        """Count an output; return the part to pass on now."""
-        if type(output) is Text:  # every token takes this path
-            if not output.text:
-                return None
-            self._parts.append(output.text)
-            if not self.plan.seam.kind:
-                return self._joined(output.text)
-            self._so_far.parts.append(output.text)
-            return output
-        return self._take_other(output)
+    @property
+    def is_full(self) -> bool:
+        return self._out.is_full
 
-    def _take_other(self, output: Output) -> PassedOn | None:
-        passed_on: PassedOn | None = None
+    async def drain(self) -> None:
+        await self._out.drain()
+
+    def text(self, text: str) -> None:
+        """
+        Take text of the answer.
+
+        Raises:
+            StartedAnew: It is not a continuation of the text so far.
+        """
+        if self._is_joined:  # every token takes this path
+            self._keep(text)
+            self._say(text)
+            return
+        self._before_seam.append(text)
+        self._pass_on_text(self.plan.seam.feed(text))
+        if self.plan.seam.kind and self.has_passed_on:
+            self._is_joined, self._joined_at = True, len(self._so_far.parts)
+
+    def take(self, output: Output) -> None:
+        """Take any other output."""
         match output:
+            case Text(text):
+                self.text(text)
             case Reasoning(text):
-                passed_on = self._thought(text)
+                self._thought(text)
             case ToolFragment():
-                passed_on = self._fragment(output)
+                self._fragment(output)
             case ToolCall() | Skipped():
-                passed_on = output
+                self._pass_on(output)
             case Finish(reason):
                 self.finish_reason = reason
             case Usage():
@@ -138,52 +189,49 @@ class OpenAttempt:
                 _counted()
             case Accepted(handle):
                 self.handle = handle
-            case _:
-                pass
-        return passed_on
+                self._out.take(AttemptKept(self.number, handle))
 
-    def _fragment(self, fragment: ToolFragment) -> ToolFragment | None:
+    def _pass_on(self, piece: PassedOn) -> None:
+        self._note_first()
+        self._out.take(piece)
+
+    def _pass_on_text(self, text: str) -> None:
+        if text:
+            self._note_first()
+            self._keep(text)
+            self._say(text)
+
+    def _note_first(self) -> None:
+        if not self.has_passed_on:
+            self.has_passed_on = True
+            self._on_first()
+
+    def _fragment(self, fragment: ToolFragment) -> None:
         self._so_far.has_call = True
         if self._fragments_again:
             self._fragments_again -= 1
-            return None
+            return
         self._calls.append(fragment.arguments)
-        return fragment
+        self._pass_on(fragment)
 
-    def _thought(self, text: str) -> Reasoning | None:
+    def _thought(self, text: str) -> None:
         again = min(len(text), self._thoughts_again)
         self._thoughts_again -= again
-        if not (text := text[again:]):
-            return None
-        self._thoughts.append(text)
-        return Reasoning(text)
+        if text := text[again:]:
+            self._thoughts.append(text)
+            self._pass_on(Reasoning(text))
 
-    def _joined(self, text: str) -> Text | None:
-        try:
-            return self._passed_on(self.plan.seam.feed(text))
-        except StartedAnew as anew:
-            raise ProviderInterrupted(str(anew), code="started_anew") from None
-
-    def _passed_on(self, text: str) -> Text | None:
-        if not text:
-            return None
-        self._so_far.parts.append(text)
-        return Text(text)
-
-    def end(self) -> Text | None:
+    def end(self) -> None:
         """
-        Return the text held back to the end.
+        Pass on the text held back to the end.
 
         Raises:
-            ProviderInterrupted: The stream broke off without an error, or all of its text was
-                the beginning of another answer.
+            ProviderInterrupted: The stream broke off without an error.
+            StartedAnew: All of its text was the beginning of another answer.
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
-        try:
-            return self._passed_on(self.plan.seam.flush())
-        except StartedAnew as anew:
-            raise ProviderInterrupted(str(anew), code="started_anew") from None
+        self._pass_on_text(self.plan.seam.flush())
 
     def is_end_after_all(self, error: ProviderError) -> bool:
         """
@@ -200,12 +248,13 @@ class OpenAttempt:
     @property
     def has_output(self) -> bool:
         """Whether the provider sent any output, even if we held it back."""
-        return any((self._parts, self._thoughts, self._calls))
+        return any((self._before_seam, self._thoughts, self._calls))
 
     @property
-    def text(self) -> str:
+    def text_of_answer(self) -> str:
         """The whole text of the provider's answer, with the part that the seam trimmed."""
-        return "".join(self._parts)
+        joined = self._so_far.parts[self._joined_at :] if self._is_joined else ()
+        return "".join([*self._before_seam, *joined])
 
     @property
     def thoughts(self) -> int:
@@ -228,7 +277,7 @@ class OpenAttempt:
         """Return the provider's report, else our estimate."""
         if self._reported is not None:
             return self._reported
-        output = self._parts + self._thoughts + self._calls
+        output = [self.text_of_answer, *self._thoughts, *self._calls]
         return estimated_usage(self.plan.prompt, "".join(output))
 
 

@@ -104,6 +104,12 @@ class PartialText:
         """Whether there is a text or a call to continue."""
         return self.has_call or bool(self.base)
 
+    def restart(self) -> None:
+        """Take all of it back."""
+        self.parts.clear()
+        self.has_call, self.retained = False, None
+        self.spent.clear()
+
     def take_back_half(self) -> bool:
         """Drop the half line at the end; return whether there was one."""
         base, length = self.base, len(self.text)

@@ -1,8 +1,8 @@
 """
 Gets one text from some model: retries, failover, continuation after a break.
 
-`generate` is the whole policy. For the log, it yields the model's deltas, and every attempt with
-its reason, its seam, its usage and its cost.
+`Generation` is the whole policy. For the log, it tells its `Out` the model's deltas, and every
+attempt with its reason, its seam, its usage and its cost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from unspool.providers.upstream.http1 import Client
@@ -22,19 +21,21 @@ from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
 from ..models.health import Health
 from ..models.prices import cost_of
-from ..providers import Accepted, Model, Prompt, Provider, open_provider
+from ..providers import Model, Prompt, Sink
+from ..providers.upstream.exchange import ask
+from ..providers.upstream.pulled import pulled
 from .attempts import (
     AttemptFailed,
     AttemptFinished,
-    AttemptKept,
     AttemptStarted,
     GenerationEvent,
     OpenAttempt,
+    Out,
     PassedOn,
     Rewound,
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
-from .seam import Seam
+from .seam import Seam, StartedAnew
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class GenerationDeps:
     budget_s: float = 120.0
     """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
-    open: Callable[[str], Provider] = open_provider
+    ask: Callable[[Model, Prompt, Client, Sink], Awaitable[None]] = ask
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
@@ -80,42 +81,42 @@ def generate(
     deps: GenerationDeps,
     *,
     so_far: PartialText | None = None,
-    numbers: Iterator[int] | None = None,
     can_rewind: bool = False,
 ) -> AsyncGenerator[PassedOn | GenerationEvent]:
     """
     Yield the deltas of the first model that can answer, and the events of every attempt.
 
-    Before any text, it retries a passing fault, and then asks the next model. After that it
-    continues the text (`continuation`). If no rung fits and the dialect `can_rewind`, it takes the
-    text back and starts over, once. `so_far` is the text so far; `numbers` numbers the attempts of
-    a whole run.
-
-    Raises:
-        ProviderRefused, ProviderUnavailable: No model gave any output.
-        ProviderInterrupted: The text broke off, and no model could continue it.
+    For callers who pull; `Generation.write` pushes. Raises the same.
     """
-    return Generation(prompt, models, deps, so_far, numbers, can_rewind).write()
+    generation = Generation(prompt, models, deps, so_far=so_far, can_rewind=can_rewind)
+    return pulled(generation.write)
 
 
 class Generation:
-    """One text, from its first request to its end."""
+    """
+    One text, from its first request to its end.
+
+    Before any text, it retries a passing fault, and then asks the next model. After that it
+    continues the text (`continuation`). If no rung fits and the dialect `can_rewind`, it takes the
+    text back and starts over, once. `so_far` is the text so far, and collects the rest; `numbers`
+    numbers the attempts of a whole run.
+    """
 
     def __init__(
         self,
         prompt: Prompt,
         models: Sequence[Model],
         deps: GenerationDeps,
-        so_far: PartialText | None,
-        numbers: Iterator[int] | None,
-        can_rewind: bool,
+        *,
+        so_far: PartialText | None = None,
+        numbers: Iterator[int] | None = None,
+        can_rewind: bool = False,
     ) -> None:
         self._prompt = prompt
         self._models = models
         self._deps = deps
         self._so_far = so_far or PartialText()
         self._numbers = numbers or itertools.count(1)
-        self._number = 0
         self._asked = 0
         self._can_rewind = can_rewind
         self._first: Strategy = "first"
@@ -126,28 +127,34 @@ class Generation:
         self._began = deps.clock()
         self._error: ProviderError = ProviderRefused("no model is set up", code="no_model")
 
-    async def write(self) -> AsyncGenerator[PassedOn | GenerationEvent]:
+    async def write(self, out: Out) -> None:
+        """
+        Tell `out` the text and all that happens; return at its end.
+
+        Raises:
+            ProviderRefused, ProviderUnavailable: No model gave any output.
+            ProviderInterrupted: The text broke off, and no model could continue it.
+        """
         while True:
             for index, model in enumerate(self._models):
                 self._retry = 0
                 self._is_last_model = index == len(self._models) - 1
                 while plan := self._plan(model, index):
-                    async with aclosing(self._ask(model, plan)) as pieces:
-                        async for piece in pieces:
-                            yield piece
-                    if not isinstance(piece, AttemptFailed):
+                    failed = await self._ask(model, plan, out)
+                    if failed is None:
                         return
-                    if piece.retry_in_s is None:
+                    if failed.retry_in_s is None:
                         break
-                    if piece.retry_in_s:
-                        await self._deps.sleep(piece.retry_in_s)
-                    if piece.error.code not in RUNG_CODES:
+                    if failed.retry_in_s:
+                        await self._deps.sleep(failed.retry_in_s)
+                    if failed.error.code not in RUNG_CODES:
                         self._retry += 1
             if not (self._can_rewind and self._deps.retries and self._so_far.has_written):
                 raise self._ended()
             self._can_rewind = False
-            self._so_far, self._first = PartialText(by_lines=self._so_far.by_lines), "restart"
-            yield Rewound()
+            self._so_far.restart()
+            self._first = "restart"
+            out.take(Rewound())
 
     def _ended(self) -> ProviderError:
         if self._models and not self._asked:  # an earlier owner of the run left it
@@ -165,46 +172,47 @@ class Generation:
         strategy: Strategy = "retry" if self._retry else "next" if index else self._first
         return ContinuationPlan(strategy, self._prompt, Seam(""))
 
-    async def _ask(
-        self, model: Model, plan: ContinuationPlan
-    ) -> AsyncGenerator[PassedOn | GenerationEvent]:
-        """Make one request; the last piece is its end."""
+    async def _ask(self, model: Model, plan: ContinuationPlan, out: Out) -> AttemptFailed | None:
+        """Make one request; return how it failed, if it did."""
         if plan.strategy != "reattach" and self._so_far.take_back_half():
-            yield Rewound(len(self._so_far.text))
-        self._number = number = next(self._numbers)
+            out.take(Rewound(len(self._so_far.text)))
+        number = next(self._numbers)
         self._asked += 1
-        at = len(self._so_far.text)
-        yield AttemptStarted(number, model, plan.strategy, at, self._reason)
-        (_asking if number == 1 else _asking_again)()
-        attempt = OpenAttempt(model, plan, self._so_far)
         health = self._deps.health
+
+        def on_first() -> None:
+            _first_text()
+            health.first_output(model.name, began)
+
+        attempt = OpenAttempt(number, model, plan, self._so_far, out, on_first)
+        out.take(AttemptStarted(number, model, plan.strategy, attempt.at, self._reason))
+        (_asking if number == 1 else _asking_again)()
         began = health.began(model.name)
         try:
-            stream = self._deps.open(model.provider).stream(model, plan.prompt, self._deps.http)
-            async with aclosing(stream) as outputs:
-                async for output in outputs:
-                    if (passed_on := attempt.take(output)) is not None:
-                        if not attempt.has_passed_on:
-                            attempt.has_passed_on = True
-                            _first_text()
-                            health.first_output(model.name, began)
-                        yield passed_on
-                    elif type(output) is Accepted:
-                        yield AttemptKept(number, output.id)
-            if (passed_on := attempt.end()) is not None:
-                yield passed_on
+            if out.is_full:
+                await out.drain()
+            await self._answer(attempt)
         except ProviderError as error:
             _broken()
             if not attempt.is_end_after_all(error):
-                if len(self._so_far.base) > at:
+                if len(self._so_far.base) > attempt.at:
                     self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
-                yield self._failed(attempt, error, self._wait_s(error))
-                return
+                failed = self._failed(attempt, error, self._wait_s(error))
+                out.take(failed)
+                return failed
         finally:
             health.ended(model.name)
         health.finished(model.name)
-        yield self._finished(attempt)
+        out.take(self._finished(attempt))
+        return None
+
+    async def _answer(self, attempt: OpenAttempt) -> None:
+        try:
+            await self._deps.ask(attempt.model, attempt.plan.prompt, self._deps.http, attempt)
+            attempt.end()
+        except StartedAnew as anew:
+            raise ProviderInterrupted(str(anew), code="started_anew") from None
 
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
         so_far, name, strategy = self._so_far, attempt.model.name, attempt.plan.strategy
@@ -245,13 +253,13 @@ class Generation:
         self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None
     ) -> AttemptFailed:
         model = attempt.model
-        log.warning("Attempt %d at %s failed: %s", self._number, model.name, error)
+        log.warning("Attempt %d at %s failed: %s", attempt.number, model.name, error)
         # We count a retained answer once, with the attempt that ends it.
         is_counted = attempt.has_output and self._so_far.retained is None
         usage = attempt.usage() if is_counted else None
         cost = cost_of(model, usage) if usage else None
         return AttemptFailed(
-            self._number,
+            attempt.number,
             model,
             error,
             attempt.has_passed_on,
@@ -265,7 +273,7 @@ class Generation:
         usage = attempt.usage()
         cost = cost_of(attempt.model, usage)
         return AttemptFinished(
-            self._number, attempt.model, attempt.finish_reason, usage, cost, attempt.seam_report
+            attempt.number, attempt.model, attempt.finish_reason, usage, cost, attempt.seam_report
         )
 
 
@@ -276,7 +284,7 @@ def _still_retained(
     if attempt.plan.strategy != "reattach" or before is None:
         if not attempt.handle or isinstance(error, ProviderRefused):
             return None
-        received = attempt.text, attempt.thoughts, attempt.fragments
+        received = attempt.text_of_answer, attempt.thoughts, attempt.fragments
         return RetainedAnswer(
             attempt.model.name, attempt.handle, error.after, attempt.plan.prompt, *received
         )
@@ -287,7 +295,7 @@ def _still_retained(
     return replace(
         before,
         after=error.after,
-        text=before.text + attempt.text,
+        text=before.text + attempt.text_of_answer,
         thoughts=before.thoughts + attempt.thoughts,
         fragments=before.fragments + attempt.fragments,
     )

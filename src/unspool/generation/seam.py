@@ -63,7 +63,7 @@ _LEAD: Final = re.compile(r"^[\s…「『“\"'.]+")
 _WORDS: Final = re.compile(r"[^\W\d_a-zA-Z]|\w+")
 
 
-class StartedAnew(ValueError):
+class StartedAnew(Exception):
     """The output is not a continuation; none of it may follow the text."""
 
 

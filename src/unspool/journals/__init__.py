@@ -6,7 +6,8 @@ returning an open `Journal`. `tests/journals/test_journals.py` finds it and test
 contract.
 
 The log in the journal decides. Its bell (`wait`) only tells readers to read again: a lost ring
-costs latency, never an event.
+costs latency, never an event. A listener (`listen`) hears the events themselves, and reads again
+where the journal sends it away.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from ..runs.run import RunSpec, Status
 
 READ_EVENTS: Final = 500
 """Events folded or encoded between two turns of the event loop: about 1 ms of work."""
+
+
+Heard = Callable[[Sequence[Event]], object]
+"""Called with the new events of a run after their commit; with none when the listening is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,16 @@ class Pen(Protocol):
             JournalError: The journal cannot write now; it accepted nothing.
         """
 
+    def append_text(self, step: str, text: str) -> bool:
+        """
+        Add one `text.delta` like `append`, and return whether the writer `is_behind` now.
+
+        The path of every token.
+
+        Raises:
+            StaleEpoch, JournalError: As for `append`.
+        """
+
     @property
     def is_behind(self) -> bool:
         """True if so many bytes await their commit that the writer should call `commit`."""
@@ -162,6 +177,21 @@ class Journal(Protocol):
         Return, when awaited, once the log may hold an event after `after`, or on time-out.
 
         It may return early without a reason, so callers must read again.
+        """
+
+    def listen(self, run_id: str, *, after: int, heard: Heard) -> Callable[[], None] | None:
+        """
+        Call `heard` with the new events of each commit, and return a function that stops this.
+
+        It hears every event after `after` once, in order, and the ending last. None: `after` is
+        not the last committed event of a run that this process writes; read, and ask again.
+
+        A call without events is the last one: the run has another owner, or the journal is closed.
+        Then read from the last event that was heard.
+
+        Calls come when all runs of a commit are settled. `heard` may write to a viewer or stop
+        listening, nothing else: every run of the process waits for it. If it raises, the error is
+        logged, and it is called no more; no run notices.
         """
 
     async def head(self, run_id: str) -> Head:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Unpack
@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import JournalError, KeyTaken, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
-from . import Claim, EndedRun, Head, Tuning, Wanted, started
+from . import Claim, EndedRun, Head, Heard, Tuning, Wanted, started
 from .sqlite_file import pruning
 from .sqlite_file.group_commit import BUSY_RETRY_S, GroupCommit, SQLitePen, is_busy
 from .sqlite_file.live_run import LiveRun
@@ -112,13 +112,11 @@ class SQLiteJournal:
         return pen
 
     async def claim(self, run_id: str) -> SQLitePen:
-        fresh = await self._claimed(run_id)
-        live_run = self._live.setdefault(run_id, fresh)
-        if live_run is not fresh:
-            # Readers hold the live run; the new owner loads it from the file.
-            self._group_commit.drop(live_run)
-            live_run.epoch = fresh.epoch
-            live_run.ring()
+        live_run = await self._claimed(run_id)
+        old, self._live[run_id] = self._live.get(run_id), live_run
+        if old is not None:
+            old.epoch = live_run.epoch  # its pen is stale
+            self._group_commit.drop(old)
         return SQLitePen(self._group_commit, live_run)
 
     async def _claimed(self, run_id: str) -> LiveRun:
@@ -164,6 +162,12 @@ class SQLiteJournal:
         # A waiter that gives up leaves a cancelled future behind, until the next ring.
         live_run.waiters[waiter] = self._loop.time() + timeout_s
         return waiter
+
+    def listen(self, run_id: str, *, after: int, heard: Heard) -> Callable[[], None] | None:
+        live_run = self._live.get(run_id)
+        if live_run is None or live_run.visible != after or self._group_commit.is_closed:
+            return None
+        return live_run.listen(heard)
 
     def _wake_late(self) -> None:
         """Wake waiters whose time is over: one timer for all, not one for each token."""

@@ -19,7 +19,8 @@ from typing import Final, Literal
 from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, UnspoolError
-from ..providers import Model, Prompt, Reasoning, Text, Usage, open_provider
+from ..providers import Model, Prompt, Reasoning, Text, Usage
+from ..providers.upstream.pulled import outputs_of
 from ..providers.upstream.vendors import PREFILLS
 
 QUESTION: Final = "Say hello in one short sentence."
@@ -111,8 +112,7 @@ async def _ask(model: Model, prompt: Prompt, http: Client) -> Answered:
     chars = 0
     try:
         async with asyncio.timeout(TEST_S):
-            stream = open_provider(model.provider).stream(model, prompt, http)
-            async with aclosing(stream) as outputs:
+            async with aclosing(outputs_of(model, prompt, http)) as outputs:
                 async for output in outputs:
                     if first_ms is None and isinstance(output, Text | Reasoning):
                         first_ms = _ms_since(began)

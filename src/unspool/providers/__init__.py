@@ -1,30 +1,28 @@
 """
 Plug point: where text comes from.
 
-To add one: a module here with `plug`, an object with `stream`. It turns one
-vendor's bytes into `Output`s and one vendor's failures into `ProviderError`s.
-It does not retry, count, log, or know what a run is. `tests/providers/`
-finds it and runs the contract against it. `upstream.answer.Answer` keeps the rules that hold for
-every vendor, `upstream.exchange.converse` reads a body over HTTP: an adapter says what to send and
-what each frame means.
+To add one: a module here with `plug`, an object with `request` and `reader`. Both are pure:
+`request` turns a prompt into the bytes to send, a reader turns the bytes of the answer into
+outputs. `upstream.exchange.ask` moves the bytes in between. A provider does not retry, count, log,
+or know what a run is. `tests/providers/` finds it and runs the contract against it.
+`upstream.answer.Answer` keeps the rules that hold for every vendor, `upstream.reading.AnswerReader`
+cuts a body into frames: an adapter says what to send and what each frame means.
 
-The contract: a stream that returns has yielded exactly one `Finish`, last but for a
-`Usage`. A provider whose bytes stop without a positive end signal raises instead:
+The contract: a reader whose `end` returns has told its sink exactly one `Finish`, last but for a
+`Usage`. Where the bytes stop without a positive end signal, `end` raises instead:
 `ProviderUnavailable` when nothing had come, `ProviderInterrupted` when something had.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from .. import plugs
-
-if TYPE_CHECKING:
-    from unspool.providers.upstream.http1 import Client
+from ..errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +198,81 @@ Delta = Text | Reasoning | ToolFragment
 Output = Delta | ToolCall | Accepted | Usage | Finish | Skipped
 
 
-class Provider(Protocol):
-    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
-        """
-        Ask `model` and yield what it says as it says it.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send over HTTP. A body (JSON) makes it a POST."""
 
-        Closing the generator closes the connection to the provider.
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAnswer:
+    """The answer of a model inside this process."""
+
+    pieces: Callable[[], Iterator[tuple[float, bytes]]]
+    """Seconds to wait, and then bytes. May raise ProviderError."""
+    is_from_file: bool = False
+    """It reads a file before its first piece, so a thread opens it."""
+
+
+class Sink(Protocol):
+    """Takes the outputs of an answer, in order, as plain calls."""
+
+    @property
+    def is_full(self) -> bool:
+        """The source should pause and await `drain`."""
+
+    def text(self, text: str) -> None:
+        """Take a delta of the answer, never empty. Every token takes this path."""
+
+    def take(self, output: Output) -> None:
+        """Take any output."""
+
+    async def drain(self) -> None:
+        """Return when the sink has room again."""
+
+
+class Reader(Protocol):
+    """Reads one answer. Does no I/O; `feed` it bytes cut anywhere, then call `end` once."""
+
+    is_whole: bool
+    """The provider gave an end; only usage may follow."""
+    is_done: bool
+    """Nothing of interest follows: stop reading."""
+
+    def feed(self, chunk: bytes) -> bool:
+        """
+        Tell the sink what `chunk` completes; return whether that was any output.
+
+        Raises:
+            ProviderError: The provider reported an error, or its bytes make no sense. `end` is
+                still to be called with it, and says what it comes to.
+        """
+
+    def end(self, broken: ProviderError | None) -> None:
+        """
+        Tell the sink the rest. `broken` is the error that ended the reading, if one did.
 
         Raises:
             ProviderRefused: The same request will fail again.
             ProviderUnavailable: Nothing came; trying again may help.
             ProviderInterrupted: The stream broke after some output.
         """
+
+
+class Provider(Protocol):
+    def request(self, model: Model, prompt: Prompt) -> Request | LocalAnswer:
+        """
+        Return the request that asks `model`.
+
+        Raises:
+            ProviderRefused: The model cannot be asked so.
+        """
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> Reader:
+        """Return a reader of the answer to that request."""
 
 
 def open_provider(name: str) -> Provider:

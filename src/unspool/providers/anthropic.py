@@ -8,7 +8,7 @@ from must not end in white space.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,12 +16,9 @@ import msgspec
 
 from ..errors import ProviderRefused
 from ..formats.sse import Frame
-from . import Model, Output, Prompt
+from . import Model, Prompt, Request, Sink
 from .upstream.answer import Answer
 from .upstream.documents import Documents, total
-from .upstream.exchange import converse
-from .upstream.http import Request
-from .upstream.http1 import Client
 from .upstream.prompts import (
     LENGTHS,
     check_prefix,
@@ -29,8 +26,8 @@ from .upstream.prompts import (
     renamed,
     talk_of,
     text_of,
-    translated,
 )
+from .upstream.reading import AnswerReader
 
 VERSION: Final = "2023-06-01"
 """Of the API; the only one whose streams are these."""
@@ -95,16 +92,19 @@ def endpoint(base_url: str) -> str:
 
 
 class Anthropic:
-    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
+    def request(self, model: Model, prompt: Prompt) -> Request:
         """See `providers.Provider`."""
         headers = {"anthropic-version": VERSION}
         if "bearer" in model.quirks:
             headers["Authorization"] = f"Bearer {model.api_key}"
         elif model.api_key:
             headers["x-api-key"] = model.api_key
-        request = Request(endpoint(model.base_url), headers, _body(model, prompt))
-        outputs = converse(http, request, model, _Reading(prompt.prefix).take)
-        return translated(outputs, of_prefill) if prompt.prefix else outputs
+        return Request(endpoint(model.base_url), headers, _body(model, prompt))
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
+        """See `providers.Provider`."""
+        explain = of_prefill if prompt.prefix else None
+        return AnswerReader(model, sink, _Reading(prompt.prefix).take, explain=explain)
 
 
 def _body(model: Model, prompt: Prompt) -> dict[str, Any]:

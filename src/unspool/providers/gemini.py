@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from ..formats.sse import Frame
-from . import Model, Output, Prompt
+from . import Model, Prompt, Request, Sink
 from .upstream.answer import Answer
 from .upstream.documents import Documents, total
-from .upstream.exchange import converse
-from .upstream.http import Request
-from .upstream.http1 import Client
 from .upstream.prompts import (
     LENGTHS,
     check_prefix,
@@ -29,8 +26,8 @@ from .upstream.prompts import (
     renamed,
     talk_of,
     text_of,
-    translated,
 )
+from .upstream.reading import AnswerReader
 
 NAMES: Final = {
     **dict.fromkeys(LENGTHS, "maxOutputTokens"),
@@ -124,14 +121,17 @@ def endpoint(base_url: str, name: str) -> str:
 
 
 class Gemini:
-    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
+    def request(self, model: Model, prompt: Prompt) -> Request:
         """See `providers.Provider`."""
         # In a header: what stands in an address ends up in logs.
         headers = {"x-goog-api-key": model.api_key} if model.api_key else {}
         url = endpoint(model.base_url, model.upstream_name)
-        request = Request(url, headers, _body(model, prompt))
-        outputs = converse(http, request, model, _Reading().take)
-        return translated(outputs, of_prefill) if prompt.prefix else outputs
+        return Request(url, headers, _body(model, prompt))
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
+        """See `providers.Provider`."""
+        explain = of_prefill if prompt.prefix else None
+        return AnswerReader(model, sink, _Reading().take, explain=explain)
 
 
 def _body(model: Model, prompt: Prompt) -> dict[str, Any]:

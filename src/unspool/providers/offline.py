@@ -9,24 +9,22 @@ it calls from `offline_model.tools`.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 from ..errors import ProviderRefused
 from ..formats.tokens import estimate_tokens
-from . import Finish, Model, Output, Prompt, Text, ToolCall, ToolFragment, Usage
+from . import LocalAnswer, Model, Prompt, Sink, ToolCall, ToolFragment, Usage
 from .offline_model.answers import answer_to
 from .offline_model.text import Dice, go_on, text_of
 from .offline_model.tools import calls_for
-
-if TYPE_CHECKING:
-    from .upstream.http1 import Client
+from .upstream.local import Line, LocalReader
 
 _PIECE: Final = re.compile(r"\s*[\u0021-\u2e7f]+|\s*[^\u0021-\u2e7f\s]{1,4}|\s+")
 """A word with the space before it, or up to four wide characters; together they are all text."""
@@ -44,53 +42,55 @@ class Offline:
     tokens_per_s: float = 40.0
     """Above zero. 40 is the pace of a good hosted model, and faster than people read."""
 
-    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
+    def request(self, model: Model, prompt: Prompt) -> LocalAnswer:
         """
-        Say what there is to say, from `prompt.prefix` on.
+        Return the answer, from `prompt.prefix` on.
 
         Raises:
             ProviderRefused: `max_tokens` is not a whole number above zero.
         """
-        most, dice = _max_tokens(prompt.params), Dice(prompt.messages)
-        request = "".join(text_of(message) for message in prompt.messages)
-        if calls := calls_for(prompt):
-            for number, output in enumerate(_told(calls, dice)):
-                await self._wait(number, dice)
-                yield output
-            written = "".join(_written(call) for call in calls)
-            yield Usage(estimate_tokens(request), estimate_tokens(written), measured=False)
-            yield Finish("tool_calls")
-            return
-        rest = go_on(prompt.prefix, answer_to(prompt.messages))
-        said = rest[: _room(rest, most)]
-        for number, piece in enumerate(_pieces(said, dice)):
-            await self._wait(number, dice)
-            yield Text(piece)
-        yield Usage(estimate_tokens(request), estimate_tokens(said), measured=False)
-        yield Finish("stop" if len(said) == len(rest) else "length")
+        return LocalAnswer(partial(self._pieces, prompt, _max_tokens(prompt.params)))
 
-    async def _wait(self, number: int, dice: Dice) -> None:
-        wait_s = self.first_token_s
-        if number:
-            # Between 0.6 and 1.4 of the mean: a metronome does not look like a model.
-            swing = 0.6 + 0.8 * dice.number(f"pace {number}", 101) / 100
-            wait_s = swing * _TOKENS_PER_PIECE / self.tokens_per_s
-        # sleep(0) would still give way to others; without a pace there is none.
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> LocalReader:
+        """See `providers.Provider`."""
+        return LocalReader(sink)
+
+    def _pieces(self, prompt: Prompt, most: float) -> Iterator[tuple[float, bytes]]:
+        dice = Dice(prompt.messages)
+        if calls := calls_for(prompt):
+            said, finish = "".join(_written(call) for call in calls), "tool_calls"
+            lines = _told(calls, dice)
+        else:
+            rest = go_on(prompt.prefix, answer_to(prompt.messages))
+            said = rest[: _room(rest, most)]
+            finish = "stop" if len(said) == len(rest) else "length"
+            lines = (Line(text=piece) for piece in _pieces(said, dice))
+        for number, line in enumerate(lines):
+            yield self._wait_s(number, dice), line.encode()
+        request = "".join(text_of(message) for message in prompt.messages)
+        usage = Usage(estimate_tokens(request), estimate_tokens(said), measured=False)
+        yield 0.0, Line(usage=usage).encode() + Line(finish=finish).encode()
+
+    def _wait_s(self, number: int, dice: Dice) -> float:
+        if not number:
+            return self.first_token_s
+        # Between 0.6 and 1.4 of the mean: a metronome does not look like a model.
+        swing = 0.6 + 0.8 * dice.number(f"pace {number}", 101) / 100
+        return swing * _TOKENS_PER_PIECE / self.tokens_per_s
 
 
 def _written(call: ToolCall) -> str:
     return json.dumps(call.arguments, ensure_ascii=False)
 
 
-def _told(calls: Sequence[ToolCall], dice: Dice) -> Iterator[Output]:
+def _told(calls: Sequence[ToolCall], dice: Dice) -> Iterator[Line]:
     """Return calls as they stream: the name of each, its arguments in pieces; whole, in the end."""
     for call in calls:
-        yield ToolFragment(call.index, call.id, call.name)
+        yield Line(tool=ToolFragment(call.index, call.id, call.name))
         for piece in _pieces(_written(call), dice):
-            yield ToolFragment(call.index, arguments=piece)
-    yield from calls
+            yield Line(tool=ToolFragment(call.index, arguments=piece))
+    for call in calls:
+        yield Line(call=call)
 
 
 def _max_tokens(params: Mapping[str, Any]) -> float:

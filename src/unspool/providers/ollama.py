@@ -6,20 +6,18 @@ Its other API speaks as OpenAI does; this one tells thinking apart and takes `nu
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ..formats.sse import EventTooLong, Frame
-from . import Model, Output, Prompt
+from . import Model, Prompt, Request, Sink
 from .upstream.answer import Answer
 from .upstream.documents import Documents
-from .upstream.exchange import converse
-from .upstream.http import Request
-from .upstream.http1 import Client
-from .upstream.prompts import LENGTHS, check_prefix, of_prefill, renamed, text_of, translated
+from .upstream.prompts import LENGTHS, check_prefix, of_prefill, renamed, text_of
+from .upstream.reading import AnswerReader
 
 NAMES: Final = {**dict.fromkeys(LENGTHS, "num_predict"), "response_format": "format"}
 
@@ -93,15 +91,18 @@ class JsonLines:
 
 
 class Ollama:
-    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
+    def request(self, model: Model, prompt: Prompt) -> Request:
         """See `providers.Provider`."""
         headers = {"Accept": "application/x-ndjson"}
         if model.api_key:  # a local one has none
             headers["Authorization"] = f"Bearer {model.api_key}"
-        request = Request(endpoint(model.base_url), headers, _body(model, prompt))
+        return Request(endpoint(model.base_url), headers, _body(model, prompt))
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
+        """See `providers.Provider`."""
+        explain = of_prefill if prompt.prefix else None
         framing = JsonLines(max_event_bytes=model.limits.max_event_bytes)
-        outputs = converse(http, request, model, _Reading().take, framing=framing)
-        return translated(outputs, of_prefill) if prompt.prefix else outputs
+        return AnswerReader(model, sink, _Reading().take, framing=framing, explain=explain)
 
 
 def _body(model: Model, prompt: Prompt) -> dict[str, Any]:

@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
 from ..formats.sse import Frame
-from . import Model, Output, Prompt
+from . import Model, Prompt, Request, Sink
 from .upstream.answer import Answer
 from .upstream.cumulative import Cumulative
 from .upstream.documents import Documents
-from .upstream.exchange import converse
-from .upstream.http1 import Client
 from .upstream.openai_request import request_for
-from .upstream.prompts import of_prefill, translated
+from .upstream.prompts import of_prefill
+from .upstream.reading import AnswerReader
 from .upstream.vendor_errors import error_in
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
@@ -70,16 +69,53 @@ class _Chunk(msgspec.Struct, gc=False):
     x_groq: Any = None
 
 
+class _PlainDelta(msgspec.Struct, gc=False):
+    content: str
+    reasoning_content: None = None
+    reasoning: None = None
+    thinking: None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct, gc=False):
+    delta: _PlainDelta
+    finish_reason: None = None
+    index: Literal[0] = 0
+    usage: None = None
+    error: None = None
+
+
+class _PlainChunk(msgspec.Struct, gc=False):
+    """A chunk with text and nothing else that we read: any other fails to decode as one."""
+
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
 _chunks = Documents(_Chunk)
 _decode = msgspec.json.Decoder(_Chunk).decode
+_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
 
 
 class OpenAI:
-    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
+    def request(self, model: Model, prompt: Prompt) -> Request:
         """See `providers.Provider`."""
-        request = request_for(model, prompt)
-        outputs = converse(http, request, model, _Reading(model).take)
-        return translated(outputs, of_prefill) if prompt.prefix else outputs
+        return request_for(model, prompt)
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
+        """See `providers.Provider`."""
+        reading = _Reading(model)
+        return AnswerReader(
+            model,
+            sink,
+            reading.take,
+            explain=of_prefill if prompt.prefix else None,
+            plain=reading,
+        )
 
 
 class _Reading:
@@ -92,6 +128,22 @@ class _Reading:
         self._has_deltas = False
         self._complaint = ""
         """What a server wrote in plain words where a chunk should be, and nothing since."""
+
+    def may_be_plain(self) -> bool:
+        """Whether chunks that hold only text mean just that."""
+        return self._has_deltas and self._said is None and not self._complaint
+
+    @staticmethod
+    def plain_text(chunk: bytes) -> str:
+        """See `reading.Plain`."""
+        data = chunk[6:-2]
+        is_event = chunk.startswith(b"data: ") and chunk.endswith(b"\n\n")
+        if not is_event or b"\n" in data or b"\r" in data:
+            return ""
+        try:
+            return _decode_plain(data).choices[0].delta.content
+        except (ValueError, RecursionError):
+            return ""
 
     def take(self, frame: Frame, answer: Answer) -> None:
         try:

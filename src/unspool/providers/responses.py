@@ -6,15 +6,12 @@ stream that broke is read on where it stopped (quirk `background`).
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderUnavailable
-from . import Handle, Model, Output, Prompt
-from .upstream.exchange import converse
-from .upstream.http import Request
-from .upstream.http1 import Client
+from . import Handle, Model, Prompt, Request, Sink
 from .upstream.prompts import (
     LENGTHS,
     check_prefix,
@@ -22,8 +19,8 @@ from .upstream.prompts import (
     renamed,
     talk_of,
     text_of,
-    translated,
 )
+from .upstream.reading import AnswerReader
 from .upstream.responses_events import ResponsesReading
 
 NAMES: Final = dict.fromkeys(LENGTHS, "max_output_tokens")
@@ -42,12 +39,15 @@ def endpoint(base_url: str) -> str:
 
 
 class Responses:
-    def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
-        """
-        See `providers.Provider`. Closing the generator ends the connection; a kept answer
-        goes on being written.
-        """
+    def request(self, model: Model, prompt: Prompt) -> Request:
+        """See `providers.Provider`. A kept answer goes on being written after we leave."""
         headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
+        if prompt.handle is not None:
+            return Request(_again(model.base_url, prompt.handle), headers)
+        return Request(endpoint(model.base_url), headers, _body(model, prompt))
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
+        """See `providers.Provider`."""
         is_kept = "background" in model.quirks
         reading = ResponsesReading(
             prompt,
@@ -55,17 +55,13 @@ class Responses:
             is_kept=is_kept,
         )
 
-        def told(error: ProviderError) -> ProviderError:
+        def explain(error: ProviderError) -> ProviderError:
             error = of_prefill(error) if prompt.handle is None else _of_kept(error, prompt)
             error.after = reading.after
             return error
 
-        if prompt.handle is not None:
-            request = Request(_again(model.base_url, prompt.handle), headers)
-        else:
-            request = Request(endpoint(model.base_url), headers, _body(model, prompt))
-        outputs = converse(http, request, model, reading.take)
-        return translated(outputs, told) if is_kept or prompt.handle or prompt.prefix else outputs
+        is_explained = is_kept or prompt.handle is not None or prompt.prefix
+        return AnswerReader(model, sink, reading.take, explain=explain if is_explained else None)
 
 
 def _again(base_url: str, handle: Handle) -> str:

@@ -29,11 +29,11 @@ the latter if something did.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import (
@@ -47,11 +47,9 @@ from pydantic import (
     ValidationError,
 )
 
-from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
-from . import Finish, Model, Output, Prompt, Reasoning, Skipped, Text, ToolFragment, Usage
-
-if TYPE_CHECKING:
-    from .upstream.http1 import Client
+from ..errors import ProviderRefused
+from . import LocalAnswer, Model, Prompt, Sink, ToolFragment, Usage
+from .upstream.local import Failure, Line, LocalReader
 
 MAX_STEPS: Final = 100_000
 """Most steps of one script, repeats counted out: an hour of a model at 28 deltas a second."""
@@ -188,31 +186,31 @@ class Scripted:
     def __init__(self) -> None:
         self._attempts: Counter[str] = Counter()
 
-    async def stream(self, model: Model, prompt: Prompt, http: Client) -> AsyncGenerator[Output]:
-        """
-        Play the script of this attempt.
+    def request(self, model: Model, prompt: Prompt) -> LocalAnswer:
+        """Return the script of this attempt as an answer."""
+        raw = {**model.params, **prompt.params}.get("script")
+        return LocalAnswer(partial(self._pieces, model, raw, prompt.prefix), raw is None)
 
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> LocalReader:
+        """See `providers.Provider`."""
+        return LocalReader(sink)
+
+    def _pieces(self, model: Model, raw: Any, prefix: str) -> Iterator[tuple[float, bytes]]:
+        """
         Raises:
             ProviderRefused: There is no script, or it is not one; the message says where.
-            ProviderError: What the script says, or its end without a `finish`.
         """
-        raw = {**model.params, **prompt.params}.get("script")
         if raw is None:
-            raw = await asyncio.to_thread(_read, model)
-        steps = list(_flat(self._choose(model.name, raw)))
-        received = False
-        for step in _after(prompt.prefix, steps):
-            match step:
-                case Pause():
-                    await asyncio.sleep(step.pause_s)
-                case Fail():
-                    raise _error(step, received=received)
-                case _:
-                    received = received or isinstance(step, ScriptedCall) or bool(_said(step))
-                    yield _output(step)
-        if not any(isinstance(step, End) for step in steps):
-            end = Fail(fail="unavailable", message="the script ended without a finish")
-            raise _error(end, received=received)
+            raw = _read(model)
+        wait_s = 0.0
+        for step in _after(prefix, list(_flat(self._choose(model.name, raw)))):
+            if isinstance(step, Pause):
+                wait_s += step.pause_s
+            else:
+                yield wait_s, _line(step).encode()
+                wait_s = 0.0
+        if wait_s:
+            yield wait_s, b""
 
     def _choose(self, name: str, raw: Any) -> list[Step]:
         try:
@@ -302,29 +300,26 @@ def _said(step: Step) -> str:
             return ""
 
 
-def _output(step: Step) -> Output:
+def _line(step: Step) -> Line:  # noqa: PLR0911 - one for each kind
     match step:
         case Say():
-            return Text(step.text)
+            return Line(text=step.text)
         case Think():
-            return Reasoning(step.reasoning)
+            return Line(reasoning=step.reasoning)
         case ScriptedCall(tool=it):
-            return ToolFragment(it.index, it.id, it.name, it.arguments)
+            return Line(tool=ToolFragment(it.index, it.id, it.name, it.arguments))
         case Count(usage=it):
-            return Usage(it.prompt_tokens, it.completion_tokens, measured=it.measured)
+            usage = Usage(it.prompt_tokens, it.completion_tokens, measured=it.measured)
+            return Line(usage=usage)
         case Skip():
-            return Skipped(step.skipped)
+            return Line(skipped=step.skipped)
         case End():
-            return Finish(step.finish)
+            return Line(finish=step.finish)
+        case Fail():
+            error = (step.message, step.code, step.status, step.retry_after_s)
+            return Line(failure=Failure(step.fail, *error))
         case _:
             raise AssertionError(step)
-
-
-def _error(step: Fail, *, received: bool) -> ProviderError:
-    kind: type[ProviderError] = ProviderInterrupted if received else ProviderUnavailable
-    if step.fail == "refused":
-        kind = ProviderRefused
-    return kind(step.message, code=step.code, status=step.status, retry_after_s=step.retry_after_s)
 
 
 def _bad(why: str) -> ProviderRefused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,8 +13,9 @@ from support import messages_wire as wire
 from support.debug_chat import CITY, frames, made, mock
 from support.servers import Desk
 from support.upstream import Script, Upstream
-from unspool import Model, Prompt, plugs
-from unspool.providers import Finish, Output, Text, ToolCall, ToolFragment
+from unspool import Model, plugs
+from unspool.providers import LocalAnswer, Prompt, Sink, ToolCall, ToolFragment
+from unspool.providers.upstream.local import Line, LocalReader
 
 CALLED = {"city": "北京"}
 MODEL = {"name": "theirs", "api_key": "sk-nobody", "upstream_name": "m-1"}
@@ -89,14 +90,17 @@ async def check(client: httpx.AsyncClient, served: Desk, model: int) -> None:
 class Custom:
     """As somebody's package would have it."""
 
-    async def stream(self, model: Model, prompt: Prompt, http: object) -> AsyncGenerator[Output]:
+    def request(self, model: Model, prompt: Prompt) -> LocalAnswer:
         if prompt.messages[-1]["role"] == "tool":
-            yield Text("今天晴")
-            yield Finish("stop")
+            lines = [Line(text="今天晴"), Line(finish="stop")]
         else:
-            yield ToolFragment(0, "c", "weather", json.dumps(CALLED))
-            yield ToolCall(0, "c", "weather", CALLED)
-            yield Finish("tool_calls")
+            fragment = ToolFragment(0, "c", "weather", json.dumps(CALLED))
+            call = ToolCall(0, "c", "weather", CALLED)
+            lines = [Line(tool=fragment), Line(call=call), Line(finish="tool_calls")]
+        return LocalAnswer(lambda: ((0.0, line.encode()) for line in lines))
+
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> LocalReader:
+        return LocalReader(sink)
 
 
 @pytest.fixture

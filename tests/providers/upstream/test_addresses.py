@@ -10,9 +10,10 @@ from support.provider_probe import ask
 from support.upstream import KEY, Head, Upstream, answer
 from unspool import LLMClient, LLMClientError, Model, Prompt
 from unspool.errors import ProviderRefused
-from unspool.providers import Text, open_provider
+from unspool.providers import Text
 from unspool.providers.upstream.addresses import SocketInfo, check_url
 from unspool.providers.upstream.http1 import Client
+from unspool.providers.upstream.pulled import outputs_of
 
 FORBIDDEN = [
     "http://169.254.169.254/latest/meta-data/",
@@ -126,7 +127,7 @@ def believing(liar: Liar, *, allow_private: bool = True) -> Client:
 
 async def code_of(model: Model, http: Client) -> str:
     async with http:
-        stream = open_provider("openai").stream(model, Prompt.of("你好"), http)
+        stream = outputs_of(model, Prompt.of("你好"), http)
         try:
             return "".join([o.text async for o in stream if isinstance(o, Text)])
         except ProviderRefused as refused:

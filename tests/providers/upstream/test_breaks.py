@@ -13,10 +13,11 @@ from faults.writing import DONE, EVENTS, STOP, event, head, meet, say, sent, str
 from support.upstream import CUT, END, RESET, SILENCE, Break, Upstream, answer, chunk
 from unspool import Limits, Model, Prompt
 from unspool.errors import ProviderInterrupted, ProviderUnavailable
-from unspool.providers import Finish, Output, Text, open_provider
+from unspool.providers import Finish, Output, Text
 from unspool.providers.upstream.answer import MAX_SKIPPED
 from unspool.providers.upstream.http import open_http
 from unspool.providers.upstream.http1 import Client
+from unspool.providers.upstream.pulled import outputs_of
 from unspool.providers.upstream.tool_calls import MAX_CALLS
 
 MIB = 1024 * 1024
@@ -27,7 +28,7 @@ async def slowly(model: Model) -> tuple[str, bool, str]:
     outputs: list[Output] = []
     code = ""
     async with open_http() as http:
-        stream = open_provider("openai").stream(model, Prompt.of("你好"), http)
+        stream = outputs_of(model, Prompt.of("你好"), http)
         try:
             async for output in stream:
                 outputs.append(output)
@@ -68,7 +69,7 @@ async def test_connections_are_used_again_and_remember_nothing_of_their_answers(
     async with open_http() as http:
         for _ in range(3):
             upstream.play = [answer("你", "好")]
-            stream = open_provider("openai").stream(upstream.model(), Prompt.of("x"), http)
+            stream = outputs_of(upstream.model(), Prompt.of("x"), http)
             assert [o async for o in stream if isinstance(o, Text)] == [Text("你"), Text("好")]
 
 
@@ -155,7 +156,7 @@ async def test_leaving_early_closes_the_connection(upstream: Upstream) -> None:
     upstream.play = [[chunk("今天"), SILENCE]]
     model = upstream.model()
     async with open_http() as http:
-        stream = open_provider("openai").stream(model, Prompt.of("x"), http)
+        stream = outputs_of(model, Prompt.of("x"), http)
         assert await anext(stream) == Text("今天")
         await stream.aclose()
         await upstream.until(lambda: upstream.left == 1, within_s=1)
@@ -165,7 +166,7 @@ async def test_a_pool_of_somebody_else_is_as_good(upstream: Upstream) -> None:
     upstream.play = [answer("好")]
     model = Model("m", "openai", "m", upstream.url, "", Limits())
     async with Client() as http:
-        stream = open_provider("openai").stream(model, Prompt.of("x"), http)
+        stream = outputs_of(model, Prompt.of("x"), http)
         assert Text("好") in [output async for output in stream]
     assert "authorization" not in upstream.requests[0].headers
 
@@ -190,9 +191,7 @@ async def test_a_kept_connection_that_the_server_has_given_up_costs_no_attempt()
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     async with server, open_http() as http:
         for _ in range(3):
-            stream = open_provider("openai").stream(
-                Model("m", "openai", base_url=url), Prompt.of("你好"), http
-            )
+            stream = outputs_of(Model("m", "openai", base_url=url), Prompt.of("你好"), http)
             assert [o.text async for o in stream if isinstance(o, Text)] == ["今天"]
     assert requests == 3
 
@@ -202,7 +201,7 @@ async def test_a_new_connection_that_breaks_before_the_head_is_a_failure_at_once
 ) -> None:
     upstream.play = [[CUT]]
     async with open_http() as http:
-        stream = open_provider("openai").stream(upstream.model(), Prompt.of("你好"), http)
+        stream = outputs_of(upstream.model(), Prompt.of("你好"), http)
         with pytest.raises(ProviderUnavailable):
             _ = [output async for output in stream]
     assert len(upstream.requests) == 1

@@ -27,6 +27,7 @@ from unspool.errors import ProviderError
 from unspool.execution.step_writer import StepWriter
 from unspool.generation.attempts import GenerationEvent, PassedOn
 from unspool.generation.client import get_llm_client
+from unspool.generation.continuation import PartialText
 from unspool.generation.generate import GenerationDeps, generate
 from unspool.providers import Model, Prompt, Tool
 from unspool.providers.upstream.http import open_http
@@ -146,6 +147,10 @@ class _FramePen:
             at_ms = int(time.time() * 1000)
             self._waiting.append(Event(self._seq, draft.type, at_ms, draft.data))
 
+    def append_text(self, step: str, text: str) -> bool:
+        self.append(Draft("text.delta", {"step": step, "text": text}))
+        return False
+
     async def commit(self) -> None:
         """It stores nothing."""
 
@@ -182,7 +187,7 @@ async def _written(model: Model, prompt: Prompt, pen: _FramePen) -> AsyncGenerat
     ending = Draft("run.completed")
     async with open_http() as http:
         saying: AsyncGenerator[PassedOn | GenerationEvent] = generate(
-            prompt, [model], GenerationDeps(http)
+            prompt, [model], GenerationDeps(http), so_far=PartialText(state.parts)
         )
         try:
             async with aclosing(saying) as pieces:

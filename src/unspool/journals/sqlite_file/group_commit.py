@@ -20,7 +20,7 @@ from unspool.failpoints import point
 from unspool.runs.events import Draft, Event, encode_event
 
 from .. import Tuning
-from .live_run import LiveRun, Strip, cut, settle
+from .live_run import BACKLOG_BYTES, LiveRun, Strip, cut, settle
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ stretches …
 
 MAX_STRETCH = 2.5
 """… but no further than this: 5 ms for a window of 2 ms."""
+
+News = tuple[LiveRun, Sequence[Event]]
+"""A run that has listeners, and its events in a commit."""
 
 
 class GroupCommit:
@@ -67,15 +70,34 @@ class GroupCommit:
         self._tidy = True  # ended runs may have left segments behind
 
     def accept(self, live_run: LiveRun, epoch: int, drafts: Sequence[Draft]) -> None:
-        """Take drafts for the next commit; see `Pen.append`. Runs for each token."""
-        if (
+        """Take drafts for the next commit; see `Pen.append`."""
+        if self._must_refuse(live_run, epoch):
+            self._refuse(live_run, epoch)
+        self._add(live_run, drafts)
+
+    def accept_text(self, live_run: LiveRun, epoch: int, step: str, text: str) -> bool:
+        """Take one text for the next commit; see `Pen.append_text`. Runs for each token."""
+        if self._must_refuse(live_run, epoch):
+            self._refuse(live_run, epoch)
+        seq = live_run.seq + 1
+        at_ms = int(self.clock() * 1000)
+        event = Event(seq, "text.delta", at_ms, {"step": step, "text": text})
+        line = encode_event(event)
+        live_run.seq = seq
+        live_run.lines.append(line)
+        live_run.unseen.append(event)
+        live_run.total_bytes += len(line)
+        if live_run not in self._dirty:
+            self._soil(live_run)
+        return live_run.total_bytes - live_run.committed_bytes > BACKLOG_BYTES
+
+    def _must_refuse(self, live_run: LiveRun, epoch: int) -> bool:
+        return (
             live_run.epoch != epoch
             or live_run.ending is not None
             or self._refuses
             or live_run.total_bytes > self._max_run_bytes
-        ):
-            self._refuse(live_run, epoch)
-        self._add(live_run, drafts)
+        )
 
     async def commit(self, live_run: LiveRun, epoch: int, seq: int) -> None:
         """Wait until event `seq` is committed; see `Pen.commit`."""
@@ -98,9 +120,10 @@ class GroupCommit:
             await self._bell(live_run)
 
     def drop(self, live_run: LiveRun) -> None:
-        """Forget accepted events of a run that are not committed."""
+        """Forget accepted events of a run that are not committed, and send its readers away."""
         self._dirty.pop(live_run, None)
         live_run.forget_unseen()
+        live_run.send_away()
 
     async def idle(self) -> None:
         """Return when no commit is under way in the thread."""
@@ -118,7 +141,7 @@ class GroupCommit:
         if self._timer is not None:
             self._timer.cancel()
         for live_run in self._live.values():
-            live_run.ring()
+            live_run.send_away()
 
     def _add(self, live_run: LiveRun, drafts: Sequence[Draft]) -> None:
         at_ms = int(self.clock() * 1000)
@@ -126,16 +149,22 @@ class GroupCommit:
         try:
             for draft in drafts:
                 live_run.seq += 1
-                line = encode_event(Event(live_run.seq, draft.type, at_ms, draft.data))
+                event = Event(live_run.seq, draft.type, at_ms, draft.data)
+                line = encode_event(event)
                 live_run.lines.append(line)
+                live_run.unseen.append(event)
                 live_run.total_bytes += len(line)
         except BaseException:
             live_run.rewind(seq, total_bytes)  # an event that cannot be encoded leaves no gap
             raise
         if live_run not in self._dirty:
-            self._dirty[live_run] = None
-            if self._timer is None and self._writing is None:
-                self._arm(self._last_flush + self._window_s - self._loop.time())
+            self._soil(live_run)
+
+    def _soil(self, live_run: LiveRun) -> None:
+        """Note that a run has something to commit."""
+        self._dirty[live_run] = None
+        if self._timer is None and self._writing is None:
+            self._arm(self._last_flush + self._window_s - self._loop.time())
 
     def _bell(self, live_run: LiveRun) -> asyncio.Future[None]:
         waiter = self._loop.create_future()
@@ -185,10 +214,11 @@ class GroupCommit:
         except sqlite3.Error as error:
             self._not_written(strips, error)
         else:
-            self._publish(strips, segment, stale)
+            news = self._publish(strips, segment, stale)
             self._cost_s += (loop.time() - self._last_flush - self._cost_s) / 16
             stretched_s = min(self._cost_s / COMMIT_SHARE, self._min_window_s * MAX_STRETCH)
             self._window_s = max(self._min_window_s, stretched_s)
+            _tell(news)
 
     def _written(self, strips: list[Strip], done: asyncio.Future[tuple[int, list[Strip]]]) -> None:
         self._writing = None
@@ -196,26 +226,32 @@ class GroupCommit:
         if isinstance(error, sqlite3.Error):
             self._not_written(strips, error)
         else:
-            self._publish(strips, *done.result())
+            news = self._publish(strips, *done.result())
             if self._dirty and self._timer is None:
                 self._arm(0)
+            _tell(news)
 
-    def _publish(self, strips: list[Strip], segment: int, stale: list[Strip]) -> None:
+    def _publish(self, strips: list[Strip], segment: int, stale: list[Strip]) -> list[News]:
+        """Show a commit to readers and return the news for listeners, who come after."""
         _committed()
         if self._stuck is not None:
             log.warning("The journal can write again.")
             self._stuck, self._refuses = None, False
         self._tidy = False
+        news: list[News] = []
         for strip in strips:
             if stale and strip in stale:
                 self._lost(strip.live_run)
                 continue
-            settle(strip, segment)
+            events = settle(strip, segment)
+            if strip.live_run.listeners:
+                news.append((strip.live_run, events))
             if strip.page:
                 self._tidy = True
                 if strip.live_run.ending is not None and not strip.live_run.lines:
                     self._live.pop(strip.live_run.head.run_id, None)
         _published()
+        return news
 
     def _not_written(self, strips: list[Strip], error: sqlite3.Error) -> None:
         for strip in strips:
@@ -246,11 +282,21 @@ class GroupCommit:
         live_run.ending = None
         live_run.epoch += 1
         self._live.pop(live_run.head.run_id, None)
-        live_run.ring()
+        live_run.send_away()
 
     def _keep_from(self) -> int:
         needed = [r.first_segment for r in self._live.values() if r.first_segment is not None]
         return min(needed, default=2**62)
+
+
+def _tell(news: list[News]) -> None:
+    """
+    Tell listeners, once all runs of a commit are settled.
+
+    It is no part of what a commit costs, so it does not stretch the window.
+    """
+    for live_run, events in news:
+        live_run.tell(events)
 
 
 def is_busy(error: sqlite3.Error) -> bool:
@@ -260,7 +306,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 class SQLitePen:
-    """See `journals.Pen`. Short, because `append` runs for each token."""
+    """See `journals.Pen`. Short, because `append_text` runs for each token."""
 
     __slots__ = ("_group_commit", "_live_run", "epoch", "run_id")
 
@@ -272,6 +318,9 @@ class SQLitePen:
 
     def append(self, *drafts: Draft) -> None:
         self._group_commit.accept(self._live_run, self.epoch, drafts)
+
+    def append_text(self, step: str, text: str) -> bool:
+        return self._group_commit.accept_text(self._live_run, self.epoch, step, text)
 
     @property
     def is_behind(self) -> bool:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .. import Claim, Head
+from unspool.runs.events import Event
+
+from .. import Claim, Head, Heard
+
+log = logging.getLogger(__name__)
 
 PAGE_BYTES = 256 * 1024
 """
@@ -22,8 +28,8 @@ class LiveRun:
     """
     Events `base` … of a run as encoded lines, committed up to `visible`.
 
-    Bytes, not objects: the garbage collector does not visit them, and the native dialect sends
-    them unchanged.
+    Bytes, not objects: the garbage collector does not visit them. Only events that await their
+    commit are here as objects too, for listeners.
     """
 
     __slots__ = (
@@ -36,10 +42,12 @@ class LiveRun:
         "head",
         "is_new",
         "lines",
+        "listeners",
         "no",
         "paged_bytes",
         "seq",
         "total_bytes",
+        "unseen",
         "visible",
         "waiters",
     )
@@ -56,12 +64,14 @@ class LiveRun:
         self.seq = 0  # the last event accepted
         self.visible = 0  # the last event committed
         self.lines: list[bytes] = []
+        self.unseen: list[Event] = []  # those accepted and not committed
         self.total_bytes = 0
         self.committed_bytes = 0
         self.paged_bytes = 0
         self.first_segment: int | None = None
         self.ending: tuple[str, int] | None = None  # status, Unix ms
         self.waiters: dict[asyncio.Future[None], float] = {}  # and until when they wait
+        self.listeners: dict[object, Heard] = {}
 
     @property
     def is_behind(self) -> bool:
@@ -74,6 +84,7 @@ class LiveRun:
     def rewind(self, seq: int, total_bytes: int) -> None:
         """Drop the events after `seq`; `total_bytes` counts the bytes up to it."""
         del self.lines[seq + 1 - self.base :]
+        del self.unseen[seq - self.visible :]
         self.seq = seq
         self.total_bytes = total_bytes
 
@@ -97,6 +108,34 @@ class LiveRun:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """Tell `heard` of each commit, until the function that this returns is called."""
+        key = object()
+        self.listeners[key] = heard
+
+        def stop() -> None:
+            self.listeners.pop(key, None)
+
+        return stop
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Call the listeners; one that raises is called no more."""
+        for key in tuple(self.listeners):
+            heard = self.listeners.get(key)
+            if heard is None:  # the one before has stopped it
+                continue
+            try:
+                heard(events)
+            except Exception:
+                log.exception("A listener to run %s failed and is detached", self.head.run_id)
+                self.listeners.pop(key, None)
+
+    def send_away(self) -> None:
+        """Tell the listeners that they will hear no more, and ring for the waiters: read again."""
+        self.tell(())
+        self.listeners.clear()
+        self.ring()
 
 
 class Strip(msgspec.Struct, gc=False):
@@ -132,10 +171,15 @@ def cut(live_run: LiveRun) -> Strip:
     return strip
 
 
-def settle(strip: Strip, segment: int) -> None:
-    """Make committed lines visible and release those that are in a page now."""
+def settle(strip: Strip, segment: int) -> list[Event]:
+    """Make committed events visible and return them; release lines that are in a page now."""
     live_run = strip.live_run
     live_run.is_new = False
+    events, live_run.unseen = live_run.unseen, []
+    count = strip.upto - live_run.visible
+    if len(events) > count:  # some came while the commit was in its thread
+        live_run.unseen = events[count:]
+        del events[count:]
     live_run.visible = strip.upto
     if strip.paged_upto:
         live_run.first_segment = segment
@@ -146,3 +190,4 @@ def settle(strip: Strip, segment: int) -> None:
         live_run.first_segment = segment
     live_run.committed_bytes = strip.total_bytes
     live_run.ring()
+    return events

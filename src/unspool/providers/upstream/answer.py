@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
-from .. import Accepted, Finish, Model, Output, Reasoning, Skipped, Text, Usage
+from .. import Accepted, Finish, Model, Reasoning, Sink, Skipped, Text, Usage
 from .surrogates import LOST, SurrogateJoiner
 from .think_tags import ThinkTags
 from .tool_calls import MAX_CALLS, ToolCalls
@@ -76,11 +76,11 @@ SILENT_ENDS: Final = frozenset({"content_filter", "length"})
 
 
 class Answer:
-    """A fold of one stream. `drain` returns the outputs to pass on."""
+    """A fold of one stream. It tells `sink` each output as soon as it is known."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, sink: Sink) -> None:
         self._model = model
-        self._outputs: list[Output] = []
+        self._sink = sink
         self._think = ThinkTags()
         self._calls = ToolCalls()
         self._finish: str | None = None
@@ -94,6 +94,8 @@ class Answer:
         """Reasoning arrived, which is no answer by itself."""
         self.is_done = False
         """The reader should stop."""
+        self.has_news = False
+        """It told the sink something that belongs to the answer; the reader takes it back."""
         self.has_gone_on = False
         """
         Output followed a reason for the end: some vendors give one in every chunk. The reason then
@@ -105,12 +107,11 @@ class Answer:
         """The vendor gave an end; only usage may follow."""
         return self.is_done or (self._finish is not None and not self.has_gone_on)
 
-    def drain(self) -> list[Output]:
-        """Return the outputs since the last call."""
-        outputs = self._outputs
-        if outputs:
-            self._outputs = []
-        return outputs
+    @property
+    def is_plain(self) -> bool:
+        """The answer is in mid-flow: text that comes next needs nothing but to be passed on."""
+        is_open = self._finish is None and not self.is_done
+        return is_open and self.has_output and self._think.is_over and self._halves is None
 
     def text(self, text: str) -> None:
         """Add text of the answer; `<think>` at its beginning is reasoning."""
@@ -118,26 +119,28 @@ class Answer:
             text = self._halves.feed(text)
         if not text:
             return
-        if self._think.is_over:  # the path of every token
-            self._outputs.append(Text(text))
+        if self._think.is_over:
+            self.has_news = True
+            self._sink.text(text)
         else:
-            self._note(self._think.feed(text))
+            self._tell(self._think.feed(text))
 
-    def _note(self, said: list[Text | Reasoning]) -> None:
-        for output in said:
+    def _tell(self, outputs: list[Text | Reasoning]) -> None:
+        for output in outputs:
+            self.has_news = True
             if type(output) is Text:
                 self.has_output = True
+                self._sink.text(output.text)
             else:
                 self.has_thought = True
-        self._outputs += said
+                self._sink.take(output)
 
     def reasoning(self, text: str) -> None:
         """Add reasoning."""
         if self._halves is not None:
             text = self._halves_of_thought.feed(text)
         if text:
-            self.has_thought = True
-            self._outputs.append(Reasoning(text))
+            self._tell([Reasoning(text)])
 
     def may_have_halves(self) -> None:
         """From here on texts may hold characters that cannot be encoded (`surrogates`)."""
@@ -159,11 +162,13 @@ class Answer:
         if self._calls.is_full and not was_full:
             self.skip(f"more than {MAX_CALLS} tool calls; the further ones were left out")
         if fragment is not None:
-            self._outputs.append(fragment)
+            self.has_news = True
+            self._sink.take(fragment)
 
     def accept(self, handle: str) -> None:
         """Note the id under which the provider keeps the answer."""
-        self._outputs.append(Accepted(handle))
+        self.has_news = True
+        self._sink.take(Accepted(handle))
 
     def usage(self, prompt: Any, completion: Any, cached: Any = None) -> None:
         """Note a report of tokens; the last one counts."""
@@ -186,7 +191,7 @@ class Answer:
         if self._skipped == MAX_SKIPPED:
             message += "; what further is left out is not told any more"
         log.warning("%s: %s", self._model.name, message)
-        self._outputs.append(Skipped(message))
+        self._sink.take(Skipped(message))
 
     def finish(self, reason: str) -> None:
         """
@@ -230,24 +235,16 @@ class Answer:
         kind = ProviderInterrupted if has_any else ProviderUnavailable
         raise kind(text, code=code, retry_after_s=retry_after_s)
 
-    def rest(self) -> list[Output]:
-        """Return the outputs held back until now: nothing more will arrive."""
-        if self._halves is not None and (lost := self._halves.flush()):
-            self._note(self._think.feed(lost))
-        if self._halves_of_thought.flush():
-            self.reasoning(LOST)
-        self._note(self._think.flush())
-        return self.drain()
-
-    def end(self, broken: ProviderError | None = None) -> list[Output]:
+    def end(self, broken: ProviderError | None = None) -> None:
         """
-        Return the outputs that end the answer, if it is whole.
+        Tell the sink all that is held back, and the outputs that end the answer, if it is whole.
 
         `broken` is the error that ended the reading, if one did.
 
         Raises:
             ProviderError: `broken`, or the answer has no end.
         """
+        self._tell_held()
         if broken is not None and not isinstance(broken, ProviderInterrupted):
             raise broken
         if broken is None:
@@ -262,8 +259,19 @@ class Answer:
         calls, cut_short = self._calls.end()
         for name in cut_short:
             self.skip(f"the call of {name[:64]!r} has arguments that are not a whole JSON object")
-        usage: list[Output] = [] if self._usage is None else [self._usage]
-        return [*self.drain(), *calls, *usage, Finish(self._finish or "stop")]
+        for call in calls:
+            self._sink.take(call)
+        if self._usage is not None:
+            self._sink.take(self._usage)
+        self._sink.take(Finish(self._finish or "stop"))
+
+    def _tell_held(self) -> None:
+        """Tell the outputs held back until now: nothing more will arrive."""
+        if self._halves is not None and (lost := self._halves.flush()):
+            self._tell(self._think.feed(lost))
+        if self._halves_of_thought.flush():
+            self.reasoning(LOST)
+        self._tell(self._think.flush())
 
     def _nothing(self, broken: ProviderInterrupted | None) -> ProviderError:
         """Return the error for an answer without text or call; reasoning alone is no answer."""

@@ -22,7 +22,7 @@ both arrive at once or never. A provider that leaves the connection open must no
 
 
 class Timer:
-    """Watches one attempt. The reader writes `bytes_at` and `output_at`."""
+    """Watches one attempt. `http` writes `bytes_at` and `output_at` as bytes and outputs arrive."""
 
     def __init__(self, limits: Limits) -> None:
         self._loop = asyncio.get_running_loop()
@@ -43,15 +43,12 @@ class Timer:
         if self._handle is not None:
             self._handle.cancel()
 
-    def saw(self, *, output: bool, whole: bool) -> None:
-        """Note that bytes arrived, whether they held output, and whether the answer is whole."""
-        self.bytes_at = self._loop.time()
-        if output:
-            self.output_at = self.bytes_at
-        if whole and not self.whole_at:
+    def saw_whole(self, *, is_whole: bool) -> None:
+        """Note whether the answer is whole: if so, only its usage may follow, and soon."""
+        if is_whole and not self.whole_at:
             self.whole_at = self.bytes_at
             self._rearm(self.whole_at + LINGER_S)
-        elif not whole:
+        elif not is_whole:
             self.whole_at = 0.0  # that end was not the end
 
     def _rearm(self, at: float) -> None:

@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,7 +20,7 @@ import msgspec
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
-from .. import Model
+from .. import Model, Reader, Request, Sink
 from .addresses import check_url
 from .deadlines import LINGER_S, Timer
 from .http1 import (
@@ -45,15 +44,6 @@ HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 """Of every request; an adapter may replace them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to send. A body (JSON) makes it a POST."""
-
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-
-
 def open_http(*, allow_private: bool = True) -> Client:
     """
     Return a client for requests to providers; `addresses` says where it opens no connection.
@@ -67,35 +57,84 @@ def open_http(*, allow_private: bool = True) -> Client:
 class Reply:
     """A provider's answer, after its head has arrived."""
 
-    def __init__(self, response: Response, timer: Timer, model: Model) -> None:
-        self.response = response
-        self.timer = timer
-        self._model = model
+    def __init__(self, response: Response, timer: Timer) -> None:
+        self._response = response
+        self._timer = timer
 
-    async def read(self) -> bytes:
+    async def read_to(self, reader: Reader, sink: Sink) -> None:
         """
-        Return the bytes of the body that have arrived; empty at its end.
-
-        Bytes that arrived before a break come first.
+        Push the body into `reader`, until it is done or the body ends.
 
         Raises:
             ProviderInterrupted: It broke, or a time limit was reached; `code` says which.
+            Exception: `reader` or `sink` raised it.
         """
+        pushing = _Pushing(self._response, self._timer, reader, sink)
         try:
-            return await self.response.read()
+            await pushing.until_end()
         except TransportError as error:
-            raise self._translated(error) from None
+            raise _translated(error, self._timer.broken) from None
 
-    def _translated(self, error: TransportError) -> ProviderInterrupted:
-        if limit := self.timer.broken:
-            return ProviderInterrupted(f"the provider was too slow (limit {limit})", code="timeout")
-        if isinstance(error, BadEncoding):
-            return ProviderInterrupted(
-                "the provider's answer is not compressed as it says", code="protocol"
-            )
+
+class _Pushing:
+    """A body on its way: `_take` runs for each chunk, the coroutine only when something changes."""
+
+    def __init__(self, response: Response, timer: Timer, reader: Reader, sink: Sink) -> None:
+        self._response = response
+        self._timer = timer
+        self._reader = reader
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
+        self._has_ended = False
+        self._error: Exception | None = None
+        self._wake: asyncio.Future[None] = self._loop.create_future()
+
+    async def until_end(self) -> None:
+        self._response.read_to(self._take, self._ended)
+        while True:
+            await self._wake
+            if self._reader.is_done:
+                return
+            if self._has_ended:
+                if self._error is not None:
+                    raise self._error
+                return
+            self._wake = self._loop.create_future()
+            await self._sink.drain()
+            self._timer.bytes_at = self._timer.output_at = self._now()
+            self._response.resume()
+
+    def _take(self, chunk: bytes) -> None:
+        timer, reader = self._timer, self._reader
+        timer.bytes_at = now = self._now()
+        if reader.feed(chunk):
+            timer.output_at = now
+        if reader.is_whole or timer.whole_at:
+            timer.saw_whole(is_whole=reader.is_whole)
+            if reader.is_done:
+                self._rouse()
+        if self._sink.is_full:
+            self._response.pause()
+            self._rouse()
+
+    def _ended(self, error: Exception | None) -> None:
+        self._has_ended, self._error = True, error
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if not self._wake.done():
+            self._wake.set_result(None)
+
+
+def _translated(error: TransportError, limit: str) -> ProviderInterrupted:
+    if limit:
+        return ProviderInterrupted(f"the provider was too slow (limit {limit})", code="timeout")
+    if isinstance(error, BadEncoding):
         return ProviderInterrupted(
-            f"the connection to the provider broke: {error}", code="connection"
+            "the provider's answer is not compressed as it says", code="protocol"
         )
+    return ProviderInterrupted(f"the connection to the provider broke: {error}", code="connection")
 
 
 @asynccontextmanager
@@ -113,7 +152,7 @@ async def send(http: Client, request: Request, model: Model) -> AsyncGenerator[R
     response = await _ask(http, request, model)
     try:
         timer.watch(response)
-        yield Reply(response, timer, model)
+        yield Reply(response, timer)
     finally:
         timer.stop()
         response.release()

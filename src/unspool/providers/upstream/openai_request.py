@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from unspool.errors import ProviderRefused
 
-from .. import Model, Prompt, Tool
-from .http import Request
+from .. import Model, Prompt, Request, Tool
 from .vendors import prefill_of, vendor_of
 
 MARKS: Final[Mapping[str, dict[str, Any]]] = {

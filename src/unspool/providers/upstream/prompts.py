@@ -6,13 +6,12 @@ their answer.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any, Final
 
 from unspool.errors import ProviderError, ProviderRefused
 
-from .. import Model, Output, Prompt
+from .. import Model, Prompt
 from .vendors import prefill_of
 
 LENGTHS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -77,18 +76,3 @@ def of_prefill(error: ProviderError) -> ProviderError:
     if error.status in {400, 422} and _OF_PREFILL.search(str(error)):
         error.code = "prefill_refused"
     return error
-
-
-async def translated(
-    outputs: AsyncGenerator[Output], translate: Callable[[ProviderError], ProviderError]
-) -> AsyncGenerator[Output]:
-    """Pass outputs on; raise errors as `translate` returns them."""
-    async with aclosing(outputs):
-        try:
-            async for output in outputs:
-                yield output
-        except ProviderError as error:
-            told = translate(error)
-            if told is error:
-                raise
-            raise told from error
