@@ -26,6 +26,7 @@ from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
 from ..records import Records
 from ..records.samples import seed_samples
+from ..runs.run import RunSpec
 from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
 from ..tools.calling.registry import ToolRegistry
@@ -52,8 +53,8 @@ def _tuning(settings: Settings) -> Tuning:
 class Observer(Protocol):
     """A part of an application that reacts to the ends of runs."""
 
-    def note(self, run_id: str) -> None:
-        """Note that the ending of a run is in the log; return at once."""
+    def note(self, run_id: str, spec: RunSpec) -> None:
+        """Note that the ending of a run is in the log; `spec` is its request. Return at once."""
 
     async def close(self) -> None:
         """Stop; it may drop unfinished work."""
@@ -152,7 +153,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         eta = EtaEstimator(journal)
         observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
-        runner.on_ended += [eta.note, *(observer.note for observer in observers)]
+        runner.on_ended.append(lambda run_id, _: eta.note(run_id))
+        runner.on_ended += [observer.note for observer in observers]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings)

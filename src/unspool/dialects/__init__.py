@@ -47,7 +47,8 @@ class CompleteAnswer:
     """The data of every frame."""
 
 
-def _options_of(request: Request) -> RunOptions:
+async def _options_of(request: Request) -> RunOptions:
+    # A plain function would run in a thread, which costs as much as the rest of the request.
     return read_options(request.scope["headers"])
 
 

@@ -98,8 +98,10 @@ class Runner:
         self._children: Children | None = None
         self.on_begun: list[Callable[[str, float], object]] = []
         """Called with the id of a run that must end unwatched, and after how many seconds."""
-        self.on_ended: list[Callable[[str], object]] = []
-        """Called with the id of a run when its ending is in the log."""
+        self._parents: set[str] = set()
+        """Runs that may have live children here."""
+        self.on_ended: list[Callable[[str, RunSpec], object]] = []
+        """Called with the id and the request of a run when its ending is in the log."""
 
     @property
     def live_count(self) -> int:
@@ -131,6 +133,8 @@ class Runner:
         live = self._live[pen.run_id] = _CarriedRun(pen)
         carrying = self._carry(live, spec, past)
         live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
+        if spec.parent:
+            self._parents.add(spec.parent)
         if spec.cancel_after_s is not None:
             for begun in self.on_begun:
                 begun(pen.run_id, spec.cancel_after_s)
@@ -264,9 +268,8 @@ class Runner:
             else:
                 await self._end(pen, spec, ending)
                 for ended in self.on_ended:
-                    ended(pen.run_id)
-                if self._children is not None:
-                    await self._children.stop(pen.run_id)
+                    ended(pen.run_id, spec)
+                await self._stop_children(pen.run_id)
         except StaleEpoch:
             log.warning("Run %s has another owner now and continues there", pen.run_id)
         except JournalError as error:
@@ -275,6 +278,12 @@ class Runner:
         finally:
             self._live.pop(pen.run_id, None)
 
+    async def _stop_children(self, run_id: str) -> None:
+        # Nearly all runs have none, and need not ask the journal.
+        if self._children is not None and (run_id in self._parents or self._orphans):
+            self._parents.discard(run_id)
+            await self._children.stop(run_id)
+
     async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
         """Let the flow store its results, then write the last event."""
         if self._records is not None:
@@ -282,7 +291,8 @@ class Runner:
         _ending()
         await pen.end(ending)
         _ended()
-        log.info("Run %s: %s", pen.run_id, ending.type)
+        is_usual = ending.type == "run.completed"
+        log.log(logging.DEBUG if is_usual else logging.INFO, "Run %s: %s", pen.run_id, ending.type)
 
     async def _store_result(
         self, pen: Pen, spec: RunSpec, records: Records, ending: Draft

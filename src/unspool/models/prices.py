@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from genai_prices import Usage as PricedUsage
@@ -52,7 +53,7 @@ def _at(prices: Prices, prompt: int, completion: int, usage: Usage) -> float:
 
 
 def _published(model: Model, usage: Usage) -> float | None:
-    if not model.base_url:
+    if not model.base_url or not _is_published(model.upstream_name, model.base_url):
         return None
     counted = PricedUsage(
         input_tokens=usage.prompt_tokens,
@@ -65,3 +66,16 @@ def _published(model: Model, usage: Usage) -> float | None:
         log.debug("No published price of %s: %s", model.name, error)
         return None
     return float(price.total_price)
+
+
+@lru_cache(maxsize=1000)
+def _is_published(name: str, url: str) -> bool:
+    """Whether a model has a published price; to find none takes longer than to find one."""
+    try:
+        calc_price(PricedUsage(input_tokens=1), model_ref=name, provider_api_url=url)
+    except LookupError as error:
+        log.debug("No published price of %s: %s", name, error)
+        return False
+    except ValueError:
+        return True  # of that usage alone
+    return True

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -22,7 +23,7 @@ Status = Literal["queued", "running", "completed", "failed", "cancelled", "incom
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSpec:
     """The request. `dialect` is the contract that the client speaks."""
 
@@ -38,7 +39,7 @@ class RunSpec:
     forked_from: Mapping[str, Any] | None = None
     """`run` and `seq` that it continues from; None: it began with nothing."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A digest of flow, input and model, without the dialect; equal requests share it."""
         request: list[Any] = [self.flow, self.input, self.model]

@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
@@ -33,6 +33,7 @@ from ..viewing.streams import stream_of
 from ..viewing.viewers import Viewer
 from .api import Resource
 from .console import add_console
+from .direct import DirectRoutes
 from .guard import Guard, error_answer
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,13 @@ class _GuardedApp(FastAPI):
 
     def __init__(self, settings: Settings, **facts: Any) -> None:
         super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
-        self._guard = Guard(super().__call__, settings)
+        self._direct = DirectRoutes(self, super().__call__)
+        self._guard = Guard(self._direct, settings)
+
+    def add(self, router: APIRouter) -> None:
+        """Add routes; those that start runs are answered directly."""
+        self.include_router(router)
+        self._direct.add(router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._guard(scope, receive, send)
@@ -106,14 +113,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(app: _GuardedApp) -> AsyncGenerator[None]:
         async with open_core(settings) as core:
             gateway = _Gateway(core)
             for name in plugs.names("dialects"):
-                app.include_router(open_dialect(name).routes(gateway))
+                app.add(open_dialect(name).routes(gateway))
             for name in plugs.names("api"):
                 resource: Resource = plugs.load("api", name)
-                app.include_router(resource(core))
+                app.add(resource(core))
             app.state.core = core
             yield
 

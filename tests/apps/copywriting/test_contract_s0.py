@@ -325,7 +325,12 @@ async def test_s0_12_every_call_its_failure_and_who_wrote_the_text_are_recorded(
     client: httpx.AsyncClient,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    upstream.play = [refusal(500, "out of order"), answer(WHOLE), refusal(401)]
+    def play(asked: UpstreamRequest) -> Script:
+        if "第 1 条" in asked.question:
+            return refusal(500, "out of order")
+        return answer(WHOLE) if "第 2 条" in asked.question else refusal(401)
+
+    upstream.play = play
     served = serve_model()
     view = await post(client, served.url + COPY, SHOE)
     run = await run_of(client, served, view.run_id)

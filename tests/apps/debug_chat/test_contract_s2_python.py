@@ -19,6 +19,7 @@ from support.readers import until
 from support.servers import Desk, Served
 from support.upstream import CUT, SILENCE, Upstream, answer, chunk, refusal
 from unspool import call_model
+from unspool.runs.run import RunSpec
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
 
@@ -152,7 +153,7 @@ async def test_s2_13_a_run_that_is_gone_when_it_is_to_be_told_of_is_a_warning(
 
     async def note() -> None:
         for ended in served.core.runner.on_ended:
-            ended("01gone")
+            ended("01gone", RunSpec("chat", dialect="debug_chat"))
         await asyncio.sleep(0)
 
     await served.served.call(note)

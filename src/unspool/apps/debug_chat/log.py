@@ -12,6 +12,7 @@ import logging
 
 from unspool.errors import UnspoolError
 from unspool.journals import Journal, read_all
+from unspool.runs.run import RunSpec
 
 from .dialects import debug_chat
 
@@ -25,8 +26,10 @@ class EndLog:
         self._journal = journal
         self._writing: set[asyncio.Task[None]] = set()
 
-    def note(self, run_id: str) -> None:
+    def note(self, run_id: str, spec: RunSpec) -> None:
         """Log the end of a run, if it is a debug chat."""
+        if spec.dialect != DIALECT:
+            return
         writing = asyncio.create_task(self._write(run_id), name=f"log of {run_id}")
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
@@ -40,8 +43,6 @@ class EndLog:
 
     async def _write(self, run_id: str) -> None:
         try:
-            if (await self._journal.head(run_id)).dialect != DIALECT:
-                return
             encoder = debug_chat.ChatEncoder()
             async for events in read_all(self._journal, run_id):
                 for event in events:
