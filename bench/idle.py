@@ -13,7 +13,7 @@ import uvloop
 
 from . import figures, load
 from .measure import prepare, rss_bytes
-from .streams import WARM_UP
+from .passes import WARM_UP
 from .systems import SYSTEMS, NotReady, Running, model, running
 
 ORDER = {"tokens": 2, "per_s": 0.02}
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"[yellow]idle is left out: {reason}.")
         return 0
     try:
-        with model(cores) as (port, _), running(system, cores, port) as server:
+        with model(cores) as there, running(system, cores, there) as server:
             console.print(f"[dim]idle: {args.viewers:,} viewers")
             found = uvloop.run(_measured(server, args.viewers))
     except NotReady as failure:
