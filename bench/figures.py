@@ -45,6 +45,11 @@ def shown(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def percent(share: float | None) -> str:
+    """A share for a table; a dash where there is none."""
+    return "-" if share is None else f"{share:.0%}"
+
+
 def pair(values: Sequence[float]) -> str:
     """The median and the 99th percentile, for a table; without a fraction from a hundred on."""
     found = (quantile(values, share) for share in (0.5, 0.99))

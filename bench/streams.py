@@ -79,10 +79,6 @@ async def _pass(server: Running, there: Model, wanted: Load, cores: Cores) -> Pa
     return await passes.measured(server, there, wanted, cores)
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
-
-
 def _table(found: list[Summary], wanted: Load, *, tls: bool) -> Table:
     pace = f"at {wanted.per_s:g}/s" if wanted.per_s else "unpaced"
     over = ", model over TLS" if tls else ""
@@ -102,9 +98,9 @@ def _table(found: list[Summary], wanted: Load, *, tls: bool) -> Table:
             figures.pair(one.pooled("latency_ms")),
             figures.pair(one.pooled("first_token_ms")),
             figures.shown(one.median("rss_kib_per_stream")),
-            _percent(one.median("server_busy")),
-            _percent(one.median("others_busy")),
-            _percent(one.median("harness_busy")),
+            figures.percent(one.median("server_busy")),
+            figures.percent(one.median("others_busy")),
+            figures.percent(one.median("harness_busy")),
             str(len(one.errors)),
         )
     return table
