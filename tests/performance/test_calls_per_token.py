@@ -23,7 +23,7 @@ from support.raw_http import chunk as coded
 from support.servers import Serve, Served
 from support.upstream import KEY, chunk
 
-BUDGET = {"Python calls": 77, "C calls": 47, "blocks kept": 3.2}
+BUDGET = {"Python calls": 36, "C calls": 34, "blocks kept": 3.3}
 """For one token. Lower it with the code; raise it only for a reason that is worth the price."""
 
 SLACK = 1.05
@@ -107,7 +107,9 @@ async def test_a_token_costs_no_more_calls_and_memory_than_it_may(serve_with: Se
 
     model = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
-    served = serve_with(llm_api_key=KEY, llm_base_url=url, llm_model="tested", retries=0)
+    served = serve_with(
+        llm_api_key=KEY, llm_base_url=url, llm_model="tested", retries=0, max_delay_ms=0
+    )
     viewer, request = await asyncio.open_connection("127.0.0.1", served.port)
     body = b'{"prompt": "count"}'
     request.write(b"POST /ai/stream HTTP/1.1\r\nHost: localhost\r\n")
