@@ -60,7 +60,10 @@ class Health:
         self._signals: dict[str, Signals] = {}
 
     def _of(self, name: str) -> Signals:
-        return self._signals.setdefault(name, Signals())
+        signals = self._signals.get(name)
+        if signals is None:
+            signals = self._signals[name] = Signals()
+        return signals
 
     def began(self, name: str) -> float:
         """Count a request that goes out; return the time."""

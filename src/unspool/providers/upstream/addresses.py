@@ -15,6 +15,7 @@ import ipaddress
 import socket
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -55,6 +56,9 @@ _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")
 _DOTS: Final = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 """Characters that resolvers read as a full stop in a host name."""
 
+KNOWN_URLS: Final = 64
+"""Addresses whose reading is remembered: a server asks the same few models again and again."""
+
 SocketInfo = tuple[Any, Any, int, str, Any]
 """An address as `socket.getaddrinfo` gives it."""
 
@@ -67,6 +71,7 @@ class ForbiddenAddress(OSError):
         super().__init__("the name leads to an address that we send nothing to")
 
 
+@lru_cache(KNOWN_URLS)
 def check_url(url: str, *, allow_private: bool) -> None:
     """
     Refuse a URL, as far as it can be judged without resolving its name.

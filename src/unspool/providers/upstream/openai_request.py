@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from unspool.errors import ProviderRefused
 
 from .. import Model, Prompt, Request, Tool
+from .addresses import KNOWN_URLS
 from .vendors import prefill_of, vendor_of
 
 MARKS: Final[Mapping[str, dict[str, Any]]] = {
@@ -26,6 +28,7 @@ MARKS: Final[Mapping[str, dict[str, Any]]] = {
 """Fields of an assistant's last message when it is the beginning of the answer."""
 
 
+@lru_cache(KNOWN_URLS)
 def endpoint(base_url: str) -> str:
     """Return the address of chat completions, given that or the `/v1` root before it."""
     parts = urlsplit(base_url)

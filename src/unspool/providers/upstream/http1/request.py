@@ -11,10 +11,12 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from yarl import URL
 
+from ..addresses import KNOWN_URLS
 from .errors import BadRequest
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -49,6 +51,7 @@ class Target:
     authorization: str = field(repr=False)
 
     @classmethod
+    @lru_cache(KNOWN_URLS)
     def of(cls, url: str) -> Target:
         """
         Raises:
