@@ -15,7 +15,7 @@ The contract: a reader whose `end` returns has told its sink exactly one `Finish
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -211,7 +211,7 @@ class Request:
 class LocalAnswer:
     """The answer of a model inside this process."""
 
-    pieces: Callable[[], Iterator[tuple[float, bytes]]]
+    pieces: Callable[[], Iterable[tuple[float, bytes]]]
     """Seconds to wait, and then bytes. May raise ProviderError."""
     is_from_file: bool = False
     """It reads a file before its first piece, so a thread opens it."""

@@ -49,7 +49,7 @@ async def converse(
 
 
 async def _play(answer: LocalAnswer, reader: Reader, sink: Sink) -> None:
-    pieces = answer.pieces()
+    pieces = iter(answer.pieces())
     if answer.is_from_file:
         first = await asyncio.to_thread(next, pieces, None)
         await _play_piece(first, reader, sink)
