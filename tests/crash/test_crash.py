@@ -161,7 +161,7 @@ async def test_a_server_killed_while_lines_are_written_goes_on_from_the_last_who
 
 
 def test_every_named_point_is_passed_by_one_room_and_no_other_is() -> None:
-    passed = re.compile(r'^_\w+ = point\("([a-z_.]+)"\)', re.MULTILINE)
+    passed = re.compile(r'^\w+ = point\("([a-z_.]+)"\)', re.MULTILINE)
     found = [name for room in ROOMS.rglob("*.py") for name in passed.findall(room.read_text())]
     assert sorted(found) == sorted(POINTS)
     assert set(PLANS) <= set(POINTS)

@@ -26,7 +26,7 @@ async def test_a_run_told_again_takes_as_long_as_it_took_and_says_the_same(
         again = await look(client, url + pace)
         took[pace] = loop.time() - began
         assert again.seen.raw == first.seen.raw
-    assert took["?pace=1"] >= 0.4
+    assert took["?pace=1"] >= 0.399, "times in the log are whole milliseconds"
     assert 0.1 <= took["?pace=4"] < took["?pace=1"]
 
 

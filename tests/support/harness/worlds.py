@@ -31,7 +31,7 @@ from unspool.providers.upstream.http1 import Client
 from unspool.runs.events import encode_event
 from unspool.server.api.json.run import run_json
 from unspool.viewing.cursor import Cursor
-from unspool.viewing.event_stream import ABORT
+from unspool.viewing.event_stream import ABORT, WRITE
 from unspool.viewing.tape_stream import TapeStream
 from unspool.viewing.viewers import Viewing
 
@@ -79,6 +79,8 @@ class Connection:
 
     cut: int | None
     pause_s: float
+    has_room: Callable[[], bool]
+    """Whether it takes what is pushed."""
     got: bytearray = field(default_factory=bytearray)
     is_whole: bool = False
     is_aborted: bool = False
@@ -93,12 +95,24 @@ class Connection:
             await asyncio.sleep(self.pause_s)
         if self._gone.is_set() or message["type"] != "http.response.body":
             return
-        self.got += message["body"]
+        self._take(message["body"])
+        if not self._gone.is_set() and not message.get("more_body"):
+            self.is_whole = True
+
+    async def write(self, data: bytes) -> None:
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def push(self, data: bytes) -> bool:
+        if self._gone.is_set() or not self.has_room():
+            return False
+        self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
+        self.got += data
         if self.cut is not None and len(self.got) >= self.cut:
             del self.got[self.cut :]
             self._gone.set()
-        elif not message.get("more_body"):
-            self.is_whole = True
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -292,8 +306,11 @@ class World:
         stream = TapeStream(life.viewing, case.run_id, seen.dialect, place)
         dice = self.dice
         cut = dice.choice((None, dice.randint(0, 200), dice.randint(0, 1500)))
-        there = Connection(cut, dice.choice((0.0, 0.0, 0.05)))
-        scope = {"type": "http", "extensions": {ABORT: {"abort": there.abort}}}
+        there = Connection(cut, dice.choice((0.0, 0.0, 0.05)), lambda: dice.random() < 0.9)
+        extensions: dict[str, Any] = {ABORT: {"abort": there.abort}}
+        if dice.random() < 0.7:  # the others play under another server
+            extensions[WRITE] = {"write": there.write, "push": there.push}
+        scope = {"type": "http", "extensions": extensions}
         playing = asyncio.create_task(stream.play(scope, there.receive, there.send))
         life.playing.add(playing)
         playing.add_done_callback(life.playing.discard)
