@@ -45,9 +45,15 @@ def shown(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def percent(share: float | None) -> str:
+    """A share for a table; a dash where there is none."""
+    return "-" if share is None else f"{share:.0%}"
+
+
 def pair(values: Sequence[float]) -> str:
-    """The median and the 99th percentile, for a table."""
-    return f"{shown(quantile(values, 0.5))} / {shown(quantile(values, 0.99))}"
+    """The median and the 99th percentile, for a table; without a fraction from a hundred on."""
+    found = (quantile(values, share) for share in (0.5, 0.99))
+    return " / ".join(shown(value, 1 if (value or 0) < 100 else 0) for value in found)
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from . import figures, load
 from .load import Load
 from .measure import cpu_s, prepare
-from .streams import WARM_UP
+from .passes import WARM_UP
 from .systems import SYSTEMS, NotReady, Running, log_end, model, running
 
 PARTS = 10
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"[yellow]flat is left out: {reason}.")
         return 0
     try:
-        with model(cores) as (port, _), running(system, cores, port) as server:
+        with model(cores) as there, running(system, cores, there) as server:
             console.print(f"[dim]flat: {system.name}, {wanted.tokens:,} tokens")
             costs_us, error = uvloop.run(_measured(server, wanted))
             ended = log_end(server.log) if error else ""
@@ -74,7 +74,7 @@ async def _measured(server: Running, wanted: Load) -> tuple[list[float], str | N
     assert server.pid is not None
     await load.run(server.target, WARM_UP)
     marks = Marks(server.pid, wanted.tokens, [(0, cpu_s(server.pid))])
-    (outcome,) = await load.run(server.target, wanted, marks.note)
+    (outcome,) = load.outcomes(await load.run(server.target, wanted, marks.note), wanted)
     return marks.costs_us(), outcome.error
 
 

@@ -13,7 +13,7 @@ import uvloop
 
 from . import figures, load
 from .measure import prepare, rss_bytes
-from .streams import WARM_UP
+from .passes import WARM_UP
 from .systems import SYSTEMS, NotReady, Running, model, running
 
 ORDER = {"tokens": 2, "per_s": 0.02}
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"[yellow]idle is left out: {reason}.")
         return 0
     try:
-        with model(cores) as (port, _), running(system, cores, port) as server:
+        with model(cores) as there, running(system, cores, there) as server:
             console.print(f"[dim]idle: {args.viewers:,} viewers")
             found = uvloop.run(_measured(server, args.viewers))
     except NotReady as failure:
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 async def _measured(server: Running, count: int) -> Found:
     assert server.pid is not None
     await load.run(server.target, WARM_UP)
-    run_id = _silent_run(server.target.port)
+    run_id = begin(server.target.port, json.dumps(ORDER))
     await asyncio.sleep(SETTLE_S)
     before = rss_bytes(server.pid)
     watchers = await _opened(server.target.port, run_id, count)
@@ -123,10 +123,10 @@ async def _measured(server: Running, count: int) -> Found:
     return Found(count, before / 2**20, after / 2**20, errors)
 
 
-def _silent_run(port: int) -> str:
-    """Start a run whose model says one word and then nothing; gives its id."""
+def begin(port: int, order: str) -> str:
+    """Start a run that nobody watches yet; gives its id."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    body = {"flow": "chat", "input": {"prompt": json.dumps(ORDER)}}
+    body = {"flow": "chat", "input": {"prompt": order}}
     headers = {"Content-Type": "application/json", "Authorization": "Bearer bench"}
     try:
         connection.request("POST", "/v1/runs", json.dumps(body), headers)

@@ -10,7 +10,7 @@ from .load import Load
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .streams import Summary
+    from .passes import Summary
 
 _POINTS = 400
 """Points of a distribution; more than the eye can tell apart."""

@@ -118,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-provider-") as folder:
         log = Path(folder, "log")
         try:
-            with model(cores) as (port, _):
-                words = [str(port), json.dumps(asdict(order)), str(args.rounds)]
+            with model(cores) as there:
+                words = [there.url, json.dumps(asdict(order)), str(args.rounds)]
                 command = [sys.executable, "-m", "bench.provider", *words]
                 console.print(f"[dim]provider: {args.rounds} rounds of {order}")
                 with child(command, core=cores.server, log=log) as process:
@@ -188,6 +188,5 @@ async def _read(client: Client, url: str, order: Order) -> int:
 
 
 if __name__ == "__main__":
-    port, wanted, rounds = sys.argv[1:]
-    url = f"http://127.0.0.1:{port}/v1"
+    url, wanted, rounds = sys.argv[1:]
     print(json.dumps(uvloop.run(_measured(url, Order(**json.loads(wanted)), int(rounds)))))

@@ -54,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
         uvloop.run(_fill(folder / "full", args.runs))
         try:
             with (
-                model(cores) as (port, _),
-                running(system, cores, port, data=folder / "empty") as empty,
-                running(system, cores, port, data=folder / "full") as full,
+                model(cores) as there,
+                running(system, cores, there, data=folder / "empty") as empty,
+                running(system, cores, there, data=folder / "full") as full,
             ):
                 results = _measured({0: empty, args.runs: full})
         except NotReady as failure:

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import certificates
 from .load import Contract, Target
 from .measure import Cores, child
 
@@ -29,22 +30,34 @@ class NotReady(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What a command may use: its port, the model's port, a folder of its own, its data."""
+class Model:
+    """The model at work. `trusted` is its certificate where it speaks TLS."""
 
     port: int
-    model_port: int
-    folder: Path
-    data: Path
+    pid: int
+    trusted: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Its `/v1` root."""
+        return f"{'https' if self.trusted else 'http'}://127.0.0.1:{self.port}/v1"
 
     @property
     def env(self) -> dict[str, str]:
-        """The settings that lead to the model, for whoever reads them."""
-        return {
-            "LLM_API_KEY": "bench",
-            "LLM_BASE_URL": f"http://127.0.0.1:{self.model_port}/v1",
-            "LLM_MODEL": "bench",
-        }
+        """The settings that lead to it, for whoever reads them."""
+        names = {"LLM_API_KEY": "bench", "LLM_BASE_URL": self.url, "LLM_MODEL": "bench"}
+        # Read by OpenSSL for all who ask it for its default, and by httpx.
+        return names | ({"SSL_CERT_FILE": str(self.trusted)} if self.trusted else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a command may use: its port, the model, a folder of its own, its data."""
+
+    port: int
+    model: Model
+    folder: Path
+    data: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,8 @@ class System:
     """Why it cannot run here, or None."""
     ready_path: str | None = None
     """Answers 200 when ready; None: ready when it accepts a connection."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Settings of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +99,24 @@ def _relay(place: Place) -> list[str]:
 def _nginx(place: Place) -> list[str]:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = " ".join(f"{kind}_temp_path {place.folder}/{kind};" for kind in kinds)
+    scheme, trusted = "http", place.model.trusted
+    secure = ""
+    if trusted:
+        scheme = "https"
+        secure = f"proxy_ssl_trusted_certificate {trusted}; proxy_ssl_verify on; "
+        # It compares names, never addresses; sessions are kept, as they are by default.
+        secure += "proxy_ssl_name localhost; proxy_ssl_protocols TLSv1.3;"
     conf = place.folder / "nginx.conf"
     conf.write_text(f"""
         daemon off; worker_processes 1; error_log stderr; pid {place.folder}/nginx.pid;
         events {{ worker_connections 8192; }}
         http {{
           access_log off; {folders}
-          upstream model {{ server 127.0.0.1:{place.model_port}; keepalive 128; }}
+          upstream model {{ server 127.0.0.1:{place.model.port}; keepalive 128; }}
           server {{
             listen 127.0.0.1:{place.port} backlog=4096;
             location / {{
-              proxy_pass http://model; proxy_buffering off;
+              proxy_pass {scheme}://model; proxy_buffering off; {secure}
               proxy_http_version 1.1; proxy_set_header Connection "";
             }}
           }}
@@ -107,10 +129,14 @@ def _package(name: str) -> Callable[[], str | None]:
     return lambda: None if importlib.util.find_spec(name) else f"the package {name} is missing"
 
 
+MAX_DELAY = "UNSPOOL_MAX_DELAY_MS"
+"""The setting that lets a busy server join tokens; 0: it never does."""
+
 SYSTEMS = {
     system.name: system
     for system in (
-        System("unspool", "text", _unspool, _package("unspool"), "/readyz"),
+        System("unspool", "text", _unspool, _package("unspool"), "/readyz", {MAX_DELAY: "0"}),
+        System("unspool-joined", "text", _unspool, _package("unspool"), "/readyz"),
         System("relay", "text", _relay, _package("httpx")),
         System(
             "nginx",
@@ -121,32 +147,40 @@ SYSTEMS = {
         System("direct", "openai", None, lambda: None),
     )
 }
+"""`unspool` delivers each token as it comes; `unspool-joined` has the delay it has by default."""
 
 
 @contextlib.contextmanager
-def model(cores: Cores) -> Iterator[tuple[int, int]]:
-    """Run the model; gives its port and its pid."""
-    with tempfile.TemporaryDirectory(prefix="bench-model-") as folder:
-        port, log = _free_port(), Path(folder, "log")
+def model(cores: Cores, *, tls: bool = False) -> Iterator[Model]:
+    """Run the model."""
+    with tempfile.TemporaryDirectory(prefix="bench-model-") as name:
+        port, folder, trusted = _free_port(), Path(name), None
         command = [sys.executable, "-m", "bench.upstream", "--port", str(port)]
+        if tls:
+            certificate = certificates.make(folder)
+            trusted = certificate.trusted
+            command += ["--pair", str(certificate.pair)]
+        log = folder / "log"
         with child(command, core=cores.harness, log=log) as process:
             _await_ready(process, port, None, log)
-            yield port, process.pid
+            yield Model(port, process.pid, trusted)
 
 
 @contextlib.contextmanager
 def running(
-    system: System, cores: Cores, model_port: int, data: Path | None = None
+    system: System, cores: Cores, model: Model, data: Path | None = None
 ) -> Iterator[Running]:
     """Run `system` in front of the model, and give it when it is ready; `data` is kept."""
     with tempfile.TemporaryDirectory(prefix=f"bench-{system.name}-") as name:
-        place = Place(_free_port(), model_port, Path(name), data or Path(name, "data"))
+        place = Place(_free_port(), model, Path(name), data or Path(name, "data"))
         log = place.folder / "log"
         if system.command is None:
-            yield Running(Target(model_port, system.contract), None, log)
+            if model.trusted:
+                raise NotReady("viewers speak no TLS")
+            yield Running(Target(model.port, system.contract), None, log)
             return
-        command = system.command(place)
-        with child(command, core=cores.server, log=log, env=place.env) as process:
+        command, env = system.command(place), {**model.env, **system.env}
+        with child(command, core=cores.server, log=log, env=env) as process:
             _await_ready(process, place.port, system.ready_path, log)
             yield Running(Target(place.port, system.contract), process.pid, log)
 

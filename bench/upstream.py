@@ -2,17 +2,24 @@
 The model that costs nothing: an OpenAI-compatible provider made for measuring.
 
 The last user message is an order, `{"tokens": 200, "per_s": 50}`; `per_s` 0
-means as fast as the socket takes it. Each token is one write of one chunk, and
+means as fast as the socket takes it, `wait_s` is a silence before the first token.
+With `--pair` (a certificate and its key) it speaks TLS. Each token is one write of one chunk, and
 its text is the moment it was written: whoever receives it, however late and
 however wrapped, can tell how long it was under way and whether it is the next.
 """
 
 import argparse
 import asyncio
+import gc
+import heapq
+import itertools
 import json
+import os
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -64,16 +71,25 @@ def _closing(tokens: int) -> bytes:
     return b"".join(map(_coded, frames)) + b"0\r\n\r\n"
 
 
+_CLOCK_S = 0.001
+"""The loop's clock counts whole milliseconds: a timer may come so much too early."""
+
+
+_AT_ONCE = 32
+"""Most tokens of one turn: uvloop takes one new connection between two turns."""
+
+
 class Refused(Exception):
     """The request is not one this provider knows; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How many tokens, and how many of them per second (0: no pacing)."""
+    """How many tokens, how many of them per second (0: no pacing), how long before the first."""
 
     tokens: int
     per_s: float
+    wait_s: float = 0.0
 
     @classmethod
     def read(cls, body: bytes) -> "Order":
@@ -85,64 +101,128 @@ class Order:
                 spoken = "".join(part["text"] for part in spoken)
             order = json.loads(spoken)
             tokens, per_s = int(order["tokens"]), float(order["per_s"])
+            wait_s = float(order.get("wait_s", 0.0))
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise Refused(f"the last user message is no order: {error!r}") from error
         if not request.get("stream") or tokens < 1 or per_s < 0:
             raise Refused("an order is streamed, has a token at least, and never a negative pace")
-        return cls(tokens, per_s)
+        return cls(tokens, per_s, wait_s)
+
+
+class Wheel:
+    """
+    One timer for all streams, which are due in the order of a heap.
+
+    A timer for each token costs more than the rest of the token here, and this
+    program shares its core with the viewers.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._due: list[tuple[float, int, Answer]] = []
+        self._numbers = itertools.count()  # answers themselves have no order
+        self._timer: asyncio.Handle | None = None
+        self._turn_s = 0.0
+        self._is_turning = False
+
+    def add(self, due_s: float, answer: "Answer") -> None:
+        """Let `answer` write when it is due; at once, if that has passed."""
+        heapq.heappush(self._due, (due_s, next(self._numbers), answer))
+        if not self._is_turning:
+            self._wind()
+
+    def _wind(self) -> None:
+        due_s = self._due[0][0]
+        if self._timer is not None:
+            if self._turn_s <= due_s:
+                return
+            self._timer.cancel()
+        self._turn_s = due_s
+        self._timer = self._loop.call_at(due_s, self._turn)
+
+    def _turn(self) -> None:
+        # One token of a stream per turn, even when late: a transport may join
+        # the writes of one turn, and a token has to be a write of its own.
+        self._timer, self._is_turning = None, True
+        until_s = self._loop.time() + _CLOCK_S
+        ready = []
+        while self._due and self._due[0][0] <= until_s and len(ready) < _AT_ONCE:
+            ready.append(heapq.heappop(self._due)[2])
+        for answer in ready:
+            answer.write()
+        self._is_turning = False
+        if self._due:
+            self._wind()
 
 
 class Answer:
-    """One stream of tokens on its own timer, by an absolute schedule: no drift."""
+    """One stream of tokens by an absolute schedule: no drift."""
 
     def __init__(
-        self, transport: asyncio.Transport, order: Order, ended: Callable[[], None]
+        self,
+        transport: asyncio.Transport,
+        order: Order,
+        wheel: Wheel,
+        ended: Callable[[], None],
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._transport = transport
+        self._wheel = wheel
         self._order = order
         self._ended = ended
         self._sent = 0
-        self._paused = False
-        self._began_s = self._loop.time()
-        self._next: asyncio.Handle | None = None
-        transport.write(_OPENING)
+        self._is_paused = self._is_waiting = self._is_over = False
+        self._began_s = asyncio.get_running_loop().time() + order.wait_s
+        # Past the transport, which joins writes and costs more; TLS needs it.
+        is_plain = transport.get_extra_info("sslcontext") is None
+        self._file = transport.get_extra_info("socket").fileno() if is_plain else None
+        self._send(_OPENING)
         self._plan()
 
     def _plan(self) -> None:
-        # One token per callback even when late: the loop joins the writes of
-        # one turn, and a token has to be a write of its own.
-        if self._order.per_s:
-            due_s = self._began_s + self._sent / self._order.per_s
-            self._next = self._loop.call_at(due_s, self._write)
-        else:
-            self._next = self._loop.call_soon(self._write)
+        pace_s = self._sent / self._order.per_s if self._order.per_s else 0.0
+        self._wheel.add(self._began_s + pace_s, self)
 
-    def _write(self) -> None:
-        self._next = None
-        if self._paused:
+    def write(self) -> None:
+        """Write a token; the last one with the end."""
+        if self._is_over or self._transport.is_closing():
+            return  # the descriptor may be another connection's by now
+        if self._is_paused:
+            self._is_waiting = True
             return
-        self._transport.write(
-            b"%b%0*d%b" % (_BEFORE_STAMP, STAMP_DIGITS, time.monotonic_ns(), _AFTER_STAMP)
-        )
+        token = b"%b%0*d%b" % (_BEFORE_STAMP, STAMP_DIGITS, time.monotonic_ns(), _AFTER_STAMP)
         self._sent += 1
+        self._send(token)
         if self._sent < self._order.tokens:
             self._plan()
         else:
-            self._transport.write(_closing(self._sent))
+            self._send(_closing(self._sent))
             self._ended()
 
+    def _send(self, data: bytes) -> None:
+        if self._file is not None:
+            try:
+                data = data[os.write(self._file, data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                return  # the transport hears of it, too
+            if not data:
+                return
+            # A full socket: from now on by the transport, or bytes would overtake each other.
+            self._file = None
+        self._transport.write(data)
+
     def pause(self) -> None:
-        self._paused = True
+        self._is_paused = True
 
     def resume(self) -> None:
-        self._paused = False
-        if self._next is None:
+        self._is_paused = False
+        if self._is_waiting:
+            self._is_waiting = False
             self._plan()
 
     def stop(self) -> None:
-        if self._next is not None:
-            self._next.cancel()
+        self._is_over = True
 
 
 class Provider(asyncio.Protocol):
@@ -150,7 +230,8 @@ class Provider(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, wheel: Wheel) -> None:
+        self._wheel = wheel
         self._received = b""
         self._answer: Answer | None = None
 
@@ -173,7 +254,8 @@ class Provider(asyncio.Protocol):
             self._received = rest[length:]
             if b"/chat/completions " not in head.split(b"\r\n", 1)[0]:
                 raise Refused("only POST .../chat/completions is spoken here")
-            self._answer = Answer(self._transport, Order.read(rest[:length]), self._finished)
+            order = Order.read(rest[:length])
+            self._answer = Answer(self._transport, order, self._wheel, self._finished)
         except Refused as refused:
             body = json.dumps({"error": {"message": str(refused), "code": "bench"}}).encode()
             self._transport.write(
@@ -210,15 +292,24 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, pair: Path | None) -> None:
     """Answer on 127.0.0.1:`port` until somebody ends the process."""
-    server = await asyncio.get_running_loop().create_server(
-        Provider, "127.0.0.1", port, backlog=4096
+    tls = None
+    if pair is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(pair)
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop)
+    server = await loop.create_server(
+        lambda: Provider(wheel), "127.0.0.1", port, backlog=4096, ssl=tls
     )
+    gc.disable()  # a pause here would be read as the server's delay; nothing here makes cycles
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    uvloop.run(serve(parser.parse_args().port))
+    parser.add_argument("--pair", type=Path)
+    asked = parser.parse_args()
+    uvloop.run(serve(asked.port, asked.pair))

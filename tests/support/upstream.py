@@ -5,7 +5,8 @@ A script is a list of steps: `bytes` are sent as they are, as one chunk and one 
 a number is a pause in seconds; `Head` is another head than the usual one; `RESET` and
 `CUT` break the connection off, rudely or politely; `SILENCE` lasts until the client
 leaves. The n-th request plays the n-th script and the last one ever after, or whatever
-a function of the request says.
+a function of the request says. Where requests are made side by side their order is chance:
+only a function knows them apart.
 """
 
 from __future__ import annotations
@@ -155,9 +156,11 @@ class Upstream:
                 if asked is None:
                     return
                 self.requests.append(asked)
+                # Before anything is awaited: the next request would move the place in the list.
+                script = self._script(asked)
                 self.open += 1
                 await self._tell()
-                await talk.perform(self._script(asked))
+                await talk.perform(script)
                 self.open -= 1
                 self.left += talk.was_left
                 await self._tell()

@@ -49,7 +49,7 @@ async def played(tape: Tape, after: int = 0, max_bytes: int = 1_000) -> bytes:
 
 @pytest.fixture
 async def tapes(journal: Journal) -> AsyncIterator[Tapes]:
-    yield Tapes(journal, max_bytes=2_000)
+    yield Tapes(journal, max_bytes=2_000, max_write_bytes=1_000)
     gc.collect()
 
 
@@ -59,7 +59,7 @@ async def test_viewers_of_one_run_share_a_tape_and_see_what_one_alone_would(
 ) -> None:
     pen = await written(journal, 30)
     alone = await played(tapes.own(pen.run_id, dialect))
-    big = Tapes(journal, max_bytes=1_000_000)
+    big = Tapes(journal, max_bytes=1_000_000, max_write_bytes=1_000)
     shared = big.shared(pen.run_id, dialect)
     assert big.shared(pen.run_id, dialect) is shared
     assert await played(shared) == await played(shared, max_bytes=1) == alone
@@ -193,7 +193,7 @@ async def test_a_long_log_that_is_there_is_told_without_waiting_for_any_of_it(
     words = [Draft("text.delta", {"step": "answer", "text": "字"})] * 1700
     pen.append(Draft("step.started", {"step": "answer"}), *words)
     await pen.end(Draft("run.completed", {}))
-    tape = Tape(journal, pen.run_id, "native", max_bytes=None)
+    tape = Tape(journal, pen.run_id, "native", max_bytes=None, max_write_bytes=1_000)
     winds = 0
     while tape.is_behind:
         await tape.wind()

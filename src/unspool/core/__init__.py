@@ -139,7 +139,10 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         if settings.sample_data:
             await seed_samples(records)
         http = await opened.enter_async_context(
-            open_http(allow_private=settings.allow_private_upstreams)
+            open_http(
+                allow_private=settings.allow_private_upstreams,
+                max_delay_s=settings.max_delay_ms / 1000,
+            )
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
         registry = await ModelRegistry.open(settings, records, http, deps.health)

@@ -96,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {
             ABORT: {"abort": self.transport.abort},
-            WRITE: {"write": self._write},
+            WRITE: {"write": self._write, "push": self._push},
         }
 
     async def _write(self, data: bytes) -> None:
@@ -105,6 +105,13 @@ class BoundedProtocol(HttpToolsProtocol):
             await self.flow.drain()
         if not self.cycle.disconnected:
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _push(self, data: bytes) -> bool:
+        """Write like `_write`, at once; see `viewing.tapes.Push`."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
 
     def on_headers_complete(self) -> None:
         self._end_head()

@@ -18,12 +18,12 @@ from starlette.types import Receive, Scope, Send
 
 from ..failpoints import point
 from ..formats.sse import RETRY
+from .tapes import Push, sent
 from .viewers import Viewer, Viewing
 
 log = logging.getLogger(__name__)
 
 _opened = point("streaming.opened")
-_sent = point("streaming.sent")
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -39,7 +39,10 @@ ABORT = "unspool.abort"
 """ASGI extension of our server: drop the connection without flushing what it holds."""
 
 WRITE = "unspool.write"
-"""ASGI extension of our server: write a piece of the body, past the middlewares around us."""
+"""
+ASGI extension of our server: write a piece of the body, past the middlewares around us. `write`
+waits for room; `push` is a `Push`.
+"""
 
 STAGE = "unspool.stage"
 """
@@ -64,6 +67,7 @@ class EventStream(Response):
         self.run_id = run_id
         self._viewer = Viewer(run_id)
         self._write: Write = _not_begun
+        self._push: Push | None = None
         self._loop = asyncio.get_running_loop()
         self.raw_headers = [*HEADERS, (b"x-run-id", run_id.encode())]
 
@@ -85,7 +89,9 @@ class EventStream(Response):
         _opened()
         disconnecting = asyncio.create_task(self._until_gone(receive))
         try:
-            self._write = extensions.get(WRITE, {}).get("write") or partial(_send_body, send)
+            writing = extensions.get(WRITE, {})
+            self._write = writing.get("write") or partial(_send_body, send)
+            self._push = writing.get("push")
             await self._begin(send)
             trailer = await self.show()
             await send({"type": "http.response.body", "body": trailer, "more_body": False})
@@ -129,9 +135,7 @@ class EventStream(Response):
 
     def is_quiet(self) -> bool:
         """Whether the last write is so long ago that the viewer needs a heartbeat."""
-        # A wait may end early without a reason; an early heartbeat does no harm.
-        quiet_s = self._loop.time() - self._viewer.sent_at
-        return quiet_s > 0.9 * self.viewing.settings.heartbeat_s
+        return self._viewer.sent_at <= self._loop.time() - self.viewing.quiet_s
 
     async def write(self, data: bytes) -> None:
         """Write a piece of the body when the viewer has room for it."""
@@ -139,7 +143,7 @@ class EventStream(Response):
         viewer.sent_at = self._loop.time()
         viewer.is_sending = True
         await self._write(data)
-        _sent()
+        sent()
         viewer.is_sending = False
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ..formats.sse import HEARTBEAT
 from .cursor import START, Cursor
 from .event_stream import EventStream
-from .tapes import Tape
+from .tapes import LastWrite, Tape
 from .viewers import Viewing
 
 
@@ -26,7 +28,7 @@ class TapeStream(EventStream):
             rest = await tapes.rest_of_event(run_id, self._tape.dialect, after, self._cursor.frame)
             if rest:
                 await self.write(rest)
-        tape, journal = self._tape, self.viewing.journal
+        tape = self._tape
         while True:
             if tape is not self._tape or after + 1 < tape.base or after > tape.head:
                 tape = await self._tape_at(tape, after)
@@ -38,14 +40,30 @@ class TapeStream(EventStream):
             elif tape.has_ended:
                 break
             else:
-                head = tape.head
-                if not tape.is_behind:  # do not wait while the log has more
-                    await journal.wait(run_id, after=head, timeout_s=settings.heartbeat_s)
-                await tape.wind()
-                # We or another viewer of this tape may have moved the head.
-                if tape.head == head and self.is_quiet():
-                    await self.write(HEARTBEAT)
+                after = await self._more(tape)
         return tape.trailer
+
+    async def _more(self, tape: Tape) -> int:
+        """Wait at the head of the tape for what comes; return the last event that we have."""
+        head, journal = tape.head, self.viewing.journal
+        if self.is_quiet():
+            await self.write(HEARTBEAT)
+        elif (leaving := self._joined(tape)) is not None:
+            try:
+                head, self._viewer.sent_at = await leaving
+            finally:
+                tape.leave(leaving)
+        else:
+            if not tape.is_behind:  # do not wait while the log has more
+                patience_s = self.viewing.settings.heartbeat_s
+                await journal.wait(self.run_id, after=head, timeout_s=patience_s)
+            await tape.wind()
+        return head
+
+    def _joined(self, tape: Tape) -> asyncio.Future[LastWrite] | None:
+        if self._push is None or tape is not self._tape:
+            return None
+        return tape.join(self._push, self._viewer.sent_at)
 
     async def _tape_at(self, tape: Tape, after: int) -> Tape:
         if tape is not self._tape and after + 1 >= self._tape.base and self._tape.head >= after:

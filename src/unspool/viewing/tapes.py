@@ -4,26 +4,55 @@ One encoded reading of a run, shared by all its viewers of one dialect.
 We encode frames once for any number of viewers; a viewer is a cursor on the tape. A tape keeps the
 newest `max_bytes` of frames. A viewer further back (a late one, or a slow one that returned) plays
 its own tape until it catches up.
+
+A viewer who has every frame may join the tape: from then on each commit calls the tape, which
+writes to all its viewers at once. A viewer without room for a write goes back to reading.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from ..dialects import encoder_for, frames_of, trailer_of
 from ..errors import BadCursor
+from ..failpoints import point
+from ..formats.sse import HEARTBEAT
 from ..journals import READ_EVENTS, Journal, read_all
-from ..runs.events import TERMINAL
+from ..runs.events import TERMINAL, Event
 from .cursor import is_at_end
+
+log = logging.getLogger(__name__)
+
+sent = point("streaming.sent")
+
+Push = Callable[[bytes], bool]
+"""Writes to a viewer at once. False: it has no room or has left, and nothing is written."""
+
+
+class LastWrite(NamedTuple):
+    """Where a viewer is when a tape writes to it no more."""
+
+    seq: int
+    """The last event that it has."""
+    sent_at: float
+    """Loop time of the last write."""
 
 
 class Tape:
     """The frames of events `base` … `head` in one dialect."""
 
     def __init__(
-        self, journal: Journal, run_id: str, dialect: str, *, max_bytes: int | None
+        self,
+        journal: Journal,
+        run_id: str,
+        dialect: str,
+        *,
+        max_bytes: int | None,
+        max_write_bytes: int,
     ) -> None:
         """`max_bytes` None: for one viewer, who reads all frames before it winds on."""
         self.run_id = run_id
@@ -39,29 +68,121 @@ class Tape:
         self._frames: list[bytes] = []
         self._size = 0
         self._max_bytes = max_bytes
+        self._max_write_bytes = max_write_bytes
+        self._viewers: dict[asyncio.Future[LastWrite], Push] = {}
+        self._pushed_at = 0.0
+        self._stop_listening: Callable[[], None] | None = None
+
+    def join(self, push: Push, sent_at: float) -> asyncio.Future[LastWrite] | None:
+        """
+        Write each commit to a viewer who has event `head` and was last written to at `sent_at`.
+
+        The future that this returns tells the viewer to go on by itself, from its place: the run
+        has ended, the viewer has no room, or the journal calls us no more. None: the tape is not
+        at the head of a run that this process writes.
+        """
+        if self._stop_listening is None:
+            stop = self._journal.listen(self.run_id, after=self.head, heard=self._heard)
+            if stop is None:
+                return None
+            self._stop_listening = stop
+            self._pushed_at = sent_at
+        self._pushed_at = min(self._pushed_at, sent_at)
+        leaving: asyncio.Future[LastWrite] = asyncio.get_running_loop().create_future()
+        self._viewers[leaving] = push
+        return leaving
+
+    def leave(self, leaving: asyncio.Future[LastWrite]) -> None:
+        """Write no more to the viewer who got this future from `join`."""
+        self._viewers.pop(leaving, None)
+        if not self._viewers and self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
+
+    def beat(self, since: float) -> None:
+        """Send a heartbeat to those who joined, if they got nothing since that loop time."""
+        if self._viewers and self._pushed_at <= since:
+            self._push(HEARTBEAT, self.head)
+
+    def _heard(self, events: Sequence[Event]) -> None:
+        """Write the events of a commit to those who joined; see `Journal.listen`."""
+        head = self.head
+        if not 0 < len(events) <= READ_EVENTS:
+            # Another owner has the run, or there is so much that viewers read it turn by turn.
+            self._send_away(head)
+            return
+        try:
+            data = b"".join(self._encode(events))
+        except BaseException:
+            self._send_away(head)
+            raise
+        if len(data) > self._max_write_bytes:
+            self._send_away(head)
+            return
+        if data:
+            self._push(data, head)
+        if self.has_ended:
+            self._send_away(self.head)
+
+    def _push(self, data: bytes, seq: int) -> None:
+        """Write to all who joined; those without room stay at event `seq` and leave."""
+        refused = []
+        for leaving, push in self._viewers.items():
+            try:
+                is_written = push(data)
+            except Exception:
+                log.exception("A viewer of run %s cannot be written to", self.run_id)
+                is_written = False
+            if is_written:
+                sent()
+            else:
+                refused.append(leaving)
+        for leaving in refused:
+            self._release(leaving, seq)
+        self._pushed_at = asyncio.get_running_loop().time()
+
+    def _send_away(self, seq: int) -> None:
+        for leaving in tuple(self._viewers):
+            self._release(leaving, seq)
+
+    def _release(self, leaving: asyncio.Future[LastWrite], seq: int) -> None:
+        self.leave(leaving)
+        if not leaving.done():
+            leaving.set_result(LastWrite(seq, self._pushed_at))
 
     async def wind(self) -> None:
         """Encode the events that the log has and the tape lacks."""
+        if self._stop_listening is not None:  # each commit winds it
+            return
         head = self.head
         events = await self._journal.read(self.run_id, after=head, limit=READ_EVENTS)
-        self.is_behind = len(events) == READ_EVENTS
-        if not events or self.head != head:  # nothing new, or another viewer was faster
+        if self.head != head or self._stop_listening is not None:  # another viewer was faster
             return
-        assert events[0].seq == head + 1, (head, events[0])
+        self.is_behind = len(events) == READ_EVENTS
+        if not events:
+            return
         if self._max_bytes is None:
             self._drop(len(self._frames))
+        self._encode(events)
+
+    def _encode(self, events: Sequence[Event]) -> list[bytes]:
+        """Add the frames of the next events, and return them."""
+        assert events[0].seq == self.head + 1, (self.head, events[0])
+        frames: list[bytes] = []
         for event in events:
             datas = self._encoder.encode(event)
             if len(datas) == 1 and b"\n" not in datas[0] and b"\r" not in datas[0]:
                 frame = b"id: %d\ndata: %b\n\n" % (event.seq, datas[0])
             else:
                 frame = b"".join(frames_of(event.seq, datas))
-            self._frames.append(frame)
+            frames.append(frame)
             self._size += len(frame)
+        self._frames += frames
         self.head = events[-1].seq
         self.has_ended = events[-1].type in TERMINAL
         if self._max_bytes is not None and self._size > 2 * self._max_bytes:
             self._forget(self._max_bytes)
+        return frames
 
     def read(self, after: int, max_bytes: int) -> tuple[bytes, int]:
         """
@@ -105,22 +226,32 @@ class Tape:
 class Tapes:
     """The tapes with viewers. A tape goes when its last viewer leaves."""
 
-    def __init__(self, journal: Journal, *, max_bytes: int) -> None:
+    def __init__(self, journal: Journal, *, max_bytes: int, max_write_bytes: int) -> None:
         self._journal = journal
         self._max_bytes = max_bytes
+        self._max_write_bytes = max_write_bytes
         self._shared: WeakValueDictionary[tuple[str, str], Tape] = WeakValueDictionary()
 
     def shared(self, run_id: str, dialect: str) -> Tape:
         """Return the tape that all viewers of a run in a dialect play."""
         tape = self._shared.get((run_id, dialect))
         if tape is None:
-            tape = Tape(self._journal, run_id, dialect, max_bytes=self._max_bytes)
+            tape = self._new(run_id, dialect, self._max_bytes)
             self._shared[run_id, dialect] = tape
         return tape
 
     def own(self, run_id: str, dialect: str) -> Tape:
         """Return a tape for one viewer who is behind the shared one."""
-        return Tape(self._journal, run_id, dialect, max_bytes=None)
+        return self._new(run_id, dialect, None)
+
+    def beat(self, since: float) -> None:
+        """Send a heartbeat to those on a shared tape who got nothing since that loop time."""
+        for tape in tuple(self._shared.values()):
+            tape.beat(since)
+
+    def _new(self, run_id: str, dialect: str, max_bytes: int | None) -> Tape:
+        limit = self._max_write_bytes
+        return Tape(self._journal, run_id, dialect, max_bytes=max_bytes, max_write_bytes=limit)
 
     async def rest_of_event(self, run_id: str, dialect: str, seq: int, frame: int) -> bytes:
         """

@@ -7,12 +7,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ..journals import Journal
 from ..settings import Settings
 from .tapes import Tapes
 
 log = logging.getLogger(__name__)
+
+BEATS: Final = 8
+"""A heartbeat is due an eighth of `heartbeat_s` early, because we look only eight times in it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,14 +38,21 @@ class Viewing:
     def __init__(self, journal: Journal, settings: Settings) -> None:
         self.journal = journal
         self.settings = settings
-        self.tapes = Tapes(journal, max_bytes=settings.max_tape_bytes)
+        self.tapes = Tapes(
+            journal,
+            max_bytes=settings.max_tape_bytes,
+            max_write_bytes=settings.max_write_bytes,
+        )
         self.viewers: set[Viewer] = set()
         self._counts: Counter[str] = Counter()  # of viewers, by run: thousands may leave at once
         self.on_left: Callable[[str], object] = _nobody_asks
         """Called with the id of a run whose last viewer has left."""
         self.is_ending = False
         """The server stops and leaves every stream to the next process."""
+        self.quiet_s = settings.heartbeat_s * (1 - 1 / BEATS)
+        """Seconds without a write after which a viewer needs a heartbeat."""
         self._watch: asyncio.TimerHandle | None = None
+        self._beating: asyncio.TimerHandle | None = None
 
     def count(self, run_id: str) -> int:
         """Return how many streams of a run are open in this process."""
@@ -54,6 +65,8 @@ class Viewing:
             viewer.stop()
         if self._watch is None:
             self._look()
+        if self._beating is None:
+            self._beat()
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.remove(viewer)
@@ -65,10 +78,18 @@ class Viewing:
     def close(self) -> None:
         """End all streams; their viewers resume at the next process."""
         self.is_ending = True
-        if self._watch is not None:
-            self._watch.cancel()
+        for timer in (self._watch, self._beating):
+            if timer is not None:
+                timer.cancel()
         for viewer in self.viewers:
             viewer.stop()
+
+    def _beat(self) -> None:
+        # One timer for all viewers whom tapes write to; the others beat by themselves.
+        loop = asyncio.get_running_loop()
+        pause_s = self.settings.heartbeat_s / BEATS
+        self._beating = loop.call_later(pause_s, self._beat) if self.viewers else None
+        self.tapes.beat(loop.time() - self.quiet_s)
 
     def _look(self) -> None:
         # One timer for all viewers, not one per write.

@@ -32,6 +32,7 @@ from .http1 import (
     Response,
     TransportError,
 )
+from .rounds import Rounds
 from .vendor_errors import REFUSED, error_in, of_status, sensible_s, told_by
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -44,22 +45,25 @@ HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 """Of every request; an adapter may replace them."""
 
 
-def open_http(*, allow_private: bool = True) -> Client:
+def open_http(*, allow_private: bool = True, max_delay_s: float = 0.0) -> Client:
     """
     Return a client for requests to providers; `addresses` says where it opens no connection.
+
+    When the loop is busy, a chunk waits for others up to `max_delay_s` (`rounds`).
 
     The number of live runs bounds its requests. It keeps no cookies, so a provider cannot link
     two requests by them. Close it with `aclose`, or use it as a context.
     """
-    return Client(allow_private=allow_private)
+    return Client(allow_private=allow_private, max_delay_s=max_delay_s)
 
 
 class Reply:
     """A provider's answer, after its head has arrived."""
 
-    def __init__(self, response: Response, timer: Timer) -> None:
+    def __init__(self, response: Response, timer: Timer, rounds: Rounds) -> None:
         self._response = response
         self._timer = timer
+        self._rounds = rounds
 
     async def read_to(self, reader: Reader, sink: Sink) -> None:
         """
@@ -69,19 +73,26 @@ class Reply:
             ProviderInterrupted: It broke, or a time limit was reached; `code` says which.
             Exception: `reader` or `sink` raised it.
         """
-        pushing = _Pushing(self._response, self._timer, reader, sink)
+        pushing = _Pushing(self._response, self._timer, self._rounds, reader, sink)
+        self._rounds.enter()
         try:
             await pushing.until_end()
         except TransportError as error:
             raise _translated(error, self._timer.broken) from None
+        finally:
+            self._rounds.leave()
 
 
 class _Pushing:
     """A body on its way: `_take` runs for each chunk, the coroutine only when something changes."""
 
-    def __init__(self, response: Response, timer: Timer, reader: Reader, sink: Sink) -> None:
+    def __init__(
+        self, response: Response, timer: Timer, rounds: Rounds, reader: Reader, sink: Sink
+    ) -> None:
         self._response = response
         self._timer = timer
+        self._rounds = rounds
+        self._is_resting = False
         self._reader = reader
         self._sink = sink
         self._loop = asyncio.get_running_loop()
@@ -110,6 +121,10 @@ class _Pushing:
         timer.bytes_at = now = self._now()
         if reader.feed(chunk):
             timer.output_at = now
+            if self._rounds.delay_s and not self._is_resting:
+                self._is_resting = True
+                self._response.rest()
+                self._rounds.wait(self._read_on)
         if reader.is_whole or timer.whole_at:
             timer.saw_whole(is_whole=reader.is_whole)
             if reader.is_done:
@@ -117,6 +132,10 @@ class _Pushing:
         if self._sink.is_full:
             self._response.pause()
             self._rouse()
+
+    def _read_on(self) -> None:
+        self._is_resting = False
+        self._response.read_on()
 
     def _ended(self, error: Exception | None) -> None:
         self._has_ended, self._error = True, error
@@ -152,7 +171,7 @@ async def send(http: Client, request: Request, model: Model) -> AsyncGenerator[R
     response = await _ask(http, request, model)
     try:
         timer.watch(response)
-        yield Reply(response, timer)
+        yield Reply(response, timer, http.rounds)
     finally:
         timer.stop()
         response.release()

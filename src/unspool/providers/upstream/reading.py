@@ -171,14 +171,12 @@ class AnswerReader:
         if self.is_done:
             return False
         answer = self._answer
-        was_whole, answer.has_news, self._is_plain = answer.is_whole, False, False
+        self._is_plain = False
         try:
             frames = self._framing.feed(chunk)
         except EventTooLong as error:
             raise ProviderInterrupted(f"the provider sent {error}", code="protocol") from None
-        self._take_all(frames)
-        if answer.has_news and was_whole:
-            answer.has_gone_on = True
+        has_news = self._take_all(frames)
         self.is_done, self.is_whole = answer.is_done, answer.is_whole
         opening = self._opening
         if self._framing is opening and opening.chosen is not None:
@@ -186,7 +184,7 @@ class AnswerReader:
         if self._plain is not None and answer.is_plain and self._plain.may_be_plain():
             decoder = self._framing
             self._is_plain = isinstance(decoder, Decoder) and decoder.is_between_events
-        return answer.has_news
+        return has_news
 
     def end(self, broken: ProviderError | None) -> None:
         """See `providers.Reader`."""
@@ -210,12 +208,18 @@ class AnswerReader:
             return error
         return None
 
-    def _take_all(self, frames: list[Frame]) -> None:
-        take, answer = self._take, self._answer
+    def _take_all(self, frames: list[Frame]) -> bool:
+        """Read frames into the answer; return whether they held any output."""
+        take, answer, has_news = self._take, self._answer, False
         for frame in frames:
+            was_whole, answer.has_news = answer.is_whole, False
             take(frame, answer)
+            if answer.has_news:
+                has_news = True
+                answer.has_gone_on = answer.has_gone_on or was_whole
             if answer.is_done:  # words after the end do not belong to the answer
-                return
+                break
+        return has_news
 
 
 def _never_plain(_chunk: bytes) -> str:

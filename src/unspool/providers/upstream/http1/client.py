@@ -11,6 +11,7 @@ from typing import Self
 from unspool.errors import ProviderRefused
 
 from ..addresses import SocketInfo, check_url, guarded
+from ..rounds import Rounds
 from .connecting import Resolve, connect, resolve
 from .connection import Connection
 from .errors import Closed, ConnectTimeout, Forbidden, Stale
@@ -32,6 +33,10 @@ class Client:
         proxies: Which ones to go through; without, the environment says it.
         tls: The authorities to trust; without, those of the system.
         resolve: Turns names into addresses.
+        max_delay_s: How long a chunk may wait for others while the loop is busy.
+
+    Attributes:
+        rounds: Of the streams that it reads.
     """
 
     def __init__(
@@ -41,7 +46,9 @@ class Client:
         proxies: Proxies | None = None,
         tls: ssl.SSLContext | None = None,
         resolve: Resolve = resolve,
+        max_delay_s: float = 0.0,
     ) -> None:
+        self.rounds = Rounds(max_delay_s)
         self._allow_private = allow_private
         self._make_socket = guarded(allow_private=allow_private)
         self._proxies = Proxies.from_environment() if proxies is None else proxies

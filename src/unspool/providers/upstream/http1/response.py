@@ -128,6 +128,15 @@ class Response:
             self._wire.sink = self._feed
         self._wire.resume_reading()
 
+    def rest(self) -> None:
+        """Read nothing from the socket until `read_on`; bytes read already are handed over."""
+        self._wire.pause_reading()
+
+    def read_on(self) -> None:
+        """End a `rest`."""
+        if not (self._is_paused or self._is_over):
+            self._wire.resume_reading()
+
     async def read(self) -> bytes:
         """
         Return the next bytes; empty at the end of a body that is whole.
