@@ -70,6 +70,13 @@ def quick_model() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def breathing_model(quick_model: None) -> Iterator[None]:
+    """A quick model that lets others have a turn of the event loop after each word."""
+    with quick_words(tokens_per_s=1e6):
+        yield
+
+
 @pytest.fixture(scope="session")
 def filled_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `records.db` with the sample data, made once: making it costs more than most tests."""

@@ -41,7 +41,7 @@ POINTS: Final[dict[str, str]] = {
     "generation.broken": "the provider has failed; the attempt is not closed",
     "attempts.counted": "the usage has arrived; it is not written",
     "writing.fragment": "a fragment of a tool call has arrived; it is not accepted",
-    "context.finished": "a step is finished and committed; the next has not begun",
+    "context.finished": "the end of a step is accepted; the next step has not begun",
     "context.answered": "a tool has answered; its answer is not accepted",
     "context.saying": "a piece of known text is accepted, not committed",
     "journal.committing": "events are accepted; the commit has not begun",

@@ -60,6 +60,7 @@ async def test_every_cancel_reaches_the_provider_within_a_second(
     note("cancels", cancels=CANCELS, took_s=max(took))
 
 
+@pytest.mark.usefixtures("breathing_model")
 async def test_of_a_cancel_and_the_end_that_race_one_wins(core: Core) -> None:
     dice = random.Random(1)
     endings: Counter[str] = Counter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
+
 from support.runs import events_of
 from unspool import Core, RunSpec, fold
 
@@ -12,6 +14,7 @@ TURNS = 120
 """The quick model ends a run within so many turns of the event loop."""
 
 
+@pytest.mark.usefixtures("breathing_model")
 async def test_a_cancel_that_races_with_the_end_leaves_exactly_one_ending(core: Core) -> None:
     endings: Counter[str] = Counter()
 

@@ -38,10 +38,10 @@ def clean_env(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def quick_words() -> Iterator[None]:
-    """Let the built-in model say the same words without pausing between them."""
+def quick_words(tokens_per_s: float = math.inf) -> Iterator[None]:
+    """Let the built-in model say the same words, without pausing between them as a rule."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(offline, "plug", offline.Offline(first_token_s=0, tokens_per_s=math.inf))
+        patch.setattr(offline, "plug", offline.Offline(first_token_s=0, tokens_per_s=tokens_per_s))
         plugs.load.cache_clear()
         yield
     plugs.load.cache_clear()

@@ -144,8 +144,8 @@ class RunContext:
             raise
         if reading is not None:
             reading.end()
+        # The next commit, of the run's ending as a rule, holds the ending of the step too.
         self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
-        await self._pen.commit()
         _finished()
         return state.text
 
