@@ -15,6 +15,7 @@ import ipaddress
 import socket
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -67,6 +68,7 @@ class ForbiddenAddress(OSError):
         super().__init__("the name leads to an address that we send nothing to")
 
 
+@lru_cache(maxsize=256)
 def check_url(url: str, *, allow_private: bool) -> None:
     """
     Refuse a URL, as far as it can be judged without resolving its name.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ MARKS: Final[Mapping[str, dict[str, Any]]] = {
 """Fields of an assistant's last message when it is the beginning of the answer."""
 
 
+@lru_cache(maxsize=256)
 def endpoint(base_url: str) -> str:
     """Return the address of chat completions, given that or the `/v1` root before it."""
     parts = urlsplit(base_url)

@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from yarl import URL
@@ -49,6 +50,7 @@ class Target:
     authorization: str = field(repr=False)
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, url: str) -> Target:
         """
         Raises:
