@@ -69,7 +69,7 @@ class Admission:
         if claim is None and options.key:
             claim = Claim(options.key, request_digest(spec))
         self._check_room()
-        spec = replace(await self._checked(spec), cancel_after_s=options.cancel_after_s)
+        spec = await self._checked(spec, options.cancel_after_s)
         if is_shared:
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
                 if self._is_reusable(head):
@@ -110,7 +110,7 @@ class Admission:
         if changes.input is None:
             self._check_names(spec)
         else:
-            spec = await self._checked(spec)
+            spec = await self._checked(spec, options.cancel_after_s)
         if changes.cancel:
             await self._runner.cancel(run_id, reason="a client continues it in a fork")
             _, history, seq = await self._before(run_id, changes)  # it may have written more by now
@@ -153,7 +153,7 @@ class Admission:
         open_flow(spec.flow)
         self._catalog.check(spec.model)
 
-    async def _checked(self, spec: RunSpec) -> RunSpec:
+    async def _checked(self, spec: RunSpec, cancel_after_s: float | None = None) -> RunSpec:
         """Return the spec as the log will hold it."""
         self._check_names(spec)
         flow = open_flow(spec.flow)
@@ -161,7 +161,8 @@ class Admission:
             request = flow.input_model.model_validate(dict(spec.input))
         except ValidationError as error:
             raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
-        return _written(spec, await flow.prepare(request, self._records))
+        written = _written(await flow.prepare(request, self._records))
+        return replace(spec, input=written, cancel_after_s=cancel_after_s)
 
     def _is_reusable(self, head: Head) -> bool:
         """Whether a run may answer an equal request: it is live, or completed a short time ago."""
@@ -179,22 +180,22 @@ def request_digest(spec: RunSpec) -> str:
         return ""  # admission refuses it: it cannot be written as JSON
 
 
-def _written(spec: RunSpec, request: BaseModel) -> RunSpec:
+def _written(request: BaseModel) -> dict[str, Any]:
     """
-    Return the spec as the log will hold it.
+    Return the input as the log will hold it.
 
     Raises:
         SpecError: A free parameter holds a value that is not valid JSON.
     """
     try:
-        spec = replace(spec, input=request.model_dump())
-        json.dumps(spec.input, allow_nan=False, ensure_ascii=False).encode()
+        facts = request.model_dump()
+        json.dumps(facts, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
         raise SpecError(
             f"the input cannot be stored ({type(error).__name__}): send text in whole characters, "
             "finite numbers, and less nesting"
         ) from None
-    return spec
+    return facts
 
 
 def _reasons(error: ValidationError) -> str:

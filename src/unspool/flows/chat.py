@@ -90,6 +90,8 @@ class ChatFlow(Flow[Chat]):
             UnknownRecord: No tool has that number.
             SpecError: Two tools share a name, so a call would not say which one it means.
         """
+        if not (request.tools or request.tool_ids or request.kept_tools):
+            return request  # nearly all
         rows = await find_tools(records, request.tool_ids) if request.tool_ids else []
         stored = [
             StoredChatTool(

@@ -39,12 +39,13 @@ SWEEPS = 8
 """A waiter wakes at most an eighth of its time-out late."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 
 
 def new_run_id(now_ms: int) -> str:
     """26 characters: 48 bits of time, so that ids sort by age, and 80 random bits."""
     number = now_ms << 80 | secrets.randbits(80)
-    return "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 class SQLiteJournal:
@@ -88,8 +89,7 @@ class SQLiteJournal:
     ) -> SQLitePen:
         now_ms = int(self._group_commit.clock() * 1000)
         run_id = new_run_id(now_ms)
-        digest = spec.digest
-        request = (spec.flow, spec.model, spec.dialect, digest)
+        request = (spec.flow, spec.model, spec.dialect, spec.digest)
         head = Head(
             *(run_id, *request, "running", 0),
             epoch=1,

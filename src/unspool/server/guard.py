@@ -78,7 +78,7 @@ class Guard:
         target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
         if target > max_target:
             return error_answer(414, "target_too_long", f"at most {max_target} bytes")
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > max_head:
+        if sum([len(name) + len(value) for name, value in scope["headers"]]) > max_head:
             return error_answer(431, "head_too_large", f"at most {max_head} bytes")
         if not self._is_known(headers.get(b"host", b"").decode("latin-1")):
             return error_answer(
