@@ -19,6 +19,7 @@ from ..dialects import open_dialect
 from ..errors import BadCursor, KeyReused, KeyTaken, SpecError, TooBusy
 from ..failpoints import point
 from ..flows import open_flow
+from ..formats.nesting import is_deeper
 from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..models.catalog import Catalog
 from ..records import Records
@@ -31,6 +32,9 @@ from .runner import Runner
 
 _accepted = point("admission.accepted")
 _reused = point("admission.reused")
+
+MAX_NESTING: Final = 200
+"""Levels of lists and objects in an input; no prompt, tool or parameter needs a tenth of them."""
 
 REUSABLE: Final = 8
 """Newest equal runs to check for one to reuse; if these failed, older ones did too."""
@@ -189,7 +193,10 @@ def _written(request: BaseModel) -> dict[str, Any]:
     """
     try:
         facts = request.model_dump()
-        json.dumps(facts, allow_nan=False, ensure_ascii=False).encode()
+        text = json.dumps(facts, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        if is_deeper(facts, MAX_NESTING, text=text):
+            raise ValueError
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
         raise SpecError(
             f"the input cannot be stored ({type(error).__name__}): send text in whole characters, "

@@ -234,7 +234,7 @@ class Sink(Protocol):
         """Return when the sink has room again."""
 
 
-class Reader(Protocol):
+class BodyReader(Protocol):
     """Reads one answer. Does no I/O; `feed` it bytes cut anywhere, then call `end` once."""
 
     is_whole: bool
@@ -271,7 +271,7 @@ class Provider(Protocol):
             ProviderRefused: The model cannot be asked so.
         """
 
-    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> Reader:
+    def reader(self, model: Model, prompt: Prompt, sink: Sink) -> BodyReader:
         """Return a reader of the answer to that request."""
 
 

@@ -24,7 +24,7 @@ from . import LocalAnswer, Model, Prompt, Sink, ToolCall, ToolFragment, Usage
 from .offline_model.answers import answer_to
 from .offline_model.text import Dice, go_on, text_of
 from .offline_model.tools import calls_for
-from .upstream.local import Line, LocalReader
+from .upstream.local import LocalLine, LocalReader
 
 _PIECE: Final = re.compile(r"\s*[\u0021-\u2e7f]+|\s*[^\u0021-\u2e7f\s]{1,4}|\s+")
 """A word with the space before it, or up to four wide characters; together they are all text."""
@@ -64,12 +64,12 @@ class Offline:
             rest = go_on(prompt.prefix, answer_to(prompt.messages))
             said = rest[: _room(rest, most)]
             finish = "stop" if len(said) == len(rest) else "length"
-            lines = (Line(text=piece) for piece in _pieces(said, dice))
+            lines = (LocalLine(text=piece) for piece in _pieces(said, dice))
         for number, line in enumerate(lines):
             yield self._wait_s(number, dice), line.encode()
         request = "".join(text_of(message) for message in prompt.messages)
         usage = Usage(estimate_tokens(request), estimate_tokens(said), measured=False)
-        yield 0.0, Line(usage=usage).encode() + Line(finish=finish).encode()
+        yield 0.0, LocalLine(usage=usage).encode() + LocalLine(finish=finish).encode()
 
     def _wait_s(self, number: int, dice: Dice) -> float:
         if not number:
@@ -83,14 +83,14 @@ def _written(call: ToolCall) -> str:
     return json.dumps(call.arguments, ensure_ascii=False)
 
 
-def _told(calls: Sequence[ToolCall], dice: Dice) -> Iterator[Line]:
+def _told(calls: Sequence[ToolCall], dice: Dice) -> Iterator[LocalLine]:
     """Return calls as they stream: the name of each, its arguments in pieces; whole, in the end."""
     for call in calls:
-        yield Line(tool=ToolFragment(call.index, call.id, call.name))
+        yield LocalLine(tool=ToolFragment(call.index, call.id, call.name))
         for piece in _pieces(_written(call), dice):
-            yield Line(tool=ToolFragment(call.index, arguments=piece))
+            yield LocalLine(tool=ToolFragment(call.index, arguments=piece))
     for call in calls:
-        yield Line(call=call)
+        yield LocalLine(call=call)
 
 
 def _max_tokens(params: Mapping[str, Any]) -> float:

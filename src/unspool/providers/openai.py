@@ -135,7 +135,7 @@ class _Reading:
 
     @staticmethod
     def plain_text(chunk: bytes) -> str:
-        """See `reading.Plain`."""
+        """See `reading.PlainChunks`."""
         data = chunk[6:-2]
         is_event = chunk.startswith(b"data: ") and chunk.endswith(b"\n\n")
         if not is_event or b"\n" in data or b"\r" in data:

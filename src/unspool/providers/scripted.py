@@ -49,7 +49,7 @@ from pydantic import (
 
 from ..errors import ProviderRefused
 from . import LocalAnswer, Model, Prompt, Sink, ToolFragment, Usage
-from .upstream.local import Failure, Line, LocalReader
+from .upstream.local import Failure, LocalLine, LocalReader
 
 MAX_STEPS: Final = 100_000
 """Most steps of one script, repeats counted out: an hour of a model at 28 deltas a second."""
@@ -300,24 +300,24 @@ def _said(step: Step) -> str:
             return ""
 
 
-def _line(step: Step) -> Line:  # noqa: PLR0911 - one for each kind
+def _line(step: Step) -> LocalLine:  # noqa: PLR0911 - one for each kind
     match step:
         case Say():
-            return Line(text=step.text)
+            return LocalLine(text=step.text)
         case Think():
-            return Line(reasoning=step.reasoning)
+            return LocalLine(reasoning=step.reasoning)
         case ScriptedCall(tool=it):
-            return Line(tool=ToolFragment(it.index, it.id, it.name, it.arguments))
+            return LocalLine(tool=ToolFragment(it.index, it.id, it.name, it.arguments))
         case Count(usage=it):
             usage = Usage(it.prompt_tokens, it.completion_tokens, measured=it.measured)
-            return Line(usage=usage)
+            return LocalLine(usage=usage)
         case Skip():
-            return Line(skipped=step.skipped)
+            return LocalLine(skipped=step.skipped)
         case End():
-            return Line(finish=step.finish)
+            return LocalLine(finish=step.finish)
         case Fail():
             error = (step.message, step.code, step.status, step.retry_after_s)
-            return Line(failure=Failure(step.fail, *error))
+            return LocalLine(failure=Failure(step.fail, *error))
         case _:
             raise AssertionError(step)
 

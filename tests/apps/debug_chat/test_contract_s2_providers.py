@@ -15,7 +15,7 @@ from support.servers import Desk
 from support.upstream import Script, Upstream
 from unspool import Model, plugs
 from unspool.providers import LocalAnswer, Prompt, Sink, ToolCall, ToolFragment
-from unspool.providers.upstream.local import Line, LocalReader
+from unspool.providers.upstream.local import LocalLine, LocalReader
 
 CALLED = {"city": "北京"}
 MODEL = {"name": "theirs", "api_key": "sk-nobody", "upstream_name": "m-1"}
@@ -92,11 +92,11 @@ class Custom:
 
     def request(self, model: Model, prompt: Prompt) -> LocalAnswer:
         if prompt.messages[-1]["role"] == "tool":
-            lines = [Line(text="今天晴"), Line(finish="stop")]
+            lines = [LocalLine(text="今天晴"), LocalLine(finish="stop")]
         else:
             fragment = ToolFragment(0, "c", "weather", json.dumps(CALLED))
             call = ToolCall(0, "c", "weather", CALLED)
-            lines = [Line(tool=fragment), Line(call=call), Line(finish="tool_calls")]
+            lines = [LocalLine(tool=fragment), LocalLine(call=call), LocalLine(finish="tool_calls")]
         return LocalAnswer(lambda: ((0.0, line.encode()) for line in lines))
 
     def reader(self, model: Model, prompt: Prompt, sink: Sink) -> LocalReader:

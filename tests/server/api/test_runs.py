@@ -259,7 +259,7 @@ async def test_nesting_is_refused_or_can_be_read_again_and_is_never_a_fault(
 ) -> None:
     url = f"{shared_server.url}/v1/runs"
     statuses = []
-    for depth in (100, *range(900, 1000, 9), 1500, 5000):
+    for depth in (100, 198, 199, *range(900, 1000, 9), 1500, 5000):
         nested = "[" * depth + "]" * depth
         body = f'{{"flow":"chat","input":{{"prompt":"x","params":{{"a":{nested}}}}}}}'
         answered = await client.post(
@@ -270,8 +270,8 @@ async def test_nesting_is_refused_or_can_be_read_again_and_is_never_a_fault(
             view = await look(client, f"{url}/{answered.json()['id']}/events")
             assert nested in view.seen.data[0]
     assert set(statuses) <= {201, 400, 422}, statuses
-    assert statuses[0] == 201
-    assert statuses[-1] != 201
+    assert statuses[:2] == [201, 201]
+    assert 201 not in statuses[2:], "where it is refused depends on nobody's stack"
 
 
 async def test_an_unknown_model_is_404(shared_server: Served, client: httpx.AsyncClient) -> None:

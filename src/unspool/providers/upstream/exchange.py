@@ -12,7 +12,7 @@ import asyncio
 from unspool.errors import ProviderError
 from unspool.providers.upstream.http1 import Client
 
-from .. import LocalAnswer, Model, Prompt, Provider, Reader, Sink, open_provider
+from .. import BodyReader, LocalAnswer, Model, Prompt, Provider, Sink, open_provider
 from .http import send
 
 
@@ -48,7 +48,7 @@ async def converse(
     reader.end(broken)
 
 
-async def _play(answer: LocalAnswer, reader: Reader, sink: Sink) -> None:
+async def _play(answer: LocalAnswer, reader: BodyReader, sink: Sink) -> None:
     pieces = iter(answer.pieces())
     if answer.is_from_file:
         first = await asyncio.to_thread(next, pieces, None)
@@ -57,7 +57,7 @@ async def _play(answer: LocalAnswer, reader: Reader, sink: Sink) -> None:
         await _play_piece(piece, reader, sink)
 
 
-async def _play_piece(piece: tuple[float, bytes] | None, reader: Reader, sink: Sink) -> None:
+async def _play_piece(piece: tuple[float, bytes] | None, reader: BodyReader, sink: Sink) -> None:
     if piece is None:
         return
     wait_s, chunk = piece

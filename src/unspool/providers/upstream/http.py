@@ -20,7 +20,7 @@ import msgspec
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
-from .. import Model, Reader, Request, Sink
+from .. import BodyReader, Model, Request, Sink
 from .addresses import check_url
 from .deadlines import LINGER_S, Timer
 from .http1 import (
@@ -65,7 +65,7 @@ class Reply:
         self._timer = timer
         self._rounds = rounds
 
-    async def read_to(self, reader: Reader, sink: Sink) -> None:
+    async def read_to(self, reader: BodyReader, sink: Sink) -> None:
         """
         Push the body into `reader`, until it is done or the body ends.
 
@@ -87,7 +87,7 @@ class _Pushing:
     """A body on its way: `_take` runs for each chunk, the coroutine only when something changes."""
 
     def __init__(
-        self, response: Response, timer: Timer, rounds: Rounds, reader: Reader, sink: Sink
+        self, response: Response, timer: Timer, rounds: Rounds, reader: BodyReader, sink: Sink
     ) -> None:
         self._response = response
         self._timer = timer

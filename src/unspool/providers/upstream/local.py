@@ -29,7 +29,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     retry_after_s: float | None = None
 
 
-class Line(msgspec.Struct, omit_defaults=True):
+class LocalLine(msgspec.Struct, omit_defaults=True):
     """One output; exactly one field is set."""
 
     text: str | None = None
@@ -46,11 +46,11 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Line).decode
+_decode = msgspec.json.Decoder(LocalLine).decode
 
 
 class LocalReader:
-    """See `providers.Reader`."""
+    """See `providers.BodyReader`."""
 
     def __init__(self, sink: Sink) -> None:
         self.is_whole = False
@@ -60,21 +60,21 @@ class LocalReader:
         self._has_output = False
 
     def feed(self, chunk: bytes) -> bool:
-        """See `providers.Reader`."""
+        """See `providers.BodyReader`."""
         *lines, self._half = (self._half + chunk).split(b"\n")
         for line in lines:
             self._read(_decode(line))
         return bool(lines)
 
     def end(self, broken: ProviderError | None) -> None:
-        """See `providers.Reader`."""
+        """See `providers.BodyReader`."""
         if broken is not None:
             raise broken
         if not self.is_whole:
             message = "the script ended without a finish"
             raise self._error(Failure("unavailable", message))
 
-    def _read(self, line: Line) -> None:
+    def _read(self, line: LocalLine) -> None:
         if line.text:
             self._has_output = True
             self._sink.text(line.text)
@@ -98,7 +98,7 @@ class LocalReader:
         )
 
 
-def _output(line: Line) -> Any:
+def _output(line: LocalLine) -> Any:
     if line.reasoning:
         return Reasoning(line.reasoning)
     if line.skipped is not None:

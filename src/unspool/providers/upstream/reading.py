@@ -113,7 +113,7 @@ Explain = Callable[[ProviderError], ProviderError]
 """Gives an error that ends the answer the meaning that it has for this request."""
 
 
-class Plain(Protocol):
+class PlainChunks(Protocol):
     """
     The short way for a chunk that is one whole event, with text and nothing else in it. Nearly
     every chunk of an answer is one, and goes past frames and rules.
@@ -128,7 +128,7 @@ class Plain(Protocol):
 
 class AnswerReader:
     """
-    See `providers.Reader`.
+    See `providers.BodyReader`.
 
     Args:
         take: Reads a frame.
@@ -145,7 +145,7 @@ class AnswerReader:
         *,
         framing: Framing | None = None,
         explain: Explain | None = None,
-        plain: Plain | None = None,
+        plain: PlainChunks | None = None,
     ) -> None:
         self.is_whole = False
         self.is_done = False
@@ -161,7 +161,7 @@ class AnswerReader:
         self._is_plain = False
 
     def feed(self, chunk: bytes) -> bool:
-        """See `providers.Reader`."""
+        """See `providers.BodyReader`."""
         if self._is_plain and len(chunk) <= self._limit and (text := self._plain_text(chunk)):
             self._sink.text(text)  # nearly every chunk
             return True
@@ -187,7 +187,7 @@ class AnswerReader:
         return has_news
 
     def end(self, broken: ProviderError | None) -> None:
-        """See `providers.Reader`."""
+        """See `providers.BodyReader`."""
         try:
             if broken is None:
                 broken = self._flush()

@@ -18,6 +18,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from unspool.formats.nesting import is_deeper
+
 from .. import ToolCall, ToolFragment
 from .surrogates import SurrogateJoiner, mended
 
@@ -128,7 +130,7 @@ def _object(text: str) -> dict[str, Any] | None:
         return None
     if value is None:  # "null" for a function without arguments
         return {}
-    if not isinstance(value, dict) or _is_too_deep(text, value):
+    if not isinstance(value, dict) or is_deeper(value, MAX_DEPTH, text=text):
         return None
     return mended(value) if _HALF.search(text) else value
 
@@ -140,17 +142,3 @@ def _no_number(name: str) -> float:
 def _number(digits: str) -> float:
     number = float(digits)
     return number if math.isfinite(number) else _no_number(digits)
-
-
-def _is_too_deep(text: str, value: Any) -> bool:
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return False
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return bool(level)
