@@ -50,6 +50,7 @@ async def prepared(program: Program, web: aiohttp.ClientSession) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("system", SYSTEMS)
 async def test_a_client_whose_server_is_killed_in_mid_stream_ends_well(
     system: str, tmp_path: Path, web: aiohttp.ClientSession
