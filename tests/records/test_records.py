@@ -143,6 +143,21 @@ async def test_nothing_is_kept_without_a_commit(records: Records) -> None:
     assert await count_products(records) == 0
 
 
+async def test_a_session_leaves_the_file_free_whatever_it_did(
+    records: Records, tmp_path: Path
+) -> None:
+    async with records.session() as session:
+        await save_products(session, [{"sku": "1", "name": "鞋"}])
+    with pytest.raises(UnknownRecord):
+        await find_product(records, "1")
+    other = sqlite3.connect(tmp_path / "records.db", isolation_level=None, timeout=0)
+    other.execute("begin immediate")
+    other.execute("commit")
+    # Neither a reader nor a writer is left who needs the old pages.
+    assert other.execute("pragma wal_checkpoint(truncate)").fetchone() == (0, 0, 0)
+    other.close()
+
+
 async def test_every_connection_is_prepared_and_chinese_is_readable_in_the_file(
     records: Records,
 ) -> None:

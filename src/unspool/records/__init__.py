@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import JSON, URL, MetaData, Table, event, make_url
+from sqlalchemy import JSON, URL, Dialect, MetaData, PoolProxiedConnection, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import (
@@ -32,6 +32,9 @@ from sqlalchemy.orm import DeclarativeBase
 
 from ..errors import RecordsError, SetupError
 from .migrations import BUSY_S, bring_up_to_date, explained
+
+MAX_CONNECTIONS: Final = 15
+"""Connections to the database, each with a thread of its own; opened when first needed."""
 
 
 class Base(DeclarativeBase):
@@ -142,10 +145,27 @@ def _engine_of(url: URL) -> AsyncEngine:
         # Each transaction takes the write lock at its beginning, because SQLite waits for the
         # lock there; a lock taken half-way fails at once.
         connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_S} if sqlite else {},
+        # As many as its default lets be open, but none is closed and opened again under load.
+        pool_size=MAX_CONNECTIONS,
+        max_overflow=0,
     )
     if sqlite:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        _roll_back_only_writes(engine.sync_engine.dialect)
     return engine
+
+
+def _roll_back_only_writes(dialect: Dialect) -> None:
+    """Spare a session that only read two hops to the thread of its connection, 0.1 ms each."""
+    roll_back = dialect.do_rollback
+
+    def roll_back_writes(connection: PoolProxiedConnection) -> None:
+        driver: Any = connection.driver_connection
+        with suppress(ValueError):  # it is closed
+            if driver.in_transaction:
+                roll_back(connection)
+
+    dialect.do_rollback = roll_back_writes  # type: ignore[assignment, method-assign]
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
