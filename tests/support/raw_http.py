@@ -1,5 +1,5 @@
 """
-A server that says what it is told to the byte, on connections that it keeps.
+A server that plays a script to the byte, on connections that it keeps.
 
 Each request plays the next script, the last one ever after. In a script `bytes` are sent in a
 packet of their own, a number is a pause in seconds, `HALF` shuts the server's side, `CUT` and

@@ -55,6 +55,15 @@ def test_a_quiet_loop_has_no_rounds_and_a_busy_one_no_longer_ones_than_allowed()
     ]
 
 
+async def test_a_loop_without_streams_forgets_how_busy_it_was() -> None:
+    rounds = Rounds(1.0)
+    rounds.enter()
+    rounds._load = rounds.delay_s = 1.0
+    rounds.leave()
+    await asyncio.sleep(0.3)
+    assert rounds.delay_s == 0.0
+
+
 async def test_rounds_call_those_who_wait_together_and_once() -> None:
     rounds, called = Rounds(0.01), []
     rounds.delay_s = 0.01

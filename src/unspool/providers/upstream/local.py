@@ -1,6 +1,6 @@
 """
 How answers of models inside this process are written down and read: a JSON document per line, one
-output each, in the form that `scripted` has for its steps.
+output each, much as `scripted` has its steps.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ async def pulled(write: Callable[[Queue], Awaitable[None]]) -> AsyncGenerator[An
             queue.filled.clear()
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.gather(task, return_exceptions=True)  # a reader who left wants no error
 
 
 class Queue:

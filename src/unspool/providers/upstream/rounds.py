@@ -81,8 +81,10 @@ class Rounds:
         now, worked_s = time.monotonic(), time.thread_time()
         load = (worked_s - self._worked_s) / max(now - self._measured_at, MEASURE_S / 2)
         self._measured_at, self._worked_s = now, worked_s
-        self._load += (load - self._load) / SMOOTHING
-        self.delay_s = share_at(self._load) * self._max_delay_s
         self._measuring = None
         if self._streams:
+            self._load += (load - self._load) / SMOOTHING
             self._measuring = asyncio.get_running_loop().call_later(MEASURE_S, self._measure)
+        else:
+            self._load = 0.0  # whatever comes next begins on a quiet loop
+        self.delay_s = share_at(self._load) * self._max_delay_s

@@ -1,4 +1,4 @@
-"""Everything here is tested on both loops, and never through a proxy of whoever runs it."""
+"""Everything here is tested on both loops, and never through a proxy of the environment."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ async def test_a_client_can_be_closed_while_it_connects(turns: int) -> None:
         assert sockets() == before
 
 
-async def test_whoever_closes_the_client_does_not_cancel_whoever_asks() -> None:
+async def test_closing_the_client_does_not_cancel_the_task_that_asks() -> None:
     with Silence() as silence:
         client = Client()
         asking = asyncio.ensure_future(

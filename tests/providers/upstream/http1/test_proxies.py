@@ -1,4 +1,4 @@
-"""Proxies: which one, whether at all, and what it is told."""
+"""Proxies: which one, whether at all, and what we send it."""
 
 from __future__ import annotations
 
