@@ -39,7 +39,8 @@ PLANS = {
     "context.answered": Plan(kind="calls"),
     # How often depends on how events come to share a commit; twice is certain.
     "journal.appended": Plan(most=2),
-    "journal.checkpointed": Plan(pause_s=0.04, most=2),
+    # One a second: the runs have to outlast two, or the server dies after them.
+    "journal.checkpointed": Plan(pause_s=0.1, most=2),
     "journal.migrating": Plan(is_new=True),
 }
 """Points that a plain run does not pass."""
