@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     sees nothing for two minutes has left.
     """
 
+    probe: Literal["off", "private", "all"] = "private"
+    """
+    Models to ask, once and while they are idle, how they continue a text that was cut, if nothing
+    is known of them: none, those on this machine and in private networks, or all. It costs some
+    300 tokens for each model.
+    """
+
     say_chars_per_s: float = Field(200.0, gt=0)
     """Speed of text that needs no model (templates): as readable as a fast model."""
 

@@ -191,6 +191,11 @@ def _beginning(piece: AttemptStarted) -> dict[str, Any]:
         facts["reason"] = piece.reason
     if piece.at:
         facts["at"] = piece.at
+    if piece.way:
+        if piece.way.form != "assistant":
+            facts["prefill"] = piece.way.form
+        if piece.way.trust:
+            facts["trust"] = piece.way.trust
     return facts
 
 

@@ -23,7 +23,8 @@ from ..providers import (
     ToolFragment,
     Usage,
 )
-from .continuation import ContinuationPlan, PartialText, Strategy
+from .continuation import ContinuationPlan, PartialText, Strategy, Way
+from .guards import BadContinuation, ends_sentence
 
 _counted = point("attempts.counted")
 
@@ -39,6 +40,8 @@ class AttemptStarted:
     """Characters of the text before it."""
     reason: str | None
     """Code of the failure that made it necessary."""
+    way: Way | None = None
+    """Of a prefill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class OpenAttempt:
         Take text of the answer.
 
         Raises:
-            StartedAnew: It is not a continuation of the text so far.
+            BadContinuation: It is not a continuation of the text so far.
         """
         if self._is_joined:  # every token takes this path
             self._keep(text)
@@ -227,11 +230,23 @@ class OpenAttempt:
 
         Raises:
             ProviderInterrupted: The stream broke off without an error.
-            StartedAnew: All of its text was the beginning of another answer.
+            BadContinuation: Its text does not continue the text so far.
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
-        self._pass_on_text(self.plan.seam.flush())
+        rest = self.plan.seam.flush()
+        if not self._is_joined:
+            self.plan.seam.check_end(rest)
+        self._pass_on_text(rest)
+        if self.plan.strategy == "instruct":
+            self._check_whole()
+
+    def _check_whole(self) -> None:
+        try:
+            self.plan.seam.check_whole(self._so_far.text[self.at :])
+        except BadContinuation:
+            self._so_far.is_spoiled = True
+            raise
 
     def is_end_after_all(self, error: ProviderError) -> bool:
         """
@@ -240,10 +255,14 @@ class OpenAttempt:
         The provider must report an end; silence is not enough.
         """
         is_end = error.code == "empty" and error.finish_reason == "stop"
-        if is_end and self.plan.strategy in {"prefill", "instruct"}:
-            self.finish_reason = "stop"
-            return True
-        return False
+        if not is_end or self.plan.strategy not in {"prefill", "instruct"}:
+            return False
+        # A model that is not known to go on may have nothing to say to a half sentence.
+        is_believed = self.plan.way is not None and bool(self.plan.way.trust)
+        if not (is_believed or ends_sentence(self._so_far.text)):
+            return False
+        self.finish_reason = "stop"
+        return True
 
     @property
     def has_output(self) -> bool:

@@ -2,7 +2,8 @@
 Plans how to continue a broken text: the ladder.
 
 * reattach: the provider still has the answer and sends the rest. We lose no text and pay once.
-* prefill: the model gets its own text as the beginning of its answer.
+* prefill: the model gets its own text as the beginning of its answer, in each form that its vendor,
+  its engine or its record speaks for (`models.prefills`).
 * instruct: a message asks the model to continue, beginning with the last words (`seam`).
 
 A text of lines continues after its last whole line, if viewers can take half a line back: models
@@ -20,11 +21,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from ..formats.tokens import estimate_tokens
-from ..models.health import Health
+from ..models.prefills import Prefills, Trust
 from ..providers import Handle, Model, Prompt
-from ..providers.upstream.vendors import prefill_of
+from ..providers.upstream.engines import can_render
 from ..runs.run import cut
-from .seam import Seam, anchor_of, weight
+from .seam import Seam, anchor_of
+from .weights import weight
 
 Strategy = Literal["first", "retry", "next", "reattach", "prefill", "instruct", "restart"]
 """Why we send a request, and how. `next`: to another model, before any text arrived."""
@@ -84,8 +86,10 @@ class PartialText:
     """A fragment of a tool call arrived."""
     retained: RetainedAnswer | None = None
     """The last broken answer, if its provider keeps it."""
-    spent: set[tuple[str, Strategy]] = field(default_factory=set)
-    """Rungs that proved useless for a model."""
+    spent: set[tuple[str, str]] = field(default_factory=set)
+    """Rungs that proved useless for a model: `instruct`, and forms of prefill."""
+    is_spoiled: bool = False
+    """Its end is no text for a reader, who has read it: nothing continues it."""
     by_lines: bool = False
     """It consists of lines, and viewers can take half a line back."""
 
@@ -107,7 +111,7 @@ class PartialText:
     def restart(self) -> None:
         """Take all of it back."""
         self.parts.clear()
-        self.has_call, self.retained = False, None
+        self.has_call, self.retained, self.is_spoiled = False, None, False
         self.spent.clear()
 
     def take_back_half(self) -> bool:
@@ -118,6 +122,16 @@ class PartialText:
         return len(base) < length
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a model gets the text as the beginning of its answer."""
+
+    form: str
+    """One of `vendors.PREFILLS`."""
+    trust: Trust
+    """How far the seam believes that the model goes on from it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ContinuationPlan:
     """One request: its strategy, its prompt, and the seam for its text."""
@@ -125,19 +139,30 @@ class ContinuationPlan:
     strategy: Strategy
     prompt: Prompt
     seam: Seam
+    way: Way | None = None
+    """Of a prefill."""
     thoughts_again: int = 0
     """Characters of reasoning that will arrive again, after we passed them on."""
     fragments_again: int = 0
     """Fragments of tool calls, likewise."""
 
+    @property
+    def rung(self) -> str:
+        """What `PartialText.spent` calls it."""
+        return self.way.form if self.way else self.strategy
+
 
 def continuation_plan(
-    model: Model, prompt: Prompt, so_far: PartialText, health: Health
+    model: Model, prompt: Prompt, so_far: PartialText, prefills: Prefills, engine: str = ""
 ) -> ContinuationPlan | None:
-    """Return the plan for the highest rung on which `model` can continue; None if none fits."""
+    """
+    Return the plan for the highest rung on which `model` can continue; None if none fits.
 
-    def is_open(strategy: Strategy) -> bool:
-        return (model.name, strategy) not in so_far.spent
+    `engine`: the name of the engine that serves it, if it gave one.
+    """
+
+    def is_open(rung: str) -> bool:
+        return (model.name, rung) not in so_far.spent
 
     retained = so_far.retained
     if retained is not None and retained.model == model.name:
@@ -148,24 +173,36 @@ def continuation_plan(
             return ContinuationPlan("reattach", held, Seam(""))
         # The seam leaves out the text that is there already, and this with it.
         thoughts = 0 if retained.text else retained.thoughts
-        return ContinuationPlan("reattach", held, Seam(""), thoughts, retained.fragments)
+        return ContinuationPlan(
+            "reattach",
+            held,
+            Seam(""),
+            thoughts_again=thoughts,
+            fragments_again=retained.fragments,
+        )
     text, by_lines = so_far.base, so_far.by_lines
-    if so_far.has_call or not text:
+    if so_far.has_call or so_far.is_spoiled or not text:
         return None
     rest = replace(prompt, params=_rest_of(prompt.params, text))
-    can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
-    if can_prefill and is_open("prefill"):
-        return ContinuationPlan(
-            "prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines)
-        )
+    for form in prefills.forms(model, engine):
+        if is_open(form) and (form != "raw" or _can_be_raw(prompt)):
+            trust = prefills.trust(model, form)
+            seam = Seam(text, trust=trust, by_lines=by_lines)
+            return ContinuationPlan("prefill", replace(rest, prefix=text), seam, Way(form, trust))
     if is_open("instruct") and not (_may_call(prompt) or _is_constrained(prompt)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
         facts = {"role": "user", "content": words}
         messages = (*prompt.messages, {"role": "assistant", "content": text}, facts)
-        seam = Seam(text, anchor=anchor, is_instructed=not by_lines, by_lines=by_lines)
+        told = "" if by_lines else words.replace(anchor, "") if anchor else words
+        is_new = not prefills.is_recorded
+        seam = Seam(text, anchor=anchor, instruction=told, by_lines=by_lines, is_guarded=is_new)
         return ContinuationPlan("instruct", replace(rest, messages=messages), seam)
     return None
+
+
+def _can_be_raw(prompt: Prompt) -> bool:
+    return can_render(prompt) and not _is_constrained(prompt)
 
 
 def _instruction(text: str, anchor: str) -> str:

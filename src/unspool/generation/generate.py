@@ -12,14 +12,16 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
 from ..models.health import Health
+from ..models.prefills import Outcome
 from ..models.prices import cost_of
 from ..providers import Model, Prompt, Sink
 from ..providers.upstream.exchange import ask
@@ -35,7 +37,8 @@ from .attempts import (
     Rewound,
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
-from .seam import Seam, StartedAnew
+from .guards import BadContinuation
+from .seam import Seam
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +59,18 @@ MAX_RETRY_AFTER_S = 60.0
 MAX_ATTEMPTS = 24
 """Attempts for one text, over all models: a text that breaks so often will never complete."""
 
-RUNG_CODES = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
+RUNG_CODES = frozenset(
+    {"prefill", "prefill_refused", "started_anew", "bad_continuation", "not_kept"}
+)
 """Codes that rule out a rung for this model, but not the model."""
+
+
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "prefill_refused": "refused",
+    "started_anew": "started_anew",
+    "bad_continuation": "started_anew",
+}
+"""What a code says of the form of a prefill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +179,9 @@ class Generation:
         if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
-        plan = continuation_plan(model, self._prompt, so_far, self._deps.health)
+        deps = self._deps
+        engine = deps.http.engines.get(model.base_url, "")
+        plan = continuation_plan(model, self._prompt, so_far, deps.health.prefills, engine)
         if plan is not None or so_far.has_written:
             return plan
         strategy: Strategy = "retry" if self._retry else "next" if index else self._first
@@ -185,7 +200,8 @@ class Generation:
             health.first_output(model.name, began)
 
         attempt = OpenAttempt(number, model, plan, self._so_far, out, on_first)
-        out.take(AttemptStarted(number, model, plan.strategy, attempt.at, self._reason))
+        started = AttemptStarted(number, model, plan.strategy, attempt.at, self._reason, plan.way)
+        out.take(started)
         (_asking if number == 1 else _asking_again)()
         began = health.began(model.name)
         try:
@@ -204,29 +220,40 @@ class Generation:
         finally:
             health.ended(model.name)
         health.finished(model.name)
+        self._note_prefill(attempt, "went_on")
+        health.prefills.answered(model, self._deps.http.engines.get(model.base_url, ""))
         out.take(self._finished(attempt))
         return None
 
     async def _answer(self, attempt: OpenAttempt) -> None:
+        plan, model = attempt.plan, attempt.model
+        if plan.way:
+            model = replace(model, prefill=plan.way.form)
         try:
-            await self._deps.ask(attempt.model, attempt.plan.prompt, self._deps.http, attempt)
+            await self._deps.ask(model, plan.prompt, self._deps.http, attempt)
             attempt.end()
-        except StartedAnew as anew:
-            raise ProviderInterrupted(str(anew), code="started_anew") from None
+        except BadContinuation as bad:
+            raise ProviderInterrupted(str(bad), code=bad.code) from None
 
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
-        so_far, name, strategy = self._so_far, attempt.model.name, attempt.plan.strategy
+        so_far, name = self._so_far, attempt.model.name
         self._reason = error.code
         so_far.retained = _still_retained(so_far.retained, attempt, error)
         if error.code in RUNG_CODES:
-            so_far.spent.add((name, strategy))
-            if strategy == "prefill":
-                self._deps.health.refused_prefill(name)
+            so_far.spent.add((name, attempt.plan.rung))
+            if error.code in OUTCOMES:
+                self._note_prefill(attempt, OUTCOMES[error.code])
             return
+        if attempt.has_passed_on:
+            self._note_prefill(attempt, "went_on")
         self._deps.health.failed(name, error)
         # We report the error that cut the text; the log holds the later ones.
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
+
+    def _note_prefill(self, attempt: OpenAttempt, outcome: Outcome) -> None:
+        if way := attempt.plan.way:
+            self._deps.health.prefills.note(attempt.model, way.form, outcome)
 
     def _wait_s(self, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""

@@ -105,6 +105,8 @@ class Prompt:
     """
     prefix: str = ""
     """Text already written, and the model is to go on from there (`Model.prefill`)."""
+    rendered: str = ""
+    """The messages as the model's own template writes them; `prefix` goes on from there."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Further parameters of the vendor's API, passed through (`temperature`, `max_tokens`)."""
     tools: tuple[Tool, ...] = ()

@@ -8,12 +8,14 @@ here wakes when the answer ends or breaks, and when the sink is full.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from unspool.errors import ProviderError
 from unspool.providers.upstream.http1 import Client
 
 from .. import BodyReader, LocalAnswer, Model, Prompt, Provider, Sink, open_provider
 from .http import send
+from .templates import rendered
 
 
 async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
@@ -27,6 +29,8 @@ async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
         ProviderUnavailable: Nothing came; trying again may help.
         ProviderInterrupted: The stream broke after some output.
     """
+    if prompt.prefix and model.prefill == "raw" and not prompt.rendered:
+        prompt = replace(prompt, rendered=await rendered(model, prompt, http))
     await converse(open_provider(model.provider), model, prompt, http, sink)
 
 

@@ -23,6 +23,7 @@ from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, 
 from .. import BodyReader, Model, Request, Sink
 from .addresses import check_url
 from .deadlines import LINGER_S, Timer
+from .engines import engine_in
 from .http1 import (
     BadEncoding,
     BadFraming,
@@ -169,6 +170,8 @@ async def send(http: Client, request: Request, model: Model) -> AsyncGenerator[R
     """
     timer = Timer(model.limits)
     response = await _ask(http, request, model)
+    if engine := engine_in(response.headers.get("Server", "")):
+        http.engines[model.base_url] = engine
     try:
         timer.watch(response)
         yield Reply(response, timer, http.rounds)

@@ -37,6 +37,7 @@ class Client:
 
     Attributes:
         rounds: Of the streams that it reads.
+        engines: By address, engines that have named themselves (`upstream.engines`).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Client:
         max_delay_s: float = 0.0,
     ) -> None:
         self.rounds = Rounds(max_delay_s)
+        self.engines: dict[str, str] = {}
         self._allow_private = allow_private
         self._make_socket = guarded(allow_private=allow_private)
         self._proxies = Proxies.from_environment() if proxies is None else proxies
