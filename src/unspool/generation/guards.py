@@ -45,6 +45,11 @@ SMALL_TALK: Final = re.compile(
 )
 """How models begin when they talk instead of going on."""
 
+OPENER: Final = re.compile(
+    r"```|#|\n\n|(The|This|That|These|Those|It|He|She|They|We|You|In|There|To|If|When)\b"
+)
+"""Beginnings that do not stand inside a sentence; names and German nouns do."""
+
 SENTENCE_END: Final = re.compile(r"[。！？…!?.][”」』\"')）】*_]*\s*$|\n\s*$")
 
 
@@ -87,7 +92,7 @@ def check(written: str, rest: str, instruction: str) -> None:
         raise BadContinuation("the model talked about the text instead of continuing it")
     if leaks(written, rest, instruction):
         raise BadContinuation("the model repeated its instruction")
-    if _is_circle(rest) and not _is_circle(written[-len(rest) :]):
+    if _is_circle(written, rest):
         raise BadContinuation("the model repeats a few words without end")
     if _resays(written, rest):
         raise BadContinuation("the model repeated the last clause")
@@ -102,9 +107,10 @@ def check_joint(written: str, rest: str) -> None:
     Raises:
         BadContinuation: A sentence begins inside another.
     """
-    before, after = written.rstrip("*_` "), rest.lstrip("*_ ")
-    is_inside = before[-1:].isalnum() or before[-1:] in ",，、;；(（“"
-    if is_inside and (after[:1].isupper() or after.startswith(("```", "#", "\n\n"))):
+    before = written.rstrip("*_` ")
+    is_inside = before[-1:].isalnum() or before[-1:] in tuple(",，、;；(（“")
+    is_glued = written[-1:].isalnum() and rest[:1].isupper()
+    if is_inside and (is_glued or OPENER.match(rest)):
         raise BadContinuation("the model began a sentence in the middle of another")
 
 
@@ -133,12 +139,13 @@ def _parts(text: str, least: int) -> list[str]:
     return parts
 
 
-def _is_circle(rest: str) -> bool:
-    body = rest.strip()
-    return any(
-        weight(body[:n]) > 1 and body.startswith(body[:n] * CIRCLES)
-        for n in range(2, CIRCLE_CHARS + 1)
-    )
+def _is_circle(written: str, rest: str) -> bool:
+    """Whether `rest` begins to repeat a short part; a text that did so before may go on."""
+    for n in range(2, CIRCLE_CHARS + 1):
+        part = rest[:n]
+        if weight(part) > 1 and rest.startswith(part * CIRCLES):
+            return written[-2 * n :] != part * 2
+    return False
 
 
 def _resays(written: str, rest: str) -> bool:
@@ -146,13 +153,18 @@ def _resays(written: str, rest: str) -> bool:
     last = text[-CLAUSE_CHARS:]
     beginning = rest.casefold()[: CLAUSE_CHARS * 2]
     # A clause that the text itself repeats (a list, a table, a refrain) may come once more.
-    return any(part in last and text.count(part) == 1 for part in _parts(beginning, RESAID))
+    return any(part in last and _is_once(part, text) for part in _parts(beginning, RESAID))
 
 
 def _retells(written: str, rest: str) -> bool:
     parts = _parts(rest.casefold(), PASSAGE)
     text = written.casefold()
-    return any(text.count(part) == 1 for part in parts[:1] + parts[-1:])
+    return any(_is_once(part, text) for part in parts[:1] + parts[-1:])
+
+
+def _is_once(part: str, text: str) -> bool:
+    first = text.find(part)
+    return first >= 0 and text.find(part, first + 1) < 0
 
 
 def _is_inside_fence(written: str) -> bool:

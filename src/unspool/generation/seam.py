@@ -119,6 +119,8 @@ class Seam:
         self._written = written
         self._anchor = _pattern(anchor) if anchor else None
         self._anchor_words = _plain(anchor)
+        self._anchor_begins = False
+        """Nothing but white space and quotes came before it."""
         self._instruction = instruction
         self._is_instructed = bool(instruction)
         self._is_guarded = is_guarded and self._is_instructed
@@ -194,18 +196,26 @@ class Seam:
 
     def _find(self, *, is_last: bool) -> tuple[Kind, int] | None:
         """Return the kind of the seam, and the characters before it; None while it is open."""
-        if self._may_be_anchor() and not is_last:
-            return None
-        if found := self._after_anchor():
+        found = self._after_anchor()
+        if found and self._anchor_begins:
             return found
-        self._follow()
-        if self._offsets and not is_last:
+        is_open = self._may_be_anchor()
+        if not is_open or is_last:
+            self._follow()
+            is_open = bool(self._offsets)
+        if is_open and not is_last:
             return None
         overlaps = [offset for offset in self._whole if self._counts(offset)]
         if overlaps:
             offset = min(overlaps)
             return "overlap" if offset else "echo", len(self._written) - offset
-        self._check_anew()
+        if not found:
+            self._check_anew()
+            found = self._unproven(is_last=is_last)
+        return found
+
+    def _unproven(self, *, is_last: bool) -> tuple[Kind, int] | None:
+        """Return the seam of an output that repeats nothing; None while it may still do so."""
         if not self._is_instructed:
             return "exact", 0
         is_talking = self._anchor is not None and is_small_talk(self._held)
@@ -229,7 +239,8 @@ class Seam:
         if self._anchor is None or not (found := self._anchor.search(self._held[:MAX_LEAD])):
             return None
         lead, end = self._held[: found.start()], found.end()
-        if _LEAD.sub("", lead) and self._written.count(found[0]) > 1:
+        self._anchor_begins = not _LEAD.sub("", lead)
+        if not self._anchor_begins and self._written.count(found[0]) > 1:
             return None  # which of them it repeats is unknown
         if lead.rstrip()[-1:] in _OPENS and self._held[end : end + 1] in _CLOSES:
             end += len(self._held[end : end + 1])

@@ -64,11 +64,20 @@ async def keep_findings(records: Records, prefills: Prefills, model: str) -> Non
 class Learning:
     """Stores and probes until it is closed."""
 
-    def __init__(self, records: Records, http: Client, health: Health, settings: Settings) -> None:
+    def __init__(
+        self,
+        records: Records,
+        http: Client,
+        health: Health,
+        settings: Settings,
+        *,
+        probe_after_s: float = PROBE_AFTER_S,
+    ) -> None:
         self._records = records
         self._http = http
         self._health = health
         self._where = settings.probe
+        self._probe_after_s = probe_after_s
         self._changed: set[str] = set()
         self._storing: asyncio.Task[None] | None = None
         self._probes: dict[str, asyncio.Task[None]] = {}
@@ -98,9 +107,9 @@ class Learning:
             self._probes[model.name] = asyncio.create_task(self._probe_later(model))
 
     async def _probe_later(self, model: Model) -> None:
-        await asyncio.sleep(PROBE_AFTER_S)
+        await asyncio.sleep(self._probe_after_s)
         while self._health.in_flight(model.name):  # noqa: ASYNC110 - nobody is in a hurry
-            await asyncio.sleep(PROBE_AFTER_S)
+            await asyncio.sleep(self._probe_after_s)
         try:
             finding = await probe_prefill(model, self._http)
         except UnspoolError as error:  # it costs the user nothing

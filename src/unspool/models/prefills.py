@@ -128,9 +128,14 @@ class Prefills:
             self.on_unknown(model)
 
     def findings(self, name: str) -> list[Finding]:
-        """Return all evidence of a model, to store it."""
+        """Return all evidence of a name, to store it."""
         found = self._found.get(name, {})
         return [Finding(name, at, form, evidence) for (at, form), evidence in found.items()]
+
+    def findings_of(self, model: Model) -> list[Finding]:
+        """Return the evidence of a model where it is now."""
+        here = deployment_of(model)
+        return [found for found in self.findings(model.name) if found.deployment == here]
 
     def load(self, findings: Iterable[Finding]) -> None:
         """Take over stored evidence."""

@@ -21,6 +21,7 @@ from unspool.providers.upstream.http1 import Client
 from .. import plugs
 from ..errors import SpecError, UnknownRecord, UnspoolError
 from ..formats.written import validated
+from ..providers import Model
 from ..records import Records
 from ..records.models import (
     ModelRow,
@@ -218,6 +219,10 @@ class ModelRegistry:
         check_address(
             definition, has_key=has_key, allow_private=self._settings.allow_private_upstreams
         )
+
+    def engine_of(self, model: Model) -> str:
+        """Return the engine that serves `model`, if it has named itself; else empty."""
+        return self._http.engines.get(model.base_url, "")
 
     async def test(self, number: int, *, probe: bool = False) -> ModelTest:
         """
