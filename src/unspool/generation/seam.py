@@ -33,6 +33,7 @@ from .guards import (
     StartedAnew,
     check,
     check_joint,
+    ends_sentence,
     is_small_talk,
     leaks,
 )
@@ -166,7 +167,9 @@ class Seam:
         Raises:
             BadContinuation: It adds nothing, so it does not show that the text was whole.
         """
-        is_proof = self.kind in {"echo", "overlap"} or not self._is_guarded
+        if not self._is_guarded:
+            return
+        is_proof = self.kind == "echo" and ends_sentence(self._written)
         if not is_proof and weight(rest) < LEAST:
             raise BadContinuation("the model stopped at once, so the text may not be whole")
 
