@@ -233,12 +233,16 @@ class OpenAttempt:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
         self._pass_on_text(self.plan.seam.flush())
 
-    def is_end_after_all(self, error: ProviderError) -> bool:
+    def is_end_after_all(self, error: ProviderError, *, is_enough: bool = False) -> bool:
         """
-        Whether a model that should continue had no text to add: the text was complete.
+        Whether the text is complete: its reader has enough, or a model that should continue had
+        no text to add.
 
         The provider must report an end; silence is not enough.
         """
+        if is_enough:
+            self.finish_reason = "stop"
+            return True
         is_end = error.code == "empty" and error.finish_reason == "stop"
         if is_end and self.plan.strategy in {"prefill", "instruct"}:
             self.finish_reason = "stop"

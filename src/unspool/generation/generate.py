@@ -35,6 +35,7 @@ from .attempts import (
     Rewound,
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
+from .enough import Enough
 from .seam import Seam, StartedAnew
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,9 @@ class Generation:
     continues the text (`continuation`). If no rung fits and the dialect `can_rewind`, it takes the
     text back and starts over, once. `so_far` is the text so far, and collects the rest; `numbers`
     numbers the attempts of a whole run.
+
+    Attributes:
+        enough: For the reader of the text to say that it has all it wants.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Generation:
         numbers: Iterator[int] | None = None,
         can_rewind: bool = False,
     ) -> None:
+        self.enough = Enough()
         self._prompt = prompt
         self._models = models
         self._deps = deps
@@ -194,7 +199,7 @@ class Generation:
             await self._answer(attempt)
         except ProviderError as error:
             _broken()
-            if not attempt.is_end_after_all(error):
+            if not attempt.is_end_after_all(error, is_enough=self.enough.is_said):
                 if len(self._so_far.base) > attempt.at:
                     self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
@@ -209,7 +214,9 @@ class Generation:
 
     async def _answer(self, attempt: OpenAttempt) -> None:
         try:
-            await self._deps.ask(attempt.model, attempt.plan.prompt, self._deps.http, attempt)
+            answer = self._deps.ask(attempt.model, attempt.plan.prompt, self._deps.http, attempt)
+            if not await self.enough.wait(answer):
+                attempt.finish_reason = "stop"
             attempt.end()
         except StartedAnew as anew:
             raise ProviderInterrupted(str(anew), code="started_anew") from None
