@@ -20,6 +20,7 @@ from ..generation.attempts import (
     Rewound,
     estimated_usage,
 )
+from ..generation.enough import Enough
 from ..journals import Pen
 from ..models.prices import Cost, cost_of
 from ..providers import Model, Prompt, Reasoning, Skipped, Text, ToolCall, ToolFragment, Usage
@@ -33,11 +34,20 @@ class ReaderFeed:
     """
     Feeds a reader the text of one step, from its beginning.
 
-    By lines, it feeds only whole ones: a rewind may still take half a line back.
+    By lines, it feeds only whole ones: a rewind may still take half a line back. A reader that is
+    made anew may say `enough` anew.
     """
 
-    def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Reader],
+        text: str,
+        *,
+        by_lines: bool = False,
+        enough: Enough | None = None,
+    ) -> None:
         self._make = make
+        self._enough = enough or Enough()
         self._by_lines = by_lines
         self._lines = LineBuffer()
         self.again(text)
@@ -45,6 +55,7 @@ class ReaderFeed:
     def again(self, text: str) -> None:
         """Start over with a new reader and this text."""
         self._lines.take()
+        self._enough.take_back()
         self._reader = self._make()
         self.feed = self._whole_lines if self._by_lines else self._reader.feed
         if text:

@@ -248,12 +248,16 @@ class OpenAttempt:
             self._so_far.is_spoiled = True
             raise
 
-    def is_end_after_all(self, error: ProviderError) -> bool:
+    def is_end_after_all(self, error: ProviderError, *, is_enough: bool = False) -> bool:
         """
-        Whether a model that should continue had no text to add: the text was complete.
+        Whether the text is complete: its reader has enough, or a model that should continue had
+        no text to add.
 
         The provider must report an end; silence is not enough.
         """
+        if is_enough:
+            self.finish_reason = "stop"
+            return True
         is_end = error.code == "empty" and error.finish_reason == "stop"
         if not is_end or self.plan.strategy not in {"prefill", "instruct"}:
             return False

@@ -37,6 +37,7 @@ from .attempts import (
     Rewound,
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
+from .enough import Enough
 from .guards import BadContinuation
 from .seam import Seam
 
@@ -113,6 +114,9 @@ class Generation:
     continues the text (`continuation`). If no rung fits and the dialect `can_rewind`, it takes the
     text back and starts over, once. `so_far` is the text so far, and collects the rest; `numbers`
     numbers the attempts of a whole run.
+
+    Attributes:
+        enough: For the reader of the text to say that it has all it wants.
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class Generation:
         numbers: Iterator[int] | None = None,
         can_rewind: bool = False,
     ) -> None:
+        self.enough = Enough()
         self._prompt = prompt
         self._models = models
         self._deps = deps
@@ -210,7 +215,7 @@ class Generation:
             await self._answer(attempt)
         except ProviderError as error:
             _broken()
-            if not attempt.is_end_after_all(error):
+            if not attempt.is_end_after_all(error, is_enough=self.enough.is_said):
                 if len(self._so_far.base) > attempt.at:
                     self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
@@ -230,7 +235,9 @@ class Generation:
         if plan.way:
             model = replace(model, prefill=plan.way.form)
         try:
-            await self._deps.ask(model, plan.prompt, self._deps.http, attempt)
+            answer = self._deps.ask(model, plan.prompt, self._deps.http, attempt)
+            if not await self.enough.wait(answer):
+                attempt.finish_reason = "stop"
             attempt.end()
         except BadContinuation as bad:
             raise ProviderInterrupted(str(bad), code=bad.code) from None

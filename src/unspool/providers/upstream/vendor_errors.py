@@ -48,6 +48,8 @@ OF_STATUS: Final[Mapping[int, str]] = {
 WORDS: Final = tuple(
     (code, re.compile(pattern))
     for code, pattern in (
+        # The model's own words could not be read there: another sample may do.
+        ("unreadable", r"tooluse(failed|error)|(json|tool)\w*validatefailed|outputparsefailed"),
         (
             "quota",
             r"insufficient(quota|balance|funds?|credits?)|(?<!throttling)(?<!rate)quotaexceeded|"
@@ -83,6 +85,11 @@ WORDS: Final = tuple(
 PHRASES: Final = tuple(
     (code, re.compile(pattern))
     for code, pattern in (
+        (
+            "unreadable",
+            r"failed to (call a function|generate json|parse (the )?(tool|function)[ _]call)|"
+            r"tool call (parsing|validation) failed|failed_generation",
+        ),
         (
             "quota",
             r"exceeded your current quota|insufficient[ _](quota|balance|credits?|funds?)|"
@@ -122,7 +129,7 @@ PHRASES: Final = tuple(
 )
 """Parts of messages, in lower case; no message about anything else has them."""
 
-_SPECIFIC: Final = frozenset({"quota", "auth"})
+_SPECIFIC: Final = frozenset({"quota", "auth", "unreadable"})
 """Words in the message of an error that its vendor calls a plain bad request."""
 
 _WAIT: Final = re.compile(
