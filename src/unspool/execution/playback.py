@@ -27,6 +27,7 @@ from ..providers import (
     Sink,
     Skipped,
     Text,
+    ThoughtAloud,
     ToolCall,
     ToolFragment,
     Usage,
@@ -61,7 +62,19 @@ class Recorded:
 
     @property
     def texts(self) -> list[str]:
-        return [e.data["text"] for e in self.outputs if e.type == "text.delta"]
+        texts: list[str] = []
+        for event in self.outputs:
+            if event.type == "text.delta":
+                texts.append(event.data["text"])
+            elif event.type == "step.rewound":
+                texts.clear()
+        return texts
+
+    def add(self, event: Event) -> None:
+        """Add an output. A rewind tells that the text was thinking, which then comes again."""
+        last = self.outputs[-1].type if self.outputs else ""
+        if not (event.type == "reasoning.delta" and last == "step.rewound"):
+            self.outputs.append(event)
 
 
 def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
@@ -73,7 +86,7 @@ def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
             found.setdefault(step, []).append(Recorded(event.data))
         elif (attempts := found.get(step)) and attempts[-1].ending is None:
             if event.type not in {"attempt.failed", "attempt.finished"}:
-                attempts[-1].outputs.append(event)
+                attempts[-1].add(event)
             elif event.data.get("code") != "cancelled":
                 attempts[-1].ending = event
     return found
@@ -160,7 +173,8 @@ class Playback:
         usage = attempt.ending.data.get("usage") if attempt.ending else None
         if usage:
             counts = usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens")
-            yield Usage(*counts, usage["basis"] == "measured")
+            is_measured = usage["basis"] == "measured"
+            yield Usage(*counts, is_measured, usage.get("written_tokens"))
 
     def _left_out(self, step: str, attempt: Recorded) -> str:
         """Make up the text that a seam trimmed."""
@@ -231,6 +245,8 @@ def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
             return ToolCall(data["index"], data["id"], data["name"], data["arguments"])
         case "attempt.kept":
             return Accepted(data["handle"])
+        case "step.rewound":
+            return ThoughtAloud()
         case "warning.raised" if set(data) == {"message", "step"}:
             return Skipped(data["message"])
         case _:

@@ -219,6 +219,8 @@ def usage_facts(usage: Usage) -> Mapping[str, Any]:
     }
     if usage.cached_tokens:
         facts["cached_tokens"] = usage.cached_tokens
+    if usage.written_tokens:
+        facts["written_tokens"] = usage.written_tokens
     return facts
 
 

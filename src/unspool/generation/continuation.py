@@ -88,6 +88,8 @@ class PartialText:
     """Rungs that proved useless for a model."""
     by_lines: bool = False
     """It consists of lines, and viewers can take half a line back."""
+    can_rewind: bool = False
+    """Viewers can take text back."""
 
     @property
     def text(self) -> str:

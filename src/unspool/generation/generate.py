@@ -118,7 +118,7 @@ class Generation:
         self._so_far = so_far or PartialText()
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
-        self._can_rewind = can_rewind
+        self._can_rewind = self._so_far.can_rewind = can_rewind
         self._first: Strategy = "first"
         self._retry = 0
         """Failed tries at the present model that added no text."""
@@ -149,7 +149,9 @@ class Generation:
                         await self._deps.sleep(failed.retry_in_s)
                     if failed.error.code not in RUNG_CODES:
                         self._retry += 1
-            if not (self._can_rewind and self._deps.retries and self._so_far.has_written):
+            is_useless = isinstance(self._error, ProviderRefused)  # it would be refused again
+            can_restart = self._can_rewind and self._deps.retries and not is_useless
+            if not (can_restart and self._so_far.has_written):
                 raise self._ended()
             self._can_rewind = False
             self._so_far.restart()

@@ -45,6 +45,8 @@ class Prices:
     completion: float
     cached: float | None = None
     """Of prompt tokens that the provider had in its cache; None: as any other."""
+    written: float | None = None
+    """Of prompt tokens that the provider wrote to its cache; None: as any other."""
     currency: str = "USD"
 
 
@@ -143,6 +145,10 @@ class Reasoning(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class ThoughtAloud(msgspec.Struct, frozen=True, gc=False):
+    """All text of this answer so far was the model's thinking, and no part of the answer."""
+
+
 class ToolFragment(msgspec.Struct, frozen=True, gc=False):
     """A delta of a tool call; `arguments` of one `index` are to be joined."""
 
@@ -176,6 +182,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int | None = None
     """Of the prompt's tokens, those that the provider had in its cache."""
     measured: bool = True
+    written_tokens: int | None = None
+    """Of the prompt's tokens, those that the provider wrote to its cache."""
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
@@ -195,7 +203,7 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 Delta = Text | Reasoning | ToolFragment
-Output = Delta | ToolCall | Accepted | Usage | Finish | Skipped
+Output = Delta | ThoughtAloud | ToolCall | Accepted | Usage | Finish | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +249,8 @@ class BodyReader(Protocol):
     """The provider gave an end; only usage may follow."""
     is_done: bool
     """Nothing of interest follows: stop reading."""
+    traits: frozenset[str]
+    """Quirks that the answer showed (`upstream.vendors.QUIRKS`)."""
 
     def feed(self, chunk: bytes) -> bool:
         """

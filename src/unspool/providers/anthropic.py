@@ -28,6 +28,7 @@ from .upstream.prompts import (
     text_of,
 )
 from .upstream.reading import AnswerReader
+from .upstream.token_counts import Counts
 
 VERSION: Final = "2023-06-01"
 """Of the API; the only one whose streams are these."""
@@ -36,6 +37,7 @@ MAX_TOKENS: Final = 4096
 """Longest answer where nobody says: the API wants a bound, and each model takes this one."""
 
 NAMES: Final = {**dict.fromkeys(LENGTHS, "max_tokens"), "stop": "stop_sequences"}
+INPUT: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 CHOICES: Final = {"auto": "auto", "required": "any", "none": "none"}
 
 
@@ -194,8 +196,8 @@ class _Reading:
         """Arguments told at once, of calls of which no part has come yet."""
         self._foreign: set[int | None] = set()
         """Blocks whose parts of JSON are no calls of ours: the vendor runs them itself."""
-        self._prompt_tokens: Any = None
-        self._cached_tokens: Any = None
+        self._input: dict[str, Any] = {}
+        """Tokens of the prompt by their kind. A report may lack some, or say zero for unknown."""
 
     def take(self, frame: Frame, answer: Answer) -> None:
         event = _events.read(frame.data, answer) if frame.data.strip() else None
@@ -203,6 +205,8 @@ class _Reading:
             if frame.event == "error":
                 answer.report(frame.data.decode("utf-8", "replace"))
             return
+        if not event.type:
+            answer.heed(frame.data)
         if event.error or "error" in (event.type, frame.event):
             answer.report(event.error or "")
         self._tell(event, answer)
@@ -240,6 +244,8 @@ class _Reading:
                 self._inputs[index] = block.input
         elif block.type.endswith("tool_use"):
             self._foreign.add(index)
+        if block.type == "thinking":
+            answer.next_thought()
         if block.text:
             self._say(block.text, answer)
         if block.thinking:
@@ -266,17 +272,21 @@ class _Reading:
         self._end(event, answer)
 
     def _asked(self, usage: _WireUsage) -> None:
-        if usage.input_tokens is None:
-            return
-        self._cached_tokens = usage.cache_read_input_tokens
+        known = self._input
+        for name in INPUT:
+            count = getattr(usage, name)
+            if count or name not in known:
+                known[name] = count
+
+    def _counted(self, completion: Any) -> Counts:
+        new, cached, written = map(self._input.get, INPUT)
         # What was read from the cache, or written to it, is not in `input_tokens`.
-        cached, written = self._cached_tokens, usage.cache_creation_input_tokens
-        self._prompt_tokens = total(usage.input_tokens, cached, written)
+        return Counts(total(new, cached, written), completion, cached, written)
 
     def _end(self, event: _WireEvent, answer: Answer) -> None:
         if (usage := event.usage) is not None:
             self._asked(usage)
-            answer.usage(self._prompt_tokens, usage.output_tokens, self._cached_tokens)
+            answer.count(self._counted(usage.output_tokens))
         if event.delta is not None and event.delta.stop_reason:
             for index in list(self._inputs):
                 self._settle(index, answer)

@@ -240,6 +240,8 @@ class _Reading:
         elif (chunk := _chunks.read(data, answer)) is not None:
             if frame.event == "error" and not chunk.error:
                 answer.report(data.decode("utf-8", "replace"))
+            if chunk.candidates is None:
+                answer.heed(data)
             self._chunk(chunk, answer)
 
     def _chunk(self, chunk: _Chunk, answer: Answer) -> None:

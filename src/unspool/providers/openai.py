@@ -24,6 +24,7 @@ from .upstream.documents import Documents
 from .upstream.openai_request import request_for
 from .upstream.prompts import of_prefill
 from .upstream.reading import AnswerReader
+from .upstream.token_counts import openai_counts
 from .upstream.vendor_errors import error_in
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
@@ -47,9 +48,11 @@ class _WireDelta(msgspec.Struct, gc=False):
     reasoning_content: Any = None
     reasoning: Any = None
     thinking: Any = None
+    reasoning_details: Any = None
     refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
+    error: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -60,6 +63,7 @@ class _Choice(msgspec.Struct, gc=False):
     index: Any = None
     usage: Any = None
     error: Any = None
+    content_filter_results: Any = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -67,6 +71,7 @@ class _Chunk(msgspec.Struct, gc=False):
     usage: Any = None
     error: Any = None
     x_groq: Any = None
+    base_resp: Any = None
 
 
 class _PlainDelta(msgspec.Struct, gc=False):
@@ -74,9 +79,11 @@ class _PlainDelta(msgspec.Struct, gc=False):
     reasoning_content: None = None
     reasoning: None = None
     thinking: None = None
+    reasoning_details: None = None
     refusal: None = None
     tool_calls: None = None
     function_call: None = None
+    error: None = None
 
 
 class _PlainChoice(msgspec.Struct, gc=False):
@@ -87,6 +94,10 @@ class _PlainChoice(msgspec.Struct, gc=False):
     error: None = None
 
 
+class _PlainStatus(msgspec.Struct, gc=False):
+    status_code: Literal[0] = 0
+
+
 class _PlainChunk(msgspec.Struct, gc=False):
     """A chunk with text and nothing else that we read: any other fails to decode as one."""
 
@@ -94,6 +105,7 @@ class _PlainChunk(msgspec.Struct, gc=False):
     usage: None = None
     error: None = None
     x_groq: None = None
+    base_resp: _PlainStatus | None = None
 
 
 _chunks = Documents(_Chunk)
@@ -141,9 +153,11 @@ class _Reading:
         if not is_event or b"\n" in data or b"\r" in data:
             return ""
         try:
-            return _decode_plain(data).choices[0].delta.content
+            text = _decode_plain(data).choices[0].delta.content
         except (ValueError, RecursionError):
             return ""
+        may_be_tag = "</" in text or "<t" in text or text[-1:] == "<"
+        return "" if may_be_tag else text  # see `think_tags`
 
     def take(self, frame: Frame, answer: Answer) -> None:
         try:
@@ -168,7 +182,7 @@ class _Reading:
             answer.report(_error_of(data))
         elif data:
             if data.startswith(b"["):
-                self._without_choices(frame, answer)
+                answer.heed(data)
             if data[:1] not in b"{[<" and _COMPLAINT.search(data):
                 self._complaint = data.decode("utf-8", "replace")
             for chunk in _chunks.read_all(data, answer):
@@ -179,19 +193,11 @@ class _Reading:
             answer.report(_error_of(frame.data))
         if chunk.error and (error := error_in({"error": chunk.error})):
             answer.report(error)
-        if not chunk.choices and chunk.usage is None:
-            self._without_choices(frame, answer)
+        if not chunk.choices:
+            answer.heed(frame.data)
         self._chunk(chunk, answer)
         if frame.event == "done":
             answer.is_done = True
-
-    def _without_choices(self, frame: Frame, answer: Answer) -> None:
-        try:
-            error = error_in(json.loads(frame.data))
-        except (ValueError, RecursionError):
-            return
-        if error is not None:
-            answer.report(error)
 
     def _chunk(self, chunk: _Chunk, answer: Answer) -> None:
         usage = chunk.usage
@@ -199,8 +205,10 @@ class _Reading:
             if error := error_in(chunk.x_groq):
                 answer.report(error)
             usage = usage or chunk.x_groq.get("usage")
+        if chunk.base_resp and (error := error_in({"base_resp": chunk.base_resp})):
+            answer.report(error)
         if usage is not None:
-            _count(usage, answer)
+            answer.count(openai_counts(usage))
         for choice in chunk.choices or ():
             if not choice.index:  # of several choices only the first is the answer
                 self._choice(choice, answer)
@@ -219,17 +227,18 @@ class _Reading:
         elif choice.text is not None:
             self._content(choice.text, answer)
         if choice.usage is not None:
-            _count(choice.usage, answer)
-        if reason := choice.finish_reason:
-            if isinstance(reason, dict):
-                reason = reason.get("type")
-            if isinstance(reason, str):
-                answer.finish(reason)
+            answer.count(openai_counts(choice.usage))
+        if choice.content_filter_results and _is_filtered(choice.content_filter_results):
+            answer.filtered()
+        if choice.finish_reason:
+            _finish(choice.finish_reason, answer)
 
     def _delta(self, delta: _WireDelta, answer: Answer) -> None:
         thought = delta.reasoning_content or delta.reasoning or delta.thinking
         if thought:
             self._reason(thought, answer)
+        elif delta.reasoning_details:
+            self._reason(delta.reasoning_details, answer)
         if content := delta.content:
             if type(content) is str and self._said is None:  # the path of every token
                 answer.text(content)
@@ -241,6 +250,8 @@ class _Reading:
             _calls(delta.tool_calls, answer)
         if delta.function_call:
             _call({"function": delta.function_call}, None, answer)
+        if delta.error and (error := error_in({"error": delta.error})):
+            answer.report(error)
 
     def _content(self, content: Any, answer: Answer) -> None:
         if type(content) is str:
@@ -275,7 +286,7 @@ def _text_in(value: Any) -> str:
         case list():
             return "".join(_text_in(item) for item in value)
         case dict():
-            names = ("text", "content", "refusal", *REASONING)
+            names = ("text", "content", "refusal", "summary", *REASONING)
             return next((_text_in(value[name]) for name in names if value.get(name)), "")
         case _:
             return ""
@@ -302,23 +313,17 @@ def _call(call: Mapped, place: int | None, answer: Answer) -> None:
     )
 
 
-def _count(usage: Any, answer: Answer) -> None:
-    if not isinstance(usage, dict):
-        answer.usage(usage, usage)
-        return
-    cached = _first(usage, "prompt_cache_hit_tokens", "cached_tokens")
-    details = _first(usage, "prompt_tokens_details", "input_tokens_details")
-    if cached is None and isinstance(details, dict):
-        cached = details.get("cached_tokens")
-    answer.usage(
-        _first(usage, "prompt_tokens", "input_tokens"),
-        _first(usage, "completion_tokens", "output_tokens"),
-        cached,
-    )
+def _finish(reason: Any, answer: Answer) -> None:
+    if isinstance(reason, dict):
+        reason = reason.get("type")
+    if isinstance(reason, str):
+        answer.finish(reason)
 
 
-def _first(fields: Mapped, *names: str) -> Any:
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
+def _is_filtered(results: Any) -> bool:
+    """Whether a filter that works beside the answer (Azure) took something out of it."""
+    found = results.values() if isinstance(results, dict) else ()
+    return any(isinstance(it, dict) and it.get("filtered") is True for it in found)
 
 
 def _is_done(data: bytes) -> bool:

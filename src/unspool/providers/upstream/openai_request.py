@@ -17,7 +17,7 @@ from unspool.errors import ProviderRefused
 
 from .. import Model, Prompt, Request, Tool
 from .addresses import KNOWN_URLS
-from .vendors import prefill_of, vendor_of
+from .vendors import prefill_of, quirks_of, vendor_of
 
 MARKS: Final[Mapping[str, dict[str, Any]]] = {
     "assistant": {},
@@ -53,7 +53,7 @@ def request_for(model: Model, prompt: Prompt) -> Request:
         "messages": [_message(message) for message in prompt.messages],
         "stream": True,
     }
-    if "no_stream_options" in model.quirks:
+    if "no_stream_options" in quirks_of(model):
         del body["stream_options"]
     if prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
@@ -66,7 +66,7 @@ def request_for(model: Model, prompt: Prompt) -> Request:
 
 def _params(model: Model, prompt: Prompt) -> dict[str, Any]:
     params = {**model.params, **prompt.params}
-    if "max_completion_tokens" in model.quirks and "max_tokens" in params:
+    if "max_completion_tokens" in quirks_of(model) and "max_tokens" in params:
         most = params.pop("max_tokens")
         params.setdefault("max_completion_tokens", most)
     return params
