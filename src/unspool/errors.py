@@ -193,6 +193,7 @@ class ProviderError(UnspoolError):
         after: Number of the last event of a stored answer (`providers.Handle`), if any.
         finish_reason: The finish reason of an answer without output, if it gave one.
         param: The parameter that the provider complains of, if it names one.
+        turn_state: What the provider wants back with a turn that it paused (`TurnState`).
     """
 
     code = "provider_failed"
@@ -214,6 +215,7 @@ class ProviderError(UnspoolError):
         self.after: int | None = None
         self.finish_reason: str | None = None
         self.param: str | None = None
+        self.turn_state: object = None
 
 
 class ProviderRefused(ProviderError):

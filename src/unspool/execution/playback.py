@@ -30,6 +30,7 @@ from ..providers import (
     ThoughtAloud,
     ToolCall,
     ToolFragment,
+    TurnState,
     Usage,
 )
 from ..runs.events import Event
@@ -53,6 +54,7 @@ class Recorded:
 
     started: Mapping[str, Any]
     outputs: list[Event] = field(default_factory=list)
+    turn_state: Mapping[str, Any] | None = None
     ending: Event | None = None
     """None: the log has none, or a cancel stopped the attempt."""
 
@@ -84,6 +86,8 @@ def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
         step = event.data.get("step", "")
         if event.type == "attempt.started":
             found.setdefault(step, []).append(Recorded(event.data))
+        elif event.type == "step.finished" and step in found:
+            found[step][-1].turn_state = event.data.get("turn_state")
         elif (attempts := found.get(step)) and attempts[-1].ending is None:
             if event.type not in {"attempt.failed", "attempt.finished"}:
                 attempts[-1].add(event)
@@ -170,6 +174,8 @@ class Playback:
                 yield output
         if left_out:
             yield Text(left_out)
+        if attempt.turn_state is not None:
+            yield TurnState(**attempt.turn_state)
         usage = attempt.ending.data.get("usage") if attempt.ending else None
         if usage:
             counts = usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens")

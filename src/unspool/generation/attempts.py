@@ -22,6 +22,7 @@ from ..providers import (
     ThoughtAloud,
     ToolCall,
     ToolFragment,
+    TurnState,
     Usage,
 )
 from ..runs.run import cut
@@ -29,7 +30,7 @@ from .continuation import ContinuationPlan, PartialText, Strategy
 
 _counted = point("attempts.counted")
 
-PassedOn = Text | Reasoning | ToolFragment | ToolCall | Skipped
+PassedOn = Text | Reasoning | ToolFragment | ToolCall | TurnState | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class OpenAttempt:
                 self._fragment(output)
             case ThoughtAloud():
                 self._take_back()
-            case ToolCall() | Skipped():
+            case ToolCall() | Skipped() | TurnState():
                 self._pass_on(output)
             case Finish(reason):
                 self.finish_reason = reason

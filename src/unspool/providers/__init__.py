@@ -103,7 +103,8 @@ class Prompt:
     """
     `{"role": "system" | "user" | "assistant", "content": …}`, oldest first. An assistant may
     have `tool_calls` (`{"id", "name", "arguments": {…}}`), what came back from one is
-    `{"role": "tool", "tool_call_id", "name", "content"}`; each provider writes them its way.
+    `{"role": "tool", "tool_call_id", "name", "content"}`; each provider writes them its way. An
+    assistant's `turn_state` is the `TurnState` of that answer.
     """
     prefix: str = ""
     """Text already written, and the model is to go on from there (`Model.prefill`)."""
@@ -174,6 +175,18 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
+class TurnState(msgspec.Struct, frozen=True, gc=False):
+    """
+    What the provider wants back when the talk goes on after this answer (`upstream.turn_states`).
+
+    Opaque to all but the provider that wrote it: it is stored, and comes back in a message.
+    """
+
+    by: str
+    """The deployment that wrote it; no other gets it."""
+    data: dict[str, Any]
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens as counted by the provider (`measured`) or by us; the last one counts."""
 
@@ -203,7 +216,7 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 Delta = Text | Reasoning | ToolFragment
-Output = Delta | ThoughtAloud | ToolCall | Accepted | Usage | Finish | Skipped
+Output = Delta | ThoughtAloud | ToolCall | TurnState | Accepted | Usage | Finish | Skipped
 
 
 @dataclass(frozen=True, slots=True)

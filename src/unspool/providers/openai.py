@@ -19,12 +19,14 @@ import msgspec
 from ..formats.sse import Frame
 from . import Model, Prompt, Request, Sink
 from .upstream.answer import Answer
+from .upstream.chat_state import ChatState
 from .upstream.cumulative import Cumulative
 from .upstream.documents import Documents
 from .upstream.openai_request import request_for
 from .upstream.prompts import of_prefill
 from .upstream.reading import AnswerReader
 from .upstream.token_counts import openai_counts
+from .upstream.turn_states import has_tools
 from .upstream.vendor_errors import error_in
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
@@ -53,6 +55,7 @@ class _WireDelta(msgspec.Struct, gc=False):
     tool_calls: Any = None
     function_call: Any = None
     error: Any = None
+    extra_content: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -84,6 +87,7 @@ class _PlainDelta(msgspec.Struct, gc=False):
     tool_calls: None = None
     function_call: None = None
     error: None = None
+    extra_content: None = None
 
 
 class _PlainChoice(msgspec.Struct, gc=False):
@@ -120,20 +124,18 @@ class OpenAI:
 
     def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
         """See `providers.Provider`."""
-        reading = _Reading(model)
-        return AnswerReader(
-            model,
-            sink,
-            reading.take,
-            explain=of_prefill if prompt.prefix else None,
-            plain=reading,
-        )
+        reading = _Reading(model, prompt)
+        explain = of_prefill if prompt.prefix else None
+        reader = AnswerReader(model, sink, reading.take, explain=explain, plain=reading)
+        reader.state = reading.state.data
+        return reader
 
 
 class _Reading:
     """One answer, chunk by chunk."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, prompt: Prompt) -> None:
+        self.state = ChatState(with_thoughts=has_tools(model, prompt))
         is_cumulative = "cumulative_content" in model.quirks
         self._said = Cumulative() if is_cumulative else None
         self._thought = Cumulative() if is_cumulative else None
@@ -234,11 +236,11 @@ class _Reading:
             _finish(choice.finish_reason, answer)
 
     def _delta(self, delta: _WireDelta, answer: Answer) -> None:
-        thought = delta.reasoning_content or delta.reasoning or delta.thinking
-        if thought:
+        if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
             self._reason(thought, answer)
-        elif delta.reasoning_details:
-            self._reason(delta.reasoning_details, answer)
+            self.state.thought(_field_of(delta), thought)
+        if delta.reasoning_details or delta.extra_content:
+            self._keep(delta, has_thought=bool(thought), answer=answer)
         if content := delta.content:
             if type(content) is str and self._said is None:  # the path of every token
                 answer.text(content)
@@ -247,11 +249,17 @@ class _Reading:
         if delta.refusal:
             self._content(delta.refusal, answer)
         if delta.tool_calls:
-            _calls(delta.tool_calls, answer)
+            self._calls(delta.tool_calls, answer)
         if delta.function_call:
             _call({"function": delta.function_call}, None, answer)
         if delta.error and (error := error_in({"error": delta.error})):
             answer.report(error)
+
+    def _keep(self, delta: _WireDelta, *, has_thought: bool, answer: Answer) -> None:
+        """Keep what is to be sent back; details are also thoughts where no field has them."""
+        if (details := delta.reasoning_details) and not has_thought:
+            self._reason(details, answer)
+        self.state.keep(details, delta.extra_content)
 
     def _content(self, content: Any, answer: Answer) -> None:
         if type(content) is str:
@@ -267,6 +275,14 @@ class _Reading:
     def _reason(self, thought: Any, answer: Answer) -> None:
         text = thought if type(thought) is str else _text_in(thought)
         answer.reasoning(text if self._thought is None else self._thought.rest_of(text, answer))
+
+    def _calls(self, calls: Any, answer: Answer) -> None:
+        """Take in the fragments of one chunk; where they are not numbered, their places count."""
+        listed = calls if isinstance(calls, list) else [calls]
+        for place, call in enumerate(listed):
+            if isinstance(call, dict):
+                self.state.call(call, place)
+                _call(call, place if len(listed) > 1 else None, answer)
 
     def _part(self, part: Any, answer: Answer) -> None:
         kind = part.get("type", "text") if isinstance(part, dict) else None
@@ -292,12 +308,9 @@ def _text_in(value: Any) -> str:
             return ""
 
 
-def _calls(calls: Any, answer: Answer) -> None:
-    """Take in the fragments of one chunk; where they are not numbered, their places count."""
-    listed = calls if isinstance(calls, list) else [calls]
-    for place, call in enumerate(listed):
-        if isinstance(call, dict):
-            _call(call, place if len(listed) > 1 else None, answer)
+def _field_of(delta: _WireDelta) -> str:
+    """Return the field in which a delta has its thought."""
+    return next(name for name in REASONING if getattr(delta, name))
 
 
 def _call(call: Mapped, place: int | None, answer: Answer) -> None:

@@ -18,12 +18,13 @@ from typing import Any, Final, NoReturn
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
-from .. import Accepted, Finish, Model, Reasoning, Sink, Skipped, Text, Usage
+from .. import Accepted, Finish, Model, Reasoning, Sink, Skipped, Text, TurnState, Usage
 from .reasons import ABNORMAL, NO_REASON, PAUSED, end_of, word_of
 from .surrogates import LOST, SurrogateJoiner
 from .think_tags import ThinkTags, Told
 from .token_counts import Counts, TokenCounts
 from .tool_calls import MAX_CALLS, ToolCalls
+from .turn_states import turn_state
 from .vendor_errors import MAX_MESSAGE_CHARS, REFUSED, error_in, told_by, without_key
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Answer:
         self._skipped = 0
         self._halves: SurrogateJoiner | None = None
         self._halves_of_thought = SurrogateJoiner()
+        self.state: dict[str, Any] = {}
+        """What the provider wants back with this turn (`turn_states`)."""
         self.has_output = False
         """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
         self.has_thought = False
@@ -248,6 +251,9 @@ class Answer:
             ProviderError: `broken`, or the answer has no end.
         """
         self._tell_held()
+        if broken is not None and broken.code == "paused":
+            broken.turn_state = self._turn_state()
+            self._tell_usage()
         if broken is not None and not isinstance(broken, ProviderInterrupted):
             raise broken
         if broken is None:
@@ -264,13 +270,26 @@ class Answer:
             self.skip(f"the call of {name[:64]!r} has arguments that are not a whole JSON object")
         for call in calls:
             self._sink.take(call)
-        if (counts := self._counts.counts) is not None:
-            prompt, completion, cached, written = counts
-            self._sink.take(Usage(prompt, completion, cached, written_tokens=written))
+        if (state := self._turn_state()) is not None:
+            self._sink.take(state)
+        self._tell_usage()
         reason = self._finish or "stop"
         self._sink.take(
             Finish("content_filter" if self._is_filtered and reason == "stop" else reason)
         )
+
+    def _turn_state(self) -> TurnState | None:
+        if not self.state:
+            return None
+        state = turn_state(self._model, self.state)
+        if state is None:
+            self.skip("the provider's state of this turn is too large and was left out")
+        return state
+
+    def _tell_usage(self) -> None:
+        if (counts := self._counts.counts) is not None:
+            prompt, completion, cached, written = counts
+            self._sink.take(Usage(prompt, completion, cached, written_tokens=written))
 
     def _tell_held(self) -> None:
         """Tell the outputs held back until now: nothing more will arrive."""

@@ -32,7 +32,12 @@ DISPENSABLE: Final = frozenset(
 )
 """Parameters without which an answer is still an answer to the question."""
 
-OURS: Final = frozenset({"stream_options", "include"})
+OF_TURNS: Final = frozenset(
+    {"reasoning_content", "reasoning", "reasoning_details", "extra_content"}
+)
+"""Fields of an assistant's message that hold the state of its turn (`turn_states`)."""
+
+OURS: Final = frozenset({"stream_options", "include", *OF_TURNS})
 """Parameters that nobody asked for: we add them."""
 
 OTHER_NAMES: Final = {
@@ -40,6 +45,8 @@ OTHER_NAMES: Final = {
     "max_completion_tokens": "max_tokens",
 }
 """Parameters that go out under another name instead."""
+
+LEFT_OUT: Final = DISPENSABLE | OF_TURNS | set(OTHER_NAMES)
 
 NESTED: Final = ("generationConfig", "options")
 """Fields in which some APIs hold their parameters."""
@@ -101,9 +108,7 @@ class Learned:
             return ""
         shown = self._of(model)
         sent = _names(_without(request.body, shown.refused))
-        places = {
-            name: _place(name, words) for name in sent if name in DISPENSABLE | set(OTHER_NAMES)
-        }
+        places = {name: _place(name, words) for name in sent if name in LEFT_OUT}
         named = sorted((place, name) for name, place in places.items() if place >= 0)
         for _, name in named:
             if name not in shown.refused and OTHER_NAMES.get(name) not in shown.refused:
@@ -123,7 +128,14 @@ def _deployment(model: Model) -> Deployment:
 
 def _names(body: Mapping[str, Any]) -> list[str]:
     inner = (body[name] for name in NESTED if isinstance(body.get(name), Mapping))
-    return [*body, *(name for fields in inner for name in fields)]
+    said = {name for message in _messages(body) for name in message if name in OF_TURNS}
+    return [*body, *said, *(name for fields in inner for name in fields)]
+
+
+def _messages(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    messages = body.get("messages")
+    found = messages if isinstance(messages, list) else []
+    return [message for message in found if isinstance(message, Mapping)]
 
 
 def _place(name: str, words: str) -> int:
@@ -136,8 +148,14 @@ def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
     for name, value in body.items():
         if name in NESTED and isinstance(value, Mapping):
             kept[name] = _without(value, refused)
+        elif name == "messages" and not refused.isdisjoint(OF_TURNS):
+            kept[name] = [_without_state(message, refused) for message in _messages(body)]
         elif name not in refused:
             kept[name] = value
         elif (other := OTHER_NAMES.get(name)) is not None:
             kept.setdefault(other, value)
     return kept
+
+
+def _without_state(message: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
+    return {n: value for n, value in message.items() if n not in refused or n not in OF_TURNS}

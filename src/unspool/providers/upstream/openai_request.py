@@ -17,6 +17,8 @@ from unspool.errors import ProviderRefused
 
 from .. import Model, Prompt, Request, Tool
 from .addresses import KNOWN_URLS
+from .chat_state import with_state
+from .turn_states import state_in
 from .vendors import prefill_of, quirks_of, vendor_of
 
 MARKS: Final[Mapping[str, dict[str, Any]]] = {
@@ -50,7 +52,7 @@ def request_for(model: Model, prompt: Prompt) -> Request:
         **_params(model, prompt),
         # A request may not change these: which model answers, to what, and that it streams.
         "model": model.upstream_name,
-        "messages": [_message(message) for message in prompt.messages],
+        "messages": [_message(message, model) for message in prompt.messages],
         "stream": True,
     }
     if "no_stream_options" in quirks_of(model):
@@ -101,8 +103,11 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": facts}
 
 
-def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def _message(message: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
     """Return a message as OpenAI writes it; only messages with tools differ from ours."""
+    if "turn_state" in message:
+        plain = {name: value for name, value in message.items() if name != "turn_state"}
+        return with_state(dict(_message(plain, model)), state_in(message, model))
     if message["role"] == "tool":
         return {name: message[name] for name in ("role", "tool_call_id", "content")}
     if calls := message.get("tool_calls"):

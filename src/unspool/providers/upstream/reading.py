@@ -8,7 +8,7 @@ short way of plain chunks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.formats.sse import Decoder, EventTooLong, Frame
@@ -47,7 +47,12 @@ class AnswerReader:
         framing: Cuts the body; without, its first character decides.
         explain: Applied to the error that ends the answer.
         plain: The short way for most chunks, if the adapter has one.
+
+    Attributes:
+        state: Returns what the provider wants back with this turn (`turn_states`); None: nothing.
     """
+
+    state: Callable[[], dict[str, Any]] | None = None
 
     def __init__(
         self,
@@ -104,6 +109,8 @@ class AnswerReader:
         try:
             if broken is None:
                 broken = self._flush()
+            if self.state is not None:
+                self._answer.state = self.state()
             self._answer.end(broken)
         except ProviderError as error:
             told = error if self._explain is None else self._explain(error)

@@ -7,6 +7,7 @@ beginning again, we also leave out the text that the reader has.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from .answer import Answer
 from .documents import Documents
 from .responses_parts import Item, Kind, Parts
 from .token_counts import openai_counts
+from .turn_states import Entries
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -35,6 +37,7 @@ class _Item(msgspec.Struct, gc=False):
     arguments: str | None = None
     content: list[_Part] | None = None
     summary: list[_Part] | None = None
+    encrypted_content: str | None = None
 
 
 class _Why(msgspec.Struct, gc=False):
@@ -109,6 +112,7 @@ class ResponsesReading:
         """Text that arrives again first, and that the reader has."""
         self._had_text = bool(handle is not None and prompt.prefix)
         self._parts = Parts()
+        self._entries = Entries()
         self._is_numbered = True
         self._last_type = ""
         self._calls = 0
@@ -146,7 +150,10 @@ class ResponsesReading:
             case "response.reasoning_summary_text.delta":
                 self._think(event.delta, "summary", _item_of(event), event.summary_index, answer)
             case "response.output_item.added" | "response.output_item.done" if event.item:
-                self._item(event.item, event.output_index, answer, is_done=type.endswith("done"))
+                is_done = type.endswith("done")
+                if is_done:
+                    self._keep(event.item, data)
+                self._item(event.item, event.output_index, answer, is_done=is_done)
             case "response.function_call_arguments.delta" | "response.function_call_arguments.done":
                 number = self._number(event.item_id, event.output_index)
                 # `done` repeats all arguments: `Answer.tool` leaves them out.
@@ -159,6 +166,17 @@ class ResponsesReading:
                 answer.heed(data)
             case _:
                 self._whole(event.response or _ResponseObject(), type, answer)
+
+    def state(self) -> dict[str, Any]:
+        """Return the items of reasoning, in their places; empty where none can be sent back."""
+        return {"entries": self._entries.entries} if self._entries.has_raw else {}
+
+    def _keep(self, item: _Item, data: bytes) -> None:
+        """Keep an item of reasoning that the provider can read again."""
+        if item.type == "function_call":
+            self._entries.call(item.call_id or "")
+        elif item.type == "reasoning" and (item.encrypted_content or item.content):
+            self._entries.raw(json.loads(data.decode("utf-8", "ignore"), strict=False)["item"])
 
     def _is_new(self, event: _WireEvent) -> bool:
         """Whether an event is new; numbers that do not count up are no numbers."""
@@ -181,6 +199,7 @@ class ResponsesReading:
                 raise _other()
             text, self._known = text[common:], self._known[common:]
         self._had_text = self._had_text or bool(text)
+        self._entries.text(len(text))
         answer.text(text)
 
     def _part_done(self, event: _WireEvent, kind: Kind, answer: Answer) -> None:
