@@ -194,6 +194,8 @@ class ProviderError(UnspoolError):
         retry_after_s: The wait that the provider asked for, in seconds.
         after: Number of the last event of a stored answer (`providers.Handle`), if any.
         finish_reason: The finish reason of an answer without output, if it gave one.
+        param: The parameter that the provider complains of, if it names one.
+        turn_state: What the provider wants back with a turn that it paused (`TurnState`).
     """
 
     code = "provider_failed"
@@ -214,6 +216,8 @@ class ProviderError(UnspoolError):
         self.retry_after_s = retry_after_s
         self.after: int | None = None
         self.finish_reason: str | None = None
+        self.param: str | None = None
+        self.turn_state: object = None
 
 
 class ProviderRefused(ProviderError):

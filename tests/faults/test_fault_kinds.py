@@ -310,7 +310,7 @@ STATUSES: dict[str, tuple[str, Steps]] = {
     "408": ("timeout", sent(head(status="408 Request Timeout"))),
     "413": ("invalid_request", sent(head(status="413 Content Too Large"))),
     "500": ("server", sent(head(status="500 Oops"))),
-    "503 with nothing": ("server", sent(head("Content-Length: 0", status="503 No"))),
+    "503 with nothing": ("overloaded", sent(head("Content-Length: 0", status="503 No"))),
     "524 of a proxy": ("server", sent(head(status="524 A Timeout Occurred"))),
     "301": ("protocol", sent(head("Location: /v2/x", status="301 Moved Permanently"))),
     "302 to a login": ("protocol", sent(head("Location: /login", status="302 Found"))),
@@ -327,6 +327,6 @@ async def test_a_status_is_classed_without_a_word_of_a_body(name: str) -> None:
     kind, steps = STATUSES[name]
     result = await meet(steps)
     assert result["error"]["kind"] == kind
-    passing = kind in {"timeout", "server"}
+    passing = kind in {"timeout", "server", "overloaded"}
     assert result["outcome"] == ("retryable_error" if passing else "fatal_error")
     assert len(result["heads"]) == 1

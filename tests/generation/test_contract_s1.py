@@ -181,7 +181,7 @@ async def test_s1_7_a_status_is_passed_on_with_the_number_of_attempts(upstream: 
     with pytest.raises(LLMClientError) as failed:
         await said(LLMClient(upstream.model(), retries=1))
     error = failed.value
-    assert (error.code, error.status, error.attempts, error.text) == ("server", 503, 2, "")
+    assert (error.code, error.status, error.attempts, error.text) == ("overloaded", 503, 2, "")
     assert "full" in str(error)
 
 

@@ -289,11 +289,16 @@ async def test_tokens_are_counted_where_the_count_can_be_right(name: str) -> Non
 
 
 REASONS = {
-    "stop": ("stop", "STOP", "end_turn", "eos_token", "stop_sequence", {"type": "stop"}),
-    "length": ("length", "MAX_TOKENS", "max_output_tokens", "model_length"),
-    "content_filter": ("content_filter", "SAFETY", "refusal", "sensitive"),
+    "stop": (
+        *("stop", "STOP", "end_turn", "eos_token", "stop_sequence", {"type": "stop"}),
+        *("endTurn", "eos_found", "stop-str", "natural", "finished"),
+    ),
+    "length": (
+        *("length", "MAX_TOKENS", "max_output_tokens", "model_length", "maxTokens"),
+        *("max_new_tokens", "token_limit", "model_context_window_exceeded"),
+    ),
+    "content_filter": ("content_filter", "SAFETY", "refusal", "sensitive", "recitation_x"),
     "tool_calls": ("tool_calls", "tool_use", "function_call"),
-    "recitation_x": ("recitation_x",),
 }
 
 
@@ -307,6 +312,7 @@ async def test_an_end_has_one_word_whatever_the_vendor_calls_it(reason: str, wor
 
 GIVEN_UP = ["abort", "aborted", "error", "network_error", "insufficient_system_resource"]
 GIVEN_UP += ["cancelled", "timed_out", "engine_failure", "MALFORMED_FUNCTION_CALL", "unknown"]
+GIVEN_UP += ["pending", "compaction", "a word that nobody knows", "weird_new_reason"]
 GIVEN_UP += ["FINISH_REASON_UNSPECIFIED", "OTHER", "client_disconnected", "preempted", "incomplete"]
 
 

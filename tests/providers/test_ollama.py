@@ -242,7 +242,7 @@ async def test_an_unknown_model_is_told_by_status(upstream: Upstream, llama: Mod
     heard = await ask(llama)
     assert heard.failure == ("refused", "unknown_model")
     assert "try pulling it" in str(heard.error)
-    assert (await ask(llama)).failure == ("unavailable", "server")
+    assert (await ask(llama)).failure == ("unavailable", "overloaded")
 
 
 async def test_a_line_without_an_end_is_not_read_for_ever(upstream: Upstream, llama: Model) -> None:

@@ -125,7 +125,7 @@ async def test_reading_on_is_refused_as_anything_else_is(upstream: Upstream, kep
     assert (await ask(kept, again("今天"))).failure == ("refused", "auth")
     heard = await ask(kept, again("今天", 2))
     assert heard.error is not None
-    assert (heard.failure, heard.error.after) == (("interrupted", "server"), 2)
+    assert (heard.failure, heard.error.after) == (("interrupted", "overloaded"), 2)
     assert heard.error.retry_after_s == 2
 
 

@@ -297,6 +297,8 @@ def _more(fields: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
         more["prices"] = {"prompt": _million(into), "completion": _million(out)}
         if _is_number(cached := costs.get("cache_read_input_token_cost")):
             more["prices"]["cached"] = _million(cached)
+        if _is_number(written := costs.get("cache_creation_input_token_cost")):
+            more["prices"]["written"] = _million(written)
     return more
 
 

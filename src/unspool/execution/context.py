@@ -237,6 +237,9 @@ class RunContext:
     def calls(self, step: str) -> Sequence[Call]:
         return [Call(**call) for call in self._steps[step].calls]
 
+    def turn_state(self, step: str) -> Mapping[str, Any] | None:
+        return self._steps[step].turn_state
+
     def has_called(self, step: str) -> bool:
         state = self._steps.get(step)
         return state is not None and state.has_call

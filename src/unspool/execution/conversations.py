@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRun
 from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..records import Records
@@ -44,6 +46,9 @@ MAX_CONTEXT_CHARS: Final = 100_000
 """
 Their characters together: some thirty thousand tokens, which leaves room in a model's context.
 """
+
+MAX_STATE_CHARS: Final = 500_000
+"""Of what the providers want back with those turns, from the newest one on."""
 
 NAME_CHARS: Final = 40
 """Characters of the first question that name an unnamed conversation."""
@@ -122,7 +127,7 @@ class Conversations:
     async def _context(self, rows: list[TurnRow]) -> dict[str, Any]:
         """Return the newest turns that fit, as messages for a model, and how many are left out."""
         messages: list[Mapping[str, Any]] = []
-        chars = included = 0
+        chars = included = state_chars = 0
         for row in reversed(rows[-MAX_CONTEXT_TURNS:]):
             turn = await self.turn(row)
             answer = turn.run.text if turn.run is not None else ""
@@ -130,7 +135,11 @@ class Conversations:
             if chars > MAX_CONTEXT_CHARS:
                 break
             if answer:  # we leave out a question without an answer
-                fields = {"role": "assistant", "content": answer}
+                fields: dict[str, Any] = {"role": "assistant", "content": answer}
+                if (state := _turn_state(turn)) is not None:
+                    state_chars += len(msgspec.json.encode(state))
+                    if state_chars <= MAX_STATE_CHARS:
+                        fields["turn_state"] = state
                 messages = [{"role": "user", "content": turn.prompt}, fields, *messages]
             included += turn.head is not None
         return {"talk": messages, "left_out": len(rows) - included}
@@ -153,6 +162,13 @@ class Conversations:
         except UnknownRun:
             return Turn(row.number, row.run_id, None)
         return Turn(row.number, row.run_id, head, prompt, run)
+
+
+def _turn_state(turn: Turn) -> Mapping[str, Any] | None:
+    """Return what the provider wants back with the answer: that of its last shown step."""
+    steps = turn.run.steps.values() if turn.run is not None else ()
+    last = next((step for step in reversed(steps) if not step.is_unseen), None)
+    return None if last is None or not last.text else last.turn_state
 
 
 def _run_of(rows: list[TurnRow], key: str, question: str) -> str | None:

@@ -29,8 +29,10 @@ from ..providers import (
     Sink,
     Skipped,
     Text,
+    ThoughtAloud,
     ToolCall,
     ToolFragment,
+    TurnState,
     Usage,
 )
 from ..runs.events import Event
@@ -54,6 +56,7 @@ class Recorded:
 
     started: Mapping[str, Any]
     outputs: list[Event] = field(default_factory=list)
+    turn_state: Mapping[str, Any] | None = None
     ending: Event | None = None
     """None: the log has none, or a cancel stopped the attempt."""
 
@@ -63,7 +66,19 @@ class Recorded:
 
     @property
     def texts(self) -> list[str]:
-        return [e.data["text"] for e in self.outputs if e.type == "text.delta"]
+        texts: list[str] = []
+        for event in self.outputs:
+            if event.type == "text.delta":
+                texts.append(event.data["text"])
+            elif event.type == "step.rewound":
+                texts.clear()
+        return texts
+
+    def add(self, event: Event) -> None:
+        """Add an output. A rewind tells that the text was thinking, which then comes again."""
+        last = self.outputs[-1].type if self.outputs else ""
+        if not (event.type == "reasoning.delta" and last == "step.rewound"):
+            self.outputs.append(event)
 
 
 def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
@@ -73,9 +88,11 @@ def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
         step = event.data.get("step", "")
         if event.type == "attempt.started":
             found.setdefault(step, []).append(Recorded(event.data))
+        elif event.type == "step.finished" and step in found:
+            found[step][-1].turn_state = event.data.get("turn_state")
         elif (attempts := found.get(step)) and attempts[-1].ending is None:
             if event.type not in {"attempt.failed", "attempt.finished"}:
-                attempts[-1].outputs.append(event)
+                attempts[-1].add(event)
             elif event.data.get("code") != "cancelled":
                 attempts[-1].ending = event
     return found
@@ -173,10 +190,13 @@ class Playback:
                 yield output
         if left_out:
             yield Text(left_out)
+        if attempt.turn_state is not None:
+            yield TurnState(**attempt.turn_state)
         usage = attempt.ending.data.get("usage") if attempt.ending else None
         if usage:
             counts = usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens")
-            yield Usage(*counts, usage["basis"] == "measured")
+            is_measured = usage["basis"] == "measured"
+            yield Usage(*counts, is_measured, usage.get("written_tokens"))
 
     def _left_out(self, step: str, attempt: Recorded) -> str:
         """Make up the text that a seam trimmed."""
@@ -247,6 +267,8 @@ def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
             return ToolCall(data["index"], data["id"], data["name"], data["arguments"])
         case "attempt.kept":
             return Accepted(data["handle"])
+        case "step.rewound":
+            return ThoughtAloud()
         case "warning.raised" if set(data) == {"message", "step"}:
             return Skipped(data["message"])
         case _:

@@ -23,7 +23,17 @@ from ..generation.attempts import (
 from ..generation.enough import Enough
 from ..journals import Pen
 from ..models.prices import Cost, cost_of
-from ..providers import Model, Prompt, Reasoning, Skipped, Text, ToolCall, ToolFragment, Usage
+from ..providers import (
+    Model,
+    Prompt,
+    Reasoning,
+    Skipped,
+    Text,
+    ToolCall,
+    ToolFragment,
+    TurnState,
+    Usage,
+)
 from ..runs.events import Draft, EventType
 from ..runs.run import Step
 
@@ -132,6 +142,10 @@ class StepWriter:
                 call = {"id": piece.id, "name": piece.name, "arguments": piece.arguments}
                 self.state.calls.append({"index": piece.index, **call})
                 self._append("tool.called", index=piece.index, **call)
+            case TurnState(by, data):
+                if self._under_way is not None and not self._under_way.at:
+                    # Otherwise the text before is of another answer.
+                    self.state.turn_state = {"by": by, "data": data}
             case Skipped(message):
                 self._pen.append(
                     Draft("warning.raised", {"message": message, "step": self.state.name})
@@ -166,6 +180,7 @@ class StepWriter:
             case AttemptStarted():
                 self._under_way = piece
                 self.model = self.state.model = piece.model.name
+                self.state.turn_state = None
                 self._append("attempt.started", number=piece.number, **_beginning(piece))
             case AttemptKept():
                 self._append("attempt.kept", number=piece.number, handle=piece.handle)
@@ -235,6 +250,8 @@ def usage_facts(usage: Usage) -> Mapping[str, Any]:
     }
     if usage.cached_tokens:
         facts["cached_tokens"] = usage.cached_tokens
+    if usage.written_tokens:
+        facts["written_tokens"] = usage.written_tokens
     return facts
 
 

@@ -205,6 +205,12 @@ class Context(Recorder, Protocol):
     def calls(self, step: str) -> Sequence[Call]:
         """Return the whole tool calls of `step`, in order."""
 
+    def turn_state(self, step: str) -> Mapping[str, Any] | None:
+        """
+        Return what the provider wants back with the turn of `step`, for `turn_state` of its
+        message in `since` or `earlier`; None: nothing. It is opaque, and no text for people.
+        """
+
     def has_called(self, step: str) -> bool:
         """Whether the model began a tool call in `step`, whole or not."""
 

@@ -58,6 +58,8 @@ class ChatMessage(BaseModel):
 
     role: Literal["user", "assistant"]
     content: str = Field(max_length=200_000)
+    turn_state: dict[str, Any] | None = None
+    """Of an answer: `turn_state` of its last `step.finished`, for the model that wrote it."""
 
 
 class Chat(BaseModel):
@@ -126,7 +128,7 @@ class ChatFlow(Flow[Chat]):
             answers = await _answers(ctx, step, ours, request)
             if len(answers) < len(calls):
                 return  # the client answers the calls of its own tools
-            since += _messages(ctx.written(step), calls, answers)
+            since += _messages(ctx.written(step), calls, answers, ctx.turn_state(step))
 
 
 async def _round(
@@ -195,7 +197,7 @@ async def _ask(
             system=request.system,
             params=params,
             tools=_offered(request),
-            earlier=[message.model_dump() for message in request.talk],
+            earlier=[message.model_dump(exclude_none=True) for message in request.talk],
             since=since,
         )
     except ProviderError as error:
@@ -224,7 +226,10 @@ async def _answers(
 
 
 def _messages(
-    text: str, calls: Sequence[Call], answers: Mapping[int, ToolAnswer]
+    text: str,
+    calls: Sequence[Call],
+    answers: Mapping[int, ToolAnswer],
+    turn_state: Mapping[str, Any] | None,
 ) -> list[dict[str, Any]]:
     """Return a round as messages: the model's text and calls, then the tools' answers."""
     tool_calls = [
@@ -239,7 +244,10 @@ def _messages(
         }
         for call in calls
     ]
-    return [{"role": "assistant", "content": text, "tool_calls": tool_calls}, *tool_messages]
+    said: dict[str, Any] = {"role": "assistant", "content": text, "tool_calls": tool_calls}
+    if turn_state is not None:
+        said["turn_state"] = turn_state
+    return [said, *tool_messages]
 
 
 plug = ChatFlow()

@@ -152,12 +152,12 @@ class Decoder:
             if self._size > self._limit:
                 self._check(self._size - 1)
         elif not line.startswith(b":"):
-            self._field(line)
+            self._field(line, frames)
 
-    def _field(self, line: bytes) -> None:
+    def _field(self, line: bytes, frames: list[Frame]) -> None:
         if line.startswith(_BOM):  # a stream put together from several has more than one
             if line := _BOMS.sub(b"", line):
-                self._take(line, [])
+                self._take(line, frames)
             return
         name, _, raw = line.partition(b":")
         value = raw.removeprefix(b" ").decode("utf-8", "replace")

@@ -19,16 +19,19 @@ from ..providers import (
     Reasoning,
     Skipped,
     Text,
+    ThoughtAloud,
     ToolCall,
     ToolFragment,
+    TurnState,
     Usage,
 )
+from ..runs.run import cut
 from .continuation import ContinuationPlan, PartialText, Strategy, Way
 from .guards import BadContinuation, ends_sentence
 
 _counted = point("attempts.counted")
 
-PassedOn = Text | Reasoning | ToolFragment | ToolCall | Skipped
+PassedOn = Text | Reasoning | ToolFragment | ToolCall | TurnState | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,9 @@ class OpenAttempt:
                 self._thought(text)
             case ToolFragment():
                 self._fragment(output)
-            case ToolCall() | Skipped():
+            case ThoughtAloud():
+                self._take_back()
+            case ToolCall() | Skipped() | TurnState():
                 self._pass_on(output)
             case Finish(reason):
                 self.finish_reason = reason
@@ -223,6 +228,26 @@ class OpenAttempt:
         if text := text[again:]:
             self._thoughts.append(text)
             self._pass_on(Reasoning(text))
+
+    def _take_back(self) -> None:
+        """
+        All text of this answer was thinking: take it back, and pass it on as such.
+
+        Raises:
+            ProviderInterrupted: It was to continue a text, and was joined to it.
+        """
+        text = self._so_far.text[self.at :]
+        if not self._so_far.can_rewind:
+            note = "the model's thoughts were told as text; they end where it begins anew"
+            self._pass_on(Skipped(note))
+            return
+        cut(self._so_far.parts, self.at)
+        self._joined_at = len(self._so_far.parts)
+        self._before_seam.clear()
+        self._out.take(Rewound(self.at))
+        self._thought(text)
+        if self.plan.seam.kind and self.at:
+            raise ProviderInterrupted("the model thought aloud in its text", code="protocol")
 
     def end(self) -> None:
         """

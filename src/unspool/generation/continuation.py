@@ -92,6 +92,8 @@ class PartialText:
     """Its end is no text for a reader, who has read it: nothing continues it."""
     by_lines: bool = False
     """It consists of lines, and viewers can take half a line back."""
+    can_rewind: bool = False
+    """Viewers can take text back."""
 
     @property
     def text(self) -> str:

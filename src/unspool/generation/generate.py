@@ -136,7 +136,7 @@ class Generation:
         self._so_far = so_far or PartialText()
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
-        self._can_rewind = can_rewind
+        self._can_rewind = self._so_far.can_rewind = can_rewind
         self._first: Strategy = "first"
         self._retry = 0
         """Failed tries at the present model that added no text."""
@@ -167,7 +167,9 @@ class Generation:
                         await self._deps.sleep(failed.retry_in_s)
                     if failed.error.code not in RUNG_CODES:
                         self._retry += 1
-            if not (self._can_rewind and self._deps.retries and self._so_far.has_written):
+            is_useless = isinstance(self._error, ProviderRefused)  # it would be refused again
+            can_restart = self._can_rewind and self._deps.retries and not is_useless
+            if not (can_restart and self._so_far.has_written):
                 raise self._ended()
             self._can_rewind = False
             self._so_far.restart()
@@ -185,7 +187,7 @@ class Generation:
             return None
         so_far = self._so_far
         deps = self._deps
-        engine = deps.http.engines.get(model.base_url, "")
+        engine = deps.http.learned.engines.get(model.base_url, "")
         plan = continuation_plan(model, self._prompt, so_far, deps.health.prefills, engine)
         if plan is not None or so_far.has_written:
             return plan
@@ -226,7 +228,7 @@ class Generation:
             health.ended(model.name)
         health.finished(model.name)
         self._note_prefill(attempt, "went_on")
-        health.prefills.answered(model, self._deps.http.engines.get(model.base_url, ""))
+        health.prefills.answered(model, self._deps.http.learned.engines.get(model.base_url, ""))
         out.take(self._finished(attempt))
         return None
 

@@ -82,6 +82,8 @@ class PricesInput(StrictInput):
     completion: Price
     cached: Price | None = None
     """Of prompt tokens from the provider's cache; empty: the same as `prompt`."""
+    written: Price | None = None
+    """Of prompt tokens that the provider writes to its cache; empty: the same as `prompt`."""
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
     """ISO 4217 code, three letters."""
 

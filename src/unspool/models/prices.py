@@ -48,8 +48,11 @@ def cost_of(model: Model, usage: Usage) -> Cost | None:
 
 def _at(prices: Prices, prompt: int, completion: int, usage: Usage) -> float:
     cached = min(usage.cached_tokens or 0, prompt) if prices.cached is not None else 0
-    full_price = (prompt - cached) * prices.prompt + completion * prices.completion
-    return (full_price + cached * (prices.cached or 0.0)) / MILLION
+    rest = prompt - cached
+    written = min(usage.written_tokens or 0, rest) if prices.written is not None else 0
+    full_price = (rest - written) * prices.prompt + completion * prices.completion
+    of_cache = cached * (prices.cached or 0.0) + written * (prices.written or 0.0)
+    return (full_price + of_cache) / MILLION
 
 
 def _published(model: Model, usage: Usage) -> float | None:
@@ -59,6 +62,7 @@ def _published(model: Model, usage: Usage) -> float | None:
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
         cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.written_tokens,
     )
     try:
         price = calc_price(counted, model_ref=model.upstream_name, provider_api_url=model.base_url)

@@ -222,7 +222,7 @@ class ModelRegistry:
 
     def engine_of(self, model: Model) -> str:
         """Return the engine that serves `model`, if it has named itself; else empty."""
-        return self._http.engines.get(model.base_url, "")
+        return self._http.learned.engines.get(model.base_url, "")
 
     async def test(self, number: int, *, probe: bool = False) -> ModelTest:
         """

@@ -45,6 +45,8 @@ class Prices:
     completion: float
     cached: float | None = None
     """Of prompt tokens that the provider had in its cache; None: as any other."""
+    written: float | None = None
+    """Of prompt tokens that the provider wrote to its cache; None: as any other."""
     currency: str = "USD"
 
 
@@ -101,7 +103,8 @@ class Prompt:
     """
     `{"role": "system" | "user" | "assistant", "content": …}`, oldest first. An assistant may
     have `tool_calls` (`{"id", "name", "arguments": {…}}`), what came back from one is
-    `{"role": "tool", "tool_call_id", "name", "content"}`; each provider writes them its way.
+    `{"role": "tool", "tool_call_id", "name", "content"}`; each provider writes them its way. An
+    assistant's `turn_state` is the `TurnState` of that answer.
     """
     prefix: str = ""
     """Text already written, and the model is to go on from there (`Model.prefill`)."""
@@ -145,6 +148,10 @@ class Reasoning(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class ThoughtAloud(msgspec.Struct, frozen=True, gc=False):
+    """All text of this answer so far was the model's thinking, and no part of the answer."""
+
+
 class ToolFragment(msgspec.Struct, frozen=True, gc=False):
     """A delta of a tool call; `arguments` of one `index` are to be joined."""
 
@@ -170,6 +177,18 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
+class TurnState(msgspec.Struct, frozen=True, gc=False):
+    """
+    What the provider wants back when the talk goes on after this answer (`upstream.turn_states`).
+
+    Opaque to all but the provider that wrote it: it is stored, and comes back in a message.
+    """
+
+    by: str
+    """The deployment that wrote it; no other gets it."""
+    data: dict[str, Any]
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens as counted by the provider (`measured`) or by us; the last one counts."""
 
@@ -178,6 +197,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int | None = None
     """Of the prompt's tokens, those that the provider had in its cache."""
     measured: bool = True
+    written_tokens: int | None = None
+    """Of the prompt's tokens, those that the provider wrote to its cache."""
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
@@ -197,7 +218,7 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 Delta = Text | Reasoning | ToolFragment
-Output = Delta | ToolCall | Accepted | Usage | Finish | Skipped
+Output = Delta | ThoughtAloud | ToolCall | TurnState | Accepted | Usage | Finish | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +264,8 @@ class BodyReader(Protocol):
     """The provider gave an end; only usage may follow."""
     is_done: bool
     """Nothing of interest follows: stop reading."""
+    traits: frozenset[str]
+    """Quirks that the answer showed (`upstream.vendors.QUIRKS`)."""
 
     def feed(self, chunk: bytes) -> bool:
         """

@@ -28,6 +28,7 @@ from .upstream.prompts import (
     text_of,
 )
 from .upstream.reading import AnswerReader
+from .upstream.turn_states import state_in
 
 NAMES: Final = {
     **dict.fromkeys(LENGTHS, "maxOutputTokens"),
@@ -75,6 +76,7 @@ class _Part(msgspec.Struct, gc=False):
     text: str | None = None
     thought: bool | None = None
     functionCall: _Function | None = None  # noqa: N815
+    thoughtSignature: str | None = None  # noqa: N815
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -131,7 +133,10 @@ class Gemini:
     def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
         """See `providers.Provider`."""
         explain = of_prefill if prompt.prefix else None
-        return AnswerReader(model, sink, _Reading().take, explain=explain)
+        reading = _Reading()
+        reader = AnswerReader(model, sink, reading.take, explain=explain)
+        reader.state = reading.state
+        return reader
 
 
 def _body(model: Model, prompt: Prompt) -> dict[str, Any]:
@@ -204,13 +209,20 @@ def _parts(message: Mapping[str, Any], model: Model) -> list[dict[str, Any]]:
     text = text_of(message)
     if message["role"] == "tool":
         return [{"functionResponse": {"name": message["name"], "response": _result(text)}}]
+    state = state_in(message, model)
     parts: list[dict[str, Any]] = [{"text": text}] if text else []
+    if parts and (signature := state.get("text")):
+        parts[0]["thoughtSignature"] = signature
     calls: list[dict[str, Any]] = [
         {"functionCall": {"name": it["name"], "args": it["arguments"]}}
         for it in message.get("tool_calls") or ()
     ]
+    signatures = state.get("calls") or ()
+    for call, signature in zip(calls, signatures, strict=False):
+        if signature:
+            call["thoughtSignature"] = signature
     generation = re.search(r"gemini-(\d+)", model.upstream_name)
-    if calls and generation and int(generation[1]) >= 3:
+    if calls and not any(signatures) and generation and int(generation[1]) >= 3:
         calls[0]["thoughtSignature"] = UNSIGNED  # of calls side by side the first has it
     return parts + calls
 
@@ -229,6 +241,15 @@ class _Reading:
 
     def __init__(self) -> None:
         self._calls = 0
+        self._of_text = ""
+        self._of_calls: list[str | None] = []
+        """Signatures of thoughts, which are wanted back beside the same parts."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the signatures; empty where there are none."""
+        of_text = {"text": self._of_text} if self._of_text else {}
+        of_calls = {"calls": self._of_calls} if any(self._of_calls) else {}
+        return of_text | of_calls
 
     def take(self, frame: Frame, answer: Answer) -> None:
         if not frame.data.strip():
@@ -240,6 +261,8 @@ class _Reading:
         elif (chunk := _chunks.read(data, answer)) is not None:
             if frame.event == "error" and not chunk.error:
                 answer.report(data.decode("utf-8", "replace"))
+            if chunk.candidates is None:
+                answer.heed(data)
             self._chunk(chunk, answer)
 
     def _chunk(self, chunk: _Chunk, answer: Answer) -> None:
@@ -258,7 +281,10 @@ class _Reading:
         for part in parts or ():
             if part.text:
                 (answer.reasoning if part.thought else answer.text)(part.text)
+            if part.thoughtSignature and part.functionCall is None:
+                self._of_text = part.thoughtSignature
             if (call := part.functionCall) is not None:
+                self._of_calls.append(part.thoughtSignature)
                 answer.tool(
                     index=self._calls, id=call.id, name=call.name, arguments=call.args or {}
                 )

@@ -21,6 +21,9 @@ from .upstream.reading import AnswerReader
 
 NAMES: Final = {**dict.fromkeys(LENGTHS, "num_predict"), "response_format": "format"}
 
+NOTHING: Final = frozenset({"load", "unload"})
+"""Reasons for the end of an answer to no question."""
+
 TOP: Final = frozenset({"think", "format", "keep_alive", "options", "tools", "logprobs"})
 """Parameters of the request; all others are options of the model."""
 
@@ -177,6 +180,8 @@ class _Reading:
             return
         if line.error:
             answer.report(line.error)
+        if line.message is None and not line.done:
+            answer.heed(frame.data)
         if (said := line.message) is not None:
             if said.thinking:
                 answer.reasoning(said.thinking)
@@ -185,10 +190,15 @@ class _Reading:
             for call in said.tool_calls or ():
                 self._call(call, answer)
         if line.done:
-            answer.usage(line.prompt_eval_count, line.eval_count)
-            reason = line.done_reason or "stop"
-            answer.finish("tool_calls" if self._calls and reason == "stop" else reason)
-            answer.is_done = True
+            self._end(line, answer)
+
+    def _end(self, line: _Line, answer: Answer) -> None:
+        answer.usage(line.prompt_eval_count, line.eval_count)
+        reason = line.done_reason or "stop"
+        if reason in NOTHING:
+            reason = "stop"
+        answer.finish("tool_calls" if self._calls and reason == "stop" else reason)
+        answer.is_done = True
 
     def _call(self, call: _WireCall, answer: Answer) -> None:
         """Each call comes whole. Ids may be missing, or the same ones again."""

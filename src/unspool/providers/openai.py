@@ -19,11 +19,14 @@ import msgspec
 from ..formats.sse import Frame
 from . import Model, Prompt, Request, Sink
 from .upstream.answer import Answer
+from .upstream.chat_state import ChatState
 from .upstream.cumulative import Cumulative
 from .upstream.documents import Documents
 from .upstream.openai_request import request_for
 from .upstream.prompts import of_prefill
 from .upstream.reading import AnswerReader
+from .upstream.token_counts import openai_counts
+from .upstream.turn_states import has_tools
 from .upstream.vendor_errors import error_in
 
 REASONING: Final = ("reasoning_content", "reasoning", "thinking")
@@ -47,9 +50,12 @@ class _WireDelta(msgspec.Struct, gc=False):
     reasoning_content: Any = None
     reasoning: Any = None
     thinking: Any = None
+    reasoning_details: Any = None
     refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
+    error: Any = None
+    extra_content: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -60,6 +66,7 @@ class _Choice(msgspec.Struct, gc=False):
     index: Any = None
     usage: Any = None
     error: Any = None
+    content_filter_results: Any = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -67,6 +74,7 @@ class _Chunk(msgspec.Struct, gc=False):
     usage: Any = None
     error: Any = None
     x_groq: Any = None
+    base_resp: Any = None
 
 
 class _PlainDelta(msgspec.Struct, gc=False):
@@ -74,9 +82,12 @@ class _PlainDelta(msgspec.Struct, gc=False):
     reasoning_content: None = None
     reasoning: None = None
     thinking: None = None
+    reasoning_details: None = None
     refusal: None = None
     tool_calls: None = None
     function_call: None = None
+    error: None = None
+    extra_content: None = None
 
 
 class _PlainChoice(msgspec.Struct, gc=False):
@@ -87,6 +98,10 @@ class _PlainChoice(msgspec.Struct, gc=False):
     error: None = None
 
 
+class _PlainStatus(msgspec.Struct, gc=False):
+    status_code: Literal[0] = 0
+
+
 class _PlainChunk(msgspec.Struct, gc=False):
     """A chunk with text and nothing else that we read: any other fails to decode as one."""
 
@@ -94,6 +109,7 @@ class _PlainChunk(msgspec.Struct, gc=False):
     usage: None = None
     error: None = None
     x_groq: None = None
+    base_resp: _PlainStatus | None = None
 
 
 _chunks = Documents(_Chunk)
@@ -108,25 +124,23 @@ class OpenAI:
 
     def reader(self, model: Model, prompt: Prompt, sink: Sink) -> AnswerReader:
         """See `providers.Provider`."""
-        count = {**model.params, **prompt.params}.get("n")
-        reading = _Reading(model, is_one=count in (None, 1))
-        return AnswerReader(
-            model,
-            sink,
-            reading.take,
-            explain=of_prefill if prompt.prefix else None,
-            plain=reading,
-        )
+        reading = _Reading(model, prompt)
+        explain = of_prefill if prompt.prefix else None
+        reader = AnswerReader(model, sink, reading.take, explain=explain, plain=reading)
+        reader.state = reading.state.data
+        return reader
 
 
 class _Reading:
     """One answer, chunk by chunk."""
 
-    def __init__(self, model: Model, *, is_one: bool) -> None:
-        self._is_one = is_one
+    def __init__(self, model: Model, prompt: Prompt) -> None:
+        count = {**model.params, **prompt.params}.get("n")
+        self._is_one = count in (None, 1)
         """We asked for one choice. Some gateways put its text and its calls into two."""
         self._caller: Any = None
         """The choice whose calls count: the first that makes any."""
+        self.state = ChatState(with_thoughts=has_tools(model, prompt))
         is_cumulative = "cumulative_content" in model.quirks
         self._said = Cumulative() if is_cumulative else None
         self._thought = Cumulative() if is_cumulative else None
@@ -147,9 +161,11 @@ class _Reading:
         if not is_event or b"\n" in data or b"\r" in data:
             return ""
         try:
-            return _decode_plain(data).choices[0].delta.content
+            text = _decode_plain(data).choices[0].delta.content
         except (ValueError, RecursionError):
             return ""
+        may_be_tag = "</" in text or "<t" in text or text[-1:] == "<"
+        return "" if may_be_tag else text  # see `think_tags`
 
     def take(self, frame: Frame, answer: Answer) -> None:
         try:
@@ -174,7 +190,7 @@ class _Reading:
             answer.report(_error_of(data))
         elif data:
             if data.startswith(b"["):
-                self._without_choices(frame, answer)
+                answer.heed(data)
             if data[:1] not in b"{[<" and _COMPLAINT.search(data):
                 self._complaint = data.decode("utf-8", "replace")
             for chunk in _chunks.read_all(data, answer):
@@ -185,19 +201,11 @@ class _Reading:
             answer.report(_error_of(frame.data))
         if chunk.error and (error := error_in({"error": chunk.error})):
             answer.report(error)
-        if not chunk.choices and chunk.usage is None:
-            self._without_choices(frame, answer)
+        if not chunk.choices:
+            answer.heed(frame.data)
         self._chunk(chunk, answer)
         if frame.event == "done":
             answer.is_done = True
-
-    def _without_choices(self, frame: Frame, answer: Answer) -> None:
-        try:
-            error = error_in(json.loads(frame.data))
-        except (ValueError, RecursionError):
-            return
-        if error is not None:
-            answer.report(error)
 
     def _chunk(self, chunk: _Chunk, answer: Answer) -> None:
         usage = chunk.usage
@@ -205,8 +213,10 @@ class _Reading:
             if error := error_in(chunk.x_groq):
                 answer.report(error)
             usage = usage or chunk.x_groq.get("usage")
+        if chunk.base_resp and (error := error_in({"base_resp": chunk.base_resp})):
+            answer.report(error)
         if usage is not None:
-            _count(usage, answer)
+            answer.count(openai_counts(usage))
         for choice in chunk.choices or ():
             if not choice.index:  # of several choices only the first is the answer
                 self._choice(choice, answer)
@@ -218,7 +228,7 @@ class _Reading:
         said = choice.delta or choice.message or _WireDelta()
         if said.tool_calls and self._caller in (None, choice.index):
             self._caller = choice.index
-            _calls(said.tool_calls, answer)
+            self._calls(said.tool_calls, answer)
             if isinstance(choice.finish_reason, str):
                 answer.finish(choice.finish_reason)
         messages = [it.message for it in chunk.choices or () if not it.index and it.message]
@@ -239,17 +249,24 @@ class _Reading:
         elif choice.text is not None:
             self._content(choice.text, answer)
         if choice.usage is not None:
-            _count(choice.usage, answer)
-        if reason := choice.finish_reason:
-            if isinstance(reason, dict):
-                reason = reason.get("type")
-            if isinstance(reason, str):
-                answer.finish("refusal" if self._has_refused and reason == "stop" else reason)
+            answer.count(openai_counts(choice.usage))
+        if choice.content_filter_results and _is_filtered(choice.content_filter_results):
+            answer.filtered()
+        if choice.finish_reason:
+            self._finish(choice.finish_reason, answer)
+
+    def _finish(self, reason: Any, answer: Answer) -> None:
+        if isinstance(reason, dict):
+            reason = reason.get("type")
+        if isinstance(reason, str):
+            answer.finish("refusal" if self._has_refused and reason == "stop" else reason)
 
     def _delta(self, delta: _WireDelta, answer: Answer) -> None:
-        thought = delta.reasoning_content or delta.reasoning or delta.thinking
-        if thought:
+        if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
             self._reason(thought, answer)
+            self.state.thought(_field_of(delta), thought)
+        if delta.reasoning_details or delta.extra_content:
+            self._keep(delta, has_thought=bool(thought), answer=answer)
         if content := delta.content:
             if type(content) is str and self._said is None:  # the path of every token
                 answer.text(content)
@@ -260,9 +277,17 @@ class _Reading:
             self._content(delta.refusal, answer)
         if delta.tool_calls:
             self._caller = 0
-            _calls(delta.tool_calls, answer)
+            self._calls(delta.tool_calls, answer)
         if delta.function_call:
             _call({"function": delta.function_call}, None, answer)
+        if delta.error and (error := error_in({"error": delta.error})):
+            answer.report(error)
+
+    def _keep(self, delta: _WireDelta, *, has_thought: bool, answer: Answer) -> None:
+        """Keep what is to be sent back; details are also thoughts where no field has them."""
+        if (details := delta.reasoning_details) and not has_thought:
+            self._reason(details, answer)
+        self.state.keep(details, delta.extra_content)
 
     def _content(self, content: Any, answer: Answer) -> None:
         if type(content) is str:
@@ -278,6 +303,14 @@ class _Reading:
     def _reason(self, thought: Any, answer: Answer) -> None:
         text = thought if type(thought) is str else _text_in(thought)
         answer.reasoning(text if self._thought is None else self._thought.rest_of(text, answer))
+
+    def _calls(self, calls: Any, answer: Answer) -> None:
+        """Take in the fragments of one chunk; where they are not numbered, their places count."""
+        listed = calls if isinstance(calls, list) else [calls]
+        for place, call in enumerate(listed):
+            if isinstance(call, dict):
+                self.state.call(call, place)
+                _call(call, place if len(listed) > 1 else None, answer)
 
     def _part(self, part: Any, answer: Answer) -> None:
         kind = part.get("type", "text") if isinstance(part, dict) else None
@@ -298,18 +331,15 @@ def _text_in(value: Any) -> str:
         case list():
             return "".join(_text_in(item) for item in value)
         case dict():
-            names = ("text", "content", "refusal", *REASONING)
+            names = ("text", "content", "refusal", "summary", *REASONING)
             return next((_text_in(value[name]) for name in names if value.get(name)), "")
         case _:
             return ""
 
 
-def _calls(calls: Any, answer: Answer) -> None:
-    """Take in the fragments of one chunk; where they are not numbered, their places count."""
-    listed = calls if isinstance(calls, list) else [calls]
-    for place, call in enumerate(listed):
-        if isinstance(call, dict):
-            _call(call, place if len(listed) > 1 else None, answer)
+def _field_of(delta: _WireDelta) -> str:
+    """Return the field in which a delta has its thought."""
+    return next(name for name in REASONING if getattr(delta, name))
 
 
 def _call(call: Mapped, place: int | None, answer: Answer) -> None:
@@ -325,23 +355,10 @@ def _call(call: Mapped, place: int | None, answer: Answer) -> None:
     )
 
 
-def _count(usage: Any, answer: Answer) -> None:
-    if not isinstance(usage, dict):
-        answer.usage(usage, usage)
-        return
-    cached = _first(usage, "prompt_cache_hit_tokens", "cached_tokens")
-    details = _first(usage, "prompt_tokens_details", "input_tokens_details")
-    if cached is None and isinstance(details, dict):
-        cached = details.get("cached_tokens")
-    answer.usage(
-        _first(usage, "prompt_tokens", "input_tokens"),
-        _first(usage, "completion_tokens", "output_tokens"),
-        cached,
-    )
-
-
-def _first(fields: Mapped, *names: str) -> Any:
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
+def _is_filtered(results: Any) -> bool:
+    """Whether a filter that works beside the answer (Azure) took something out of it."""
+    found = results.values() if isinstance(results, dict) else ()
+    return any(isinstance(it, dict) and it.get("filtered") is True for it in found)
 
 
 def _is_done(data: bytes) -> bool:

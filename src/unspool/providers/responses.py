@@ -22,8 +22,13 @@ from .upstream.prompts import (
 )
 from .upstream.reading import AnswerReader
 from .upstream.responses_events import ResponsesReading
+from .upstream.turn_states import arranged, has_tools, state_in
+from .upstream.vendors import vendor_of
 
 NAMES: Final = dict.fromkeys(LENGTHS, "max_output_tokens")
+
+ENCRYPTED: Final = "reasoning.encrypted_content"
+"""What OpenAI is asked to tell of its reasoning, so that it can be sent back."""
 
 GONE: Final = frozenset({400, 404, 410})
 """What is answered for an answer that is not kept, or not any more."""
@@ -61,7 +66,10 @@ class Responses:
             return error
 
         is_explained = is_kept or prompt.handle is not None or prompt.prefix
-        return AnswerReader(model, sink, reading.take, explain=explain if is_explained else None)
+        reader = AnswerReader(model, sink, reading.take, explain=explain if is_explained else None)
+        if has_tools(model, prompt):
+            reader.state = reading.state
+        return reader
 
 
 def _again(base_url: str, handle: Handle) -> str:
@@ -127,7 +135,9 @@ def _body(model: Model, prompt: Prompt) -> dict[str, Any]:
             }
             for it in prompt.tools
         ]
-    body["input"] = [item for message in talk_of(prompt) for item in _items(message)]
+    if has_tools(model, prompt) and _is_openais(model):
+        body["include"] = sorted({ENCRYPTED, *params.get("include", ())})
+    body["input"] = [item for message in talk_of(prompt) for item in _items(message, model)]
     if prompt.prefix:
         body["input"].append(_said(prompt.prefix))
     return body
@@ -146,23 +156,29 @@ def _choice(choice: Any) -> Any:
     return choice
 
 
-def _items(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _is_openais(model: Model) -> bool:
+    vendor = vendor_of(model.base_url)
+    return vendor is not None and vendor.name == "openai"
+
+
+def _items(message: Mapping[str, Any], model: Model) -> list[Mapping[str, Any]]:
     text = text_of(message)
     if message["role"] == "tool":
         call_id = message["tool_call_id"]
         return [{"type": "function_call_output", "call_id": call_id, "output": text}]
-    calls = [
-        {
-            "type": "function_call",
-            "call_id": it["id"],
-            "name": it["name"],
-            "arguments": json.dumps(it["arguments"], ensure_ascii=False),
-        }
-        for it in message.get("tool_calls") or ()
-    ]
     if message["role"] == "assistant":
-        return ([_said(text)] if text else []) + calls
+        entries, calls = state_in(message, model).get("entries"), message.get("tool_calls")
+        return arranged(entries or (), text, calls or (), said=_said, called=_called)
     return [{"role": message["role"], "content": text}]
+
+
+def _called(call: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "function_call",
+        "call_id": call["id"],
+        "name": call["name"],
+        "arguments": json.dumps(call["arguments"], ensure_ascii=False),
+    }
 
 
 def _said(text: str) -> dict[str, Any]:

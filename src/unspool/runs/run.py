@@ -66,6 +66,8 @@ class Step:
     is_unseen: bool = False
     """Written only for the flow: no part of the run's text; only our own dialect shows it."""
     finish_reason: str | None = None
+    turn_state: Mapping[str, Any] | None = None
+    """What the model's provider wants back with this turn (`providers.TurnState`)."""
     model: str | None = None
     """Author of the last text: a model's name, or `template` for known text."""
 
@@ -76,6 +78,7 @@ class Step:
     def rewind(self, at: int = 0) -> None:
         """Rewind its text to character `at`; thoughts stay, because they are no part of it."""
         cut(self.parts, at)
+        self.turn_state = None
         if not at:
             self.calls.clear()
             self.answers.clear()
@@ -91,7 +94,8 @@ class Step:
         text = self.text
         facts = {"chars": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
         written = {"step": self.name, "model": self.model, "finish_reason": self.finish_reason}
-        return Draft("step.finished", {**written, **facts})
+        kept = {} if self.turn_state is None else {"turn_state": self.turn_state}
+        return Draft("step.finished", {**written, **facts, **kept})
 
 
 @dataclass(slots=True)
@@ -195,6 +199,7 @@ class Run:
                 step.finished = True
                 step.finish_reason = data.get("finish_reason")
                 step.model = data.get("model")
+                step.turn_state = data.get("turn_state")
             case _:  # A later owner may write "step.started" again: the text stays.
                 step.is_unseen = bool(data.get("unseen"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,6 +137,12 @@ def test_keys_are_taken_out_of_what_vendors_say(text: str) -> None:
 )
 def test_what_is_no_key_stays(text: str) -> None:
     assert without_key(text, MODEL) == text
+
+
+@pytest.mark.parametrize("key", ["x", "none", "EMPTY", "sk-1234"])
+def test_a_key_that_is_a_word_is_not_looked_for(key: str) -> None:
+    text = "none of the 1234 examples is EMPTY"
+    assert without_key(text, replace(MODEL, api_key=key)) == text
 
 
 SECRET = "tok/8WZ01CM1+secret=secret"

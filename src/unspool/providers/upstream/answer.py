@@ -4,72 +4,33 @@ One provider's answer, and the rules that hold for every vendor.
 * A stop is not an end: only a positive end signal makes an answer whole. A whole answer stays
   whole, whatever the connection does next.
 * An error inside an answer of status 200 counts, even beside a reason for the end.
-* The last usage counts; an impossible count is ignored.
+* The last usage counts, unless it is poorer than an earlier one; an impossible one is ignored.
 * Fragments of tool calls stay apart, and become calls only with a whole JSON object.
 * Text must be encodable: characters that no socket or database accepts are replaced.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
-from .. import Accepted, Finish, Model, Reasoning, Sink, Skipped, Text, Usage
+from .. import Accepted, Finish, Model, Reasoning, Sink, Skipped, Text, TurnState, Usage
+from .reasons import ABNORMAL, NO_REASON, PAUSED, end_of, word_of
 from .surrogates import LOST, SurrogateJoiner
-from .think_tags import ThinkTags
+from .think_tags import ThinkTags, Told
+from .token_counts import Counts, TokenCounts
 from .tool_calls import MAX_CALLS, ToolCalls
-from .vendor_errors import MAX_MESSAGE_CHARS, REFUSED, told_by, without_key
+from .turn_states import turn_state
+from .vendor_errors import MAX_MESSAGE_CHARS, REFUSED, error_in, told_by, without_key
 
 log = logging.getLogger(__name__)
 
-MAX_TOKENS: Final = 10**9
-"""A usage report of more tokens than this is a mistake."""
-
 MAX_SKIPPED: Final = 20
 """Warnings of one answer. More would say nothing new, and junk must not fill a log."""
-
-NORMAL: Final = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "completed": "stop",
-    "complete": "stop",
-    "finished": "stop",
-    "done": "stop",
-    "max_tokens": "length",
-    "max_length": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",
-    "context_length": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "tool_call": "tool_calls",
-    "function_call": "tool_calls",
-    "refusal": "content_filter",
-    "sensitive": "content_filter",
-    "safety": "content_filter",
-    "recitation": "content_filter",
-    "blocklist": "content_filter",
-    "prohibited_content": "content_filter",
-    "spii": "content_filter",
-}
-"""Vendors' names for the ends that every vendor has, in lower case."""
-
-ABNORMAL: Final = re.compile(
-    r"abort|error|fail|cancel|timeout|timed|resource|network|overload|unavailable|interrupt|"
-    r"malformed|exception|crash|disconnect|connection|shutdown|shut_down|preempt|evict|kill|"
-    r"expired|incomplete|busy|internal|unexpected|invalid|unspecified|out_of_memory|"
-    r"^(unknown|other|oom|lost|reset)$"
-)
-"""A reason that matches this means that the vendor gave the answer up."""
-
-NO_REASON: Final = frozenset({"", "null", "none"})
-"""Values that some vendors write in every chunk for "not yet"."""
 
 SILENT_ENDS: Final = frozenset({"content_filter", "length"})
 """Reasons for an end that explain why there is no text; a second request would not change them."""
@@ -81,17 +42,26 @@ class Answer:
     def __init__(self, model: Model, sink: Sink) -> None:
         self._model = model
         self._sink = sink
-        self._think = ThinkTags()
+        self._think = ThinkTags(thinks_first="thinks_first" in model.quirks)
         self._calls = ToolCalls()
         self._finish: str | None = None
-        self._usage: Usage | None = None
+        self._counts = TokenCounts()
+        self._is_filtered = False
+        self._thoughts_by = ""
+        """Where thoughts come from, `field` or `tag`: the other place says the same again."""
+        self._thought_before = ""
+        """The end of the last thought, where another one is to begin on a line of its own."""
         self._skipped = 0
         self._halves: SurrogateJoiner | None = None
         self._halves_of_thought = SurrogateJoiner()
+        self.state: dict[str, Any] = {}
+        """What the provider wants back with this turn (`turn_states`)."""
         self.has_output = False
         """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
         self.has_thought = False
         """Reasoning arrived, which is no answer by itself."""
+        self.has_mixed = False
+        """Reasoning was told as text, and taken back (`ThoughtAloud`)."""
         self.is_done = False
         """The reader should stop."""
         self.has_news = False
@@ -111,7 +81,7 @@ class Answer:
     def is_plain(self) -> bool:
         """The answer is in mid-flow: text that comes next needs nothing but to be passed on."""
         is_open = self._finish is None and not self.is_done
-        return is_open and self.has_output and self._think.is_over and self._halves is None
+        return is_open and self.has_output and self._think.is_settled and self._halves is None
 
     def text(self, text: str) -> None:
         """Add text of the answer; `<think>` at its beginning is reasoning."""
@@ -119,28 +89,47 @@ class Answer:
             text = self._halves.feed(text)
         if not text:
             return
-        if self._think.is_over:
+        think = self._think
+        if think.is_settled and not (think.may_close and "<" in text):
             self.has_news = True
             self._sink.text(text)
         else:
-            self._tell(self._think.feed(text))
+            self._tell(think.feed(text))
 
-    def _tell(self, outputs: list[Text | Reasoning]) -> None:
+    def _tell(self, outputs: list[Told]) -> None:
+        """Tell what was found in the text."""
         for output in outputs:
-            self.has_news = True
             if type(output) is Text:
-                self.has_output = True
+                self.has_news = self.has_output = True
                 self._sink.text(output.text)
+            elif type(output) is Reasoning:
+                self._think_aloud(output.text, "tag")
             else:
-                self.has_thought = True
+                self.has_news = self.has_thought = self.has_mixed = True
+                self.has_output = False
                 self._sink.take(output)
+
+    def _think_aloud(self, text: str, place: str) -> None:
+        self._thoughts_by = self._thoughts_by or place
+        if place == self._thoughts_by:
+            self.has_news = self.has_thought = True
+            self._sink.take(Reasoning(text))
 
     def reasoning(self, text: str) -> None:
         """Add reasoning."""
         if self._halves is not None:
             text = self._halves_of_thought.feed(text)
-        if text:
-            self._tell([Reasoning(text)])
+        if not text:
+            return
+        if self._thought_before:
+            text, self._thought_before = self._thought_before + text, ""
+        self._think.are_apart()
+        self._think_aloud(text, "field")
+
+    def next_thought(self) -> None:
+        """A thought of its own begins: it is told from the one before by an empty line."""
+        if self.has_thought:
+            self._thought_before = "\n\n"
 
     def may_have_halves(self) -> None:
         """From here on texts may hold characters that cannot be encoded (`surrogates`)."""
@@ -170,17 +159,19 @@ class Answer:
         self._sink.take(Accepted(handle))
 
     def usage(self, prompt: Any, completion: Any, cached: Any = None) -> None:
-        """Note a report of tokens; the last one counts."""
-        if prompt is None and completion is None:
-            return
-        counts = _count(prompt), _count(completion), _count(cached)
-        if None in counts[:2] and (prompt, completion) != counts[:2]:
-            self._usage = None
-            self.skip("the provider's count of tokens cannot be and was left out")
-            return
-        if self.has_output and counts[:2] == (0, 0):
+        """Note a report of tokens; see `count`."""
+        self.count(Counts(prompt, completion, cached))
+
+    def count(self, report: Counts) -> None:
+        """Note a report of tokens; the last one counts, as far as it says anything."""
+        if self.has_output and report[:2] == (0, 0):
             return  # a server that reports zero for both does not count
-        self._usage = Usage(counts[0], counts[1], counts[2])
+        if not self._counts.take(report):
+            self.skip("the provider's count of tokens cannot be and was left out")
+
+    def filtered(self) -> None:
+        """A filter took something out of the answer, whatever reason the end may have."""
+        self._is_filtered = True
 
     def skip(self, message: str) -> None:
         """Leave something out and warn; after `MAX_SKIPPED` warnings only leave it out."""
@@ -199,12 +190,27 @@ class Answer:
         Raises:
             ProviderError: The reason means that the vendor gave the answer up.
         """
-        word = reason.strip().lower()
+        word = word_of(reason)
         if word in NO_REASON:
             return
-        if word not in NORMAL and ABNORMAL.search(word):
-            self.fail("aborted", f"the provider gave the answer up ({reason[:64]})")
-        self._finish = NORMAL.get(word, word)
+        end = end_of(word)
+        if end is None:
+            self.fail(*_no_end(word, reason[:64]))
+        self._finish = end
+
+    def heed(self, data: bytes) -> None:
+        """
+        Read a document that is no part of an answer.
+
+        Raises:
+            ProviderError: It is an error.
+        """
+        try:
+            error = error_in(json.loads(data))
+        except (ValueError, RecursionError):
+            return
+        if error is not None:
+            self.report(error)
 
     def report(self, error: Mapping[str, Any] | str) -> NoReturn:
         """
@@ -244,6 +250,9 @@ class Answer:
             ProviderError: `broken`, or the answer has no end.
         """
         self._tell_held()
+        if broken is not None and broken.code == "paused":
+            broken.turn_state = self._turn_state()
+            self._tell_usage()
         if broken is not None and not isinstance(broken, ProviderInterrupted):
             raise broken
         if broken is None:
@@ -260,9 +269,26 @@ class Answer:
             self.skip(f"the call of {name[:64]!r} has arguments that are not a whole JSON object")
         for call in calls:
             self._sink.take(call)
-        if self._usage is not None:
-            self._sink.take(self._usage)
-        self._sink.take(Finish(self._finish or "stop"))
+        if (state := self._turn_state()) is not None:
+            self._sink.take(state)
+        self._tell_usage()
+        reason = self._finish or "stop"
+        self._sink.take(
+            Finish("content_filter" if self._is_filtered and reason == "stop" else reason)
+        )
+
+    def _turn_state(self) -> TurnState | None:
+        if not self.state:
+            return None
+        state = turn_state(self._model, self.state)
+        if state is None:
+            self.skip("the provider's state of this turn is too large and was left out")
+        return state
+
+    def _tell_usage(self) -> None:
+        if (counts := self._counts.counts) is not None:
+            prompt, completion, cached, written = counts
+            self._sink.take(Usage(prompt, completion, cached, written_tokens=written))
 
     def _tell_held(self) -> None:
         """Tell the outputs held back until now: nothing more will arrive."""
@@ -287,8 +313,10 @@ class Answer:
         return error
 
 
-def _count(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # many languages have one kind of number and write it so
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
-    return value if is_count else None
+def _no_end(word: str, reason: str) -> tuple[str, str]:
+    """Return code and words for a reason that is the end of no answer."""
+    if word in PAUSED:
+        return "paused", "the provider paused the turn, which goes on in a next request"
+    if ABNORMAL.search(word):
+        return "aborted", f"the provider gave the answer up ({reason})"
+    return "aborted", f"the provider stopped for a reason that is not known as an end ({reason})"

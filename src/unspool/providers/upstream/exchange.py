@@ -10,11 +10,22 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from unspool.errors import ProviderError
+from unspool.errors import ProviderError, ProviderRefused
 from unspool.providers.upstream.http1 import Client
 
-from .. import BodyReader, LocalAnswer, Model, Prompt, Provider, Sink, open_provider
+from .. import (
+    BodyReader,
+    LocalAnswer,
+    Model,
+    Prompt,
+    Provider,
+    Request,
+    Sink,
+    Skipped,
+    open_provider,
+)
 from .http import send
+from .learned import OTHER_NAMES, OURS
 from .templates import rendered
 
 
@@ -38,6 +49,7 @@ async def converse(
     provider: Provider, model: Model, prompt: Prompt, http: Client, sink: Sink
 ) -> None:
     """Ask `model` through `provider`; see `ask`."""
+    model = http.learned.known(model)
     request = provider.request(model, prompt)
     reader = provider.reader(model, prompt, sink)
     broken: ProviderError | None = None
@@ -45,11 +57,32 @@ async def converse(
         if isinstance(request, LocalAnswer):
             await _play(request, reader, sink)
         else:
-            async with send(http, request, model) as reply:
-                await reply.read_to(reader, sink)
+            await _converse(http, request, model, reader, sink)
     except ProviderError as error:
         broken = error
-    reader.end(broken)
+    try:
+        reader.end(broken)
+    finally:
+        http.learned.note(model, reader.traits)
+
+
+async def _converse(
+    http: Client, request: Request, model: Model, reader: BodyReader, sink: Sink
+) -> None:
+    """Send the request, and again without a parameter that the provider refuses."""
+    learned, left_out = http.learned, list[str]()
+    while True:
+        try:
+            async with send(http, learned.accepted(model, request), model) as reply:
+                await reply.read_to(reader, sink)
+                break
+        except ProviderRefused as error:
+            if not (name := learned.refusal(model, request, error)):
+                raise
+            left_out.append(name)
+    for name in left_out:
+        if name not in OURS and name not in OTHER_NAMES:
+            sink.take(Skipped(f"{model.name} refuses the parameter {name}; it was asked without"))
 
 
 async def _play(answer: LocalAnswer, reader: BodyReader, sink: Sink) -> None:

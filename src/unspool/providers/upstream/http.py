@@ -171,7 +171,7 @@ async def send(http: Client, request: Request, model: Model) -> AsyncGenerator[R
     timer = Timer(model.limits)
     response = await _ask(http, request, model)
     if engine := engine_in(response.headers.get("Server", "")):
-        http.engines[model.base_url] = engine
+        http.learned.engines[model.base_url] = engine
     try:
         timer.watch(response)
         yield Reply(response, timer, http.rounds)
@@ -270,11 +270,16 @@ async def _refusal(response: Response, model: Model) -> ProviderError:
         )
     told = told_by(_error_of(await _error_body(response)), model, status)
     text = f"the provider answered {status}" + (f": {told.message}" if told.message else "")
-    if told.code in REFUSED:
-        return ProviderRefused(text, status=status, code=told.code)
+    should_retry = response.headers.get("x-should-retry", "").strip().lower()
+    is_refused = told.code in REFUSED
+    if should_retry == "false" or (is_refused and should_retry != "true"):
+        refused = ProviderRefused(text, status=status, code=told.code)
+        refused.param = told.param
+        return refused
     wait_s = retry_after_s(response.headers)
     wait_s = told.retry_after_s if wait_s is None else wait_s
-    return ProviderUnavailable(text, status=status, retry_after_s=wait_s, code=told.code)
+    code = "server" if is_refused else told.code
+    return ProviderUnavailable(text, status=status, retry_after_s=wait_s, code=code)
 
 
 async def _error_body(response: Response) -> bytes:

@@ -57,6 +57,7 @@ class LocalReader:
     def __init__(self, sink: Sink) -> None:
         self.is_whole = False
         self.is_done = False
+        self.traits: frozenset[str] = frozenset()
         self._sink = sink
         self._half = b""
         self._has_output = False

@@ -17,7 +17,9 @@ from unspool.errors import ProviderRefused
 
 from .. import Model, Prompt, Request, Tool
 from .addresses import KNOWN_URLS
-from .vendors import prefill_of, vendor_of
+from .chat_state import with_state
+from .turn_states import state_in
+from .vendors import prefill_of, quirks_of, vendor_of
 
 MARKS: Final[Mapping[str, dict[str, Any]]] = {
     "assistant": {},
@@ -58,10 +60,10 @@ def request_for(model: Model, prompt: Prompt) -> Request:
         **_params(model, prompt),
         # A request may not change these: which model answers, to what, and that it streams.
         "model": model.upstream_name,
-        "messages": [_message(message) for message in prompt.messages],
+        "messages": [_message(message, model) for message in prompt.messages],
         "stream": True,
     }
-    if "no_stream_options" in model.quirks:
+    if "no_stream_options" in quirks_of(model):
         del body["stream_options"]
     if prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
@@ -91,7 +93,7 @@ def _key(model: Model) -> dict[str, str]:
 
 def _params(model: Model, prompt: Prompt) -> dict[str, Any]:
     params = {**model.params, **prompt.params}
-    if "max_completion_tokens" in model.quirks and "max_tokens" in params:
+    if "max_completion_tokens" in quirks_of(model) and "max_tokens" in params:
         most = params.pop("max_tokens")
         params.setdefault("max_completion_tokens", most)
     return params
@@ -126,8 +128,11 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": facts}
 
 
-def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def _message(message: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
     """Return a message as OpenAI writes it; only messages with tools differ from ours."""
+    if "turn_state" in message:
+        plain = {name: value for name, value in message.items() if name != "turn_state"}
+        return with_state(dict(_message(plain, model)), state_in(message, model))
     if message["role"] == "tool":
         return {name: message[name] for name in ("role", "tool_call_id", "content")}
     if calls := message.get("tool_calls"):

@@ -1,112 +1,24 @@
 """
-How every HTTP provider reads a body: bytes, frames, the answer.
+How every HTTP provider reads a body: bytes, frames (`framing`), the answer.
 
-An adapter says what each frame means (`take`). This file cuts the frames, and handles the end of
-the answer and servers that send no stream: the first character of a body decides what it is, not
-the content type.
+An adapter says what each frame means (`take`). This file handles the end of the answer, and the
+short way of plain chunks.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Protocol
 
 from unspool.errors import ProviderError, ProviderInterrupted
-from unspool.formats.sse import MAX_STRAY_BYTES, Decoder, EventTooLong, Frame
+from unspool.formats.sse import Decoder, EventTooLong, Frame
 
 from .. import Model, Sink
 from .answer import Answer
-from .vendor_errors import error_in
-
-_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
-"""White space and the byte order mark: they come before a body begins."""
-
-
-class Framing(Protocol):
-    """Cuts a body into frames; `sse.Decoder` is one."""
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        """Return the frames that `chunk` completes."""
-
-    def flush(self) -> list[Frame]:
-        """Return what the end of the body completes."""
-
+from .framing import Document, FirstBytes, Framing
 
 Take = Callable[[Frame, Answer], None]
 """Reads a frame into the answer. Raises ProviderError for an error inside the frame."""
-
-
-class Document:
-    """
-    A body that is not a stream: a JSON document, several of them one per line, or a page.
-
-    Attributes:
-        stray: The beginning of a body that is not JSON.
-    """
-
-    def __init__(self, *, max_event_bytes: int) -> None:
-        self._limit = max_event_bytes
-        self._body = bytearray()
-        self.stray = b""
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        """
-        Raises:
-            EventTooLong: It is larger than `max_event_bytes`.
-        """
-        self._body += chunk
-        if len(self._body) > self._limit:
-            raise EventTooLong(f"a document of more than {self._limit} bytes")
-        return []
-
-    def flush(self) -> list[Frame]:
-        """Return the document; its lines where only they are documents."""
-        body = bytes(self._body).strip(_BLANK)
-        for parts in ([body], body.splitlines()):
-            if parts and _is_json(parts[0]):
-                return [Frame(part) for part in parts if part.strip()]
-        self.stray = body[:MAX_STRAY_BYTES]
-        return []
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        json.loads(text.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-class FirstBytes:
-    """Chooses how to cut a body as soon as its first character has arrived."""
-
-    def __init__(self, *, max_event_bytes: int) -> None:
-        self._decoder = Decoder(max_event_bytes=max_event_bytes)
-        self._document = Document(max_event_bytes=max_event_bytes)
-        self.chosen: Decoder | Document | None = None
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        """
-        Raises:
-            EventTooLong: One event, or the document, is larger than `max_event_bytes`.
-        """
-        if self.chosen is None:
-            start = chunk.lstrip(_BLANK)
-            if not start:
-                return []
-            self.chosen = self._document if start[:1] in b"{[<" else self._decoder
-            chunk = start
-        return self.chosen.feed(chunk)
-
-    def flush(self) -> list[Frame]:
-        return [] if self.chosen is None else self.chosen.flush()
-
-    @property
-    def stray(self) -> bytes:
-        """The beginning of any bytes that belong to no event."""
-        return b"" if self.chosen is None else self.chosen.stray
 
 
 Explain = Callable[[ProviderError], ProviderError]
@@ -135,7 +47,12 @@ class AnswerReader:
         framing: Cuts the body; without, its first character decides.
         explain: Applied to the error that ends the answer.
         plain: The short way for most chunks, if the adapter has one.
+
+    Attributes:
+        state: Returns what the provider wants back with this turn (`turn_states`); None: nothing.
     """
+
+    state: Callable[[], dict[str, Any]] | None = None
 
     def __init__(
         self,
@@ -149,6 +66,7 @@ class AnswerReader:
     ) -> None:
         self.is_whole = False
         self.is_done = False
+        self.traits: frozenset[str] = frozenset()
         self._answer = Answer(model, sink)
         self._take = take
         self._opening = FirstBytes(max_event_bytes=model.limits.max_event_bytes)
@@ -191,18 +109,27 @@ class AnswerReader:
         try:
             if broken is None:
                 broken = self._flush()
+            if self.state is not None:
+                self._answer.state = self.state()
             self._answer.end(broken)
         except ProviderError as error:
             told = error if self._explain is None else self._explain(error)
             if told is error:
                 raise
             raise told from error
+        finally:
+            if self._answer.has_mixed:
+                self.traits = frozenset({"thinks_first"})
 
     def _flush(self) -> ProviderError | None:
         """Read what the end of the body completes; return the error in it, if there is one."""
         try:
             if not self.is_done:
-                self._take_all(self._framing.flush())
+                frames = self._framing.flush()
+                if isinstance(self._opening.chosen, Document):
+                    for frame in frames:
+                        self._answer.heed(frame.data)
+                self._take_all(frames)
             _heed(self._opening.stray, self._answer)
         except ProviderError as error:
             return error
@@ -236,8 +163,6 @@ def _heed(stray: bytes, answer: Answer) -> None:
     """
     if not stray or answer.is_whole:
         return
-    with suppress(ValueError, RecursionError):
-        if (error := error_in(json.loads(stray))) is not None:
-            answer.report(error)
+    answer.heed(stray)
     words = stray.decode("utf-8", "replace").split("\n")[0][:100]
     answer.fail("protocol", f"the provider's answer is no stream of events: {words!r}")

@@ -66,6 +66,7 @@ class _Whole:
     """Reads a body whole; it is its own sink."""
 
     is_whole = is_done = is_full = False
+    traits: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.body = bytearray()

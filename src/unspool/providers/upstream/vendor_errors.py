@@ -39,8 +39,10 @@ OF_STATUS: Final[Mapping[int, str]] = {
     403: "auth",
     404: "unknown_model",
     408: "timeout",
+    409: "server",
     425: "server",
     429: "rate_limit",
+    503: "overloaded",
     529: "overloaded",
 }
 """Statuses that say more than "wrong" (4xx) or "broken" (5xx). 529 is Anthropic's."""
@@ -121,7 +123,7 @@ PHRASES: Final = tuple(
         ),
         (
             "invalid_request",
-            r"context (length|window)|maximum.{0,20}(context|length)|"
+            r"context (length|window|size)|maximum.{0,20}(context|length)|"
             r"(prompt|input|request).{0,20}too (long|large)|too many tokens|"
             r"content (filter|policy|management policy)|输入.{0,10}过长|违规|敏感",
         ),
@@ -146,7 +148,24 @@ _SHAPES: Final = re.compile(
 """Shapes of vendors' keys: a server may repeat a key other than the one we sent."""
 
 MIN_KEY_CHARS: Final = 8
-"""A shorter piece of a key gives nothing away."""
+"""A shorter piece of a key gives nothing away, and a shorter key is no secret."""
+
+
+ENVELOPES: Final = ("base_resp", "ResponseMetadata", "Response", "fault", "header")
+"""Fields in which vendors tell how a request went, beside an answer or in its place."""
+
+_WORD_NAMES: Final = (
+    "message",
+    "msg",
+    "errormessage",
+    "errormsg",
+    "errmsg",
+    "statusmsg",
+    "faultstring",
+    "detail",
+    "title",
+)
+_CODE_NAMES: Final = ("code", "errorcode", "errcode", "errno", "statuscode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +175,8 @@ class VendorError:
     code: str
     message: str
     retry_after_s: float | None = None
+    param: str | None = None
+    """The parameter that it complains of."""
 
 
 def error_in(document: Any) -> dict[str, Any] | None:
@@ -183,11 +204,62 @@ def error_in(document: Any) -> dict[str, Any] | None:
 
 def _without_error(document: dict[str, Any]) -> dict[str, Any] | None:
     """Return the error of a document that has no field `error`."""
-    if isinstance(status := document.get("base_resp"), dict) and status.get("status_code"):
-        return {"code": status["status_code"], "message": status.get("status_msg")}
-    if document.get("error_code") or document.get("error_msg"):
-        return {"code": document.get("error_code"), "message": document.get("error_msg")}
-    return document if _is_error(document) else None
+    if document.get("choices"):
+        document = {name: document[name] for name in ENVELOPES if name in document}
+    for name in ENVELOPES:
+        inner = document.get(name)
+        if isinstance(inner, dict):
+            told = inner if name == "fault" else inner.get("Error")
+            error = _envelope(told or inner, is_error=bool(told))
+            if error is not None:
+                return error
+    return _envelope(document)
+
+
+def _envelope(document: Mapping[str, Any], *, is_error: bool = False) -> dict[str, Any] | None:
+    """
+    Return the error that a document is, by its code and its words, under any of their names.
+
+    `{"code": 401, "msg": "…", "success": false}` is one; code 0, 200 or `success` says that there
+    is none.
+    """
+    fields = {re.sub(r"[^a-z]", "", name.lower()): value for name, value in document.items()}
+    words = next((text for name in _WORD_NAMES if (text := _words_of(fields.get(name)))), "")
+    codes = [fields[name] for name in _CODE_NAMES if fields.get(name) not in (None, "")]
+    is_bad = is_error or any(fields.get(name) is False for name in ("success", "ok"))
+    is_good = any(fields.get(name) is True for name in ("success", "ok"))
+    is_code = any(_is_bad(code) for code in codes) and not is_good
+    kind = " ".join(str(fields.get(name, "")) for name in ("type", "object", "status")).lower()
+    is_named = re.search(r"error|exception|fail|fault", kind) is not None
+    if not (is_bad or ((is_code or is_named) and words)):
+        return None
+    code = next((code for code in codes if _is_bad(code)), None)
+    return {**document, "code": code, "message": words}
+
+
+def _words_of(value: Any) -> str:
+    """Return the words of a message, which may be a list of documents (FastAPI's `detail`)."""
+    match value:
+        case str():
+            return value
+        case {"msg": str(words), "loc": list(places)}:
+            return f"{'.'.join(map(str, places))}: {words}"
+        case list():
+            return "; ".join(filter(None, map(_words_of, value)))
+        case dict():
+            return next((text for it in value.values() if (text := _words_of(it))), "")
+        case _:
+            return ""
+
+
+def _is_bad(code: Any) -> bool:
+    if isinstance(code, bool):
+        return False
+    if isinstance(code, str) and re.fullmatch(r"-?\d+", code):
+        code = int(code)
+    if isinstance(code, int | float):
+        return code != 0 and not 200 <= code < 300
+    return isinstance(code, str) and not re.fullmatch(r"(?i)ok|success\w*|completed|null", code)
 
 
 def _around(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,17 +267,11 @@ def _around(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: document[name] for name in names if document.get(name)}
 
 
-def _is_error(document: Mapping[str, Any]) -> bool:
-    """Whether the document calls itself an error."""
-    kind = f"{document.get('type')} {document.get('object')}".lower()
-    is_named = "error" in kind or bool(document.get("code"))
-    return is_named and isinstance(document.get("message"), str) and "choices" not in document
-
-
 def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = None) -> VendorError:
     """Return the meaning of an error (`error_in`). `status` is the answer's, if it has one."""
     fields = {"message": error} if isinstance(error, str) else dict(error)
-    words = str(fields.get("message") or fields.get("msg") or fields.get("detail") or "")
+    names = ("message", "msg", "detail")
+    words = next((text for name in names if (text := _words_of(fields.get(name)))), "")
     if words.startswith("{") and len(words) < MAX_NESTED_CHARS:
         fields, words = _with_nested(fields, words)
     wait_s = _wait_in(fields, words)
@@ -213,7 +279,8 @@ def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = N
     if code == "quota" and wait_s is not None:
         code = "rate_limit"  # an allowance that refills by itself is not used up
     message = without_key(words, model)[:MAX_MESSAGE_CHARS]
-    return VendorError(code, message, wait_s)
+    param = fields.get("param")
+    return VendorError(code, message, wait_s, param if isinstance(param, str) else None)
 
 
 def _with_nested(fields: dict[str, Any], words: str) -> tuple[dict[str, Any], str]:
@@ -230,7 +297,8 @@ def _code_of(fields: Mapping[str, Any], words: str, status: int | None) -> str:
     names = ("code", "type", "status", "reason", "error_type")
     named = [value for name in names if isinstance(value := fields.get(name), str)]
     identifiers = " ".join(re.sub(r"[^a-z0-9]", "", name.lower()) for name in named)
-    numbers = (status, *(_number(fields.get(n)) for n in ("code", "status", "status_code")))
+    told = (_number(fields.get(n)) for n in ("code", "status", "status_code"))
+    numbers = (status, *told)
     number = next((n for n in numbers if n is not None and 400 <= n < 600), None)
     by_word = _first(WORDS, identifiers)
     by_phrase = _first(PHRASES, words.lower())
@@ -291,12 +359,11 @@ def without_key(text: str, model: Model) -> str:
     """
     Remove keys from a text: some providers repeat parts of their request.
 
-    We remove our own key as far as its beginning or end appears, and others by their shape.
+    We remove our own key as far as its beginning or end appears, and others by their shape. A key
+    of fewer than `MIN_KEY_CHARS` characters is a word such as "none": it is not looked for.
     """
     key = model.api_key
-    if len(key) < MIN_KEY_CHARS:
-        text = text.replace(key, "[key]") if key else text
-    else:
+    if len(key) >= MIN_KEY_CHARS:
         shortest = max(MIN_KEY_CHARS, len(key) // 2)
         for length in range(len(key), shortest - 1, -1):
             text = text.replace(key[:length], "[key]").replace(key[-length:], "[key]")

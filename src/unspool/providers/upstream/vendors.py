@@ -34,6 +34,7 @@ QUIRKS: Final[dict[str, str]] = {
     "cumulative_content": "every chunk repeats all the text so far",
     "no_stream_options": "it refuses requests that ask for usage",
     "max_completion_tokens": "it wants `max_tokens` under this name",
+    "thinks_first": "its answers begin with thoughts that only a closing `</think>` ends",
     "bearer": "its key goes out as `Authorization: Bearer` (Anthropic's tokens)",
     "background": "answers are kept by the provider and can be read on (OpenAI Responses)",
 }
@@ -112,6 +113,8 @@ VENDORS: Final = (
         hosts=("api.mistral.ai",),
         env="MISTRAL",
         prefills=((r"magistral", "none"), (r"", "prefix")),
+        # It has answered 422 to `stream_options`, and reports usage without them.
+        quirks=frozenset({"no_stream_options"}),
     ),
     Vendor(
         "zhipu",
@@ -161,6 +164,8 @@ VENDORS: Final = (
         env="OPENAI",
         # The vendor accepts an assistant's last message, and then starts over.
         prefills=((r"", "none"),),
+        # Its models that reason refuse `max_tokens`; all take the newer name.
+        quirks=frozenset({"max_completion_tokens"}),
     ),
 )
 """In the order in which the first one with a key is the default model."""
@@ -177,6 +182,14 @@ def vendor_of(base_url: str) -> Vendor | None:
         if any(host == end or host.endswith("." + end) for end in vendor.hosts):
             return vendor
     return None
+
+
+def quirks_of(model: Model) -> frozenset[str]:
+    """Return how `model` deviates: its own quirks, and those of the vendor at whose host it is."""
+    vendor = vendor_of(model.base_url)
+    if vendor is None or vendor.provider != model.provider:
+        return model.quirks
+    return model.quirks | vendor.quirks
 
 
 def prefill_of(model: Model) -> str:

@@ -11,6 +11,7 @@ from typing import Self
 from unspool.errors import ProviderRefused
 
 from ..addresses import SocketInfo, check_url, guarded
+from ..learned import Learned
 from ..rounds import Rounds
 from .connecting import Resolve, connect, resolve
 from .connection import Connection
@@ -37,7 +38,7 @@ class Client:
 
     Attributes:
         rounds: Of the streams that it reads.
-        engines: By address, engines that have named themselves (`upstream.engines`).
+        learned: What the deployments that it asks have shown of themselves.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Client:
         max_delay_s: float = 0.0,
     ) -> None:
         self.rounds = Rounds(max_delay_s)
-        self.engines: dict[str, str] = {}
+        self.learned = Learned()
         self._allow_private = allow_private
         self._make_socket = guarded(allow_private=allow_private)
         self._proxies = Proxies.from_environment() if proxies is None else proxies
