@@ -34,9 +34,6 @@ CIRCLES: Final = 5
 CIRCLE_CHARS: Final = 12
 """Longest such part."""
 
-LEAST: Final = 4
-"""Weight of a continuation that ends a text: two Chinese characters, a word."""
-
 SMALL_TALK: Final = re.compile(
     r"[\s*“\"'「]*(sure|of course|certainly|absolutely|okay|ok[,.!]|here('|’)?s |here (is|are)|"
     r"i('|’)?(d|ll| am|m)\b|i apologi|sorry|continuing|as an ai|the (rest|continuation)|"

@@ -28,7 +28,6 @@ from typing import Final, Literal
 from ..models.prefills import Trust
 from .guards import (
     GUARDED,
-    LEAST,
     BadContinuation,
     StartedAnew,
     check,
@@ -170,7 +169,7 @@ class Seam:
         if not self._is_guarded:
             return
         is_proof = self.kind == "echo" and ends_sentence(self._written)
-        if not is_proof and weight(rest) < LEAST:
+        if not is_proof and not weight(rest):
             raise BadContinuation("the model stopped at once, so the text may not be whole")
 
     def check_whole(self, rest: str) -> None:
