@@ -107,6 +107,7 @@ export const en: Messages = {
     prefill_refused: "prefill refused",
     not_kept: "answer gone",
     started_anew: "started over",
+    repetition: "repeats itself",
     no_model: "no model",
     cancelled: "cancelled",
     interrupted: "server stopped",

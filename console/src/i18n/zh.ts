@@ -101,6 +101,7 @@ export const zh = {
     prefill_refused: "拒绝续写",
     not_kept: "回答已不在",
     started_anew: "重新开头了",
+    repetition: "原地重复",
     no_model: "没有模型",
     cancelled: "取消",
     interrupted: "服务器中断",

@@ -24,6 +24,8 @@ from ..providers import (
     Usage,
 )
 from .continuation import ContinuationPlan, PartialText, Strategy
+from .loops import LoopWatch
+from .repetition import Loop
 
 _counted = point("attempts.counted")
 
@@ -132,6 +134,8 @@ class OpenAttempt:
         self.handle = ""
         self.has_passed_on = False
         """We passed on some output."""
+        self.loop: Loop | None = None
+        """The loop in which its text ended, in characters of this text."""
         self._so_far = so_far
         self._out = out
         self._say = out.text
@@ -147,6 +151,10 @@ class OpenAttempt:
         self._calls: list[str] = []
         self._thoughts_again = plan.thoughts_again
         self._fragments_again = plan.fragments_again
+        self._watch = LoopWatch(is_on=model.limits.repetition)
+        self._left = self._watch.due
+        """Characters until the watch gets those from `parts[_watched:]` on."""
+        self._watched = len(so_far.parts)
 
     @property
     def is_full(self) -> bool:
@@ -161,10 +169,14 @@ class OpenAttempt:
 
         Raises:
             StartedAnew: It is not a continuation of the text so far.
+            Looping: It repeats itself without end.
         """
         if self._is_joined:  # every token takes this path
             self._keep(text)
             self._say(text)
+            self._left -= len(text)
+            if self._left <= 0:
+                self._look()
             return
         self._before_seam.append(text)
         self._pass_on_text(self.plan.seam.feed(text))
@@ -200,6 +212,16 @@ class OpenAttempt:
             self._note_first()
             self._keep(text)
             self._say(text)
+            self._left -= len(text)
+            if self._left <= 0:
+                self._look()
+
+    def _look(self) -> None:
+        parts = self._so_far.parts
+        piece = "".join(parts[self._watched :])
+        self._watched = len(parts)
+        self._watch.text(piece)
+        self._left = self._watch.due
 
     def _note_first(self) -> None:
         if not self.has_passed_on:
@@ -213,6 +235,7 @@ class OpenAttempt:
             return
         self._calls.append(fragment.arguments)
         self._pass_on(fragment)
+        self._watch.aside(fragment.arguments)
 
     def _thought(self, text: str) -> None:
         again = min(len(text), self._thoughts_again)
@@ -220,6 +243,7 @@ class OpenAttempt:
         if text := text[again:]:
             self._thoughts.append(text)
             self._pass_on(Reasoning(text))
+            self._watch.aside(text)
 
     def end(self) -> None:
         """
@@ -228,10 +252,12 @@ class OpenAttempt:
         Raises:
             ProviderInterrupted: The stream broke off without an error.
             StartedAnew: All of its text was the beginning of another answer.
+            Looping: A limit ended a text that repeats itself.
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
         self._pass_on_text(self.plan.seam.flush())
+        self._watch.end(self.finish_reason)
 
     def is_end_after_all(self, error: ProviderError) -> bool:
         """

@@ -24,6 +24,7 @@ from ..models.prices import cost_of
 from ..providers import Model, Prompt, Sink
 from ..providers.upstream.exchange import ask
 from ..providers.upstream.pulled import pulled
+from ..runs.run import cut
 from .attempts import (
     AttemptFailed,
     AttemptFinished,
@@ -35,6 +36,7 @@ from .attempts import (
     Rewound,
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
+from .loops import Looping
 from .seam import Seam, StartedAnew
 
 log = logging.getLogger(__name__)
@@ -119,6 +121,8 @@ class Generation:
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
         self._can_rewind = can_rewind
+        self._looped: set[str] = set()
+        """Models that repeated themselves without end."""
         self._first: Strategy = "first"
         self._retry = 0
         """Failed tries at the present model that added no text."""
@@ -195,11 +199,12 @@ class Generation:
         except ProviderError as error:
             _broken()
             if not attempt.is_end_after_all(error):
-                if len(self._so_far.base) > attempt.at:
+                if len(self._so_far.base) > attempt.at and error.code != "repetition":
                     self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
-                failed = self._failed(attempt, error, self._wait_s(error))
+                failed = self._failed(attempt, error, self._wait_s(model, error))
                 out.take(failed)
+                self._take_back_loop(attempt, out)
                 return failed
         finally:
             health.ended(model.name)
@@ -213,6 +218,19 @@ class Generation:
             attempt.end()
         except StartedAnew as anew:
             raise ProviderInterrupted(str(anew), code="started_anew") from None
+        except Looping as looping:
+            attempt.loop = looping.loop
+            raise ProviderInterrupted(str(looping), code="repetition") from None
+
+    def _take_back_loop(self, attempt: OpenAttempt, out: Out) -> None:
+        """Take back what repeats itself; if viewers cannot, no model is to continue it."""
+        if (loop := attempt.loop) is None:
+            return
+        good = self._so_far.leave_loop(attempt.at + loop.begin, attempt.at + loop.again)
+        if self._so_far.can_cut:
+            self._so_far.loops.clear()
+            cut(self._so_far.parts, good)
+            out.take(Rewound(good))
 
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
         so_far, name, strategy = self._so_far, attempt.model.name, attempt.plan.strategy
@@ -228,10 +246,14 @@ class Generation:
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
 
-    def _wait_s(self, error: ProviderError) -> float | None:
+    def _wait_s(self, model: Model, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""
         if error.code in RUNG_CODES:
             return 0.0
+        if error.code == "repetition":
+            has_looped = model.name in self._looped
+            self._looped.add(model.name)
+            return None if has_looped or not self._deps.retries else 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
         # A reader waits in mid-sentence, so ask another model soon, if there is one.
         is_urgent = has_written and not self._is_last_model
@@ -282,13 +304,13 @@ def _still_retained(
 ) -> RetainedAnswer | None:
     """Return the answer to reattach to after a failure: the same one, or this attempt's."""
     if attempt.plan.strategy != "reattach" or before is None:
-        if not attempt.handle or isinstance(error, ProviderRefused):
+        if not attempt.handle or isinstance(error, ProviderRefused) or error.code == "repetition":
             return None
         received = attempt.text_of_answer, attempt.thoughts, attempt.fragments
         return RetainedAnswer(
             attempt.model.name, attempt.handle, error.after, attempt.plan.prompt, *received
         )
-    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
+    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol", "repetition"}:
         return None
     if not attempt.has_passed_on:
         return before  # no more of it arrived; its provider still has it

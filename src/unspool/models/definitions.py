@@ -73,6 +73,8 @@ class LimitsInput(StrictInput):
     """Seconds for the whole answer."""
     max_event_bytes: int | None = Field(None, gt=0, le=HUNDRED_MIB)
     """Bytes of the largest single event."""
+    repetition: bool | None = None
+    """Whether an answer that repeats itself without end is broken off; empty: yes."""
 
 
 class PricesInput(StrictInput):

@@ -35,6 +35,8 @@ class Limits:
     progress_s: float = 120.0
     total_s: float | None = None
     max_event_bytes: int = 4 * 1024 * 1024
+    repetition: bool = True
+    """An answer that repeats itself without end is broken off (`generation.repetition`)."""
 
 
 @dataclass(frozen=True, slots=True)
