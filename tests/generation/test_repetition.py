@@ -144,3 +144,13 @@ def test_the_thresholds_let_pass_what_they_say() -> None:
     assert noticed("-" * STRUCTURE) is None
     assert noticed("-" * 300 + "\n" + "=" * 300) is None
     assert FINE < STEP
+
+
+def test_of_a_huge_piece_the_end_counts() -> None:
+    whole = prose(Random(4)) * 300
+    detector = LoopDetector()
+    assert detector.feed(whole) is None
+    loop = detector.feed("once more " * 100)
+    assert loop is not None
+    assert whole[loop.begin :] == ""
+    assert LoopDetector().feed("long " * 500_000) is not None

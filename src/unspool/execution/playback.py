@@ -24,6 +24,7 @@ from ..providers import (
     Output,
     Prompt,
     Reasoning,
+    Silent,
     Sink,
     Skipped,
     Text,
@@ -231,6 +232,8 @@ def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
             return ToolCall(data["index"], data["id"], data["name"], data["arguments"])
         case "attempt.kept":
             return Accepted(data["handle"])
+        case "attempt.silent":
+            return Silent(data["for_s"], is_alive=data["alive"])
         case "warning.raised" if set(data) == {"message", "step"}:
             return Skipped(data["message"])
         case _:

@@ -17,6 +17,7 @@ from ..providers import (
     Output,
     Prompt,
     Reasoning,
+    Silent,
     Skipped,
     Text,
     ToolCall,
@@ -49,6 +50,15 @@ class AttemptKept:
 
     number: int
     handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSilent:
+    """Nothing that belongs to the answer has come for `for_s` seconds; see `Silent`."""
+
+    number: int
+    for_s: float
+    is_alive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Rewound:
     """Characters that stay; 0: the text begins again."""
 
 
-Attempted = AttemptStarted | AttemptKept | AttemptFailed | AttemptFinished
+Attempted = AttemptStarted | AttemptKept | AttemptSilent | AttemptFailed | AttemptFinished
 GenerationEvent = Attempted | Rewound
 
 
@@ -202,6 +212,8 @@ class OpenAttempt:
             case Accepted(handle):
                 self.handle = handle
                 self._out.take(AttemptKept(self.number, handle))
+            case Silent(for_s, is_alive):
+                self._out.take(AttemptSilent(self.number, for_s, is_alive))
 
     def _pass_on(self, piece: PassedOn) -> None:
         self._note_first()

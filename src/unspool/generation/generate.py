@@ -52,6 +52,9 @@ FIRST_WAIT_S = 0.5
 JITTER = 0.25
 """A wait grows by up to this share, so that many clients do not return at once."""
 
+LOADING_WAIT_S = 10.0
+"""Longest wait between two questions whether a model is loaded; its server is near as a rule."""
+
 MAX_RETRY_AFTER_S = 60.0
 """A provider that asks us to wait longer counts as down."""
 
@@ -255,6 +258,8 @@ class Generation:
             self._looped.add(model.name)
             return None if has_looped or not self._deps.retries else 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
+        if error.code == "loading" and self._is_last_model and deps.retries:
+            return self._until_loaded_s(error)
         # A reader waits in mid-sentence, so ask another model soon, if there is one.
         is_urgent = has_written and not self._is_last_model
         tries = min(deps.retries, 1) if is_urgent else deps.retries
@@ -270,6 +275,13 @@ class Generation:
         wait_s: float = max(retry_after_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * deps.random()))
         is_over = deps.clock() + wait_s - self._began > deps.budget_s
         return None if is_over and not has_written else wait_s
+
+    def _until_loaded_s(self, error: ProviderError) -> float | None:
+        """Ask again while the budget lasts, however often: a server that loads will be ready."""
+        wait_s = max(error.retry_after_s or 0.0, FIRST_WAIT_S * 2 ** min(self._retry, 10))
+        wait_s = min(wait_s, LOADING_WAIT_S)
+        is_over = self._deps.clock() + wait_s - self._began > self._deps.budget_s
+        return None if is_over else wait_s
 
     def _failed(
         self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None

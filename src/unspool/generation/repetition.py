@@ -111,7 +111,7 @@ class LoopDetector:
 
     def feed(self, text: str) -> Loop | None:
         """Take the next piece of the text; return the loop that its end is in, if it is in one."""
-        loop, start = None, 0
+        loop, start = None, self._left_out(text)
         while start < len(text):
             piece = text[start : start + self.due]
             start += len(piece)
@@ -119,7 +119,20 @@ class LoopDetector:
             self.due -= len(piece)
             if not self.due:
                 loop = self._look()
+        if loop is not None:
+            self.due = min(self.due, FINE)  # whoever waits for more of it need not wait long
         return loop
+
+    def _left_out(self, text: str) -> int:
+        """Leave out the beginning of a huge piece, as its end alone counts; return its length."""
+        if len(text) <= 2 * KEPT:
+            return 0
+        left_out = len(text) - KEPT
+        self._end += len(self._held) + left_out
+        self._fences += (self._held + text[:left_out]).count("```")
+        self._held = self._tail = ""
+        self.due, self._suspect = STEP, 0
+        return left_out
 
     def _look(self) -> Loop | None:
         self._until_far -= self._take()
@@ -204,7 +217,6 @@ class LoopDetector:
         if run >= limit and not (is_prose := self._is_prose(period, run)):
             limit += STRUCTURE - PROSE
         if run >= limit:
-            self.due = FINE
             begin = max(0, self._end - run)  # the first newline is ours
             part = self._tail[-period:].replace(_NEXT, "")
             is_sure = is_prose and period > 1

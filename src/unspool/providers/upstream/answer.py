@@ -90,6 +90,8 @@ class Answer:
         self._halves_of_thought = SurrogateJoiner()
         self.has_output = False
         """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
+        self.has_call = False
+        """A tool call began."""
         self.has_thought = False
         """Reasoning arrived, which is no answer by itself."""
         self.is_done = False
@@ -158,7 +160,7 @@ class Answer:
         """Add a fragment of a tool call, assigned by index, else by id, else by place."""
         was_full = self._calls.is_full
         fragment = self._calls.feed(index=index, id=id, name=name, arguments=arguments)
-        self.has_output = True
+        self.has_output = self.has_call = True
         if self._calls.is_full and not was_full:
             self.skip(f"more than {MAX_CALLS} tool calls; the further ones were left out")
         if fragment is not None:

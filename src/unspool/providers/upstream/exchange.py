@@ -41,7 +41,7 @@ async def converse(
         if isinstance(request, LocalAnswer):
             await _play(request, reader, sink)
         else:
-            async with send(http, request, model) as reply:
+            async with send(http, request, model, sink.take) as reply:
                 await reply.read_to(reader, sink)
     except ProviderError as error:
         broken = error
