@@ -136,11 +136,14 @@ class RunContext:
         models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
         writing = StepWriter(self._pen, state, prompt, reading)
+        so_far = self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False)
+        # A reader has read the end already, and what it found there stands in the log.
+        so_far.can_cut = self._can_rewind is True and reading is None
         generation = Generation(
             prompt,
             models,
             self._deps,
-            so_far=self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False),
+            so_far=so_far,
             numbers=self._numbers,
             can_rewind=self._can_rewind is True,
         )

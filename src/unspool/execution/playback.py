@@ -26,6 +26,7 @@ from ..providers import (
     Output,
     Prompt,
     Reasoning,
+    Silent,
     Sink,
     Skipped,
     Text,
@@ -269,6 +270,8 @@ def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
             return Accepted(data["handle"])
         case "step.rewound":
             return ThoughtAloud()
+        case "attempt.silent":
+            return Silent(data["for_s"], is_alive=data["alive"])
         case "warning.raised" if set(data) == {"message", "step"}:
             return Skipped(data["message"])
         case _:

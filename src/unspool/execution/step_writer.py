@@ -14,6 +14,7 @@ from ..generation.attempts import (
     AttemptFailed,
     AttemptFinished,
     AttemptKept,
+    AttemptSilent,
     AttemptStarted,
     GenerationEvent,
     PassedOn,
@@ -184,6 +185,9 @@ class StepWriter:
                 self._append("attempt.started", number=piece.number, **_beginning(piece))
             case AttemptKept():
                 self._append("attempt.kept", number=piece.number, handle=piece.handle)
+            case AttemptSilent():
+                said = {"for_s": piece.for_s, "alive": piece.is_alive}
+                self._append("attempt.silent", number=piece.number, **said)
             case AttemptFailed():
                 self._under_way = None
                 facts = {

@@ -94,6 +94,10 @@ class PartialText:
     """It consists of lines, and viewers can take half a line back."""
     can_rewind: bool = False
     """Viewers can take text back."""
+    can_cut: bool = False
+    """Viewers can take back the end of it, wherever that begins."""
+    loops: list[tuple[int, int]] = field(default_factory=list)
+    """Where a model repeated itself: viewers saw these characters, but no model continues them."""
 
     @property
     def text(self) -> str:
@@ -106,6 +110,14 @@ class PartialText:
         return text[: text.rfind("\n") + 1] if self.by_lines else text
 
     @property
+    def told(self) -> str:
+        """The part that a model gets to continue: `base` without loops."""
+        text = self.base
+        for begin, end in reversed(self.loops):
+            text = text[:begin] + text[end:]
+        return text
+
+    @property
     def has_written(self) -> bool:
         """Whether there is a text or a call to continue."""
         return self.has_call or bool(self.base)
@@ -115,6 +127,19 @@ class PartialText:
         self.parts.clear()
         self.has_call, self.retained, self.is_spoiled = False, None, False
         self.spent.clear()
+        self.loops.clear()
+
+    def leave_loop(self, begin: int, again: int) -> int:
+        """Note that the text repeats itself from `begin` on; return where the good part ends."""
+        base, told = self.base, self.told
+        if self.by_lines:
+            again = base.rfind("\n", 0, again) + 1
+        good, period = told[: len(told) - (len(base) - again)], again - begin
+        if good[-period:] == good[-2 * period : -period]:
+            again = begin  # a continuation only went on with the loop
+        if 0 < again < len(base):
+            self.loops.append((again, len(base)))
+        return again
 
     def take_back_half(self) -> bool:
         """Drop the half line at the end; return whether there was one."""
@@ -182,7 +207,7 @@ def continuation_plan(
             thoughts_again=thoughts,
             fragments_again=retained.fragments,
         )
-    text, by_lines = so_far.base, so_far.by_lines
+    text, by_lines = so_far.told, so_far.by_lines
     if so_far.has_call or so_far.is_spoiled or not text:
         return None
     rest = replace(prompt, params=_rest_of(prompt.params, text))

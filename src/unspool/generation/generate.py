@@ -26,6 +26,7 @@ from ..models.prices import cost_of
 from ..providers import Model, Prompt, Sink
 from ..providers.upstream.exchange import ask
 from ..providers.upstream.pulled import pulled
+from ..runs.run import cut
 from .attempts import (
     AttemptFailed,
     AttemptFinished,
@@ -39,6 +40,7 @@ from .attempts import (
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
 from .enough import Enough
 from .guards import BadContinuation
+from .loops import Looping
 from .seam import Seam
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,9 @@ FIRST_WAIT_S = 0.5
 
 JITTER = 0.25
 """A wait grows by up to this share, so that many clients do not return at once."""
+
+LOADING_WAIT_S = 10.0
+"""Longest wait between two questions whether a model is loaded; its server is near as a rule."""
 
 MAX_RETRY_AFTER_S = 60.0
 """A provider that asks us to wait longer counts as down."""
@@ -137,6 +142,8 @@ class Generation:
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
         self._can_rewind = self._so_far.can_rewind = can_rewind
+        self._looped: set[str] = set()
+        """Models that repeated themselves without end."""
         self._first: Strategy = "first"
         self._retry = 0
         """Failed tries at the present model that added no text."""
@@ -218,11 +225,12 @@ class Generation:
         except ProviderError as error:
             _broken()
             if not attempt.is_end_after_all(error, is_enough=self.enough.is_said):
-                if len(self._so_far.base) > attempt.at:
+                if len(self._so_far.base) > attempt.at and error.code != "repetition":
                     self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
-                failed = self._failed(attempt, error, self._wait_s(error))
+                failed = self._failed(attempt, error, self._wait_s(model, error))
                 out.take(failed)
+                self._take_back_loop(attempt, out)
                 return failed
         finally:
             health.ended(model.name)
@@ -243,6 +251,19 @@ class Generation:
             attempt.end()
         except BadContinuation as bad:
             raise ProviderInterrupted(str(bad), code=bad.code) from None
+        except Looping as looping:
+            attempt.loop = looping.loop
+            raise ProviderInterrupted(str(looping), code="repetition") from None
+
+    def _take_back_loop(self, attempt: OpenAttempt, out: Out) -> None:
+        """Take back what repeats itself; if viewers cannot, no model is to continue it."""
+        if (loop := attempt.loop) is None:
+            return
+        good = self._so_far.leave_loop(attempt.at + loop.begin, attempt.at + loop.again)
+        if self._so_far.can_cut:
+            self._so_far.loops.clear()
+            cut(self._so_far.parts, good)
+            out.take(Rewound(good))
 
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
         so_far, name = self._so_far, attempt.model.name
@@ -264,11 +285,17 @@ class Generation:
         if way := attempt.plan.way:
             self._deps.health.prefills.note(attempt.model, way.form, outcome)
 
-    def _wait_s(self, error: ProviderError) -> float | None:
+    def _wait_s(self, model: Model, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""
         if error.code in RUNG_CODES:
             return 0.0
+        if error.code == "repetition":
+            has_looped = model.name in self._looped
+            self._looped.add(model.name)
+            return None if has_looped or not self._deps.retries else 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
+        if error.code == "loading" and self._is_last_model and deps.retries:
+            return self._until_loaded_s(error)
         # A reader waits in mid-sentence, so ask another model soon, if there is one.
         is_urgent = has_written and not self._is_last_model
         tries = min(deps.retries, 1) if is_urgent else deps.retries
@@ -284,6 +311,13 @@ class Generation:
         wait_s: float = max(retry_after_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * deps.random()))
         is_over = deps.clock() + wait_s - self._began > deps.budget_s
         return None if is_over and not has_written else wait_s
+
+    def _until_loaded_s(self, error: ProviderError) -> float | None:
+        """Ask again while the budget lasts, however often: a server that loads will be ready."""
+        wait_s = max(error.retry_after_s or 0.0, FIRST_WAIT_S * 2 ** min(self._retry, 10))
+        wait_s = min(wait_s, LOADING_WAIT_S)
+        is_over = self._deps.clock() + wait_s - self._began > self._deps.budget_s
+        return None if is_over else wait_s
 
     def _failed(
         self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None
@@ -318,13 +352,13 @@ def _still_retained(
 ) -> RetainedAnswer | None:
     """Return the answer to reattach to after a failure: the same one, or this attempt's."""
     if attempt.plan.strategy != "reattach" or before is None:
-        if not attempt.handle or isinstance(error, ProviderRefused):
+        if not attempt.handle or isinstance(error, ProviderRefused) or error.code == "repetition":
             return None
         received = attempt.text_of_answer, attempt.thoughts, attempt.fragments
         return RetainedAnswer(
             attempt.model.name, attempt.handle, error.after, attempt.plan.prompt, *received
         )
-    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
+    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol", "repetition"}:
         return None
     if not attempt.has_passed_on:
         return before  # no more of it arrived; its provider still has it

@@ -17,10 +17,10 @@ from unspool.providers.upstream.http1 import Client
 
 from ..errors import UnspoolError
 from ..providers import Model
+from ..providers.upstream.patience import is_private
 from ..records import Records
 from ..records.findings import FindingRow, list_findings, replace_findings
 from ..settings import Settings
-from .definitions import is_private
 from .health import Health
 from .prefills import Evidence, Finding, Prefills
 from .probe import probe_prefill

@@ -58,6 +58,8 @@ class Answer:
         """What the provider wants back with this turn (`turn_states`)."""
         self.has_output = False
         """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
+        self.has_call = False
+        """A tool call began."""
         self.has_thought = False
         """Reasoning arrived, which is no answer by itself."""
         self.has_mixed = False
@@ -147,6 +149,7 @@ class Answer:
         """Add a fragment of a tool call; see `tool_calls`."""
         was_full = self._calls.is_full
         fragment = self._calls.feed(index=index, id=id, name=name, arguments=arguments)
+        self.has_call = True
         if self._calls.is_full and not was_full:
             self.skip(f"more than {MAX_CALLS} tool calls; the further ones were left out")
         if fragment is not None:

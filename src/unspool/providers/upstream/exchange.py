@@ -73,7 +73,7 @@ async def _converse(
     learned, left_out = http.learned, list[str]()
     while True:
         try:
-            async with send(http, learned.accepted(model, request), model) as reply:
+            async with send(http, learned.accepted(model, request), model, sink.take) as reply:
                 await reply.read_to(reader, sink)
                 break
         except ProviderRefused as error:

@@ -40,7 +40,9 @@ async def rendered(model: Model, prompt: Prompt, http: Client) -> str:
         headers["Authorization"] = f"Bearer {model.api_key}"
     reader = _Whole()
     try:
-        async with send(http, Request(_address(model.base_url), headers, body), model) as reply:
+        async with send(
+            http, Request(_address(model.base_url), headers, body), model, reader.take
+        ) as reply:
             await reply.read_to(reader, reader)
         text = json.loads(reader.body)["prompt"]
     except ProviderRefused as error:
@@ -65,7 +67,7 @@ def _refused(why: str) -> ProviderError:
 class _Whole:
     """Reads a body whole; it is its own sink."""
 
-    is_whole = is_done = is_full = False
+    is_whole = is_done = is_calling = is_full = False
     traits: frozenset[str] = frozenset()
 
     def __init__(self) -> None:

@@ -93,6 +93,11 @@ PHRASES: Final = tuple(
             r"tool call (parsing|validation) failed|failed_generation",
         ),
         (
+            "loading",
+            r"\bloading (the )?model|model\b.{0,80}\b(is|still) (currently |being )?load|"
+            r"model.{0,40}warming up|模型.{0,20}(正在)?加载",
+        ),
+        (
             "quota",
             r"exceeded your current quota|insufficient[ _](quota|balance|credits?|funds?)|"
             r"(credit )?balance is too low|out of credits?|billing|arrear|overdue payment|"
@@ -337,6 +342,7 @@ def _wait_in(fields: Mapping[str, Any], words: str) -> float | None:
         ("retry_after_seconds", 1.0),
         ("retryAfter", 1.0),
         ("retry_after_ms", 0.001),
+        ("estimated_time", 1.0),  # Hugging Face, of a model that is being loaded
     ):
         if isinstance(value := fields.get(name), int | float) and not isinstance(value, bool):
             return sensible_s(value * factor)
