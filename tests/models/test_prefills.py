@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from unspool import Model
-from unspool.models.prefills import PROOF, Evidence, Finding, Prefills
+from unspool.models.prefills import PROOF, Evidence, PrefillFinding, Prefills
 
 LOCAL = Model("local", "openai", "qwen", "http://127.0.0.1:8080/v1")
 SET = replace(LOCAL, prefill="assistant")
@@ -83,7 +83,7 @@ def test_evidence_that_was_stored_counts_as_before() -> None:
     first.tried(LOCAL, [("partial", "went_on"), ("assistant", "refused")])
     second.load(first.findings("local"))
     assert second.forms(LOCAL) == first.forms(LOCAL)
-    second.load([Finding("local", "elsewhere", "raw", Evidence(went_on=9))])
+    second.load([PrefillFinding("local", "elsewhere", "raw", Evidence(went_on=9))])
     assert second.forms(LOCAL) == ("partial",)
 
 

@@ -22,7 +22,7 @@ from ..records import Records
 from ..records.findings import FindingRow, list_findings, replace_findings
 from ..settings import Settings
 from .health import Health
-from .prefills import Evidence, Finding, Prefills
+from .prefills import Evidence, PrefillFinding, Prefills
 from .probe import probe_prefill
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ async def load_findings(records: Records, prefills: Prefills) -> None:
     """Take over all stored evidence."""
     rows = await list_findings(records)
     prefills.load(
-        Finding(r.model, r.deployment, r.form, Evidence(r.went_on, r.started_anew, r.refused))
+        PrefillFinding(
+            r.model, r.deployment, r.form, Evidence(r.went_on, r.started_anew, r.refused)
+        )
         for r in rows
     )
 

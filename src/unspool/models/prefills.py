@@ -47,7 +47,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PrefillFinding:
     """The evidence of one form at one deployment."""
 
     model: str
@@ -127,17 +127,17 @@ class Prefills:
         if not model.prefill and model.name not in self._found and not forms_of(model, engine):
             self.on_unknown(model)
 
-    def findings(self, name: str) -> list[Finding]:
+    def findings(self, name: str) -> list[PrefillFinding]:
         """Return all evidence of a name, to store it."""
         found = self._found.get(name, {})
-        return [Finding(name, at, form, evidence) for (at, form), evidence in found.items()]
+        return [PrefillFinding(name, at, form, evidence) for (at, form), evidence in found.items()]
 
-    def findings_of(self, model: Model) -> list[Finding]:
+    def findings_of(self, model: Model) -> list[PrefillFinding]:
         """Return the evidence of a model where it is now."""
         here = deployment_of(model)
         return [found for found in self.findings(model.name) if found.deployment == here]
 
-    def load(self, findings: Iterable[Finding]) -> None:
+    def load(self, findings: Iterable[PrefillFinding]) -> None:
         """Take over stored evidence."""
         for found in findings:
             of_model = self._found.setdefault(found.model, {})
