@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.continuation import breaks_after, model, says, tell
+from support.continuation import ASKED, breaks_after, model, says, tell
+from support.upstream import Upstream, answer
 from unspool.errors import ProviderInterrupted
 from unspool.generation.continuation import PartialText
 from unspool.generation.loops import LASTS_S, Looping, LoopWatch
@@ -42,6 +43,29 @@ async def test_where_viewers_can_take_it_back_the_loop_is_gone(http: Client) -> 
         http, [model(says(LOOP), says(START + PART + REST))], so_far=PartialText(can_cut=True)
     )
     assert told.text == START + PART + REST
+
+
+@pytest.mark.parametrize(
+    ("params", "sent"),
+    [({}, 1.0), ({"frequency_penalty": 0.2}, 1.0), ({"frequency_penalty": 1.5}, 1.5)],
+)
+async def test_after_a_loop_words_that_were_said_cost_more(
+    http: Client, upstream: Upstream, params: dict[str, float], sent: float
+) -> None:
+    upstream.play = [answer(*([START] + [PART] * 900)), answer(REST)]
+    asked = replace(upstream.model(), prefill="assistant", params=params)
+    told = await tell(http, [asked], so_far=PartialText(can_cut=True))
+    assert told.codes == ["repetition"]
+    first, second = (request.body.get("frequency_penalty") for request in upstream.requests)
+    assert (first, second) == (params.get("frequency_penalty"), sent)
+
+
+async def test_data_may_repeat_its_words_after_a_loop(http: Client, upstream: Upstream) -> None:
+    upstream.play = [answer(*([START] + [PART] * 900)), answer(REST)]
+    asked = replace(upstream.model(), prefill="assistant")
+    bound = replace(ASKED, is_bound=True)
+    await tell(http, [asked], bound, so_far=PartialText(can_cut=True))
+    assert ["frequency_penalty" in request.body for request in upstream.requests] == [False, False]
 
 
 async def test_a_model_that_loops_again_makes_room_for_the_next(http: Client) -> None:

@@ -216,7 +216,7 @@ def continuation_plan(
             trust = prefills.trust(model, form)
             seam = Seam(text, trust=trust, by_lines=by_lines)
             return ContinuationPlan("prefill", replace(rest, prefix=text), seam, Way(form, trust))
-    if is_open("instruct") and not (_may_call(prompt) or _is_constrained(prompt)):
+    if is_open("instruct") and not (_may_call(prompt) or is_constrained(prompt)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
         facts = {"role": "user", "content": words}
@@ -229,7 +229,7 @@ def continuation_plan(
 
 
 def _can_be_raw(prompt: Prompt) -> bool:
-    return can_render(prompt) and not _is_constrained(prompt)
+    return can_render(prompt) and not is_constrained(prompt)
 
 
 def _instruction(text: str, anchor: str) -> str:
@@ -258,7 +258,8 @@ def _may_call(prompt: Prompt) -> bool:
     return bool(prompt.tools) and prompt.params.get("tool_choice") != "none"
 
 
-def _is_constrained(prompt: Prompt) -> bool:
+def is_constrained(prompt: Prompt) -> bool:
+    """Whether the answer is bound to a form that is no prose."""
     params = prompt.params
     form = params.get("response_format")
     is_text = form is None or (isinstance(form, Mapping) and form.get("type") == "text")

@@ -40,7 +40,7 @@ from .attempts import (
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
 from .enough import Enough
 from .guards import BadContinuation
-from .loops import Looping
+from .loops import Looping, penalized
 from .seam import Seam
 
 log = logging.getLogger(__name__)
@@ -244,8 +244,11 @@ class Generation:
         plan, model = attempt.plan, attempt.model
         if plan.way:
             model = replace(model, prefill=plan.way.form)
+        prompt = plan.prompt
+        if model.name in self._looped and not self._so_far.by_lines:
+            prompt = penalized(model, prompt)
         try:
-            answer = self._deps.ask(model, plan.prompt, self._deps.http, attempt)
+            answer = self._deps.ask(model, prompt, self._deps.http, attempt)
             if not await self.enough.wait(answer):
                 attempt.finish_reason = "stop"
             attempt.end()
