@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from support.journals import DONE, SPEC, full_disk, opened, text
+from support.journals import DONE, SPEC, opened, text
 from support.servers import ServeModel
-from support.upstream import SILENCE, Upstream, chunk
-from unspool import Core, Draft
+from support.upstream import Upstream, chunk
+from unspool import Draft
 from unspool.journals import sqlite
 from unspool.journals.sqlite_file import group_commit
 from unspool.runs.events import Event
@@ -29,43 +30,39 @@ async def test_a_full_disk_is_told_to_probes_and_viewers_and_its_run_has_no_open
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(group_commit, "FAILED_RETRY_S", 0.05)
-    upstream.play = [[chunk("今天"), 0.5, *[chunk("x" * 4000)] * 20, SILENCE]]
+    upstream.play = [[chunk("今天"), *[step for _ in range(200) for step in (0.05, chunk("x"))]]]
     served = serve_model(heartbeat_s=0.2)
-    core: Core = served.core
-    run_id = (await client.post(f"{served.url}/v1/runs", json={"input": {"prompt": "?"}})).json()[
-        "id"
-    ]
+    asked = {"input": {"prompt": "?"}}
+    run_id = (await client.post(f"{served.url}/v1/runs", json=asked)).json()["id"]
     url = f"{served.url}/v1/runs/{run_id}"
-    full = full_disk(core.journal, served.settings.data_dir / "journal.db")  # type: ignore[arg-type]
-    lines: list[str] = []
-    async with client.stream("GET", f"{url}/events") as stream:
+
+    async def writes(may: bool) -> None:
+        """Let the journal's file take what is written, or not."""
+        deny = None if may else _no_inserts
+        served.core.journal._store._db.set_authorizer(deny)  # type: ignore[attr-defined]
+
+    async with client.stream("GET", f"{url}/events") as stream, asyncio.timeout(15):
         reading = stream.aiter_lines()
-        while "今天" not in (line := await anext(reading)):
-            lines.append(line)
-
-        async def begin() -> None:
-            full.__enter__()
-
-        await served.call(begin)
-        async with asyncio.timeout(5):
-            while "journal_full" not in (line := await anext(reading)):
-                lines.append(line)
+        while "今天" not in await anext(reading):
+            pass
+        await served.call(lambda: writes(may=False))
+        while "journal_full" not in (line := await anext(reading)):
+            pass
         assert line.startswith(": ")
         ready = await client.get(f"{served.url}/readyz")
         assert (ready.status_code, ready.json()["error"]["code"]) == (503, "journal_full")
-
-        async def end() -> None:
-            full.__exit__(None, None, None)
-
-        await served.call(end)
-        rest = [line async for line in reading]
-    assert "run.incomplete" in "".join(rest)
+        await served.call(lambda: writes(may=True))
+        rest = "".join([line async for line in reading])
+    assert "run.incomplete" in rest
     run = (await client.get(url)).json()
-    assert run["status"] == "incomplete"
-    assert run["error"]["code"] == "journal_full"
-    assert [attempt["status"] for attempt in run["attempts"]] == ["failed"]
-    assert run["attempts"][0]["error"]["code"] == "journal_full"
+    assert (run["status"], run["error"]["code"]) == ("incomplete", "journal_full")
+    (attempt,) = run["attempts"]
+    assert (attempt["status"], attempt["error"]["code"]) == ("failed", "journal_full")
     assert (await client.get(f"{served.url}/readyz")).status_code == 200
+
+
+def _no_inserts(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_INSERT else sqlite3.SQLITE_OK
 
 
 async def test_a_disk_that_is_about_to_be_full_makes_the_server_unready(

@@ -92,6 +92,8 @@ class Answer:
         """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
         self.has_thought = False
         """Reasoning arrived, which is no answer by itself."""
+        self.has_refused = False
+        """Its text says that the model will not answer."""
         self.is_done = False
         """The reader should stop."""
         self.has_news = False
@@ -262,7 +264,7 @@ class Answer:
             self._sink.take(call)
         if self._usage is not None:
             self._sink.take(self._usage)
-        self._sink.take(Finish(self._finish or "stop"))
+        self._sink.take(Finish(self._finish or "stop", self.has_refused))
 
     def _tell_held(self) -> None:
         """Tell the outputs held back until now: nothing more will arrive."""

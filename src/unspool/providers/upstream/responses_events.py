@@ -96,7 +96,6 @@ class ResponsesReading:
         self._had_text = bool(handle is not None and prompt.prefix)
         self._is_numbered = True
         self._last_type = ""
-        self._has_refused = False
         self._calls = 0
         self._by_id: dict[str, int] = {}
         self._by_place: dict[int, int] = {}
@@ -125,7 +124,7 @@ class ResponsesReading:
     def _tell(self, event: _WireEvent, type: str, answer: Answer) -> None:
         match type:
             case "response.output_text.delta" | "response.refusal.delta":
-                self._has_refused = self._has_refused or type == "response.refusal.delta"
+                answer.has_refused = answer.has_refused or type == "response.refusal.delta"
                 self._say(event.delta or "", answer)
             case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
                 if not self._known:
@@ -202,7 +201,7 @@ class ResponsesReading:
         match type:
             case "response.completed":
                 self._end(response, answer)
-                reason = "refusal" if self._has_refused else "tool_calls" if self._calls else "stop"
+                reason = "tool_calls" if self._calls else "stop"
                 answer.finish("length" if self._is_full(response) else reason)
             case "response.incomplete":
                 self._end(response, answer)
@@ -221,6 +220,7 @@ class ResponsesReading:
             self._item(item, place, answer, is_done=True)
             if item.type == "message" and not self._had_text:
                 for part in item.content or ():  # parts of it never arrived
+                    answer.has_refused = answer.has_refused or bool(part.refusal)
                     answer.text(part.text or part.refusal or "")
         if self._known:
             raise _other()
