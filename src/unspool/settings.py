@@ -65,6 +65,15 @@ class Settings(BaseSettings):
     count there.
     """
 
+    root_path: str = ""
+    """The path under which a proxy shows this server, such as `/unspool`, if it takes it away."""
+
+    trusted_proxies: str = ""
+    """
+    Addresses and networks of proxies, separated by commas, whose `X-Forwarded-Prefix` is such a
+    path. `*` is every sender; anybody who reaches the server can then set it.
+    """
+
     tool_hosts: str = ""
     """
     Hosts, separated by commas, that tools may send requests to; write `host:port` for a port

@@ -128,6 +128,12 @@ export class RunFold {
     this.status = ending;
     this.endedMs = event.at_ms;
     if (Object.keys(event.data).length > 0) this.error = event.data;
+    // Their own endings are lost where the journal could not be written.
+    for (const attempt of this.attempts.filter((each) => each.status === "running")) {
+      attempt.status = "failed";
+      attempt.endedMs = event.at_ms;
+      attempt.facts = { code: "interrupted", ...event.data };
+    }
   }
 
   #attempt({ type, at_ms, data }: RunEvent): void {

@@ -212,8 +212,8 @@ class OpenAttempt:
                 self._take_back()
             case ToolCall() | Skipped() | TurnState():
                 self._pass_on(output)
-            case Finish(reason):
-                self.finish_reason = reason
+            case Finish(reason, has_refused):
+                self.finish_reason = "content_filter" if has_refused else reason
             case Usage():
                 self._reported = output
                 _counted()

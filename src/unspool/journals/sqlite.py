@@ -48,6 +48,19 @@ def new_run_id(now_ms: int) -> str:
     return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
+MAX_BACK_S = 86_400.0
+"""
+A clock that is further behind the journal's last time was wrong before, and is right now. Up to
+this, the journal goes on from that time, so that runs stay in order and no duration is negative.
+"""
+
+
+def _never_back(clock: Callable[[], float], latest_ms: int) -> Callable[[], float]:
+    """Return the clock, or one that is as far ahead of it as the journal is."""
+    ahead_s = latest_ms / 1000 - clock()
+    return clock if not 0 < ahead_s <= MAX_BACK_S else lambda: clock() + ahead_s
+
+
 class SQLiteJournal:
     def __init__(self, url: str, tuning: Tuning) -> None:
         self._path = Path(unquote(urlsplit(url).path))
@@ -55,6 +68,7 @@ class SQLiteJournal:
         self._store = Store(self._path, synchronous=tuning.synchronous)
         try:
             self._live = {live_run.head.run_id: live_run for live_run in self._store.unended()}
+            tuning = replace(tuning, clock=_never_back(tuning.clock, self._latest_ms()))
         except (sqlite3.Error, JournalError) as error:
             self._store.close()
             raise SetupError(f"The journal {self._path} cannot be read: {error}") from error
@@ -231,6 +245,10 @@ class SQLiteJournal:
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._store.close()
+
+    def _latest_ms(self) -> int:
+        lines = [live_run.lines[-1] for live_run in self._live.values() if live_run.lines]
+        return max([self._store.latest_ms(), *(decode_event(line).at_ms for line in lines)])
 
     def _fail(self, error: sqlite3.Error) -> NoReturn:
         raise JournalError(f"The journal {self._path} cannot be used: {error}") from error

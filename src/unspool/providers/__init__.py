@@ -213,6 +213,8 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     """
 
     reason: str
+    has_refused: bool = False
+    """The vendor says that the text is a refusal, and no answer."""
 
 
 class Silent(msgspec.Struct, frozen=True, gc=False):

@@ -145,7 +145,6 @@ class _Reading:
         self._said = Cumulative() if is_cumulative else None
         self._thought = Cumulative() if is_cumulative else None
         self._has_deltas = False
-        self._has_refused = False
         self._complaint = ""
         """What a server wrote in plain words where a chunk should be, and nothing since."""
 
@@ -259,7 +258,7 @@ class _Reading:
         if isinstance(reason, dict):
             reason = reason.get("type")
         if isinstance(reason, str):
-            answer.finish("refusal" if self._has_refused and reason == "stop" else reason)
+            answer.finish(reason)
 
     def _delta(self, delta: _WireDelta, answer: Answer) -> None:
         if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
@@ -273,7 +272,7 @@ class _Reading:
             else:
                 self._content(content, answer)
         if delta.refusal:
-            self._has_refused = True
+            answer.has_refused = True
             self._content(delta.refusal, answer)
         if delta.tool_calls:
             self._caller = 0
@@ -317,7 +316,7 @@ class _Reading:
         if kind in THOUGHTS:
             self._reason(part, answer)
         elif kind in TEXTS or isinstance(part, str):
-            self._has_refused = self._has_refused or kind == "refusal"
+            answer.has_refused = answer.has_refused or kind == "refusal"
             self._content(_text_in(part), answer)
         elif kind is not None:
             answer.skip(f"a part of the answer that is no text was left out: {str(kind)[:64]}")

@@ -272,6 +272,10 @@ class Run:
         self.status = event.type.partition(".")[2]  # type: ignore[assignment]
         if event.data:
             self.error = dict(event.data)
+        # Their own endings are lost where the journal could not be written.
+        for attempt in self.attempts:
+            if attempt.status == "running":
+                attempt.status, attempt.facts = "failed", {"code": "interrupted", **event.data}
 
     def _rest(self, event: Event) -> None:
         fact = fact_key(event.type, event.data)

@@ -139,13 +139,14 @@ def _add_pages(app: FastAPI) -> None:
     app.mount("/docs-files", StaticFiles(packages=[("fastapi_offline", "static")]))
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
+    async def docs(request: Request) -> HTMLResponse:
+        root_path = request.scope.get("root_path", "")
         return get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url=f"{root_path}/openapi.json",
             title="Unspool",
-            swagger_js_url="/docs-files/swagger-ui-bundle.js",
-            swagger_css_url="/docs-files/swagger-ui.css",
-            swagger_favicon_url="/docs-files/favicon.png",
+            swagger_js_url=f"{root_path}/docs-files/swagger-ui-bundle.js",
+            swagger_css_url=f"{root_path}/docs-files/swagger-ui.css",
+            swagger_favicon_url=f"{root_path}/docs-files/favicon.png",
         )
 
     add_console(app)

@@ -1,22 +1,25 @@
 """
 Refuses foreign hosts, foreign pages and oversized requests before the application sees them.
 
-A pure ASGI middleware. It also plays the streams that the application opens, so the application
-need not stay in memory until a stream ends.
+It answers HEAD wherever GET is, and knows the path that a proxy took away. A pure ASGI middleware.
+It also plays the streams that the application opens, so the application need not stay in memory
+until a stream ends.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import BodyTooLarge, SpecError
+from ..errors import BodyTooLarge, SetupError, SpecError
 from ..runs.options import read_options
 from ..settings import Settings
 from ..viewing.event_stream import STAGE, EventStream
+from .headers import host_in, prefix_in
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -28,6 +31,12 @@ class Guard:
         self._named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
         self._any_host = "*" in self._named
         self._hosts = LOOPBACK_NAMES | self._named | {settings.host.lower()}
+        self._root_path = prefix_in(settings.root_path)
+        if settings.root_path.strip("/") and not self._root_path:
+            raise SetupError("UNSPOOL_ROOT_PATH is no path; give one like /unspool")
+        proxies = {name.strip() for name in settings.trusted_proxies.split(",")} - {""}
+        self._any_proxy = "*" in proxies
+        self._proxies = _networks(proxies - {"*"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -38,7 +47,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         for stream in await self._answer(scope, receive, send):
-            await stream.play(scope, receive, send)
+            if scope["method"] == "HEAD":
+                await stream.show_head(send)
+            else:
+                await stream.play(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> list[EventStream]:
         """Refuse the request or pass it to the application; return the stream that it opened."""
@@ -68,27 +80,65 @@ class Guard:
         stage: list[EventStream] = []
         # Its own scope: we drop it, and all that the application stores in it, on return.
         inner = dict(scope) | {STAGE: stage}
+        self._set_prefix(inner)
+        if scope["method"] == "HEAD":
+            inner["method"], send = "GET", _without_body(send)
+        if root_path := inner.get("root_path"):
+            send = _below(root_path, send)
         await self._app(inner, bounded, send)
         return stage
 
+    def _set_prefix(self, scope: Scope) -> None:
+        """Tell the application the path before its own: ours, or that of a proxy we trust."""
+        prefix = self._root_path
+        if self._is_proxy(scope):
+            told = dict(scope["headers"]).get(b"x-forwarded-prefix", b"").decode("latin-1")
+            prefix = prefix_in(told) or prefix
+        if not prefix:
+            return
+        scope["root_path"] = prefix
+        if not f"{scope['path']}/".startswith(f"{prefix}/"):  # the proxy took it away
+            scope["path"] = prefix + scope["path"]
+
+    def _is_proxy(self, scope: Scope) -> bool:
+        if not self._proxies or self._any_proxy:
+            return self._any_proxy
+        try:
+            address = ipaddress.ip_address((scope.get("client") or ("", 0))[0])
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
+
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         settings = self._settings
-        headers = dict(scope["headers"])
         max_target, max_head = settings.max_target_bytes, settings.max_header_bytes
         target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
         if target > max_target:
             return error_answer(414, "target_too_long", f"at most {max_target} bytes")
         if sum([len(name) + len(value) for name, value in scope["headers"]]) > max_head:
             return error_answer(431, "head_too_large", f"at most {max_head} bytes")
-        if not self._is_known(headers.get(b"host", b"").decode("latin-1")):
-            return error_answer(
-                421,
-                "unknown_host",
-                "this server does not know that host name; add it to UNSPOOL_ALLOWED_HOSTS",
-            )
+        return self._wrong_host(scope) or self._wrong_body(dict(scope["headers"]))
+
+    def _wrong_host(self, scope: Scope) -> JSONResponse | None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        host = host_in(hosts)
+        if host is None and (hosts or scope.get("http_version") == "1.1"):
+            message = "a request names one host, as in `Host: 127.0.0.1:8000`"
+            return error_answer(400, "bad_host", message)
+        if self._is_known(host or ""):
+            return None
+        message = "this server does not know that host name; add it to UNSPOOL_ALLOWED_HOSTS"
+        return error_answer(421, "unknown_host", message)
+
+    def _wrong_body(self, headers: Mapping[bytes, bytes]) -> JSONResponse | None:
+        if headers.get(b"content-encoding", b"").strip().lower() not in {b"", b"identity"}:
+            message = "this server reads no compressed bodies; send it without Content-Encoding"
+            answer = error_answer(415, "unsupported_encoding", message)
+            answer.headers["accept-encoding"] = "identity"
+            return answer
         declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared[:20]) > settings.max_body_bytes:
-            error = BodyTooLarge(settings.max_body_bytes)
+        if declared.isdigit() and int(declared[:20]) > self._settings.max_body_bytes:
+            error = BodyTooLarge(self._settings.max_body_bytes)
             return error_answer(error.http_status, error.code, str(error))
         return None
 
@@ -98,7 +148,7 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is None:  # not a page
             return None
-        ours = _name_of(headers.get(b"host", b"").decode("latin-1"))
+        ours = host_in([headers.get(b"host", b"")])
         theirs = _site_of(origin.decode("latin-1"))
         is_local = {ours, theirs} <= LOOPBACK_NAMES
         if theirs and (theirs == ours or theirs in self._named or is_local):
@@ -106,16 +156,44 @@ class Guard:
         message = "a page of another site sent this; add its host to UNSPOOL_ALLOWED_HOSTS"
         return error_answer(403, "foreign_origin", message)
 
-    def _is_known(self, host: str) -> bool:
-        name = _name_of(host)
+    def _is_known(self, name: str) -> bool:
         return self._any_host or not name or name in self._hosts or _is_address(name)
 
 
-def _name_of(host: str) -> str:
-    """Return the name or address in a `Host`, in lower case and without the port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return (host.rpartition(":")[0] or host).lower()
+def _networks(
+    names: Iterable[str],
+) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(name, strict=False) for name in names]
+    except ValueError as error:
+        raise SetupError(f"UNSPOOL_TRUSTED_PROXIES cannot be read: {error}") from None
+
+
+def _without_body(send: Send) -> Send:
+    """Send an answer to GET as one to HEAD."""
+
+    async def heads(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+        elif not message.get("more_body"):
+            await send({"type": "http.response.body", "body": b""})
+
+    return heads
+
+
+def _below(root_path: str, send: Send) -> Send:
+    """Send an answer whose `Location`, if it has one, is a path below `root_path`."""
+
+    async def located(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            begins = root_path.encode()
+            message["headers"] = [
+                (k, begins + v if k == b"location" and v.startswith(b"/") else v)
+                for k, v in message.get("headers", ())
+            ]
+        await send(message)
+
+    return located
 
 
 def _site_of(origin: str) -> str:

@@ -11,13 +11,13 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -113,9 +113,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return True
 
+    def _push_bare(self, data: bytes) -> bool:
+        """Push to a client that knows no chunks."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(data)
+        return True
+
     def on_headers_complete(self) -> None:
         self._end_head()
         super().on_headers_complete()
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope or cycle.keep_alive:
+            return
+        closing = _Closing(cycle)
+        cycle.send = closing.send  # type: ignore[method-assign]
+        if self.scope["http_version"] == "1.0":
+            closing.is_bare = True
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[WRITE] = {"write": closing.write, "push": self._push_bare}
 
     def on_response_complete(self) -> None:
         self._in_head = True
@@ -130,6 +146,47 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self.transport.write(HEAD_TOO_LARGE)
         self.transport.close()
+
+
+class _Closing:
+    """
+    The answers of a request after which the connection closes.
+
+    Attributes:
+        is_bare: The client speaks HTTP/1.0. It knows no chunks: a body without a length ends with
+            the connection.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self.is_bare = False
+        self._cycle = cycle
+        self._send: Callable[[Any], Awaitable[None]] = cycle.send
+        self._has_length = True
+
+    async def send(self, message: Any) -> None:
+        """Send an ASGI message, as `RequestResponseCycle.send` does."""
+        cycle = self._cycle
+        if message["type"] == "http.response.start":
+            # The application may say `keep-alive`, which is not so.
+            headers = [(k, v) for k, v in message.get("headers", ()) if k.lower() != b"connection"]
+            message = {**message, "headers": [*headers, (b"connection", b"close")]}
+            if self.is_bare and all(name.lower() != b"content-length" for name, _ in headers):
+                self._has_length, cycle.chunked_encoding = False, False
+            await self._send(message)
+        elif self._has_length:
+            await self._send(message)
+        else:
+            await self.write(b"" if cycle.scope["method"] == "HEAD" else message.get("body", b""))
+            if not message.get("more_body"):
+                message = {**message, "body": b""}
+                await self._send(message)
+
+    async def write(self, data: bytes) -> None:
+        """Write a piece of a body that has no length."""
+        if self._cycle.flow.write_paused:
+            await self._cycle.flow.drain()
+        if data and not self._cycle.disconnected:
+            self._cycle.transport.write(data)
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):

@@ -79,6 +79,12 @@ class EventStream(Response):
         else:
             stage.append(self)
 
+    async def show_head(self, send: Send) -> None:
+        """Answer a HEAD: as a viewer would be answered, and nobody watches."""
+        headers = [(name, value) for name, value in self.raw_headers if name != b"connection"]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
     async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Play until the run ends or the viewer leaves."""
         extensions = scope.get("extensions") or {}

@@ -12,7 +12,6 @@ from contextlib import aclosing
 from typing import Final
 
 from ..dialects import encoder_for, frames_of, trailer_of
-from ..formats.sse import HEARTBEAT
 from ..runs.events import Event
 from .cursor import Cursor, follow
 from .event_stream import EventStream
@@ -41,7 +40,7 @@ class PacedStream(EventStream):
         async with aclosing(following) as batches:
             async for events in batches:
                 if not events:
-                    await self.write(HEARTBEAT)
+                    await self.write(self.viewing.heartbeat())
                 for event in events:
                     frames = frames_of(event.seq, encoder.encode(event))
                     if event.seq == cursor.seq + 1:
@@ -58,6 +57,6 @@ class PacedStream(EventStream):
         heartbeat_s = self.viewing.settings.heartbeat_s
         while left_s > heartbeat_s:
             await asyncio.sleep(heartbeat_s)
-            await self.write(HEARTBEAT)
+            await self.write(self.viewing.heartbeat())
             left_s -= heartbeat_s
         await asyncio.sleep(left_s)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from ..formats.sse import HEARTBEAT
 from .cursor import START, Cursor
 from .event_stream import EventStream
 from .tapes import LastWrite, Tape
@@ -33,7 +32,7 @@ class TapeStream(EventStream):
             elif tape.has_ended:
                 return tape.trailer
             elif self.is_quiet():
-                await self.write(HEARTBEAT)
+                await self.write(self.viewing.heartbeat())
             elif (leaving := self._joined(tape)) is not None:
                 try:
                     # Here, not in a method of its own: a frame less for each idle viewer.

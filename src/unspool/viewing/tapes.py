@@ -20,7 +20,6 @@ from weakref import WeakValueDictionary
 from ..dialects import encoder_for, frames_of, trailer_of
 from ..errors import BadCursor
 from ..failpoints import point
-from ..formats.sse import HEARTBEAT
 from ..journals import READ_EVENTS, Journal, read_all
 from ..runs.events import TERMINAL, Event
 from .cursor import is_at_end
@@ -99,10 +98,10 @@ class Tape:
             self._stop_listening()
             self._stop_listening = None
 
-    def beat(self, since: float) -> None:
+    def beat(self, since: float, heartbeat: bytes) -> None:
         """Send a heartbeat to those who joined, if they got nothing since that loop time."""
         if self._viewers and self._pushed_at <= since:
-            self._push(HEARTBEAT, self.head)
+            self._push(heartbeat, self.head)
 
     def _heard(self, events: Sequence[Event]) -> None:
         """Write the events of a commit to those who joined; see `Journal.listen`."""
@@ -244,10 +243,10 @@ class Tapes:
         """Return a tape for one viewer who is behind the shared one."""
         return self._new(run_id, dialect, None)
 
-    def beat(self, since: float) -> None:
+    def beat(self, since: float, heartbeat: bytes) -> None:
         """Send a heartbeat to those on a shared tape who got nothing since that loop time."""
         for tape in tuple(self._shared.values()):
-            tape.beat(since)
+            tape.beat(since, heartbeat)
 
     def _new(self, run_id: str, dialect: str, max_bytes: int | None) -> Tape:
         limit = self._max_write_bytes

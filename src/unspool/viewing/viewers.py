@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import JournalError
+from ..formats.sse import HEARTBEAT
 from ..journals import Journal
 from ..settings import Settings
 from .tapes import Tapes
@@ -84,12 +86,21 @@ class Viewing:
         for viewer in self.viewers:
             viewer.stop()
 
+    def heartbeat(self) -> bytes:
+        """Return what tells a viewer that we are there; a comment, for every dialect the same."""
+        try:
+            self.journal.check()
+        except JournalError as error:
+            words = f"nothing new can be written now ({error.code}): {error}"
+            return b": %b\n" % " ".join(words.split()).encode()
+        return HEARTBEAT
+
     def _beat(self) -> None:
         # One timer for all viewers whom tapes write to; the others beat by themselves.
         loop = asyncio.get_running_loop()
         pause_s = self.settings.heartbeat_s / BEATS
         self._beating = loop.call_later(pause_s, self._beat) if self.viewers else None
-        self.tapes.beat(loop.time() - self.quiet_s)
+        self.tapes.beat(loop.time() - self.quiet_s, self.heartbeat())
 
     def _look(self) -> None:
         # One timer for all viewers, not one per write.

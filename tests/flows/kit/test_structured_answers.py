@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel, Field, RootModel
 
 from support.hearing import heard
-from support.upstream import DONE, chunk
-from unspool import Context, flow
+from support.servers import ServeModel
+from support.upstream import DONE, END, Upstream, chunk
+from unspool import Context, flow, plugs
+from unspool.providers import Finish
 from unspool.testing import play
 
 
@@ -167,4 +170,23 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_is_told_apart_from_an_answer(name: str) -> None:
     told = heard([*REFUSALS[name], chunk(None, "stop"), DONE])
-    assert (told.said, told.reason) == ("I am sorry.", "content_filter")
+    assert told.said == "I am sorry."
+    assert told.outputs[-1] == Finish("stop", has_refused=True)
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_a_refusal_is_told_as_one_and_not_asked_for_again(
+    name: str, serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    upstream.play = [[*REFUSALS[name], *END]]
+    plugs.offer("flows", "card", card)
+    try:
+        served = serve_model()
+        asked = {"flow": "card", "input": {}}
+        run_id = (await client.post(f"{served.url}/v1/runs", json=asked)).json()["id"]
+        await client.get(f"{served.url}/v1/runs/{run_id}/events")
+        run = (await client.get(f"{served.url}/v1/runs/{run_id}")).json()
+    finally:
+        plugs.withdraw("flows", "card")
+    assert (run["error"]["code"], len(upstream.requests)) == ("refused", 1)
+    assert "I am sorry." in run["error"]["message"]

@@ -164,6 +164,15 @@ class Store:
         )
         return [Head(*row) for row in rows]
 
+    def latest_ms(self) -> int:
+        """Return the latest time that the newest runs have; 0 if there are none."""
+        query = (
+            "select coalesce(max(max(created_ms, coalesce(ended_ms, 0))), 0) from "
+            "(select created_ms, ended_ms from runs order by no desc limit 1000)"
+        )
+        (at_ms,) = self._reader.execute(query).fetchone()
+        return int(at_ms)
+
     def keyed(self, key: str) -> tuple[str, str] | None:
         """Return the run under a key, and the digest of its request."""
         query = "select id, asked from runs where key = ?"

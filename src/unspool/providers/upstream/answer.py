@@ -64,6 +64,8 @@ class Answer:
         """Reasoning arrived, which is no answer by itself."""
         self.has_mixed = False
         """Reasoning was told as text, and taken back (`ThoughtAloud`)."""
+        self.has_refused = False
+        """Its text says that the model will not answer."""
         self.is_done = False
         """The reader should stop."""
         self.has_news = False
@@ -276,9 +278,9 @@ class Answer:
             self._sink.take(state)
         self._tell_usage()
         reason = self._finish or "stop"
-        self._sink.take(
-            Finish("content_filter" if self._is_filtered and reason == "stop" else reason)
-        )
+        if self._is_filtered and reason == "stop":
+            reason = "content_filter"
+        self._sink.take(Finish(reason, self.has_refused))
 
     def _turn_state(self) -> TurnState | None:
         if not self.state:

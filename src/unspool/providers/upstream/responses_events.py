@@ -115,7 +115,6 @@ class ResponsesReading:
         self._entries = Entries()
         self._is_numbered = True
         self._last_type = ""
-        self._has_refused = False
         self._calls = 0
         self._by_id: dict[str, int] = {}
         self._by_place: dict[int, int] = {}
@@ -144,7 +143,7 @@ class ResponsesReading:
     def _tell(self, event: _WireEvent, type: str, data: bytes, answer: Answer) -> None:
         match type:
             case "response.output_text.delta" | "response.refusal.delta":
-                self._has_refused = self._has_refused or type == "response.refusal.delta"
+                answer.has_refused = answer.has_refused or type == "response.refusal.delta"
                 self._parts.note("text", _item_of(event), event.content_index)
                 self._say(event.delta or "", answer)
             case "response.reasoning_text.delta":
@@ -206,6 +205,7 @@ class ResponsesReading:
 
     def _part_done(self, event: _WireEvent, kind: Kind, answer: Answer) -> None:
         part = event.part or _Part()
+        answer.has_refused = answer.has_refused or bool(event.refusal or part.refusal)
         text = event.text or event.refusal or part.text or part.refusal
         index = event.summary_index if kind == "summary" else event.content_index
         if part.type in KINDS:
@@ -232,6 +232,7 @@ class ResponsesReading:
         for index, part in enumerate(item.summary or ()):
             self._whole_part(part.text, "summary", place, index, answer)
         for index, part in enumerate(item.content or ()):
+            answer.has_refused = answer.has_refused or bool(part.refusal)
             self._whole_part(part.text or part.refusal, kind, place, index, answer)
 
     def _think(
@@ -286,7 +287,7 @@ class ResponsesReading:
         match type:
             case "response.completed":
                 self._end(response, answer)
-                reason = "refusal" if self._has_refused else "tool_calls" if self._calls else "stop"
+                reason = "tool_calls" if self._calls else "stop"
                 answer.finish("length" if self._is_full(response) else reason)
             case "response.incomplete":
                 self._end(response, answer)

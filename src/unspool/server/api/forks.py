@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.dialects import Options
 from unspool.runs.fork import Changes, EditedText
+from unspool.server.headers import wants_stream
 from unspool.viewing.streams import stream_of
 
 from .runs import whole
@@ -59,7 +60,7 @@ def plug(core: Core) -> APIRouter:
     ) -> Response:
         """Continue a run after one of its events, with changes, as a new run: 201 and its JSON."""
         fork = await core.admission.fork(run_id, request.changes(), options)
-        if "text/event-stream" in accept:
+        if wants_stream(accept):
             dialect = (await core.journal.head(fork)).dialect
             return stream_of(core.viewing, fork, dialect, pace=options.pace)
         location = f"/v1/runs/{fork}"

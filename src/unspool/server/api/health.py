@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
+from typing import Final
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from unspool.core import Core
-from unspool.errors import JournalError
+from unspool.errors import JournalError, JournalFull
 from unspool.server.guard import error_answer
+
+MIN_FREE_BYTES: Final = 8 * 1024 * 1024
+"""On the disk of the data directory: some commits and a checkpoint of the journal need as much."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -20,12 +27,24 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("/readyz", response_model=None)
     async def readyz() -> Response | dict[str, object]:
-        """Check the journal: 503 while the server cannot read or write it."""
+        """Check the journal and its disk: 503 while the server cannot read or write."""
         try:
             core.journal.check()
+            _check_disk(core)
             await core.journal.heads(limit=1)
         except JournalError as error:
             return error_answer(503, error.code, str(error))
         return {"status": "ok", "models": core.catalog.names(), "live_runs": core.runner.live_count}
 
     return router
+
+
+def _check_disk(core: Core) -> None:
+    """
+    Raises:
+        JournalFull: The next commits will not fit. The journal itself notices only when one fails.
+    """
+    with suppress(OSError):
+        free = shutil.disk_usage(core.settings.data_dir).free
+        if free < MIN_FREE_BYTES:
+            raise JournalFull(f"the disk of the data directory has {free} bytes left; make room")

@@ -13,6 +13,7 @@ from unspool.errors import SpecError
 from unspool.models.definitions import ModelInput
 from unspool.models.probe import MAX_TOKENS, QUESTION
 from unspool.runs.run import RunSpec
+from unspool.server.headers import wants_stream
 from unspool.viewing.streams import stream_of
 
 from .json.model import entry_json, models_json, tested_json
@@ -71,7 +72,7 @@ def plug(core: Core) -> APIRouter:
         200 even if the model fails; `error` then tells why. With `stream`, or if `Accept` is
         `text/event-stream`, the answer is a run in the frames of `/api/debug/chat`.
         """
-        if not stream and "text/event-stream" not in accept:
+        if not stream and not wants_stream(accept):
             return tested_json(await registry.test(number, probe=probe))
         if probe:
             raise SpecError("a probe sends several requests and cannot stream; leave out `stream`")

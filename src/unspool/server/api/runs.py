@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
@@ -14,6 +14,7 @@ from unspool.dialects import Options, open_dialect
 from unspool.journals import Wanted, read_all
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
+from unspool.server.headers import wants_stream
 from unspool.viewing.cursor import Cursor
 from unspool.viewing.streams import stream_of
 
@@ -47,7 +48,7 @@ def plug(core: Core) -> APIRouter:
         """Start a run: 201 and its JSON, or its stream if `Accept` is `text/event-stream`."""
         spec = RunSpec(request.flow, request.input, model=request.model, dialect=request.dialect)
         run_id = await core.admission.admit(spec, options)
-        if "text/event-stream" in accept:
+        if wants_stream(accept):
             return stream_of(viewing, run_id, request.dialect, pace=options.pace)
         location = f"/v1/runs/{run_id}"
         headers = {"Location": location, "X-Run-Id": run_id, "Cache-Control": "no-store"}
@@ -97,21 +98,18 @@ def plug(core: Core) -> APIRouter:
     @router.get("/{run_id}/events")
     async def follow_run(
         run_id: str,
-        request: Request,
         options: Options,
-        after: Annotated[str, Query(max_length=64)] = "",
+        cursor: Annotated[Cursor, Depends(_cursor)],
         dialect: Annotated[str, Query(max_length=64)] = "",
         pace: Annotated[float | None, Query(ge=MIN_PACE, le=MAX_PACE)] = None,
     ) -> Response:
         """
         Follow the events of a run as a stream, from a cursor on; 204 if none are left.
 
-        The cursor is `Last-Event-ID` (which an EventSource sends by itself), else `after`. The
-        default dialect is that of the run. `pace` 1 replays at the original speed, 4 four times as
-        fast.
+        The cursor is `Last-Event-ID` (which an EventSource sends by itself), else `lastEventId`
+        (which stand-ins for it send), else `after`. The default dialect is that of the run.
+        `pace` 1 replays at the original speed, 4 four times as fast.
         """
-        # The header wins: on a reconnect it is newer than the URL, which does not change.
-        cursor = Cursor.parse(request.headers.get("last-event-id") or after or "0")
         head = await journal.head(run_id)
         name = dialect or head.dialect
         open_dialect(name)
@@ -127,6 +125,15 @@ def plug(core: Core) -> APIRouter:
         return JSONResponse(await whole(core, run_id))
 
     return router
+
+
+def _cursor(
+    request: Request,
+    after: Annotated[str, Query(max_length=64)] = "",
+    last_event_id: Annotated[str, Query(alias="lastEventId", max_length=64)] = "",
+) -> Cursor:
+    # What comes with each request wins: on a reconnect it is newer than a fixed URL.
+    return Cursor.parse(request.headers.get("last-event-id") or last_event_id or after or "0")
 
 
 async def _forks_and_viewers(core: Core, run_id: str) -> dict[str, Any]:

@@ -22,20 +22,19 @@ def head_json(head: Head) -> dict[str, Any]:
         "last_seq": head.seq,
         "created_at": iso(head.created_ms),
         "ended_at": None if head.ended_ms is None else iso(head.ended_ms),
-        "total_ms": None if head.ended_ms is None else head.ended_ms - head.created_ms,
+        "total_ms": _since(head, head.ended_ms),
     }
 
 
 def run_json(head: Head, run: Run) -> dict[str, Any]:
     """Return all facts of a run after its events so far."""
-    first_ms = run.first_token_ms
     usage = total((a.facts.get("usage"), a.facts.get("cost")) for a in run.attempts)
     facts = {
         "status": run.status,
         "last_seq": run.seq,
         "ended_at": None if run.ended_ms is None else iso(run.ended_ms),
-        "total_ms": None if run.ended_ms is None else run.ended_ms - head.created_ms,
-        "first_token_ms": None if first_ms is None else first_ms - head.created_ms,
+        "total_ms": _since(head, run.ended_ms),
+        "first_token_ms": _since(head, run.first_token_ms),
         "text": run.text,
         "result": run.result,
         "steps": [
@@ -59,6 +58,11 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
         "forked_from": run.forked_from,
     }
     return head_json(head) | facts
+
+
+def _since(head: Head, at_ms: int | None) -> int | None:
+    # A clock that was set back must not make a time negative.
+    return None if at_ms is None else max(0, at_ms - head.created_ms)
 
 
 def _usage_json(usage: UsageTotal) -> dict[str, Any]:
