@@ -1,6 +1,7 @@
 """
 Plans how to continue a broken text: the ladder.
 
+* resume: the provider paused its turn, and goes on when it gets the turn back as it is.
 * reattach: the provider still has the answer and sends the rest. We lose no text and pay once.
 * prefill: the model gets its own text as the beginning of its answer.
 * instruct: a message asks the model to continue, beginning with the last words (`seam`).
@@ -21,12 +22,13 @@ from typing import Any, Final, Literal
 
 from ..formats.tokens import estimate_tokens
 from ..models.health import Health
-from ..providers import Handle, Model, Prompt
+from ..providers import Handle, Model, Prompt, TurnState
+from ..providers.upstream.turn_states import deployment_of
 from ..providers.upstream.vendors import prefill_of
 from ..runs.run import cut
 from .seam import Seam, anchor_of, weight
 
-Strategy = Literal["first", "retry", "next", "reattach", "prefill", "instruct", "restart"]
+Strategy = Literal["first", "retry", "next", "resume", "reattach", "prefill", "instruct", "restart"]
 """Why we send a request, and how. `next`: to another model, before any text arrived."""
 
 LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -84,6 +86,8 @@ class PartialText:
     """A fragment of a tool call arrived."""
     retained: RetainedAnswer | None = None
     """The last broken answer, if its provider keeps it."""
+    paused: list[Mapping[str, Any]] = field(default_factory=list)
+    """Messages of a turn that its provider paused: it goes on when they come back."""
     spent: set[tuple[str, Strategy]] = field(default_factory=set)
     """Rungs that proved useless for a model."""
     by_lines: bool = False
@@ -111,6 +115,12 @@ class PartialText:
         self.parts.clear()
         self.has_call, self.retained = False, None
         self.spent.clear()
+        self.paused.clear()
+
+    def pause(self, text: str, state: TurnState) -> None:
+        """Note that the provider paused its turn behind `text`, its own since the last pause."""
+        kept = {"by": state.by, "data": state.data}
+        self.paused.append({"role": "assistant", "content": text, "turn_state": kept})
 
     def take_back_half(self) -> bool:
         """Drop the half line at the end; return whether there was one."""
@@ -168,6 +178,14 @@ def continuation_plan(
         seam = Seam(text, anchor=anchor, is_instructed=not by_lines, by_lines=by_lines)
         return ContinuationPlan("instruct", replace(rest, messages=messages), seam)
     return None
+
+
+def resume_plan(model: Model, prompt: Prompt, so_far: PartialText) -> ContinuationPlan | None:
+    """Return the plan for a turn that `model` paused; None if there is none."""
+    if not so_far.paused or so_far.paused[-1]["turn_state"]["by"] != deployment_of(model):
+        return None
+    again = replace(prompt, messages=(*prompt.messages, *so_far.paused))
+    return ContinuationPlan("resume", again, Seam(""))
 
 
 def _instruction(text: str, anchor: str) -> str:

@@ -21,7 +21,7 @@ from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
 from ..models.health import Health
 from ..models.prices import cost_of
-from ..providers import Model, Prompt, Sink
+from ..providers import Model, Prompt, Sink, TurnState
 from ..providers.upstream.exchange import ask
 from ..providers.upstream.pulled import pulled
 from .attempts import (
@@ -34,7 +34,14 @@ from .attempts import (
     PassedOn,
     Rewound,
 )
-from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
+from .continuation import (
+    ContinuationPlan,
+    PartialText,
+    RetainedAnswer,
+    Strategy,
+    continuation_plan,
+    resume_plan,
+)
 from .seam import Seam, StartedAnew
 
 log = logging.getLogger(__name__)
@@ -168,7 +175,9 @@ class Generation:
         if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
-        plan = continuation_plan(model, self._prompt, so_far, self._deps.health)
+        plan = resume_plan(model, self._prompt, so_far) or continuation_plan(
+            model, self._prompt, so_far, self._deps.health
+        )
         if plan is not None or so_far.has_written:
             return plan
         strategy: Strategy = "retry" if self._retry else "next" if index else self._first
@@ -176,7 +185,7 @@ class Generation:
 
     async def _ask(self, model: Model, plan: ContinuationPlan, out: Out) -> AttemptFailed | None:
         """Make one request; return how it failed, if it did."""
-        if plan.strategy != "reattach" and self._so_far.take_back_half():
+        if plan.strategy not in {"reattach", "resume"} and self._so_far.take_back_half():
             out.take(Rewound(len(self._so_far.text)))
         number = next(self._numbers)
         self._asked += 1
@@ -220,6 +229,11 @@ class Generation:
         so_far, name, strategy = self._so_far, attempt.model.name, attempt.plan.strategy
         self._reason = error.code
         so_far.retained = _still_retained(so_far.retained, attempt, error)
+        if isinstance(error.turn_state, TurnState):
+            so_far.pause(attempt.text_of_answer, error.turn_state)
+            return  # as it should be, and no failure of the model
+        if attempt.has_passed_on:
+            so_far.paused.clear()
         if error.code in RUNG_CODES:
             so_far.spent.add((name, strategy))
             if strategy == "prefill":
@@ -232,7 +246,7 @@ class Generation:
 
     def _wait_s(self, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""
-        if error.code in RUNG_CODES:
+        if error.code in RUNG_CODES or error.turn_state is not None:
             return 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
         # A reader waits in mid-sentence, so ask another model soon, if there is one.
