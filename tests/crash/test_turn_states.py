@@ -17,7 +17,10 @@ import pytest
 from support.harness.programs import Program
 from support.servers import clean_env
 from support.strict_vendors import AGAIN, NAME, SHAPES, TOLD, Shape
-from support.upstream import Upstream
+from support.upstream import Upstream, answer, chunk
+from unspool import Event
+from unspool.execution.replay import replay
+from unspool.runs.events import decode_event
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -62,6 +65,11 @@ class Place:
         facts: dict[str, Any] = response.json()
         return facts
 
+    async def log(self, run_id: str) -> list[Event]:
+        response = await self.client.get(f"{self.program.url}/v1/runs/{run_id}/events")
+        lines = [line[6:] for line in response.text.splitlines() if line.startswith("data: ")]
+        return [decode_event(line) for line in lines]
+
     async def ask(self, **more: Any) -> str:
         """Start a run and return its id, as soon as it has one."""
         body = {
@@ -88,9 +96,14 @@ async def place(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Place]:
 @pytest.mark.parametrize("name", SHAPES)
 async def test_a_run_sends_back_what_its_vendor_wants(name: str, place: Place) -> None:
     await place.prepare(SHAPES[name])
-    run = await place.run(await place.ask())
+    run = await place.run(run_id := await place.ask())
     assert (run["status"], run["text"], run["error"]) == ("completed", TOLD, None)
     assert len(place.upstream.requests) == 2
+    log = await place.log(run_id)
+    states = [event.data.get("turn_state") for event in log if event.type == "step.finished"]
+    assert all(states)
+    assert "turn_state" not in run["text"] + json.dumps(run["steps"])
+    assert (await replay(log)).difference is None
 
 
 @pytest.mark.parametrize(
@@ -138,3 +151,13 @@ async def test_a_talk_sends_it_back_in_the_next_turn(name: str, place: Place) ->
     shape = SHAPES[name]
     other = place.upstream.requests[-1].body
     assert list(shape.turns(other)) == [False, False], "another model gets none of it"
+
+
+async def test_thoughts_that_were_told_as_text_replay(place: Place) -> None:
+    await place.prepare(SHAPES["DeepSeek"])
+    place.upstream.play = [[chunk("Hm.\n"), chunk("</think>"), *answer("\n\nHello", "!")]]
+    run = await place.run(run_id := await place.ask())
+    assert (run["status"], run["text"]) == ("completed", "Hello!")
+    log = await place.log(run_id)
+    assert [event.type for event in log].count("step.rewound") == 1
+    assert (await replay(log)).difference is None
