@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-crash test-browser test-console test-documents check bench bench-browser \
+.PHONY: run install console test test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser \
 	screenshots wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -61,6 +61,9 @@ test-crash: $(VENV)/.test  ## kills, faults and crowds in their long form (`test
 	CRASHES=long CRASH_FIGURES=$(VENV)/crash-figures PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist load \
 		tests/crash
 	$(BIN)/python tests/support/harness/figures.py $(VENV)/crash-figures
+
+test-model: $(VENV)/.test  ## over a real small model (470 MB, fetched once): broken answers, the five systems; docs/real-model.md
+	cd tests && ../$(BIN)/python -m real_model
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not engine and not browser"

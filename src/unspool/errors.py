@@ -25,6 +25,8 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - ProviderUnavailable   no output yet: wait and try again, or try another model
     - ProviderInterrupted   the stream broke; the text so far is good, continue from there
   + InvalidAnswer           the model's answer is whole but does not fit its schema
+    - AnswerRefused         the model would not give one
+    - AnswerCut             its limit of tokens was reached first
   + LLMClientError          `LLMClient` has spent all attempts
 
 `code` is stable and public; the message tells people what happened, why, and what to do next.
@@ -235,6 +237,18 @@ class InvalidAnswer(UnspoolError):
 
     code = "answer_unfit"
     http_status = 502
+
+
+class AnswerRefused(InvalidAnswer):
+    """The model would not answer, or its provider withheld the answer."""
+
+    code = "refused"
+
+
+class AnswerCut(InvalidAnswer):
+    """The answer reached its limit of tokens before it fitted."""
+
+    code = "length"
 
 
 class LLMClientError(UnspoolError):

@@ -112,14 +112,23 @@ class Settings(BaseSettings):
     connect_s: float = Field(5.0, gt=0)
     """To open a connection. A provider that is up answers in well under one second."""
 
-    first_event_s: float = Field(30.0, gt=0)
-    """From the request to the first event; a model may read a long prompt for ten seconds."""
+    silent_s: float = Field(30.0, gt=0)
+    """
+    Without output, until viewers are told that the model is silent (`attempt.silent`); they are
+    told again each time the silence has doubled. Nothing is broken off.
+    """
 
-    idle_s: float = Field(30.0, gt=0)
-    """Without a single byte. Providers send keep-alives at least every 15 s."""
+    first_event_s: float | None = Field(None, gt=0)
+    """
+    From the request to the first byte. None, as for the next: 120; 600 if the model thinks or runs
+    in a private network, where it may have to be loaded. Breaking off is a second paid request.
+    """
 
-    progress_s: float = Field(120.0, gt=0)
-    """With bytes but without output: a stream of keep-alives alone must end some time."""
+    idle_s: float | None = Field(None, gt=0)
+    """Without a single byte. None: as above, and 600 inside a tool call, where vendors are mute."""
+
+    progress_s: float | None = Field(None, gt=0)
+    """With bytes but without output: a stream of pings alone must end some time. None: 600."""
 
     total_s: float | None = Field(None, gt=0)
     """For the whole answer. None, because a total limit kills healthy long streams."""
@@ -134,6 +143,13 @@ class Settings(BaseSettings):
     """
     For all retries of a text before its first output. Longer than any single wait; a person who
     sees nothing for two minutes has left.
+    """
+
+    probe: Literal["off", "private", "all"] = "private"
+    """
+    Models to ask, once and while they are idle, how they continue a text that was cut, if nothing
+    is known of them: none, those on this machine and in private networks, or all. It costs some
+    300 tokens for each model.
     """
 
     say_chars_per_s: float = Field(200.0, gt=0)

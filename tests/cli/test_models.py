@@ -117,9 +117,18 @@ async def test_trying_a_model_writes_down_how_it_goes_on(upstream: Upstream) -> 
     assert result.exit_code == 0, result.output
     assert "✓ m answers: number 1" in result.stdout
     assert "first token " in result.stdout
-    assert "Stored with the model: prefill partial" in result.stdout
-    listed = json.loads((await cli("models", "list", "--json", *HERE)).stdout)
-    assert [model["prefill"] for model in listed["models"]] == ["", "partial"]
+    assert "Stored: prefill partial" in result.stdout
+    _, listed = json.loads((await cli("models", "list", "--json", *HERE)).stdout)["models"]
+    assert (listed["prefill"], listed["goes_on"]) == ("", "partial"), "a finding is no setting"
+    assert listed["evidence"]["partial"] == {"went_on": 3, "started_anew": 0, "refused": 0}
+
+
+async def test_a_users_own_setting_stands_against_a_finding(upstream: Upstream) -> None:
+    await add(upstream, "m", "--prefill", "none", *HERE)
+    upstream.play = [answer(", ".join(f"number {n}" for n in range(1, 41)))]
+    result = await cli("models", "test", "m", *HERE)
+    _, listed = json.loads((await cli("models", "list", "--json", *HERE)).stdout)["models"]
+    assert (listed["prefill"], listed["goes_on"]) == ("none", "none"), result.output
 
 
 async def test_what_was_found_of_a_model_of_the_environment_is_told_as_a_line(

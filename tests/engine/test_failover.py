@@ -72,11 +72,13 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(read)
 
 
-async def tell(*models: Model, after: int = 0, then: Any = None) -> tuple[str, list[Any]]:
+async def tell(
+    *models: Model, after: int = 0, then: Any = None, retries: int = 0
+) -> tuple[str, list[Any]]:
     """All that is said, and every attempt; `then` is awaited after so many deltas."""
     text, attempts, deltas = "", [], 0
     async with Client() as http:
-        asked = generate(Prompt.of("请背诵"), models, GenerationDeps(http, retries=0))
+        asked = generate(Prompt.of("请背诵"), models, GenerationDeps(http, retries=retries))
         async with aclosing(asked) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):
@@ -124,3 +126,13 @@ async def test_an_engine_that_is_only_told_to_go_on_starts_anew_and_loses_nothin
         text, attempts = await tell(*models)
     assert text == RECITED
     assert (attempts[-1].seam_report.kind, attempts[-1].seam_report.trimmed) == ("echo", CUT * 2)
+
+
+async def test_an_engine_of_which_nothing_was_said_goes_on_exactly(second: str) -> None:
+    """It names itself in its first answer, and writes the prompt for raw completion itself."""
+    async with cut_after(second, CUT) as broken:
+        text, attempts = await tell(model(broken, name="local", prefill=""), retries=1)
+    assert text == RECITED
+    started = [piece for piece in attempts if isinstance(piece, AttemptStarted)]
+    assert [piece.strategy for piece in started] == ["first", *["prefill"] * (len(started) - 1)]
+    assert {piece.way.form for piece in started[1:] if piece.way} == {"raw"}

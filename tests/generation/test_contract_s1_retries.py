@@ -11,7 +11,19 @@ from dataclasses import replace
 import pytest
 
 from support.readers import said
-from support.upstream import CUT, END, KEY, RESET, SILENCE, Script, Upstream, answer, chunk, refusal
+from support.upstream import (
+    CUT,
+    END,
+    KEY,
+    RESET,
+    SILENCE,
+    Head,
+    Script,
+    Upstream,
+    answer,
+    chunk,
+    refusal,
+)
 from unspool import Limits, LLMClient, LLMClientError, Model, Prompt, Settings, get_llm_client
 from unspool.errors import ProviderError, ProviderInterrupted
 from unspool.generation.generate import GenerationDeps, generate
@@ -148,13 +160,19 @@ def test_s1_6_the_limits_have_names_and_there_is_none_on_the_whole() -> None:
     limits = get_llm_client(
         Settings(_env_file=None, llm_api_key="k", llm_base_url="http://x/v1")
     ).model.limits
-    assert (limits.connect_s, limits.first_event_s, limits.idle_s) == (5, 30, 30)
+    assert (limits.connect_s, limits.first_event_s, limits.idle_s) == (5, None, None)
     assert limits.total_s is None
 
 
 TOO_SLOW: dict[str, tuple[dict[str, float], Script, str]] = {
     "first answer": ({"first_event_s": 0.5}, [SILENCE], ""),
-    "first word": ({"first_event_s": 0.5}, [b": wait\n\n", SILENCE], ""),
+    "first bytes": ({"first_event_s": 0.5}, [Head(), SILENCE], ""),
+    "first word": (
+        {"progress_s": 0.4},
+        [step for _ in range(40) for step in (0.02, b": wait\n\n")],
+        "",
+    ),
+    "bytes before a word": ({"idle_s": 0.5}, [b": wait\n\n", SILENCE], ""),
     "next bytes": ({"idle_s": 0.5}, [chunk("今天"), SILENCE], "今天"),
     "next word": (
         {"progress_s": 0.4},

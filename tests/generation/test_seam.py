@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool.generation.seam import ANCHOR_CHARS, Seam, StartedAnew, anchor_of, weight
+from unspool.generation.seam import ANCHOR_CHARS, Seam, StartedAnew, anchor_of
+from unspool.generation.weights import weight
 
 SHOE = "今天推荐这款运动鞋，舒适的设计真的很赞！"
+TOLD = "Go on from where the last message stopped."
 FOX = "The quick brown fox jumps over the lazy dog and runs home."
 
 
@@ -20,7 +22,7 @@ def pieces(text: str, size: int) -> Iterator[str]:
 
 def join(written: str, came: str, *, size: int = 1, anchor: str = "", told: bool = True) -> str:
     """The whole text, when a continuation comes in pieces of `size`."""
-    seam = Seam(written, anchor=anchor, is_instructed=told)
+    seam = Seam(written, anchor=anchor, instruction=TOLD if told else "")
     said = "".join(seam.feed(piece) for piece in pieces(came, size))
     return written + said + seam.flush()
 
@@ -113,7 +115,7 @@ def test_a_second_beginning_is_noticed_and_nothing_of_it_is_shown(
     name: str, size: int, told: bool
 ) -> None:
     written, came = STARTS_ANEW[name]
-    seam = Seam(written, is_instructed=told)
+    seam = Seam(written, instruction=TOLD if told else "")
     with pytest.raises(StartedAnew):
         assert "".join(seam.feed(piece) for piece in pieces(came, size)) == seam.flush() == ""
 
@@ -132,7 +134,7 @@ def test_the_words_that_were_asked_for_prove_the_seam(written: str, lead: str) -
     assert written.endswith(anchor)
     for rest in ("，很轻", written[-3:], " and more"):
         for size in (1, 4, 1000):
-            seam = Seam(written, anchor=anchor, is_instructed=True)
+            seam = Seam(written, anchor=anchor, instruction=TOLD)
             came = lead + anchor + rest
             said = "".join(seam.feed(piece) for piece in pieces(came, size)) + seam.flush()
             assert (said, seam.kind) == (rest, "anchor"), "also what is meant to be said twice"
@@ -176,7 +178,7 @@ def test_a_plain_continuation_is_held_back_by_nothing_where_the_model_can_prefil
 
 
 def test_what_says_nothing_of_the_seam_is_called_open() -> None:
-    seam = Seam("今天推荐这款运动鞋", anchor="这款运动鞋", is_instructed=True)
+    seam = Seam("今天推荐这款运动鞋", anchor="这款运动鞋", instruction=TOLD)
     assert seam.feed("，很轻") + seam.flush() == "，很轻"
     assert seam.kind == "open"
 

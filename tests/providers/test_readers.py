@@ -222,7 +222,9 @@ ODD = {
     "a reason": {"choices": [{"delta": {"content": "二"}, "finish_reason": "stop"}]},
     "a count": {"choices": [{"delta": {"content": "二"}}], "usage": {"prompt_tokens": 1}},
     "an error": {"choices": [{"delta": {"content": "二"}}], "error": {"message": "boom"}},
-    "a call": {"choices": [{"delta": {"content": "二", "tool_calls": [{"function": {}}]}}]},
+    "a call": {
+        "choices": [{"delta": {"content": "二", "tool_calls": [{"function": {"name": "f"}}]}}]
+    },
     "no text": {"choices": [{"delta": {"content": 5}}]},
 }
 

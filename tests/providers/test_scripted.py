@@ -20,6 +20,7 @@ from unspool.providers import (
     Reasoning,
     Skipped,
     Text,
+    ToolCall,
     ToolFragment,
     Usage,
     open_provider,
@@ -115,7 +116,8 @@ async def test_every_kind_of_step_is_played_in_order(http: Client) -> None:
         Text("推荐"),
         ToolFragment(0, "c1", "f", "{}"),
     ]
-    assert played.outputs[-2:] == [Usage(3, 5, measured=True), Finish("stop")]
+    call = ToolCall(0, "c1", "f", {})
+    assert played.outputs[-3:] == [Usage(3, 5, measured=True), call, Finish("stop")]
 
 
 @pytest.mark.parametrize("cut", range(len(TEXT) + 1))

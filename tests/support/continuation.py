@@ -93,7 +93,7 @@ def _note(told: Told, piece: Any) -> None:
         case Text(text):
             told.text += text
         case Rewound():
-            told.text = ""
+            told.text = told.text[: piece.at]
         case AttemptStarted():
             told.ways.append(piece.strategy)
         case ToolCall():

@@ -3,7 +3,7 @@ A real inference engine with a model that is written on the spot.
 
 The model's layers do nothing: what it says next depends on the last token alone, so it
 recites a chosen list of words and stops, word for word the same every time. As a
-program, `python engine.py MODEL.gguf`, it serves the file with llama.cpp and prints
+program, `python engine.py MODEL.gguf [PORT]`, it serves the file with llama.cpp and prints
 the address it listens on.
 
 Words are two characters from different blocks of CJK, each beginning with a character
@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 WIDTH = 256
 HEADS = 4
@@ -141,30 +142,57 @@ def write_model(path: Path, words: Sequence[str], *, layers: int = 1) -> None:
     writer.close()
 
 
-@asynccontextmanager
-async def engine(model: Path) -> AsyncIterator[str]:
-    """The address of an engine in a process of its own, as long as the context is open."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        __file__,
-        str(model),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
+class Engine:
+    """An engine in a process of its own, as long as the context is open."""
+
+    def __init__(self, model: Path) -> None:
+        self.model = model
+        self.url = ""
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._start(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+
+    async def _start(self, port: int) -> None:
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            __file__,
+            str(self.model),
+            str(port),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
         assert process.stdout is not None
         # What the engine itself prints is not told apart by stream: the address is by shape.
         async with asyncio.timeout(15):
             while not (line := (await process.stdout.readline()).decode()).startswith("http"):
                 assert line, "the engine did not start"
-        yield line.strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        self.url = line.strip()
+
+    async def kill(self) -> None:
+        """As `kill -9`."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def restart(self) -> None:
+        """Kill it, and start it again at the same address."""
+        await self.kill()
+        await self._start(int(self.url.rpartition(":")[2]))
 
 
-def serve(model: str) -> None:
+@asynccontextmanager
+async def engine(model: Path) -> AsyncIterator[str]:
+    """The address of an engine, as long as the context is open."""
+    async with Engine(model) as running:
+        yield running.url
+
+
+def serve(model: str, port: int) -> None:
     """Serve a model until the process is ended."""
     import xllamacpp
 
@@ -172,7 +200,7 @@ def serve(model: str) -> None:
     asked.model.path = model
     asked.n_ctx, asked.n_parallel = 8192, 2
     asked.warmup, asked.use_jinja, asked.prefill_assistant = False, True, True
-    asked.hostnames, asked.port = ["127.0.0.1"], 0
+    asked.hostnames, asked.port = ["127.0.0.1"], port
     asked.cpuparams.n_threads = asked.cpuparams_batch.n_threads = 1
     asked.sampling.temp = 0
     server = xllamacpp.Server(asked)
@@ -181,4 +209,4 @@ def serve(model: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -97,6 +97,7 @@ export const en: Messages = {
     quota: "no credit left",
     rate_limit: "rate limit",
     overloaded: "overloaded",
+    loading: "loading",
     server: "server error",
     timeout: "timed out",
     connection: "connection lost",
@@ -108,6 +109,7 @@ export const en: Messages = {
     prefill_refused: "prefill refused",
     not_kept: "answer gone",
     started_anew: "started over",
+    repetition: "repeats itself",
     no_model: "no model",
     cancelled: "cancelled",
     interrupted: "server stopped",
@@ -128,6 +130,7 @@ export const en: Messages = {
     invalid_request: "Something in the request is wrong. Check the input and the parameters.",
     quota: "The account has no credit left. Top it up, or use another model.",
     rate_limit: "Too many requests. Wait a little, or add a model to the route.",
+    loading: "The server is loading the model. Try again in a minute.",
     overloaded: "The model is overloaded. Wait a little, or use another one.",
     server: "The model failed, and failed again on retry. Use another one, or come back later.",
     timeout:

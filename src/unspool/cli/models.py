@@ -201,12 +201,12 @@ def _tested(model: Mapping[str, Any], tested: Mapping[str, Any]) -> Iterator[str
     prefill = probe["prefill"]
     if prefill is None:
         yield f"Unchanged: {model['goes_on']}"
-    elif probe["is_kept"]:
-        yield f"Stored with the model: prefill {prefill}"
+    elif model["prefill"] and model["prefill"] != prefill:
+        yield f"Found prefill {prefill}, but its own setting stands: {model['prefill']}"
     elif prefill == model["goes_on"]:
         yield f"As known before: prefill {prefill}"
     else:
-        yield f"Add to the model in unspool.yaml: prefill: {prefill}"
+        yield f"Stored: prefill {prefill}"
 
 
 @app.command("import")

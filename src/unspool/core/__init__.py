@@ -22,6 +22,7 @@ from ..flows.kit.files import offer_flows
 from ..generation.generate import GenerationDeps
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
+from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
 from ..records import Records
@@ -146,6 +147,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
         registry = await ModelRegistry.open(settings, records, http, deps.health)
+        learning = Learning(records, http, deps.health, settings)
+        opened.push_async_callback(learning.aclose)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
         viewing = Viewing(journal, settings)

@@ -20,6 +20,7 @@ from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
 from ..generation.continuation import PartialText, RetainedAnswer
+from ..generation.enough import Enough
 from ..generation.generate import Generation, GenerationDeps
 from ..journals import Pen
 from ..models.catalog import Catalog
@@ -101,6 +102,7 @@ class RunContext:
         self._catalog = catalog
         self._deps = deps
         self._can_rewind = open_dialect(spec.dialect).can_rewind
+        self._enough: dict[str, Enough] = {}
         self._pace_s = SAY_CHARS / settings.say_chars_per_s
 
     @property
@@ -120,34 +122,55 @@ class RunContext:
     ) -> str:
         state = self._begin(step, is_unseen=how.get("is_unseen", False))
         by_lines = how.get("by_lines", False)
-        reading = ReaderFeed(read, state.text, by_lines=by_lines) if read is not None else None
+        enough = self._enough[step] = Enough()
+        reading = (
+            None if read is None else ReaderFeed(read, state.text, enough=enough, by_lines=by_lines)
+        )
         if state.finished:
             if reading is not None:
                 reading.end()
             return state.text
+        if enough.is_said:  # its owner died between the last sign and the end
+            return self._ended(state, reading, model=state.model or "", finish_reason="stop")
         name = how.get("model") or self._spec.model
         models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
         writing = StepWriter(self._pen, state, prompt, reading)
+        so_far = self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False)
+        # A reader has read the end already, and what it found there stands in the log.
+        so_far.can_cut = self._can_rewind is True and reading is None
         generation = Generation(
             prompt,
             models,
             self._deps,
-            so_far=self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False),
+            so_far=so_far,
             numbers=self._numbers,
             can_rewind=self._can_rewind is True,
         )
+        generation.enough = enough
         try:
             await generation.write(writing)
         except asyncio.CancelledError:
             writing.stopped()
             raise
+        return self._ended(state, reading, model=writing.model, finish_reason=writing.finish_reason)
+
+    def _ended(
+        self, state: Step, reading: ReaderFeed | None, *, model: str, finish_reason: str
+    ) -> str:
         if reading is not None:
             reading.end()
         # The next commit, of the run's ending as a rule, holds the ending of the step too.
-        self._finish(state, model=writing.model, finish_reason=writing.finish_reason)
+        self._finish(state, model=model, finish_reason=finish_reason)
         _finished()
         return state.text
+
+    def enough(self, step: str) -> None:
+        self._enough[step].say()
+
+    def ending(self, step: str) -> str:
+        state = self._steps.get(step)
+        return (state.finish_reason or "") if state else ""
 
     async def structured(
         self, form: type[Form], text: str, *, step: str, **how: Unpack[GenerateOptions]

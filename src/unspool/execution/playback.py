@@ -9,13 +9,15 @@ costs back, and a model can prefill if an attempt did.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 from ..generation.seam import anchor_of
+from ..models.prefills import Prefills, Trust
 from ..providers import (
     FREE,
     Accepted,
@@ -24,6 +26,7 @@ from ..providers import (
     Output,
     Prompt,
     Reasoning,
+    Silent,
     Sink,
     Skipped,
     Text,
@@ -96,6 +99,27 @@ def attempts_in(events: Sequence[Event]) -> dict[str, list[Recorded]]:
     return found
 
 
+class _RecordedPrefills(Prefills):
+    """The forms of prefill in a log, and how far each was believed."""
+
+    is_recorded = True
+
+    def __init__(self, attempts: Iterable[Recorded]) -> None:
+        super().__init__()
+        self._trusts: dict[str, dict[str, deque[Trust]]] = {}
+        for attempt in attempts:
+            form = attempt.started.get("prefill", "assistant")
+            trusts = self._trusts.setdefault(attempt.started["model"], {})
+            trusts.setdefault(form, deque()).append(attempt.started.get("trust", ""))
+
+    def forms(self, model: Model, engine: str = "") -> tuple[str, ...]:
+        return tuple(self._trusts.get(model.name, ()))
+
+    def trust(self, model: Model, form: str) -> Trust:
+        trusts = self._trusts[model.name][form]
+        return trusts.popleft() if len(trusts) > 1 else trusts[0]
+
+
 class Playback:
     """
     Models and their provider, for one life of a run: from one owner to the next.
@@ -113,26 +137,19 @@ class Playback:
         self._is_cut = is_cut
         self._texts = _texts(before)
         self._steps_written = {e.data.get("step") for e in life if e.type != "step.started"}
-        self._can_prefill = {
-            attempt.model
+        self.prefills = _RecordedPrefills(
+            attempt
             for attempts in (*self._past.values(), *self._attempts.values())
             for attempt in attempts
             if attempt.started["strategy"] == "prefill"
-        }
+        )
 
     def models_for(self, name: str, *, stand_in: bool = True) -> list[Model]:
         """Return the models of the present step, in order; see `Catalog.models_for`."""
         request = dict.fromkeys(a.model for a in self._attempts.get(STEP.get(), ()))
         if not request and self._is_cut and STEP.get() not in self._steps_written:
             return [Model("", "")]  # this life ended before its first attempt
-        return [
-            Model(
-                *key,
-                prefill="assistant" if key in self._can_prefill else "none",
-                prices=FREE,
-            )
-            for key in request
-        ]
+        return [Model(*key, prices=FREE) for key in request]
 
     async def ask(self, model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
         """
@@ -253,6 +270,8 @@ def _output(event: Event) -> Output | None:  # noqa: PLR0911 - one for each type
             return Accepted(data["handle"])
         case "step.rewound":
             return ThoughtAloud()
+        case "attempt.silent":
+            return Silent(data["for_s"], is_alive=data["alive"])
         case "warning.raised" if set(data) == {"message", "step"}:
             return Skipped(data["message"])
         case _:

@@ -18,6 +18,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from unspool.providers.upstream.http1 import Client
+
 from .. import plugs
 from ..dialects import encoder_for, frames_of, open_dialect
 from ..errors import SpecError
@@ -241,7 +243,8 @@ class _Life:
 
     async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
         playback = Playback(self._past, self._life, is_cut=self._is_cut)
-        deps = GenerationDeps(cast("Any", None), 10, NO_LIMIT_S, ask=playback.ask)
+        deps = GenerationDeps(Client(), 10, NO_LIMIT_S, ask=playback.ask)
+        deps.health.prefills = playback.prefills
         deps = replace(deps, sleep=_at_once, random=lambda: 0.0, clock=lambda: 0.0)
         settings = Settings(_env_file=None, say_chars_per_s=1e9)
         catalog = cast("Catalog", playback)

@@ -14,12 +14,14 @@ from ..generation.attempts import (
     AttemptFailed,
     AttemptFinished,
     AttemptKept,
+    AttemptSilent,
     AttemptStarted,
     GenerationEvent,
     PassedOn,
     Rewound,
     estimated_usage,
 )
+from ..generation.enough import Enough
 from ..journals import Pen
 from ..models.prices import Cost, cost_of
 from ..providers import (
@@ -43,11 +45,20 @@ class ReaderFeed:
     """
     Feeds a reader the text of one step, from its beginning.
 
-    By lines, it feeds only whole ones: a rewind may still take half a line back.
+    By lines, it feeds only whole ones: a rewind may still take half a line back. A reader that is
+    made anew may say `enough` anew.
     """
 
-    def __init__(self, make: Callable[[], Reader], text: str, *, by_lines: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Reader],
+        text: str,
+        *,
+        by_lines: bool = False,
+        enough: Enough | None = None,
+    ) -> None:
         self._make = make
+        self._enough = enough or Enough()
         self._by_lines = by_lines
         self._lines = LineBuffer()
         self.again(text)
@@ -55,6 +66,7 @@ class ReaderFeed:
     def again(self, text: str) -> None:
         """Start over with a new reader and this text."""
         self._lines.take()
+        self._enough.take_back()
         self._reader = self._make()
         self.feed = self._whole_lines if self._by_lines else self._reader.feed
         if text:
@@ -173,6 +185,9 @@ class StepWriter:
                 self._append("attempt.started", number=piece.number, **_beginning(piece))
             case AttemptKept():
                 self._append("attempt.kept", number=piece.number, handle=piece.handle)
+            case AttemptSilent():
+                said = {"for_s": piece.for_s, "alive": piece.is_alive}
+                self._append("attempt.silent", number=piece.number, **said)
             case AttemptFailed():
                 self._under_way = None
                 facts = {
@@ -206,6 +221,11 @@ def _beginning(piece: AttemptStarted) -> dict[str, Any]:
         facts["reason"] = piece.reason
     if piece.at:
         facts["at"] = piece.at
+    if piece.way:
+        if piece.way.form != "assistant":
+            facts["prefill"] = piece.way.form
+        if piece.way.trust:
+            facts["trust"] = piece.way.trust
     return facts
 
 

@@ -230,6 +230,17 @@ class Context(Recorder, Protocol):
     def writer(self, step: str) -> str:
         """Return the author of `step`: a model's name, or `say`'s `model`; empty: none yet."""
 
+    def ending(self, step: str) -> str:
+        """Return the reason for the end of `step` (`providers.Finish`); empty: it has none yet."""
+
+    def enough(self, step: str) -> None:
+        """
+        Say that the text of `step` is whole, for its reader to call.
+
+        The provider has a moment to end in good order; then its request is closed. A break after
+        this is none.
+        """
+
     def progress(
         self, message: str, *, current: int | None = None, total: int | None = None
     ) -> None:

@@ -138,7 +138,8 @@ async def _round(
     Ask once, and again if a tool call broke off; return the step that is whole.
 
     No model can continue half a call, and nothing can run one whose arguments are not JSON. If
-    the step holds no text there is nothing to take back: the next step makes the call anew.
+    the step holds no text there is nothing to take back: the next step makes the call anew. At a
+    limit of tokens it would break off again.
     """
     params = dict(request.params)
     if request.kept_tools and number > MAX_ROUNDS:
@@ -154,18 +155,31 @@ async def _round(
             # The answer began in text, so text may continue it: that loses no call.
             error = await _ask(ctx, request, step, {**params, "tool_choice": "none"}, since)
         is_lost = bool(request.kept_tools) and ctx.has_called(step) and not ctx.written(step)
-        if error is None and is_lost and not ctx.calls(step):
-            error = ProviderError(
-                "the model's tool calls cannot be read: their arguments are not a JSON object; "
-                "try again, or use another model",
-                code="unreadable_calls",
-            )
+        if error is None and (request.tools or request.kept_tools):
+            error = _unread(ctx, step)
         if error is None:
             return step
-        if not is_lost or repeat == MAX_REPEATS:
+        if not is_lost or repeat == MAX_REPEATS or error.code == "length":
             raise error
         ctx.warn("a tool call broke off; the model is asked again", step=step)
     raise AssertionError("the last repeat returns or raises")
+
+
+def _unread(ctx: Context, step: str) -> ProviderError | None:
+    """Return the error of a step whose tool calls cannot be read; it is not whole without them."""
+    if not ctx.has_called(step) or ctx.calls(step):
+        return None
+    if ctx.ending(step) == "length":
+        return ProviderError(
+            "the answer reached its limit of tokens inside a tool call; allow it more "
+            "(`max_tokens`), or ask for less",
+            code="length",
+        )
+    return ProviderError(
+        "the model's tool calls cannot be read: their arguments are not a JSON object; "
+        "try again, or use another model",
+        code="unreadable_calls",
+    )
 
 
 async def _ask(

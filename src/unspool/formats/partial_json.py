@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
+from . import lenient_json
+
 Path = tuple[str | int, ...]
 """Names of members and numbers of elements (from 0), starting at the root; `()` is the root."""
 
@@ -84,6 +86,8 @@ class Scanner:
         self._is_escaped = False
         self.is_over = False
         """The root has ended, or a member is too long; the scanner ignores the rest."""
+        self.rest = ""
+        """What followed the end of the root in the piece that held it."""
 
     @property
     def has_begun(self) -> bool:
@@ -120,6 +124,8 @@ class Scanner:
             yield from self._sign(found[0])
         if self._stack:
             self._add(text[start:])
+        elif self.is_over and at:
+            self.rest = text[at:]
 
     def _skip(self, text: str, at: int) -> int:
         """Return the position after the string, or the end of the text if it goes on."""
@@ -217,10 +223,10 @@ class Scanner:
         try:
             if is_list:
                 key: str | int = len(here.value)
-                value = msgspec.json.decode(raw)
+                value = _decoded(raw)
             else:
-                ((key, value),) = msgspec.json.decode(f"{{{raw}}}", type=dict[str, Any]).items()
-        except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError):
+                ((key, value),) = _decoded(f"{{{raw}}}").items()
+        except (UnicodeError, ValueError):
             yield Unreadable(self._path(), raw)
             return
         here.keep(key, value)
@@ -235,3 +241,14 @@ class Scanner:
             return
         self._stack[-1].keep(closed.key, closed.value)
         self._stack[-1].has_member = True
+
+
+def _decoded(raw: str) -> Any:
+    """
+    Raises:
+        ValueError: It is no JSON, also if raw line ends in its strings are forgiven.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return lenient_json.decode(raw)

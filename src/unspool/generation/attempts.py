@@ -17,6 +17,7 @@ from ..providers import (
     Output,
     Prompt,
     Reasoning,
+    Silent,
     Skipped,
     Text,
     ThoughtAloud,
@@ -26,7 +27,10 @@ from ..providers import (
     Usage,
 )
 from ..runs.run import cut
-from .continuation import ContinuationPlan, PartialText, Strategy
+from .continuation import ContinuationPlan, PartialText, Strategy, Way
+from .guards import BadContinuation, ends_sentence
+from .loops import LoopWatch
+from .repetition import Loop
 
 _counted = point("attempts.counted")
 
@@ -42,6 +46,8 @@ class AttemptStarted:
     """Characters of the text before it."""
     reason: str | None
     """Code of the failure that made it necessary."""
+    way: Way | None = None
+    """Of a prefill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,15 @@ class AttemptKept:
 
     number: int
     handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSilent:
+    """Nothing that belongs to the answer has come for `for_s` seconds; see `Silent`."""
+
+    number: int
+    for_s: float
+    is_alive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ class Rewound:
     """Characters that stay; 0: the text begins again."""
 
 
-Attempted = AttemptStarted | AttemptKept | AttemptFailed | AttemptFinished
+Attempted = AttemptStarted | AttemptKept | AttemptSilent | AttemptFailed | AttemptFinished
 GenerationEvent = Attempted | Rewound
 
 
@@ -135,6 +150,8 @@ class OpenAttempt:
         self.handle = ""
         self.has_passed_on = False
         """We passed on some output."""
+        self.loop: Loop | None = None
+        """The loop in which its text ended, in characters of this text."""
         self._so_far = so_far
         self._out = out
         self._say = out.text
@@ -150,6 +167,10 @@ class OpenAttempt:
         self._calls: list[str] = []
         self._thoughts_again = plan.thoughts_again
         self._fragments_again = plan.fragments_again
+        self._watch = LoopWatch(is_on=model.limits.repetition)
+        self._left = self._watch.due
+        """Characters until the watch gets those from `parts[_watched:]` on."""
+        self._watched = len(so_far.parts)
 
     @property
     def is_full(self) -> bool:
@@ -163,11 +184,15 @@ class OpenAttempt:
         Take text of the answer.
 
         Raises:
-            StartedAnew: It is not a continuation of the text so far.
+            BadContinuation: It is not a continuation of the text so far.
+            Looping: It repeats itself without end.
         """
         if self._is_joined:  # every token takes this path
             self._keep(text)
             self._say(text)
+            self._left -= len(text)
+            if self._left <= 0:
+                self._look()
             return
         self._before_seam.append(text)
         self._pass_on_text(self.plan.seam.feed(text))
@@ -195,6 +220,8 @@ class OpenAttempt:
             case Accepted(handle):
                 self.handle = handle
                 self._out.take(AttemptKept(self.number, handle))
+            case Silent(for_s, is_alive):
+                self._out.take(AttemptSilent(self.number, for_s, is_alive))
 
     def _pass_on(self, piece: PassedOn) -> None:
         self._note_first()
@@ -205,6 +232,16 @@ class OpenAttempt:
             self._note_first()
             self._keep(text)
             self._say(text)
+            self._left -= len(text)
+            if self._left <= 0:
+                self._look()
+
+    def _look(self) -> None:
+        parts = self._so_far.parts
+        piece = "".join(parts[self._watched :])
+        self._watched = len(parts)
+        self._watch.text(piece)
+        self._left = self._watch.due
 
     def _note_first(self) -> None:
         if not self.has_passed_on:
@@ -218,6 +255,7 @@ class OpenAttempt:
             return
         self._calls.append(fragment.arguments)
         self._pass_on(fragment)
+        self._watch.aside(fragment.arguments)
 
     def _thought(self, text: str) -> None:
         again = min(len(text), self._thoughts_again)
@@ -225,6 +263,7 @@ class OpenAttempt:
         if text := text[again:]:
             self._thoughts.append(text)
             self._pass_on(Reasoning(text))
+            self._watch.aside(text)
 
     def _take_back(self) -> None:
         """
@@ -252,23 +291,45 @@ class OpenAttempt:
 
         Raises:
             ProviderInterrupted: The stream broke off without an error.
-            StartedAnew: All of its text was the beginning of another answer.
+            BadContinuation: Its text does not continue the text so far.
+            Looping: A limit ended a text that repeats itself.
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
-        self._pass_on_text(self.plan.seam.flush())
+        rest = self.plan.seam.flush()
+        if not self._is_joined:
+            self.plan.seam.check_end(rest)
+        self._pass_on_text(rest)
+        self._watch.end(self.finish_reason)
+        if self.plan.strategy == "instruct":
+            self._check_whole()
 
-    def is_end_after_all(self, error: ProviderError) -> bool:
+    def _check_whole(self) -> None:
+        try:
+            self.plan.seam.check_whole(self._so_far.text[self.at :])
+        except BadContinuation:
+            self._so_far.is_spoiled = True
+            raise
+
+    def is_end_after_all(self, error: ProviderError, *, is_enough: bool = False) -> bool:
         """
-        Whether a model that should continue had no text to add: the text was complete.
+        Whether the text is complete: its reader has enough, or a model that should continue had
+        no text to add.
 
         The provider must report an end; silence is not enough.
         """
-        is_end = error.code == "empty" and error.finish_reason == "stop"
-        if is_end and self.plan.strategy in {"prefill", "instruct"}:
+        if is_enough:
             self.finish_reason = "stop"
             return True
-        return False
+        is_end = error.code == "empty" and error.finish_reason == "stop"
+        if not is_end or self.plan.strategy not in {"prefill", "instruct"}:
+            return False
+        # A model that is not known to go on may have nothing to say to a half sentence.
+        is_believed = self.plan.way is not None and bool(self.plan.way.trust)
+        if not (is_believed or ends_sentence(self._so_far.text)):
+            return False
+        self.finish_reason = "stop"
+        return True
 
     @property
     def has_output(self) -> bool:

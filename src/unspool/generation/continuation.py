@@ -3,7 +3,8 @@ Plans how to continue a broken text: the ladder.
 
 * resume: the provider paused its turn, and goes on when it gets the turn back as it is.
 * reattach: the provider still has the answer and sends the rest. We lose no text and pay once.
-* prefill: the model gets its own text as the beginning of its answer.
+* prefill: the model gets its own text as the beginning of its answer, in each form that its vendor,
+  its engine or its record speaks for (`models.prefills`).
 * instruct: a message asks the model to continue, beginning with the last words (`seam`).
 
 A text of lines continues after its last whole line, if viewers can take half a line back: models
@@ -21,12 +22,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from ..formats.tokens import estimate_tokens
-from ..models.health import Health
+from ..models.prefills import Prefills, Trust
 from ..providers import Handle, Model, Prompt, TurnState
+from ..providers.upstream.engines import can_render
 from ..providers.upstream.turn_states import deployment_of
-from ..providers.upstream.vendors import prefill_of
 from ..runs.run import cut
-from .seam import Seam, anchor_of, weight
+from .seam import Seam, anchor_of
+from .weights import weight
 
 Strategy = Literal["first", "retry", "next", "resume", "reattach", "prefill", "instruct", "restart"]
 """Why we send a request, and how. `next`: to another model, before any text arrived."""
@@ -88,12 +90,18 @@ class PartialText:
     """The last broken answer, if its provider keeps it."""
     paused: list[Mapping[str, Any]] = field(default_factory=list)
     """Messages of a turn that its provider paused: it goes on when they come back."""
-    spent: set[tuple[str, Strategy]] = field(default_factory=set)
-    """Rungs that proved useless for a model."""
+    spent: set[tuple[str, str]] = field(default_factory=set)
+    """Rungs that proved useless for a model: `instruct`, and forms of prefill."""
+    is_spoiled: bool = False
+    """Its end is no text for a reader, who has read it: nothing continues it."""
     by_lines: bool = False
     """It consists of lines, and viewers can take half a line back."""
     can_rewind: bool = False
     """Viewers can take text back."""
+    can_cut: bool = False
+    """Viewers can take back the end of it, wherever that begins."""
+    loops: list[tuple[int, int]] = field(default_factory=list)
+    """Where a model repeated itself: viewers saw these characters, but no model continues them."""
 
     @property
     def text(self) -> str:
@@ -106,6 +114,14 @@ class PartialText:
         return text[: text.rfind("\n") + 1] if self.by_lines else text
 
     @property
+    def told(self) -> str:
+        """The part that a model gets to continue: `base` without loops."""
+        text = self.base
+        for begin, end in reversed(self.loops):
+            text = text[:begin] + text[end:]
+        return text
+
+    @property
     def has_written(self) -> bool:
         """Whether there is a text or a call to continue."""
         return self.has_call or bool(self.base)
@@ -113,9 +129,22 @@ class PartialText:
     def restart(self) -> None:
         """Take all of it back."""
         self.parts.clear()
-        self.has_call, self.retained = False, None
+        self.has_call, self.retained, self.is_spoiled = False, None, False
         self.spent.clear()
         self.paused.clear()
+        self.loops.clear()
+
+    def leave_loop(self, begin: int, again: int) -> int:
+        """Note that the text repeats itself from `begin` on; return where the good part ends."""
+        base, told = self.base, self.told
+        if self.by_lines:
+            again = base.rfind("\n", 0, again) + 1
+        good, period = told[: len(told) - (len(base) - again)], again - begin
+        if good[-period:] == good[-2 * period : -period]:
+            again = begin  # a continuation only went on with the loop
+        if 0 < again < len(base):
+            self.loops.append((again, len(base)))
+        return again
 
     def pause(self, text: str, state: TurnState) -> None:
         """Note that the provider paused its turn behind `text`, its own since the last pause."""
@@ -130,6 +159,16 @@ class PartialText:
         return len(base) < length
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a model gets the text as the beginning of its answer."""
+
+    form: str
+    """One of `vendors.PREFILLS`."""
+    trust: Trust
+    """How far the seam believes that the model goes on from it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ContinuationPlan:
     """One request: its strategy, its prompt, and the seam for its text."""
@@ -137,19 +176,30 @@ class ContinuationPlan:
     strategy: Strategy
     prompt: Prompt
     seam: Seam
+    way: Way | None = None
+    """Of a prefill."""
     thoughts_again: int = 0
     """Characters of reasoning that will arrive again, after we passed them on."""
     fragments_again: int = 0
     """Fragments of tool calls, likewise."""
 
+    @property
+    def rung(self) -> str:
+        """What `PartialText.spent` calls it."""
+        return self.way.form if self.way else self.strategy
+
 
 def continuation_plan(
-    model: Model, prompt: Prompt, so_far: PartialText, health: Health
+    model: Model, prompt: Prompt, so_far: PartialText, prefills: Prefills, engine: str = ""
 ) -> ContinuationPlan | None:
-    """Return the plan for the highest rung on which `model` can continue; None if none fits."""
+    """
+    Return the plan for the highest rung on which `model` can continue; None if none fits.
 
-    def is_open(strategy: Strategy) -> bool:
-        return (model.name, strategy) not in so_far.spent
+    `engine`: the name of the engine that serves it, if it gave one.
+    """
+
+    def is_open(rung: str) -> bool:
+        return (model.name, rung) not in so_far.spent
 
     retained = so_far.retained
     if retained is not None and retained.model == model.name:
@@ -160,24 +210,36 @@ def continuation_plan(
             return ContinuationPlan("reattach", held, Seam(""))
         # The seam leaves out the text that is there already, and this with it.
         thoughts = 0 if retained.text else retained.thoughts
-        return ContinuationPlan("reattach", held, Seam(""), thoughts, retained.fragments)
-    text, by_lines = so_far.base, so_far.by_lines
-    if so_far.has_call or not text:
+        return ContinuationPlan(
+            "reattach",
+            held,
+            Seam(""),
+            thoughts_again=thoughts,
+            fragments_again=retained.fragments,
+        )
+    text, by_lines = so_far.told, so_far.by_lines
+    if so_far.has_call or so_far.is_spoiled or not text:
         return None
     rest = replace(prompt, params=_rest_of(prompt.params, text))
-    can_prefill = prefill_of(model) != "none" and health.can_prefill(model.name)
-    if can_prefill and is_open("prefill"):
-        return ContinuationPlan(
-            "prefill", replace(rest, prefix=text), Seam(text, by_lines=by_lines)
-        )
+    for form in prefills.forms(model, engine):
+        if is_open(form) and (form != "raw" or _can_be_raw(prompt)):
+            trust = prefills.trust(model, form)
+            seam = Seam(text, trust=trust, by_lines=by_lines)
+            return ContinuationPlan("prefill", replace(rest, prefix=text), seam, Way(form, trust))
     if is_open("instruct") and not (_may_call(prompt) or _is_constrained(prompt)):
         anchor = "" if by_lines else anchor_of(text)
         words = _lines_on(text) if by_lines else _instruction(text, anchor)
         facts = {"role": "user", "content": words}
         messages = (*prompt.messages, {"role": "assistant", "content": text}, facts)
-        seam = Seam(text, anchor=anchor, is_instructed=not by_lines, by_lines=by_lines)
+        told = "" if by_lines else words.replace(anchor, "") if anchor else words
+        is_new = not prefills.is_recorded
+        seam = Seam(text, anchor=anchor, instruction=told, by_lines=by_lines, is_guarded=is_new)
         return ContinuationPlan("instruct", replace(rest, messages=messages), seam)
     return None
+
+
+def _can_be_raw(prompt: Prompt) -> bool:
+    return can_render(prompt) and not _is_constrained(prompt)
 
 
 def resume_plan(model: Model, prompt: Prompt, so_far: PartialText) -> ContinuationPlan | None:

@@ -12,18 +12,21 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
 from ..models.health import Health
+from ..models.prefills import Outcome
 from ..models.prices import cost_of
 from ..providers import Model, Prompt, Sink, TurnState
 from ..providers.upstream.exchange import ask
 from ..providers.upstream.pulled import pulled
+from ..runs.run import cut
 from .attempts import (
     AttemptFailed,
     AttemptFinished,
@@ -42,7 +45,10 @@ from .continuation import (
     continuation_plan,
     resume_plan,
 )
-from .seam import Seam, StartedAnew
+from .enough import Enough
+from .guards import BadContinuation
+from .loops import Looping
+from .seam import Seam
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +63,27 @@ FIRST_WAIT_S = 0.5
 JITTER = 0.25
 """A wait grows by up to this share, so that many clients do not return at once."""
 
+LOADING_WAIT_S = 10.0
+"""Longest wait between two questions whether a model is loaded; its server is near as a rule."""
+
 MAX_RETRY_AFTER_S = 60.0
 """A provider that asks us to wait longer counts as down."""
 
 MAX_ATTEMPTS = 24
 """Attempts for one text, over all models: a text that breaks so often will never complete."""
 
-RUNG_CODES = frozenset({"prefill", "prefill_refused", "started_anew", "not_kept"})
+RUNG_CODES = frozenset(
+    {"prefill", "prefill_refused", "started_anew", "bad_continuation", "not_kept"}
+)
 """Codes that rule out a rung for this model, but not the model."""
+
+
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "prefill_refused": "refused",
+    "started_anew": "started_anew",
+    "bad_continuation": "started_anew",
+}
+"""What a code says of the form of a prefill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,9 @@ class Generation:
     continues the text (`continuation`). If no rung fits and the dialect `can_rewind`, it takes the
     text back and starts over, once. `so_far` is the text so far, and collects the rest; `numbers`
     numbers the attempts of a whole run.
+
+    Attributes:
+        enough: For the reader of the text to say that it has all it wants.
     """
 
     def __init__(
@@ -119,6 +141,7 @@ class Generation:
         numbers: Iterator[int] | None = None,
         can_rewind: bool = False,
     ) -> None:
+        self.enough = Enough()
         self._prompt = prompt
         self._models = models
         self._deps = deps
@@ -126,6 +149,8 @@ class Generation:
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
         self._can_rewind = self._so_far.can_rewind = can_rewind
+        self._looped: set[str] = set()
+        """Models that repeated themselves without end."""
         self._first: Strategy = "first"
         self._retry = 0
         """Failed tries at the present model that added no text."""
@@ -175,8 +200,10 @@ class Generation:
         if self._asked >= MAX_ATTEMPTS:
             return None
         so_far = self._so_far
+        deps = self._deps
+        engine = deps.http.learned.engines.get(model.base_url, "")
         plan = resume_plan(model, self._prompt, so_far) or continuation_plan(
-            model, self._prompt, so_far, self._deps.health
+            model, self._prompt, so_far, deps.health.prefills, engine
         )
         if plan is not None or so_far.has_written:
             return plan
@@ -196,7 +223,8 @@ class Generation:
             health.first_output(model.name, began)
 
         attempt = OpenAttempt(number, model, plan, self._so_far, out, on_first)
-        out.take(AttemptStarted(number, model, plan.strategy, attempt.at, self._reason))
+        started = AttemptStarted(number, model, plan.strategy, attempt.at, self._reason, plan.way)
+        out.take(started)
         (_asking if number == 1 else _asking_again)()
         began = health.began(model.name)
         try:
@@ -205,28 +233,49 @@ class Generation:
             await self._answer(attempt)
         except ProviderError as error:
             _broken()
-            if not attempt.is_end_after_all(error):
-                if len(self._so_far.base) > attempt.at:
+            if not attempt.is_end_after_all(error, is_enough=self.enough.is_said):
+                if len(self._so_far.base) > attempt.at and error.code != "repetition":
                     self._retry = 0  # an attempt that added text was no failed try
                 self._learn(attempt, error)
-                failed = self._failed(attempt, error, self._wait_s(error))
+                failed = self._failed(attempt, error, self._wait_s(model, error))
                 out.take(failed)
+                self._take_back_loop(attempt, out)
                 return failed
         finally:
             health.ended(model.name)
         health.finished(model.name)
+        self._note_prefill(attempt, "went_on")
+        health.prefills.answered(model, self._deps.http.learned.engines.get(model.base_url, ""))
         out.take(self._finished(attempt))
         return None
 
     async def _answer(self, attempt: OpenAttempt) -> None:
+        plan, model = attempt.plan, attempt.model
+        if plan.way:
+            model = replace(model, prefill=plan.way.form)
         try:
-            await self._deps.ask(attempt.model, attempt.plan.prompt, self._deps.http, attempt)
+            answer = self._deps.ask(model, plan.prompt, self._deps.http, attempt)
+            if not await self.enough.wait(answer):
+                attempt.finish_reason = "stop"
             attempt.end()
-        except StartedAnew as anew:
-            raise ProviderInterrupted(str(anew), code="started_anew") from None
+        except BadContinuation as bad:
+            raise ProviderInterrupted(str(bad), code=bad.code) from None
+        except Looping as looping:
+            attempt.loop = looping.loop
+            raise ProviderInterrupted(str(looping), code="repetition") from None
+
+    def _take_back_loop(self, attempt: OpenAttempt, out: Out) -> None:
+        """Take back what repeats itself; if viewers cannot, no model is to continue it."""
+        if (loop := attempt.loop) is None:
+            return
+        good = self._so_far.leave_loop(attempt.at + loop.begin, attempt.at + loop.again)
+        if self._so_far.can_cut:
+            self._so_far.loops.clear()
+            cut(self._so_far.parts, good)
+            out.take(Rewound(good))
 
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
-        so_far, name, strategy = self._so_far, attempt.model.name, attempt.plan.strategy
+        so_far, name = self._so_far, attempt.model.name
         self._reason = error.code
         so_far.retained = _still_retained(so_far.retained, attempt, error)
         if isinstance(error.turn_state, TurnState):
@@ -235,20 +284,32 @@ class Generation:
         if attempt.has_passed_on:
             so_far.paused.clear()
         if error.code in RUNG_CODES:
-            so_far.spent.add((name, strategy))
-            if strategy == "prefill":
-                self._deps.health.refused_prefill(name)
+            so_far.spent.add((name, attempt.plan.rung))
+            if error.code in OUTCOMES:
+                self._note_prefill(attempt, OUTCOMES[error.code])
             return
+        if attempt.has_passed_on:
+            self._note_prefill(attempt, "went_on")
         self._deps.health.failed(name, error)
         # We report the error that cut the text; the log holds the later ones.
         if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
             self._error = error
 
-    def _wait_s(self, error: ProviderError) -> float | None:
+    def _note_prefill(self, attempt: OpenAttempt, outcome: Outcome) -> None:
+        if way := attempt.plan.way:
+            self._deps.health.prefills.note(attempt.model, way.form, outcome)
+
+    def _wait_s(self, model: Model, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""
         if error.code in RUNG_CODES or error.turn_state is not None:
             return 0.0
+        if error.code == "repetition":
+            has_looped = model.name in self._looped
+            self._looped.add(model.name)
+            return None if has_looped or not self._deps.retries else 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
+        if error.code == "loading" and self._is_last_model and deps.retries:
+            return self._until_loaded_s(error)
         # A reader waits in mid-sentence, so ask another model soon, if there is one.
         is_urgent = has_written and not self._is_last_model
         tries = min(deps.retries, 1) if is_urgent else deps.retries
@@ -264,6 +325,13 @@ class Generation:
         wait_s: float = max(retry_after_s, FIRST_WAIT_S * 2**retry * (1 + JITTER * deps.random()))
         is_over = deps.clock() + wait_s - self._began > deps.budget_s
         return None if is_over and not has_written else wait_s
+
+    def _until_loaded_s(self, error: ProviderError) -> float | None:
+        """Ask again while the budget lasts, however often: a server that loads will be ready."""
+        wait_s = max(error.retry_after_s or 0.0, FIRST_WAIT_S * 2 ** min(self._retry, 10))
+        wait_s = min(wait_s, LOADING_WAIT_S)
+        is_over = self._deps.clock() + wait_s - self._began > self._deps.budget_s
+        return None if is_over else wait_s
 
     def _failed(
         self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None
@@ -298,13 +366,13 @@ def _still_retained(
 ) -> RetainedAnswer | None:
     """Return the answer to reattach to after a failure: the same one, or this attempt's."""
     if attempt.plan.strategy != "reattach" or before is None:
-        if not attempt.handle or isinstance(error, ProviderRefused):
+        if not attempt.handle or isinstance(error, ProviderRefused) or error.code == "repetition":
             return None
         received = attempt.text_of_answer, attempt.thoughts, attempt.fragments
         return RetainedAnswer(
             attempt.model.name, attempt.handle, error.after, attempt.plan.prompt, *received
         )
-    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol"}:
+    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol", "repetition"}:
         return None
     if not attempt.has_passed_on:
         return before  # no more of it arrived; its provider still has it

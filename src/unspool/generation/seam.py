@@ -6,10 +6,13 @@ Pure: feed it the text of a continuation, and it returns the new part. It holds 
 that text may still be a repetition.
 
 It looks, in this order, for
-* the anchor: the last words, which an instructed model should repeat first;
+* the anchor: the last words, which an instructed model should repeat first, perhaps after some
+  small talk;
 * an overlap: a repetition of the end of the text; the longest one counts, up to the whole text (an
   echo). Short or periodic ones (哈哈, "very, very") may be intended, and stay;
 * a beginning like that of the text, which then differs: the model started over.
+
+What an instructed model says next passes the `guards` before any of it is shown.
 
 A text of lines stops at the end of one, and there whole lines count, because lines begin alike. So
 we trim a repeated end of any length, and a repeated first line without the others is a new
@@ -19,9 +22,21 @@ beginning.
 from __future__ import annotations
 
 import re
-import unicodedata
 from itertools import pairwise
 from typing import Final, Literal
+
+from ..models.prefills import Trust
+from .guards import (
+    GUARDED,
+    BadContinuation,
+    StartedAnew,
+    check,
+    check_joint,
+    ends_sentence,
+    is_small_talk,
+    leaks,
+)
+from .weights import is_wide, weight
 
 Kind = Literal["", "exact", "anchor", "overlap", "echo", "open"]
 """`open`: no evidence for or against the seam; empty: not decided yet."""
@@ -44,11 +59,14 @@ CUT_OPENING: Final = 6
 STOPS: Final = tuple('。！？；…”」，、：.!?;,:"\n')
 """Ends of a clause; the next one may begin as the first did (鞋底很软，鞋底很轻)."""
 
+PROVEN_OPENING: Final = 60
+"""The same for a model that has gone on from texts before: two sentences alike are a refrain."""
+
 PASSAGE: Final = 30
 """Weight of a repeated passage from the middle: a sentence, not a phrase."""
 
-HELD: Final = 60
-"""Weight held back to tell an answer in other words from a continuation."""
+MAX_LEAD: Final = 240
+"""Characters of small talk in which the anchor may still come."""
 
 RESTATED: Final = 0.5
 """An output with this share of word pairs from the text is a repetition."""
@@ -60,18 +78,9 @@ ANCHOR_CHARS: Final = 24
 """Last words that an instructed model repeats: enough to be unique, and quick to write."""
 
 _LEAD: Final = re.compile(r"^[\s…「『“\"'.]+")
+_OPENS: Final = tuple("“\"'「『`*")
+_CLOSES: Final = tuple("”\"'」』`*")
 _WORDS: Final = re.compile(r"[^\W\d_a-zA-Z]|\w+")
-
-
-class StartedAnew(Exception):
-    """The output is not a continuation; none of it may follow the text."""
-
-
-def weight(text: str) -> int:
-    """Return the weight of a text: 2 for a wide character, 1 for another letter or digit."""
-    return sum(
-        2 if unicodedata.east_asian_width(c) in "WF" and c.isalnum() else c.isalnum() for c in text
-    )
 
 
 def anchor_of(written: str) -> str:
@@ -87,18 +96,35 @@ class Seam:
     """
     The seam between `written` and the text that follows.
 
-    `is_instructed`: a message asked the model to continue, so it may answer again in other words;
-    `anchor` is the beginning that the message asked for. `by_lines`: both texts are lines, and
-    `written` ends with a whole one.
+    Args:
+        anchor: The beginning that an instructed model was asked for.
+        instruction: The message that asked it to continue, so it may answer again in other words;
+            empty if it got the text as the beginning of its answer.
+        trust: How far it is believed, in that case.
+        is_guarded: Whether the guards look at what an instructed model says.
+        by_lines: Both texts are lines, and `written` ends with a whole one.
     """
 
     def __init__(
-        self, written: str, *, anchor: str = "", is_instructed: bool = False, by_lines: bool = False
+        self,
+        written: str,
+        *,
+        anchor: str = "",
+        instruction: str = "",
+        is_guarded: bool = True,
+        trust: Trust = "",
+        by_lines: bool = False,
     ) -> None:
         self._by_lines = by_lines
         self._written = written
-        self._anchor = anchor
-        self._is_instructed = is_instructed
+        self._anchor = _pattern(anchor) if anchor else None
+        self._anchor_words = _plain(anchor)
+        self._anchor_begins = False
+        """Nothing but white space and quotes came before it."""
+        self._instruction = instruction
+        self._is_instructed = bool(instruction)
+        self._is_guarded = is_guarded and self._is_instructed
+        self._trust = trust
         self._held = ""
         self._offsets: list[int] | None = None
         """Offsets in the text that the output may repeat; None before the first output."""
@@ -106,7 +132,9 @@ class Seam:
         """Offsets whose repetition reached the end of the text."""
         self._longest = 0, 0
         """The longest repetition that broke off: its characters, and its offset."""
-        self.kind: Kind = "" if written else "exact"
+        self._found: tuple[Kind, int] | None = None
+        """The kind of the seam and the characters to leave out, until the guards have looked."""
+        self.kind: Kind = "exact" if not written or trust == "exact" else ""
         self.trimmed = 0
         """Characters left out."""
 
@@ -115,7 +143,7 @@ class Seam:
         Return the new part of this text and of the text held back.
 
         Raises:
-            StartedAnew: The model began another answer.
+            BadContinuation: No continuation; `StartedAnew`: the model began another answer.
         """
         if self.kind:
             return text
@@ -127,45 +155,98 @@ class Seam:
         Return the text held back: nothing more will arrive.
 
         Raises:
-            StartedAnew: All of it repeats the beginning of the text.
+            BadContinuation: It is no continuation.
         """
         return "" if self.kind or not self._held else self._decide(is_last=True)
 
+    def check_end(self, rest: str) -> None:
+        """
+        Look at a continuation that ended before it was joined; `rest` is all that it adds.
+
+        Raises:
+            BadContinuation: It adds nothing, so it does not show that the text was whole.
+        """
+        if not self._is_guarded:
+            return
+        is_proof = self.kind == "echo" and ends_sentence(self._written)
+        if not is_proof and not weight(rest):
+            raise BadContinuation("the model stopped at once, so the text may not be whole")
+
+    def check_whole(self, rest: str) -> None:
+        """
+        Look at a whole continuation, after its end.
+
+        Raises:
+            BadContinuation: It repeats its instruction further on.
+        """
+        if self._is_guarded and leaks(self._written, rest, self._instruction):
+            raise BadContinuation("the model repeated its instruction")
+
     def _decide(self, *, is_last: bool) -> str:
-        if (rest := self._after_anchor(is_last=is_last)) is not None:
-            return rest
-        self._follow()
-        if self._offsets and not is_last:
+        if self._found is None:
+            self._found = self._find(is_last=is_last)
+        if self._found is None:
             return ""
+        kind, trimmed = self._found
+        rest = self._held[trimmed:]
+        if self._is_guarded:
+            if not is_last and weight(rest) < GUARDED:
+                return ""
+            self._guard(kind, rest)
+        self.kind, self.trimmed, self._held = kind, trimmed, ""
+        return rest
+
+    def _find(self, *, is_last: bool) -> tuple[Kind, int] | None:
+        """Return the kind of the seam, and the characters before it; None while it is open."""
+        found = self._after_anchor()
+        if found and self._anchor_begins:
+            return found
+        is_open = self._may_be_anchor()
+        if not is_open or is_last:
+            self._follow()
+            is_open = bool(self._offsets)
+        if is_open and not is_last:
+            return None
         overlaps = [offset for offset in self._whole if self._counts(offset)]
         if overlaps:
             offset = min(overlaps)
-            return self._join("overlap" if offset else "echo", len(self._written) - offset)
-        self._check_anew()
-        if self._is_instructed and not is_last and weight(self._held) < HELD:
-            return ""
-        if self._is_instructed and _is_restated(self._held, self._written):
+            return "overlap" if offset else "echo", len(self._written) - offset
+        if not found:
+            self._check_anew()
+            found = self._unproven(is_last=is_last)
+        return found
+
+    def _unproven(self, *, is_last: bool) -> tuple[Kind, int] | None:
+        """Return the seam of an output that repeats nothing; None while it may still do so."""
+        if not self._is_instructed:
+            return "exact", 0
+        is_talking = self._anchor is not None and is_small_talk(self._held)
+        is_short = len(self._held) < MAX_LEAD if is_talking else weight(self._held) < GUARDED
+        return None if is_short and not is_last else ("open", 0)
+
+    def _guard(self, kind: Kind, rest: str) -> None:
+        check(self._written, rest, self._instruction)
+        if kind == "open":
+            check_joint(self._written, rest)
+        if kind == "open" and _is_restated(rest, self._written):
             raise StartedAnew("the model repeated the text in other words")
-        return self._join("open" if self._is_instructed else "exact", 0)
 
-    def _join(self, kind: Kind, trimmed: int) -> str:
-        self.kind, self.trimmed = kind, trimmed
-        rest, self._held = self._held[trimmed:], ""
-        return rest
+    def _may_be_anchor(self) -> bool:
+        """Whether all of the output so far may be the beginning of the anchor."""
+        received = _plain(_LEAD.sub("", self._held))
+        return self._anchor is not None and self._anchor_words.startswith(received)
 
-    def _after_anchor(self, *, is_last: bool) -> str | None:
-        """Return the text after the anchor; None if the output does not begin with it."""
-        if not self._anchor:
+    def _after_anchor(self) -> tuple[Kind, int] | None:
+        """Return the seam behind the anchor, if the output has it, perhaps behind small talk."""
+        if self._anchor is None or not (found := self._anchor.search(self._held[:MAX_LEAD])):
             return None
-        lead = _LEAD.match(self._held)
-        skipped = lead.end() if lead and not self._anchor.startswith(self._held[:1]) else 0
-        received = self._held[skipped:]
-        if received.startswith(self._anchor):
-            return self._join("anchor", skipped + len(self._anchor))
-        if self._anchor.startswith(received) and not is_last:
-            return ""
-        self._anchor = ""
-        return None
+        lead, end = self._held[: found.start()], found.end()
+        self._anchor_begins = not _LEAD.sub("", lead)
+        if not self._anchor_begins and self._written.count(found[0]) > 1:
+            return None  # which of them it repeats is unknown
+        if lead.rstrip()[-1:] in _OPENS and self._held[end : end + 1] in _CLOSES:
+            end += len(self._held[end : end + 1])
+        return "anchor", end
 
     def _follow(self) -> None:
         """Drop the offsets from which the text continues differently."""
@@ -194,6 +275,8 @@ class Seam:
         if self._by_lines:
             begins_line = offset == 0 or self._written[offset - 1] == "\n"
             return begins_line or weight(overlap) >= ENOUGH or not overlap.strip()
+        if not self._is_instructed and offset and (self._trust or self._is_refrain(overlap)):
+            return False
         # The whole of a short text counts: asked to continue "今天", models begin again.
         if offset == 0 and (weight(overlap) >= ENOUGH or self._is_instructed):
             return True
@@ -207,8 +290,14 @@ class Seam:
         )
         return weight(overlap) >= ENOUGH and not is_intended
 
+    def _is_refrain(self, overlap: str) -> bool:
+        """Whether the text repeats these words itself, so that they may come once more."""
+        return self._written.count(overlap) > 1
+
     def _check_anew(self) -> None:
         length, offset = self._longest
+        if self._trust and offset and not self._by_lines:
+            return
         if self._offsets:  # the output ended during the repetition
             offset = self._offsets[0]
             length = len(self._held)
@@ -220,9 +309,20 @@ class Seam:
         limit = PASSAGE
         if offset == 0:
             limit = OPENING if self._written.endswith(STOPS) else CUT_OPENING
+            limit = PROVEN_OPENING if self._trust else limit
         if weight(passage) >= limit and self._written.count(passage) == 1:
             # Once only: lines of a list begin alike and are no second beginning.
             raise StartedAnew("the model started its answer over instead of continuing")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _pattern(anchor: str) -> re.Pattern[str]:
+    """Models repeat words in another case, and spaces as they like."""
+    words = r"\s+".join(map(re.escape, anchor.split()))
+    return re.compile(words, re.IGNORECASE)
 
 
 def _common(one: str, other: str) -> int:
@@ -234,7 +334,7 @@ def _common(one: str, other: str) -> int:
 
 def _is_letter(character: str) -> bool:
     """Whether the character is a letter of a script that separates words."""
-    return character.isalpha() and unicodedata.east_asian_width(character) not in "WF"
+    return character.isalpha() and not is_wide(character)
 
 
 def _is_periodic(text: str) -> bool:

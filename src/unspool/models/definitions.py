@@ -6,11 +6,9 @@ Every field has a limit, and no error repeats the wrong value: it may be a key.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +22,7 @@ from ..errors import ProviderRefused, SpecError
 from ..formats.written import Name, Params, StrictInput, Url
 from ..providers import Limits, Model, Prices
 from ..providers.upstream.addresses import check_url
+from ..providers.upstream.patience import is_private
 from ..providers.upstream.vendors import PREFILLS, QUIRKS, VENDORS
 
 MAX_KEY_CHARS: Final = 4096
@@ -59,7 +58,7 @@ Price = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class LimitsInput(StrictInput):
-    """Limits of one request; an empty one comes from the settings."""
+    """Limits of one request; an empty one comes from the settings, else from what the model is."""
 
     connect_s: Seconds | None = None
     """Seconds to open a connection."""
@@ -69,10 +68,14 @@ class LimitsInput(StrictInput):
     """Seconds without a single byte."""
     progress_s: Seconds | None = None
     """Seconds with bytes but without output."""
+    silent_s: Seconds | None = None
+    """Seconds without output after which viewers are told, and again each time it has doubled."""
     total_s: Seconds | None = None
     """Seconds for the whole answer."""
     max_event_bytes: int | None = Field(None, gt=0, le=HUNDRED_MIB)
     """Bytes of the largest single event."""
+    repetition: bool | None = None
+    """Whether an answer that repeats itself without end is broken off; empty: yes."""
 
 
 class PricesInput(StrictInput):
@@ -223,16 +226,6 @@ def check_address(definition: ModelDefinition, *, has_key: bool, allow_private: 
         raise SpecError(
             f"the key of {definition.name} is missing; give it, or any word if it needs none"
         )
-
-
-def is_private(base_url: str) -> bool:
-    """Whether an address looks like this machine or a private network; resolves no name."""
-    host = (urlsplit(base_url).hostname or "").rstrip(".")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
-    return address.is_private or address.is_loopback
 
 
 def model_of(row: Mapping[str, Any], api_key: str, limits: Limits) -> Model:

@@ -71,6 +71,7 @@ def limits_from(settings: Settings) -> Limits:
         first_event_s=settings.first_event_s,
         idle_s=settings.idle_s,
         progress_s=settings.progress_s,
+        silent_s=settings.silent_s,
         total_s=settings.total_s,
         max_event_bytes=settings.max_event_bytes,
     )

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ..errors import ProviderError
+from .prefills import Prefills
 
 ALLOWED_FAILS: Final = 3
 """Failures in a row before a model rests: one is an accident, three are not."""
@@ -46,16 +47,20 @@ class Signals:
     """A moving average, seconds."""
     last_error: str | None = None
     """Code of the latest failure."""
-    refused_prefill: bool = False
-    """It refused a request with the beginning of its answer."""
     rests_until: float = 0.0
     """Seconds of the clock; the model rests before that time."""
 
 
 class Health:
-    """Signals of all models. `clock` returns seconds and never goes back."""
+    """
+    Signals of all models. `clock` returns seconds and never goes back.
+
+    Attributes:
+        prefills: How each model continues a text.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.prefills = Prefills()
         self._clock = clock
         self._signals: dict[str, Signals] = {}
 
@@ -99,18 +104,6 @@ class Health:
         if error.code in AT_ONCE or signals.failures_in_row >= ALLOWED_FAILS:
             rest_s = min(max(error.retry_after_s or 0.0, COOLDOWN_S), MAX_COOLDOWN_S)
             signals.rests_until = self._clock() + rest_s
-
-    def refused_prefill(self, name: str) -> None:
-        """Remember, until the process ends, that it refuses a prefill."""
-        self._of(name).refused_prefill = True
-
-    def found_prefill(self, name: str) -> None:
-        """Remember that a probe found it accepts a prefill, whatever it refused before."""
-        self._of(name).refused_prefill = False
-
-    def can_prefill(self, name: str) -> bool:
-        """Whether it has not refused a prefill."""
-        return not self._of(name).refused_prefill
 
     def is_resting(self, name: str) -> bool:
         """Whether runs ask it last."""

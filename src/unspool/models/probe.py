@@ -22,6 +22,7 @@ from ..errors import ProviderError, UnspoolError
 from ..providers import Model, Prompt, Reasoning, Text, ThoughtAloud, Usage
 from ..providers.upstream.pulled import outputs_of
 from ..providers.upstream.vendors import PREFILLS
+from .prefills import Outcome
 
 QUESTION: Final = "Say hello in one short sentence."
 
@@ -54,10 +55,16 @@ TEST_S: Final = 60.0
 
 Verdict = Literal["goes_on", "starts_anew", "refused", "cannot_tell"]
 
-FORMS: Final[dict[str, tuple[str, ...]]] = {
-    "openai": tuple(prefill for prefill in PREFILLS if prefill != "none"),
+OUTCOMES: Final[dict[Verdict, Outcome]] = {
+    "goes_on": "went_on",
+    "starts_anew": "started_anew",
+    "refused": "refused",
 }
-"""Forms of prefill to try. Every other provider has a single form."""
+
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "openai": tuple(prefill for prefill in PREFILLS if prefill not in {"none", "raw"}),
+}
+"""Forms of prefill to try. Every other provider has a single form; `raw` is known by its engine."""
 
 NOT_LETTERS: Final = re.compile(r"[\W_]+")
 
@@ -91,6 +98,15 @@ class ProbeFinding:
     tried: list[Tried]
     why: str = ""
     """The reason if there was no trial."""
+
+    @property
+    def outcomes(self) -> list[tuple[str, Outcome]]:
+        """What the trial proved of each form, the best first."""
+        return [
+            (trial.way, OUTCOMES[trial.verdict])
+            for trial in self.tried
+            if trial.verdict in OUTCOMES
+        ]
 
 
 async def ask(model: Model, http: Client, question: str = QUESTION) -> Answered:

@@ -21,6 +21,7 @@ from unspool.providers.upstream.http1 import Client
 from .. import plugs
 from ..errors import SpecError, UnknownRecord, UnspoolError
 from ..formats.written import validated
+from ..providers import Model
 from ..records import Records
 from ..records.models import (
     ModelRow,
@@ -42,6 +43,7 @@ from .config_file import MAX_MODELS
 from .definitions import ModelInput, RouteInput, check_address, model_of
 from .environment import limits_from
 from .health import Health
+from .learning import keep_findings, load_findings
 from .probe import Answered, ProbeFinding, ask, probe_prefill
 from .sources import ConfiguredModels
 
@@ -89,6 +91,7 @@ class ModelRegistry:
         first = catalog.models_for("")[0].name
         entries = sorted(configured.entries, key=lambda entry: entry.name != first)
         await note_models(records, {entry.name: entry.source for entry in entries})
+        await load_findings(records, health.prefills)
         await registry._reload()
         wanted = configured.config.default
         if wanted and not registry.catalog.has_name(wanted):
@@ -217,10 +220,14 @@ class ModelRegistry:
             definition, has_key=has_key, allow_private=self._settings.allow_private_upstreams
         )
 
+    def engine_of(self, model: Model) -> str:
+        """Return the engine that serves `model`, if it has named itself; else empty."""
+        return self._http.learned.engines.get(model.base_url, "")
+
     async def test(self, number: int, *, probe: bool = False) -> ModelTest:
         """
         Send a model a small request; with `probe`, find out how it continues a text, and store
-        the finding if the model is in the database.
+        the finding.
 
         Raises:
             UnknownRecord: There is no such model. The model's own errors are in the result.
@@ -237,13 +244,10 @@ class ModelRegistry:
         if not probe:
             return ModelTest(answered, None)
         finding = await probe_prefill(entry.model, self._http)
-        if finding.prefill and finding.prefill != "none":
-            self.health.found_prefill(entry.name)
-        is_kept = bool(finding.prefill) and entry.source == "database"
+        is_kept = bool(outcomes := finding.outcomes)
         if is_kept:
-            async with self._writing:
-                await change_model(self._records, number, {"prefill": finding.prefill})
-                await self._reload()
+            self.health.prefills.tried(entry.model, outcomes)
+            await keep_findings(self._records, self.health.prefills, entry.name)
         return ModelTest(answered, None, finding, is_kept)
 
     # Routes

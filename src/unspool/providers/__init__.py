@@ -30,11 +30,15 @@ class Limits:
     """What one attempt may take; see `settings.Settings` for the meaning of each."""
 
     connect_s: float = 5.0
-    first_event_s: float = 30.0
-    idle_s: float = 30.0
-    progress_s: float = 120.0
+    first_event_s: float | None = None
+    """None, here and below: by what the model is (`upstream.patience`)."""
+    idle_s: float | None = None
+    progress_s: float | None = None
+    silent_s: float = 30.0
     total_s: float | None = None
     max_event_bytes: int = 4 * 1024 * 1024
+    repetition: bool = True
+    """An answer that repeats itself without end is broken off (`generation.repetition`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ class Prompt:
     """
     prefix: str = ""
     """Text already written, and the model is to go on from there (`Model.prefill`)."""
+    rendered: str = ""
+    """The messages as the model's own template writes them; `prefix` goes on from there."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Further parameters of the vendor's API, passed through (`temperature`, `max_tokens`)."""
     tools: tuple[Tool, ...] = ()
@@ -209,6 +215,14 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class Silent(msgspec.Struct, frozen=True, gc=False):
+    """Nothing has come for `for_s` seconds that belongs to the answer."""
+
+    for_s: float
+    is_alive: bool
+    """Bytes without output have come in that time: the vendor's pings."""
+
+
 class Skipped(msgspec.Struct, frozen=True, gc=False):
     """Something in the stream was left out; `message` says what, for the log."""
 
@@ -216,7 +230,7 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 Delta = Text | Reasoning | ToolFragment
-Output = Delta | ThoughtAloud | ToolCall | TurnState | Accepted | Usage | Finish | Skipped
+Output = Delta | ThoughtAloud | ToolCall | TurnState | Accepted | Usage | Finish | Skipped | Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +278,8 @@ class BodyReader(Protocol):
     """Nothing of interest follows: stop reading."""
     traits: frozenset[str]
     """Quirks that the answer showed (`upstream.vendors.QUIRKS`)."""
+    is_calling: bool
+    """A tool call has begun; vendors may hold its arguments back until they are whole."""
 
     def feed(self, chunk: bytes) -> bool:
         """

@@ -69,7 +69,7 @@ vendor's, so it is not kept in them; this is Google's own word for a call withou
 class _Function(msgspec.Struct, gc=False):
     id: str | None = None
     name: str | None = None
-    args: dict[str, Any] | None = None
+    args: Any = None
 
 
 class _Part(msgspec.Struct, gc=False):

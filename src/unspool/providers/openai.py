@@ -135,11 +135,17 @@ class _Reading:
     """One answer, chunk by chunk."""
 
     def __init__(self, model: Model, prompt: Prompt) -> None:
+        count = {**model.params, **prompt.params}.get("n")
+        self._is_one = count in (None, 1)
+        """We asked for one choice. Some gateways put its text and its calls into two."""
+        self._caller: Any = None
+        """The choice whose calls count: the first that makes any."""
         self.state = ChatState(with_thoughts=has_tools(model, prompt))
         is_cumulative = "cumulative_content" in model.quirks
         self._said = Cumulative() if is_cumulative else None
         self._thought = Cumulative() if is_cumulative else None
         self._has_deltas = False
+        self._has_refused = False
         self._complaint = ""
         """What a server wrote in plain words where a chunk should be, and nothing since."""
 
@@ -214,6 +220,20 @@ class _Reading:
         for choice in chunk.choices or ():
             if not choice.index:  # of several choices only the first is the answer
                 self._choice(choice, answer)
+            elif self._is_one:
+                self._other_choice(choice, chunk, answer)
+
+    def _other_choice(self, choice: _Choice, chunk: _Chunk, answer: Answer) -> None:
+        """Take in calls, or a whole text, that the first choice does not have."""
+        said = choice.delta or choice.message or _WireDelta()
+        if said.tool_calls and self._caller in (None, choice.index):
+            self._caller = choice.index
+            self._calls(said.tool_calls, answer)
+            if isinstance(choice.finish_reason, str):
+                answer.finish(choice.finish_reason)
+        messages = [it.message for it in chunk.choices or () if not it.index and it.message]
+        if choice.message and said.content and not any(it.content for it in messages):
+            self._content(said.content, answer)
 
     def _choice(self, choice: _Choice, answer: Answer) -> None:
         if choice.error and (error := error_in({"error": choice.error})):
@@ -233,7 +253,13 @@ class _Reading:
         if choice.content_filter_results and _is_filtered(choice.content_filter_results):
             answer.filtered()
         if choice.finish_reason:
-            _finish(choice.finish_reason, answer)
+            self._finish(choice.finish_reason, answer)
+
+    def _finish(self, reason: Any, answer: Answer) -> None:
+        if isinstance(reason, dict):
+            reason = reason.get("type")
+        if isinstance(reason, str):
+            answer.finish("refusal" if self._has_refused and reason == "stop" else reason)
 
     def _delta(self, delta: _WireDelta, answer: Answer) -> None:
         if thought := delta.reasoning_content or delta.reasoning or delta.thinking:
@@ -247,8 +273,10 @@ class _Reading:
             else:
                 self._content(content, answer)
         if delta.refusal:
+            self._has_refused = True
             self._content(delta.refusal, answer)
         if delta.tool_calls:
+            self._caller = 0
             self._calls(delta.tool_calls, answer)
         if delta.function_call:
             _call({"function": delta.function_call}, None, answer)
@@ -289,6 +317,7 @@ class _Reading:
         if kind in THOUGHTS:
             self._reason(part, answer)
         elif kind in TEXTS or isinstance(part, str):
+            self._has_refused = self._has_refused or kind == "refusal"
             self._content(_text_in(part), answer)
         elif kind is not None:
             answer.skip(f"a part of the answer that is no text was left out: {str(kind)[:64]}")
@@ -322,15 +351,8 @@ def _call(call: Mapped, place: int | None, answer: Answer) -> None:
         index=index if type(index) is int else place,
         id=str(id) if id else None,
         name=name if isinstance(name, str) else None,
-        arguments=arguments if isinstance(arguments, str | dict | None) else json.dumps(arguments),
+        arguments=arguments,
     )
-
-
-def _finish(reason: Any, answer: Answer) -> None:
-    if isinstance(reason, dict):
-        reason = reason.get("type")
-    if isinstance(reason, str):
-        answer.finish(reason)
 
 
 def _is_filtered(results: Any) -> bool:

@@ -236,6 +236,8 @@ class Run:
 
     def _attempt(self, event: Event) -> None:
         data = event.data
+        if event.type in {"attempt.queued", "attempt.silent"}:
+            return  # for those who wait; they change nothing
         if event.type == "attempt.started":
             facts = data["step"], data["number"], data["model"], data["strategy"]
             began = {"at": data.get("at", 0), "reason": data.get("reason")}

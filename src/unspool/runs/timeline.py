@@ -165,7 +165,7 @@ class Timeline:
     def _attempt(self, event: Event) -> None:
         if event.type == "attempt.started":
             self._asks(event.data)
-        elif event.type != "attempt.kept":
+        elif event.type in {"attempt.finished", "attempt.failed"}:
             self._answers(event)
 
     def _asks(self, data: Mapping[str, Any]) -> None:

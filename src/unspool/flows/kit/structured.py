@@ -2,20 +2,22 @@
 An answer that fits a pydantic model, found field by field while it streams.
 
 The prompt contains the schema as text: every model understands that, while the vendors' own
-parameters differ and many deployments have none. If the answer does not fit, the model is asked
-once more and gets the list of problems.
+parameters differ and many deployments have none. The answer is the first object that fits,
+wherever it stands, and it is whole at its closing brace. If none fits, the model is asked once more
+and gets the list of problems, unless it refused or reached its limit of tokens: it would again.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, Unpack
+from typing import Any, Final, Generic, Unpack
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from unspool.errors import InvalidAnswer
-from unspool.formats.partial_json import CompleteValue, Scanner, Unreadable
+from unspool.errors import AnswerCut, AnswerRefused, InvalidAnswer
+from unspool.formats.json_objects import ObjectScanner, objects_in, unwrapped, wrapped_in
+from unspool.formats.partial_json import CompleteValue, Unreadable
 
 from .. import Context, Form, GenerateOptions
 
@@ -27,6 +29,17 @@ MAX_PROBLEMS: Final = 5
 
 MAX_SHOWN_CHARS: Final = 8000
 """Of an answer that does not fit, when the model sees it again."""
+
+MAX_QUOTED_CHARS: Final = 300
+"""Of what a model said in place of an answer, when people see it."""
+
+MAX_BLANKS: Final = 32
+"""White space behind an answer: some models write it for ever. More of it, and we look closely."""
+
+MAX_LOOKS: Final = 8
+"""Times that we do so."""
+
+NO_OBJECT: Final = "it holds no whole JSON object"
 
 _ASK_EN: Final = (
     "Answer with one JSON object and nothing else: no explanation, no code fence. It fits this "
@@ -45,37 +58,61 @@ async def structured(
     schema = json.dumps(form.model_json_schema(), ensure_ascii=False)
     ask = f"{_ASK_ZH if is_chinese else _ASK_EN}\n{schema}"
     options = {**options, "is_bound": True}
-    answer = await _answer(ctx, form, f"{text}\n\n{ask}", step, options)
-    if isinstance(answer, str):
+    found = await _asked(ctx, form, f"{text}\n\n{ask}", step, options)
+    if found.answer is None:
         ctx.warn(
-            f"the answer does not fit; the model is asked again: {answer}",
+            f"the answer does not fit; the model is asked again: {found.problems}",
             step=step,
             code=InvalidAnswer.code,
         )
         again = (_AGAIN_ZH if is_chinese else _AGAIN_EN).format(
-            problems=answer, answer=ctx.written(step)[:MAX_SHOWN_CHARS]
+            problems=found.problems, answer=ctx.written(step)[:MAX_SHOWN_CHARS]
         )
-        answer = await _answer(ctx, form, f"{text}\n\n{again}{ask}", f"{step}-2", options)
-    if isinstance(answer, str):
+        step = f"{step}-2"
+        found = await _asked(ctx, form, f"{text}\n\n{again}{ask}", step, options)
+    if found.answer is None:
         raise InvalidAnswer(
-            f"the model's answer does not fit {form.__name__}: {answer}; ask for less, or use "
+            f"the model's answer does not fit {form.__name__}: {found.problems}"
+            f"{_quoted(ctx, step) if found.problems == NO_OBJECT else ''}; ask for less, or use "
             "another model"
         )
-    return answer
+    return found.answer
 
 
-async def _answer(
+async def _asked(
     ctx: Context, form: type[Form], text: str, step: str, options: GenerateOptions
-) -> Form | str:
-    """Return the answer, or a description of its problems."""
-    written = await ctx.generate(text, step=step, read=lambda: _Fields(ctx, form, step), **options)
-    values = Scanner(depth=1).feed(written)
-    if not values or values[-1].path != () or not isinstance(values[-1], CompleteValue):
-        return "it holds no whole JSON object"
-    try:
-        return form.model_validate(values[-1].value)
-    except ValidationError as error:
-        return _problems(error)
+) -> _Fields[Form]:
+    """
+    Return what was found in the answer.
+
+    Raises:
+        AnswerRefused, AnswerCut: Nothing fits, and asking again would change nothing.
+    """
+    read: list[_Fields[Form]] = []
+
+    def reader() -> _Fields[Form]:
+        read.append(_Fields(ctx, form, step))
+        return read[-1]
+
+    await ctx.generate(text, step=step, read=reader, **options)
+    found = read[-1]
+    if found.answer is None and ctx.ending(step) == "content_filter":
+        raise AnswerRefused(
+            f"the model refused to answer{_quoted(ctx, step)}; ask for something else, or use "
+            "another model"
+        )
+    if found.answer is None and ctx.ending(step) == "length":
+        raise AnswerCut(
+            "the answer reached its limit of tokens before it was whole; allow it more "
+            "(`max_tokens`), or ask for less"
+        )
+    return found
+
+
+def _quoted(ctx: Context, step: str) -> str:
+    """Return what the model said instead, to go on a sentence."""
+    said = " ".join(ctx.written(step).split())
+    return f" (it said: {said[:MAX_QUOTED_CHARS]})" if said else ""
 
 
 def _problems(error: ValidationError) -> str:
@@ -83,25 +120,41 @@ def _problems(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'the answer'}: {p['msg']}" for p in found)
 
 
-class _Fields:
+class _Fields(Generic[Form]):
     """
     Records each field as soon as it is whole; lists and objects come member by member.
 
     If a field does not fit, a warning says so at once. The model still finishes the answer, and
     is then asked again.
+
+    Attributes:
+        answer: The first object that fits.
+        problems: Why none does.
     """
 
-    def __init__(self, ctx: Context, form: type[BaseModel], step: str) -> None:
+    def __init__(self, ctx: Context, form: type[Form], step: str) -> None:
+        self.answer: Form | None = None
+        self.problems = NO_OBJECT
         self._ctx = ctx
+        self._form = form
         self._step = step
-        self._scanner = Scanner(depth=2)
+        is_list = form.model_json_schema().get("type") == "array"
+        self._root = "[" if is_list else "{"
+        self._scanner = ObjectScanner(self._root)
         self._kinds: dict[str, TypeAdapter[Any]] = {
             field.alias or name: TypeAdapter(field.annotation)
             for name, field in form.model_fields.items()
             if field.annotation is not None
         }
+        self._names = {*form.model_fields, *self._kinds}
+        self._parts: list[str] = []
+        self._recorded: list[dict[str, Any]] = []
+        self._blanks = self._looks = 0
 
     def feed(self, text: str) -> None:
+        if self.answer is not None:
+            return
+        self._parts.append(text)
         for found in self._scanner.feed(text):
             if isinstance(found, Unreadable):
                 message = "a part of the answer cannot be read"
@@ -110,15 +163,69 @@ class _Fields:
                 )
             elif found.path:
                 self._record(found)
+            elif self._take(found.value):
+                return
+        self._blanks = self._blanks + len(text) if text.isspace() else 0
+        if self._blanks >= MAX_BLANKS and self._looks < MAX_LOOKS:
+            self._looks += 1
+            self._blanks = 0
+            self._look()
 
     def end(self) -> None:
-        """Do nothing: a field that is not whole by now never will be."""
+        """Look once more, if nothing fits: something before an object may have hidden it."""
+        if self.answer is None:
+            self._look()
+
+    def _look(self) -> None:
+        any(self._take(value) for value in objects_in("".join(self._parts), self._root))
+
+    def _take(self, value: Any) -> bool:
+        """Take a value, or one in it, for the answer if it fits."""
+        for each in wrapped_in(value):
+            if self._root == "{" and not (isinstance(each, dict) and self._is_meant(each)):
+                continue
+            if (answer := self._fitting(each)) is not None:
+                self.answer = answer
+                self._ctx.enough(self._step)
+                return True
+        return False
+
+    def _is_meant(self, value: dict[str, Any]) -> bool:
+        """Whether an object has any of the fields; a form of options alone would fit every one."""
+        return not self._names or not self._names.isdisjoint(value)
+
+    def _fitting(self, value: Any) -> Form | None:
+        problems = ""
+        for way in (value, unwrapped(value)) if isinstance(value, dict) else (value,):
+            try:
+                answer = self._form.model_validate(way)
+            except ValidationError as error:
+                problems = problems or _problems(error)
+                continue
+            self._record_all(way)
+            return answer
+        self.problems = problems
+        return None
+
+    def _record_all(self, value: Any) -> None:
+        """Record the fields that were not recorded while they came."""
+        for name, member in value.items() if isinstance(value, dict) else enumerate(value):
+            inner: Any = ()
+            if isinstance(member, dict):
+                inner = member.items()
+            elif isinstance(member, list):
+                inner = enumerate(member)
+            for key, each in inner:
+                self._record(CompleteValue((name, key), each))
+            self._record(CompleteValue((name,), member))
 
     def _record(self, found: CompleteValue) -> None:
         is_field = len(found.path) == 1
         if not (is_field and isinstance(found.value, list | dict) and found.value):
             item = {"path": list(found.path), "value": found.value}
-            self._ctx.found(FIELD, item, step=self._step)
+            if item not in self._recorded:
+                self._recorded.append(item)
+                self._ctx.found(FIELD, item, step=self._step)
         kind = self._kinds.get(str(found.path[0])) if is_field else None
         if kind is None:
             return

@@ -58,6 +58,8 @@ class Answer:
         """What the provider wants back with this turn (`turn_states`)."""
         self.has_output = False
         """Text or a tool call arrived: there is an answer, though perhaps not a whole one."""
+        self.has_call = False
+        """A tool call began."""
         self.has_thought = False
         """Reasoning arrived, which is no answer by itself."""
         self.is_done = False
@@ -145,16 +147,16 @@ class Answer:
         index: int | None = None,
         id: str | None = None,
         name: str | None = None,
-        arguments: str | dict[str, Any] | None = None,
+        arguments: Any = None,
     ) -> None:
-        """Add a fragment of a tool call, assigned by index, else by id, else by place."""
+        """Add a fragment of a tool call; see `tool_calls`."""
         was_full = self._calls.is_full
         fragment = self._calls.feed(index=index, id=id, name=name, arguments=arguments)
-        self.has_output = True
+        self.has_call = True
         if self._calls.is_full and not was_full:
             self.skip(f"more than {MAX_CALLS} tool calls; the further ones were left out")
         if fragment is not None:
-            self.has_news = True
+            self.has_output = self.has_news = True
             self._sink.take(fragment)
 
     def accept(self, handle: str) -> None:
@@ -268,7 +270,7 @@ class Answer:
             raise broken or ProviderInterrupted(
                 "the provider's stream stopped before its end", code="truncated"
             )
-        calls, cut_short = self._calls.end()
+        calls, cut_short = self._calls.end(is_cut=self._finish in SILENT_ENDS)
         for name in cut_short:
             self.skip(f"the call of {name[:64]!r} has arguments that are not a whole JSON object")
         for call in calls:

@@ -1,5 +1,5 @@
 """
-The time limits of one attempt.
+The time limits of one attempt, and its silence.
 
 One lazy timer keeps them all, so a read arms no timer of its own. The timer rings at the
 earliest moment at which a limit could be broken, and then looks at the times of the last reads.
@@ -8,13 +8,20 @@ earliest moment at which a limit could be broken, and then looks at the times of
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from .. import Limits
+from unspool.errors import UnspoolError
+
+from .. import BodyReader, Model, Silent
 from .http1 import Response
+from .patience import patience_with
 
-LINGER_S = 2.0
+log = logging.getLogger(__name__)
+
+LINGER_S: Final = 2.0
 """
 Seconds to keep reading a complete answer for its usage, and an error answer for its message:
 both arrive at once or never. A provider that leaves the connection open must not hold us back.
@@ -22,21 +29,36 @@ both arrive at once or never. A provider that leaves the connection open must no
 
 
 class Timer:
-    """Watches one attempt. `http` writes `bytes_at` and `output_at` as bytes and outputs arrive."""
+    """
+    Watches one attempt from its request on. `http` writes `bytes_at` and `output_at` as bytes and
+    outputs arrive.
 
-    def __init__(self, limits: Limits) -> None:
+    Until there is a response it only tells of silence: the one who waits for it limits the time.
+    """
+
+    def __init__(self, model: Model, tell: Callable[[Silent], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._limits = limits
+        self._tell = tell
+        self._total_s = model.limits.total_s or math.inf
+        self._silent_s = model.limits.silent_s
+        self.patience = patience_with(model)
         self.started_at = self._loop.time()
         self.bytes_at = 0.0  # 0: nothing yet
         self.output_at = 0.0
         self.whole_at = 0.0
         self.broken = ""
         self._response: Response | None = None
-        self._handle: asyncio.TimerHandle | None = None
+        self._reader: BodyReader | None = None
+        self._told_at = 0.0
+        """Last output before the silence of which viewers have been told."""
+        self._silences = 0
+        """How often they have been told of it."""
+        self._handle: asyncio.TimerHandle | None = self._loop.call_later(self._silent_s, self._look)
 
-    def watch(self, response: Response) -> None:
-        self._response = response
+    def watch(self, response: Response, reader: BodyReader) -> None:
+        """Watch an answer, too; `reader` reads it."""
+        self._response, self._reader = response, reader
+        self.stop()
         self._look()
 
     def stop(self) -> None:
@@ -56,25 +78,47 @@ class Timer:
         self._handle = self._loop.call_at(at, self._look)
 
     def _deadlines(self) -> Mapping[str, float]:
-        limits, start = self._limits, self.started_at
-        deadlines = {"total_s": start + (limits.total_s or math.inf)}
+        start, patience = self.started_at, self.patience
+        deadlines = {"total_s": start + self._total_s}
         if self.whole_at:
             return {**deadlines, "linger_s": self.whole_at + LINGER_S}
-        if self.output_at:
-            deadlines["progress_s"] = self.output_at + limits.progress_s
-        else:
-            deadlines["first_event_s"] = start + limits.first_event_s
+        idle_s, progress_s = patience.idle_s, patience.progress_s
+        if self._reader is not None and self._reader.is_calling:
+            idle_s = max(idle_s, patience.calling_s)
+        deadlines["progress_s"] = (self.output_at or start) + progress_s
         if self.bytes_at:
-            deadlines["idle_s"] = self.bytes_at + limits.idle_s
+            deadlines["idle_s"] = self.bytes_at + idle_s
+        else:
+            deadlines["first_event_s"] = start + patience.first_event_s
         return deadlines
 
     def _look(self) -> None:
-        name, at = min(self._deadlines().items(), key=lambda item: item[1])
-        if (now := self._loop.time()) < at:
+        now = self._loop.time()
+        wake_at = self._tell_of_silence(now)
+        if self._response is not None:
+            name, at = min(self._deadlines().items(), key=lambda item: item[1])
+            if at <= now:
+                self.broken = name
+                self._response.close()  # the reader wakes with an error
+                return
             # Bytes that arrive until then start a limit of their own, which may end before `at`.
-            soon = now + min(self._limits.idle_s, self._limits.progress_s)
-            self._handle = self._loop.call_at(min(at, soon), self._look)
-            return
-        self.broken = name
-        assert self._response is not None
-        self._response.close()  # the reader wakes with an error
+            soon = now + min(self.patience.idle_s, self.patience.progress_s)
+            wake_at = min(wake_at, at, soon)
+        self._handle = self._loop.call_at(wake_at, self._look)
+
+    def _tell_of_silence(self, now: float) -> float:
+        """Tell of a silence that has lasted long, and longer; return when to look again."""
+        since = self.output_at or self.started_at
+        if self.whole_at:
+            return math.inf
+        if since != self._told_at:
+            self._told_at, self._silences = since, 0
+        silent_s: float = self._silent_s * 2**self._silences
+        if now < since + silent_s:
+            return since + silent_s
+        self._silences += 1
+        try:
+            self._tell(Silent(silent_s, is_alive=self.bytes_at > since))
+        except UnspoolError:
+            log.debug("A silence was not told; who writes next hears why", exc_info=True)
+        return since + 2 * silent_s

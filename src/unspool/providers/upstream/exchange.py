@@ -8,6 +8,7 @@ here wakes when the answer ends or breaks, and when the sink is full.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from unspool.errors import ProviderError, ProviderRefused
 from unspool.providers.upstream.http1 import Client
@@ -25,6 +26,7 @@ from .. import (
 )
 from .http import send
 from .learned import OTHER_NAMES, OURS
+from .templates import rendered
 
 
 async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
@@ -38,6 +40,8 @@ async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
         ProviderUnavailable: Nothing came; trying again may help.
         ProviderInterrupted: The stream broke after some output.
     """
+    if prompt.prefix and model.prefill == "raw" and not prompt.rendered:
+        prompt = replace(prompt, rendered=await rendered(model, prompt, http))
     await converse(open_provider(model.provider), model, prompt, http, sink)
 
 
@@ -71,7 +75,7 @@ async def _converse(
     learned, left_out = http.learned, list[str]()
     while True:
         try:
-            async with send(http, learned.accepted(model, request), model) as reply:
+            async with send(http, learned.accepted(model, request), model, sink.take) as reply:
                 await reply.read_to(reader, sink)
                 break
         except ProviderRefused as error:

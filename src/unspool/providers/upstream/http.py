@@ -11,7 +11,7 @@ import asyncio
 import email.utils
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -20,9 +20,10 @@ import msgspec
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
 
-from .. import BodyReader, Model, Request, Sink
+from .. import BodyReader, Model, Request, Silent, Sink
 from .addresses import check_url
 from .deadlines import LINGER_S, Timer
+from .engines import engine_in
 from .http1 import (
     BadEncoding,
     BadFraming,
@@ -73,6 +74,7 @@ class Reply:
             ProviderInterrupted: It broke, or a time limit was reached; `code` says which.
             Exception: `reader` or `sink` raised it.
         """
+        self._timer.watch(self._response, reader)
         pushing = _Pushing(self._response, self._timer, self._rounds, reader, sink)
         self._rounds.enter()
         try:
@@ -157,9 +159,13 @@ def _translated(error: TransportError, limit: str) -> ProviderInterrupted:
 
 
 @asynccontextmanager
-async def send(http: Client, request: Request, model: Model) -> AsyncGenerator[Reply]:
+async def send(
+    http: Client, request: Request, model: Model, tell: Callable[[Silent], None]
+) -> AsyncGenerator[Reply]:
     """
     Send a request and yield the answer once its head has arrived with a status of 2xx.
+
+    Until the context is left, `tell` hears of each long silence.
 
     Leaving the context closes the connection unless the body was read to its end.
 
@@ -167,25 +173,28 @@ async def send(http: Client, request: Request, model: Model) -> AsyncGenerator[R
         ProviderRefused: Sending the request again cannot help: its address or its status.
         ProviderUnavailable: No connection, no answer in time, or a status that may pass.
     """
-    timer = Timer(model.limits)
-    response = await _ask(http, request, model)
+    timer = Timer(model, tell)
     try:
-        timer.watch(response)
-        yield Reply(response, timer, http.rounds)
+        response = await _ask(http, request, model, timer.patience.first_event_s)
+        if engine := engine_in(response.headers.get("Server", "")):
+            http.learned.engines[model.base_url] = engine
+        try:
+            yield Reply(response, timer, http.rounds)
+        finally:
+            response.release()
     finally:
         timer.stop()
-        response.release()
 
 
-async def _ask(http: Client, request: Request, model: Model) -> Response:
+async def _ask(http: Client, request: Request, model: Model, first_event_s: float) -> Response:
     """Send a request; translate transport errors into ours."""
-    limits = model.limits
     try:
-        return await _follow(http, request, model)
+        return await _follow(http, request, model, first_event_s)
     except ConnectTimeout:
-        error = _unavailable(f"no connection to the provider within {limits.connect_s:g} s")
+        within = f"within {model.limits.connect_s:g} s"
+        error = _unavailable(f"no connection to the provider {within}")
     except TimeoutError:
-        error = _unavailable(f"the provider did not answer within {limits.first_event_s:g} s")
+        error = _unavailable(f"the provider did not answer within {first_event_s:g} s")
     except Forbidden as failed:
         raise ProviderRefused(str(failed), code="address") from None
     except BadFraming:
@@ -199,7 +208,7 @@ def _unavailable(message: str, code: str = "timeout") -> ProviderUnavailable:
     return ProviderUnavailable(message, code=code)
 
 
-async def _follow(http: Client, request: Request, model: Model) -> Response:
+async def _follow(http: Client, request: Request, model: Model, first_event_s: float) -> Response:
     """
     Send a request, follow redirects within its origin, and return the answer.
 
@@ -210,7 +219,7 @@ async def _follow(http: Client, request: Request, model: Model) -> Response:
     body = None if request.body is None else msgspec.json.encode(request.body)
     headers = {**HEADERS, **request.headers}
     method = "GET" if body is None else "POST"
-    deadline = asyncio.get_running_loop().time() + model.limits.first_event_s
+    deadline = asyncio.get_running_loop().time() + first_event_s
     for _ in range(1 + MAX_REDIRECTS):
         check_url(url, allow_private=True)
         async with asyncio.timeout_at(deadline):

@@ -71,9 +71,15 @@ class _Shown:
 
 
 class Learned:
-    """See the module; one for each client."""
+    """
+    See the module; one for each client.
+
+    Attributes:
+        engines: By address, engines that have named themselves (`engines.ENGINES`).
+    """
 
     def __init__(self) -> None:
+        self.engines: dict[str, str] = {}
         self._shown: dict[Deployment, _Shown] = {}
 
     def known(self, model: Model) -> Model:

@@ -16,7 +16,9 @@ from unspool.errors import (
     ProviderUnavailable,
 )
 
-from .. import Finish, Reasoning, Sink, Skipped, ToolCall, ToolFragment, Usage
+from .. import Finish, Output, Reasoning, Sink, Skipped, ToolCall, ToolFragment, Usage
+from .answer import SILENT_ENDS
+from .tool_calls import ToolCalls
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
@@ -59,6 +61,8 @@ class LocalReader:
         self._sink = sink
         self._half = b""
         self._has_output = False
+        self._calls = ToolCalls()
+        self._has_whole_calls = False
 
     def feed(self, chunk: bytes) -> bool:
         """See `providers.BodyReader`."""
@@ -82,10 +86,23 @@ class LocalReader:
         elif line.failure is not None:
             raise self._error(line.failure)
         elif (output := _output(line)) is not None:
+            self._note_call(output)
             is_said = not isinstance(output, Usage | Skipped | Finish)
             self._has_output = self._has_output or is_said
             self.is_whole = self.is_whole or isinstance(output, Finish)
             self._sink.take(output)
+
+    def _note_call(self, output: Output) -> None:
+        """Put a script's fragments together; a model that tells whole calls needs nothing."""
+        match output:
+            case ToolFragment(index, id, name, arguments):
+                self._calls.feed(index=index, id=id, name=name, arguments=arguments)
+            case ToolCall():
+                self._has_whole_calls = True
+            case Finish(reason) if not self._has_whole_calls:
+                whole, _ = self._calls.end(is_cut=reason in SILENT_ENDS)
+                for call in whole:
+                    self._sink.take(call)
 
     def _error(self, failure: Failure) -> ProviderError:
         kind: type[ProviderError] = ProviderInterrupted if self._has_output else ProviderUnavailable

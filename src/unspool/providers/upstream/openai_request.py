@@ -30,6 +30,12 @@ MARKS: Final[Mapping[str, dict[str, Any]]] = {
 """Fields of an assistant's last message when it is the beginning of the answer."""
 
 
+CHAT_ONLY: Final = frozenset(
+    {"messages", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs"}
+)
+"""Parameters that raw completion does not know; the template has read the last one."""
+
+
 @lru_cache(KNOWN_URLS)
 def endpoint(base_url: str) -> str:
     """Return the address of chat completions, given that or the `/v1` root before it."""
@@ -47,6 +53,8 @@ def request_for(model: Model, prompt: Prompt) -> Request:
     Raises:
         ProviderRefused: The model cannot continue the prompt's prefix (code `prefill`).
     """
+    if prompt.rendered:
+        return _raw(model, prompt)
     body: dict[str, Any] = {
         "stream_options": {"include_usage": True},
         **_params(model, prompt),
@@ -62,8 +70,25 @@ def request_for(model: Model, prompt: Prompt) -> Request:
     base_url = model.base_url
     if prompt.prefix:
         base_url = _begin(body, model, prompt.prefix)
-    headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
-    return Request(endpoint(base_url), headers, body)
+    return Request(endpoint(base_url), _key(model), body)
+
+
+def _raw(model: Model, prompt: Prompt) -> Request:
+    """Return the request that completes a prompt which the engine has written itself."""
+    params = _params(model, prompt)
+    body = {
+        "stream_options": {"include_usage": True},
+        **{name: value for name, value in params.items() if name not in CHAT_ONLY},
+        "model": model.upstream_name,
+        "prompt": prompt.rendered + prompt.prefix,
+        "stream": True,
+    }
+    url = endpoint(model.base_url).removesuffix("/chat/completions") + "/completions"
+    return Request(url, _key(model), body)
+
+
+def _key(model: Model) -> dict[str, str]:
+    return {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
 
 
 def _params(model: Model, prompt: Prompt) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class AnswerReader:
         self.is_whole = False
         self.is_done = False
         self.traits: frozenset[str] = frozenset()
+        self.is_calling = False
         self._answer = Answer(model, sink)
         self._take = take
         self._opening = FirstBytes(max_event_bytes=model.limits.max_event_bytes)
@@ -96,6 +97,7 @@ class AnswerReader:
             raise ProviderInterrupted(f"the provider sent {error}", code="protocol") from None
         has_news = self._take_all(frames)
         self.is_done, self.is_whole = answer.is_done, answer.is_whole
+        self.is_calling = answer.has_call
         opening = self._opening
         if self._framing is opening and opening.chosen is not None:
             self._framing = opening.chosen  # one call less for each later chunk

@@ -115,6 +115,7 @@ class ResponsesReading:
         self._entries = Entries()
         self._is_numbered = True
         self._last_type = ""
+        self._has_refused = False
         self._calls = 0
         self._by_id: dict[str, int] = {}
         self._by_place: dict[int, int] = {}
@@ -143,6 +144,7 @@ class ResponsesReading:
     def _tell(self, event: _WireEvent, type: str, data: bytes, answer: Answer) -> None:
         match type:
             case "response.output_text.delta" | "response.refusal.delta":
+                self._has_refused = self._has_refused or type == "response.refusal.delta"
                 self._parts.note("text", _item_of(event), event.content_index)
                 self._say(event.delta or "", answer)
             case "response.reasoning_text.delta":
@@ -284,7 +286,7 @@ class ResponsesReading:
         match type:
             case "response.completed":
                 self._end(response, answer)
-                reason = "tool_calls" if self._calls else "stop"
+                reason = "refusal" if self._has_refused else "tool_calls" if self._calls else "stop"
                 answer.finish("length" if self._is_full(response) else reason)
             case "response.incomplete":
                 self._end(response, answer)

@@ -50,6 +50,8 @@ OF_STATUS: Final[Mapping[int, str]] = {
 WORDS: Final = tuple(
     (code, re.compile(pattern))
     for code, pattern in (
+        # The model's own words could not be read there: another sample may do.
+        ("unreadable", r"tooluse(failed|error)|(json|tool)\w*validatefailed|outputparsefailed"),
         (
             "quota",
             r"insufficient(quota|balance|funds?|credits?)|(?<!throttling)(?<!rate)quotaexceeded|"
@@ -85,6 +87,16 @@ WORDS: Final = tuple(
 PHRASES: Final = tuple(
     (code, re.compile(pattern))
     for code, pattern in (
+        (
+            "unreadable",
+            r"failed to (call a function|generate json|parse (the )?(tool|function)[ _]call)|"
+            r"tool call (parsing|validation) failed|failed_generation",
+        ),
+        (
+            "loading",
+            r"\bloading (the )?model|model\b.{0,80}\b(is|still) (currently |being )?load|"
+            r"model.{0,40}warming up|模型.{0,20}(正在)?加载",
+        ),
         (
             "quota",
             r"exceeded your current quota|insufficient[ _](quota|balance|credits?|funds?)|"
@@ -124,7 +136,7 @@ PHRASES: Final = tuple(
 )
 """Parts of messages, in lower case; no message about anything else has them."""
 
-_SPECIFIC: Final = frozenset({"quota", "auth"})
+_SPECIFIC: Final = frozenset({"quota", "auth", "unreadable"})
 """Words in the message of an error that its vendor calls a plain bad request."""
 
 _WAIT: Final = re.compile(
@@ -330,6 +342,7 @@ def _wait_in(fields: Mapping[str, Any], words: str) -> float | None:
         ("retry_after_seconds", 1.0),
         ("retryAfter", 1.0),
         ("retry_after_ms", 0.001),
+        ("estimated_time", 1.0),  # Hugging Face, of a model that is being loaded
     ):
         if isinstance(value := fields.get(name), int | float) and not isinstance(value, bool):
             return sensible_s(value * factor)

@@ -26,6 +26,7 @@ PREFILLS: Final[dict[str, str]] = {
     "partial": 'as `assistant`, marked `"partial": true`',
     "body_prefix": "the text is the field `prefix` of the request",
     "continue_final_message": "as `assistant`, and the request says `continue_final_message`",
+    "raw": "its engine writes the prompt, and completes that and the text (llama.cpp)",
 }
 """All forms in which a model can get the beginning of its answer."""
 

@@ -22,7 +22,7 @@ from unspool.providers.upstream.http1 import (
     TransportError,
 )
 from unspool.providers.upstream.http1 import connecting as connecting_module
-from unspool.providers.upstream.http1.connecting import _in_turn, resolve
+from unspool.providers.upstream.http1.connecting import KEEP_ALIVE, _in_turn, resolve
 
 KEEPS = [whole(b"abc")]
 
@@ -232,6 +232,9 @@ async def test_sockets_send_at_once_and_notice_the_dead(client: Client) -> None:
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        for name, value in KEEP_ALIVE.items():
+            if hasattr(socket, name):
+                assert sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
         response.close()
 
 

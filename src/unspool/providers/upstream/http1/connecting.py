@@ -30,6 +30,12 @@ STAGGER_S = 0.25
 MAX_ADDRESSES = 8
 """Of one name so many are tried."""
 
+KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}
+"""
+Seconds of silence before the first question, between two, and how many go without an answer: a host
+that is gone is noticed in 70 s, and a NAT forgets no connection (most wait for minutes).
+"""
+
 Resolve = Callable[[str, int], Awaitable[Sequence[SocketInfo]]]
 """Turns a host and a port into addresses, in order of preference. Raises OSError."""
 
@@ -169,12 +175,20 @@ async def _open(info: SocketInfo, make_socket: MakeSocket) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _keep_alive(sock)
         await asyncio.get_running_loop().sock_connect(sock, info[4])
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Let the system find out that a silent peer is gone; its usual two hours are no help."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # systems differ in these
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _close_result(attempt: asyncio.Task[socket.socket]) -> None:

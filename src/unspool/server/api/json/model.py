@@ -11,7 +11,6 @@ from unspool.models.catalog import RegisteredModel, Route
 from unspool.models.health import Health
 from unspool.models.registry import ModelRegistry, ModelTest
 from unspool.providers import Usage
-from unspool.providers.upstream.vendors import prefill_of
 
 from .run import iso
 
@@ -27,6 +26,8 @@ def models_json(registry: ModelRegistry) -> dict[str, Any]:
 
 def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any]:
     model, key = entry.model, entry.model.api_key
+    prefills = registry.health.prefills
+    forms = prefills.forms(model, registry.engine_of(model))
     created, updated = entry.times_ms or (None, None)
     return {
         "id": entry.id,
@@ -40,7 +41,8 @@ def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any
         "params": dict(model.params),
         "limits": asdict(model.limits),
         "prefill": model.prefill,
-        "goes_on": prefill_of(model),
+        "goes_on": next(iter(forms), "none"),
+        "evidence": {found.form: asdict(found.evidence) for found in prefills.findings_of(model)},
         "quirks": sorted(model.quirks),
         "prices": asdict(model.prices) if model.prices else None,
         "is_active": entry.is_active,
