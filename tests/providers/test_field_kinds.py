@@ -66,7 +66,15 @@ def test_an_error_outside_of_any_data_may_come_first() -> None:
 
 
 def test_fields_that_are_no_errors_are_left_out() -> None:
-    odd = (b"errorless: x\n\n", b"retry: 5\n\n", b"x-y: error\n\n", b": error: ping\n\n")
+    odd = (
+        b"error: null\n",
+        b"error:\n",
+        b"errors: {}\n\n",
+        b"errorless: x\n\n",
+        b"retry: 5\n\n",
+        b"x-y: error\n\n",
+        b": error: ping\n\n",
+    )
     heard = told("openai", SAID[0], *odd, SAID[1], *END)
     assert (heard.said, finish(heard)) == ("Hello wor", "stop")
 

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from support.upstream import Head, Script, Upstream, UpstreamRequest, answer, frame, refusal
+from support.upstream import (
+    END,
+    Head,
+    Script,
+    Upstream,
+    UpstreamRequest,
+    answer,
+    chunk,
+    frame,
+    refusal,
+)
 from unspool import Model, Prompt
 from unspool.errors import ProviderError
-from unspool.providers import Output, Skipped, Text
+from unspool.providers import Output, Reasoning, Skipped, Text, ThoughtAloud
 from unspool.providers.upstream.http import open_http
 from unspool.providers.upstream.http1 import Client
 from unspool.providers.upstream.pulled import outputs_of
@@ -156,3 +166,20 @@ async def test_servers_say_whether_to_try_again(
         with pytest.raises(ProviderError) as failed:
             await ask(http, upstream.model())
     assert (type(failed.value).__name__ == "ProviderUnavailable") == is_tried_again
+
+
+THOUGHT = [chunk("Hm, a greeting.\n"), chunk("</think>"), chunk("\n\nHello"), *END]
+
+
+async def test_that_a_model_thinks_first_is_learned_and_unlearned(upstream: Upstream) -> None:
+    plain = answer("Just text.")
+    upstream.play = [THOUGHT, THOUGHT, plain, plain]
+    async with open_http() as http:
+        first, again, other, last = [await ask(http, upstream.model()) for _ in range(4)]
+    assert ThoughtAloud() in first, "nobody knew"
+    assert [it.text for it in again if isinstance(it, Reasoning)] == ["Hm, a greeting.\n"]
+    assert said(again) == "Hello"
+    assert said(other) == "Just text.", "it is told at its end"
+    assert any(isinstance(it, Reasoning) for it in other)
+    assert said(last) == "Just text."
+    assert not any(isinstance(it, Reasoning) for it in last)

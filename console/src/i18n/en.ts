@@ -81,6 +81,7 @@ export const en: Messages = {
     first: "first",
     retry: "retry",
     next: "next model",
+    resume: "paused answer goes on",
     reattach: "same answer resumed",
     prefill: "prefill",
     instruct: "instruction",

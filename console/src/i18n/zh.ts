@@ -75,6 +75,7 @@ export const zh = {
     first: "首次",
     retry: "重试",
     next: "换模型",
+    resume: "暂停的回答继续",
     reattach: "重新接上同一回答",
     prefill: "续写前缀 prefill",
     instruct: "指令续写",

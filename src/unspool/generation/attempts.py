@@ -333,8 +333,8 @@ class OpenAttempt:
 
     @property
     def has_output(self) -> bool:
-        """Whether the provider sent any output, even if we held it back."""
-        return any((self._before_seam, self._thoughts, self._calls))
+        """Whether the provider sent any output, even if we held it back, or a count of it."""
+        return any((self._before_seam, self._thoughts, self._calls, self._reported))
 
     @property
     def text_of_answer(self) -> str:

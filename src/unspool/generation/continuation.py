@@ -1,6 +1,7 @@
 """
 Plans how to continue a broken text: the ladder.
 
+* resume: the provider paused its turn, and goes on when it gets the turn back as it is.
 * reattach: the provider still has the answer and sends the rest. We lose no text and pay once.
 * prefill: the model gets its own text as the beginning of its answer, in each form that its vendor,
   its engine or its record speaks for (`models.prefills`).
@@ -22,13 +23,14 @@ from typing import Any, Final, Literal
 
 from ..formats.tokens import estimate_tokens
 from ..models.prefills import Prefills, Trust
-from ..providers import Handle, Model, Prompt
+from ..providers import Handle, Model, Prompt, TurnState
 from ..providers.upstream.engines import can_render
+from ..providers.upstream.turn_states import deployment_of
 from ..runs.run import cut
 from .seam import Seam, anchor_of
 from .weights import weight
 
-Strategy = Literal["first", "retry", "next", "reattach", "prefill", "instruct", "restart"]
+Strategy = Literal["first", "retry", "next", "resume", "reattach", "prefill", "instruct", "restart"]
 """Why we send a request, and how. `next`: to another model, before any text arrived."""
 
 LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -86,6 +88,8 @@ class PartialText:
     """A fragment of a tool call arrived."""
     retained: RetainedAnswer | None = None
     """The last broken answer, if its provider keeps it."""
+    paused: list[Mapping[str, Any]] = field(default_factory=list)
+    """Messages of a turn that its provider paused: it goes on when they come back."""
     spent: set[tuple[str, str]] = field(default_factory=set)
     """Rungs that proved useless for a model: `instruct`, and forms of prefill."""
     is_spoiled: bool = False
@@ -127,6 +131,7 @@ class PartialText:
         self.parts.clear()
         self.has_call, self.retained, self.is_spoiled = False, None, False
         self.spent.clear()
+        self.paused.clear()
         self.loops.clear()
 
     def leave_loop(self, begin: int, again: int) -> int:
@@ -140,6 +145,11 @@ class PartialText:
         if 0 < again < len(base):
             self.loops.append((again, len(base)))
         return again
+
+    def pause(self, text: str, state: TurnState) -> None:
+        """Note that the provider paused its turn behind `text`, its own since the last pause."""
+        kept = {"by": state.by, "data": state.data}
+        self.paused.append({"role": "assistant", "content": text, "turn_state": kept})
 
     def take_back_half(self) -> bool:
         """Drop the half line at the end; return whether there was one."""
@@ -230,6 +240,14 @@ def continuation_plan(
 
 def _can_be_raw(prompt: Prompt) -> bool:
     return can_render(prompt) and not is_constrained(prompt)
+
+
+def resume_plan(model: Model, prompt: Prompt, so_far: PartialText) -> ContinuationPlan | None:
+    """Return the plan for a turn that `model` paused; None if there is none."""
+    if not so_far.paused or so_far.paused[-1]["turn_state"]["by"] != deployment_of(model):
+        return None
+    again = replace(prompt, messages=(*prompt.messages, *so_far.paused))
+    return ContinuationPlan("resume", again, Seam(""))
 
 
 def _instruction(text: str, anchor: str) -> str:

@@ -23,7 +23,7 @@ from ..failpoints import point
 from ..models.health import Health
 from ..models.prefills import Outcome
 from ..models.prices import cost_of
-from ..providers import Model, Prompt, Sink
+from ..providers import Model, Prompt, Sink, TurnState
 from ..providers.upstream.exchange import ask
 from ..providers.upstream.pulled import pulled
 from ..runs.run import cut
@@ -37,7 +37,14 @@ from .attempts import (
     PassedOn,
     Rewound,
 )
-from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
+from .continuation import (
+    ContinuationPlan,
+    PartialText,
+    RetainedAnswer,
+    Strategy,
+    continuation_plan,
+    resume_plan,
+)
 from .enough import Enough
 from .guards import BadContinuation
 from .loops import Looping, penalized
@@ -195,7 +202,9 @@ class Generation:
         so_far = self._so_far
         deps = self._deps
         engine = deps.http.learned.engines.get(model.base_url, "")
-        plan = continuation_plan(model, self._prompt, so_far, deps.health.prefills, engine)
+        plan = resume_plan(model, self._prompt, so_far) or continuation_plan(
+            model, self._prompt, so_far, deps.health.prefills, engine
+        )
         if plan is not None or so_far.has_written:
             return plan
         strategy: Strategy = "retry" if self._retry else "next" if index else self._first
@@ -203,7 +212,7 @@ class Generation:
 
     async def _ask(self, model: Model, plan: ContinuationPlan, out: Out) -> AttemptFailed | None:
         """Make one request; return how it failed, if it did."""
-        if plan.strategy != "reattach" and self._so_far.take_back_half():
+        if plan.strategy not in {"reattach", "resume"} and self._so_far.take_back_half():
             out.take(Rewound(len(self._so_far.text)))
         number = next(self._numbers)
         self._asked += 1
@@ -272,6 +281,11 @@ class Generation:
         so_far, name = self._so_far, attempt.model.name
         self._reason = error.code
         so_far.retained = _still_retained(so_far.retained, attempt, error)
+        if isinstance(error.turn_state, TurnState):
+            so_far.pause(attempt.text_of_answer, error.turn_state)
+            return  # as it should be, and no failure of the model
+        if attempt.has_passed_on:
+            so_far.paused.clear()
         if error.code in RUNG_CODES:
             so_far.spent.add((name, attempt.plan.rung))
             if error.code in OUTCOMES:
@@ -290,7 +304,7 @@ class Generation:
 
     def _wait_s(self, model: Model, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""
-        if error.code in RUNG_CODES:
+        if error.code in RUNG_CODES or error.turn_state is not None:
             return 0.0
         if error.code == "repetition":
             has_looped = model.name in self._looped

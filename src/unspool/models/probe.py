@@ -19,7 +19,7 @@ from typing import Final, Literal
 from unspool.providers.upstream.http1 import Client
 
 from ..errors import ProviderError, UnspoolError
-from ..providers import Model, Prompt, Reasoning, Text, Usage
+from ..providers import Model, Prompt, Reasoning, Text, ThoughtAloud, Usage
 from ..providers.upstream.pulled import outputs_of
 from ..providers.upstream.vendors import PREFILLS
 from .prefills import Outcome
@@ -136,6 +136,8 @@ async def _ask(model: Model, prompt: Prompt, http: Client) -> Answered:
                         case Text(text):
                             parts.append(text)
                             chars += len(text)
+                        case ThoughtAloud():
+                            parts.clear()
                         case Usage():
                             usage = output
                     if chars > MAX_CHARS:

@@ -259,10 +259,10 @@ class _Reading:
             for listed in _lists.read(data, answer) or ():
                 self._chunk(listed, answer)
         elif (chunk := _chunks.read(data, answer)) is not None:
-            if frame.event == "error" and not chunk.error:
-                answer.report(data.decode("utf-8", "replace"))
             if chunk.candidates is None:
                 answer.heed(data)
+            if frame.event == "error" and not chunk.error:
+                answer.report(data.decode("utf-8", "replace"))
             self._chunk(chunk, answer)
 
     def _chunk(self, chunk: _Chunk, answer: Answer) -> None:

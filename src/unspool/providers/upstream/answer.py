@@ -62,8 +62,6 @@ class Answer:
         """A tool call began."""
         self.has_thought = False
         """Reasoning arrived, which is no answer by itself."""
-        self.has_mixed = False
-        """Reasoning was told as text, and taken back (`ThoughtAloud`)."""
         self.has_refused = False
         """Its text says that the model will not answer."""
         self.is_done = False
@@ -80,6 +78,11 @@ class Answer:
     def is_whole(self) -> bool:
         """The vendor gave an end; only usage may follow."""
         return self.is_done or (self._finish is not None and not self.has_gone_on)
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """See `providers.BodyReader`."""
+        return frozenset({"thinks_first"} if self._think.was_unopened else ())
 
     @property
     def is_plain(self) -> bool:
@@ -109,7 +112,7 @@ class Answer:
             elif type(output) is Reasoning:
                 self._think_aloud(output.text, "tag")
             else:
-                self.has_news = self.has_thought = self.has_mixed = True
+                self.has_news = self.has_thought = True
                 self.has_output = False
                 self._sink.take(output)
 

@@ -62,8 +62,10 @@ async def converse(
         broken = error
     try:
         reader.end(broken)
-    finally:
+    except ProviderError:
         http.learned.note(model, reader.traits)
+        raise
+    http.learned.note(model, reader.traits, is_whole=True)
 
 
 async def _converse(

@@ -70,7 +70,9 @@ def _is_json(text: bytes) -> bool:
 
 
 _ERROR: Final = re.compile(
-    rb"(?:error|errors|exception|fatal|panic)[ \t]*:[ \t]*(?=\S)", re.IGNORECASE
+    rb"(?:error|errors|exception|fatal|panic)[ \t]*:[ \t]*"
+    rb"(?!(?:null|none|false|0|\{\}|\"\")?[ \t]*$)(?=\S)",
+    re.IGNORECASE,
 )
 """A field of this name is an error, whatever the standard says of fields it does not know."""
 

@@ -89,11 +89,12 @@ class Learned:
             return model
         return replace(model, quirks=model.quirks | shown.quirks)
 
-    def note(self, model: Model, quirks: frozenset[str]) -> None:
-        """Remember quirks that an answer of `model` showed."""
+    def note(self, model: Model, quirks: frozenset[str], *, is_whole: bool = False) -> None:
+        """Remember the quirks of an answer; a whole answer without them takes them back."""
         if quirks:
-            shown = self._of(model)
-            shown.quirks |= quirks
+            self._of(model).quirks = quirks
+        elif is_whole and (shown := self._shown.get(_deployment(model))) is not None:
+            shown.quirks = quirks
 
     def accepted(self, model: Model, request: Request) -> Request:
         """Return the request without what the deployment has refused."""

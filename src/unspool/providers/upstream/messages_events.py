@@ -97,6 +97,7 @@ class MessagesReading:
         if not event.type:
             answer.heed(frame.data)
         if event.error or "error" in (event.type, frame.event):
+            answer.heed(frame.data)
             answer.report(event.error or "")
         if event.type == "content_block_start":
             self._keep(frame.data, event)

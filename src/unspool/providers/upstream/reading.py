@@ -120,8 +120,7 @@ class AnswerReader:
                 raise
             raise told from error
         finally:
-            if self._answer.has_mixed:
-                self.traits = frozenset({"thinks_first"})
+            self.traits = self._answer.traits
 
     def _flush(self) -> ProviderError | None:
         """Read what the end of the body completes; return the error in it, if there is one."""

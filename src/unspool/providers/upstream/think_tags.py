@@ -44,6 +44,8 @@ class ThinkTags:
         """The character before the held ones; empty: it was not seen here."""
         self._is_single = False
         """A delta held the closing tag and nothing else, as if it were one token."""
+        self.was_unopened = False
+        """A closing tag ended thoughts that no tag had opened."""
         self.is_over = False
         """Everything that follows is text, unless it turns out to have been a thought."""
         self.may_close = True
@@ -106,6 +108,7 @@ class ThinkTags:
         thought, tag, rest = text.partition(CLOSE)
         if tag:
             self._is_thinking, self._at_answer, self.may_close = False, True, False
+            self.was_unopened = self._is_unopened
             said: list[Told] = [Reasoning(thought)] if thought else []
             return said + self._answer(rest)
         keep = _tail(text, CLOSE)
@@ -142,7 +145,7 @@ class ThinkTags:
         is_token = self._is_single and not self._before and rest[0] not in MENTIONED
         if not (is_line or is_token):
             return []
-        self.is_over, self._at_answer = False, True
+        self.is_over, self._at_answer, self.was_unopened = False, True, True
         said: list[Told] = [Text(before)] if before else []
         return [*said, ThoughtAloud(), *self._answer(rest)]
 
