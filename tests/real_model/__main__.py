@@ -20,13 +20,13 @@ from .systems import Result, results_of
 PAGE = Path(__file__).parents[2] / "docs" / "real-model.md"
 
 WAYS = {
-    "nothing said": ("auto", "cut"),
-    "prefill: assistant": ("assistant", "cut"),
-    "prefill: none": ("none", "cut"),
-    "killed": ("auto", "killed"),
-    "another engine": ("auto", "another"),
+    "nothing said": ("auto", "cut", (7, 23, 61)),
+    "prefill: assistant": ("assistant", "cut", (7, 23, 61)),
+    "prefill: none": ("none", "cut", (7, 23, 61)),
+    "killed": ("auto", "killed", (23,)),
+    "another engine": ("auto", "another", (23,)),
 }
-"""Name of a table: the prefill that the model is registered with, and how its answers break."""
+"""Name of a table: the model's prefill, how its answers break, and after how many chunks."""
 
 HEAD = (Path(__file__).parent / "page.md").read_text()
 """The page, up to its figures."""
@@ -59,11 +59,8 @@ async def _run(args: argparse.Namespace, folder: Path) -> int:
     results: list[Result] = []
     async with Engine(model_file()) as engine:
         for name in args.ways:
-            prefill, how = WAYS[name]
             print(name, flush=True)
-            table = await table_of(
-                name, engine, folder / f"{len(tables)}", prefill=prefill, how=how, report=_report
-            )
+            table = await table_of(name, engine, folder / f"{len(tables)}", *WAYS[name], _report)
             tables.append(table)
             print(f"  {dict(table.counts)}, {table.faults} completed with a fault", flush=True)
         if not args.no_systems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +31,6 @@ PROMPTS = {
     "code": "Write a Python function that merges two sorted lists, with comments.",
     "table": "Write a markdown table of four planets with their diameter and moons.",
 }
-CUTS = (7, 23, 61)
-"""Chunks that pass before the break."""
-
 RUN_S = 240.0
 """Longest run: a small model on a busy machine."""
 
@@ -112,13 +109,13 @@ async def table_of(
     name: str,
     engine: Engine,
     folder: Path,
-    *,
     prefill: str,
     how: str,
+    cuts: Sequence[int],
     report: Callable[[Row], None],
 ) -> Table:
     """
-    Break all answers. `how`: the connection is `cut`, the engine is `killed` and started again, or
+    Break all answers, after each of `cuts` chunks. `how`: the connection is `cut`, the engine is `killed` and started again, or
     its place is taken by `another` one.
     """
     table = Table(name)
@@ -136,7 +133,7 @@ async def table_of(
         for prompt, question in PROMPTS.items():
             spec = {"flow": "chat", "input": {"prompt": question + " "}}
             whole = (await finished(api, spec))["text"]
-            for cut in CUTS:
+            for cut in cuts:
                 row = await _broken(api, breaker, prompt, cut, whole)
                 if row is not None:
                     table.rows.append(row)
