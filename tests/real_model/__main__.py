@@ -14,19 +14,23 @@ from pathlib import Path
 from support.engine import Engine
 
 from .fetching import model_file
-from .seams import Row, Table, table_of
+from .seams import Row, Table, Way, table_of
 from .systems import Result, results_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "real-model.md"
 
+ALL = (7, 23, 61)
+
 WAYS = {
-    "nothing said": ("auto", "cut", (7, 23, 61)),
-    "prefill: assistant": ("assistant", "cut", (7, 23, 61)),
-    "prefill: none": ("none", "cut", (7, 23, 61)),
-    "killed": ("auto", "killed", (23,)),
-    "another engine": ("auto", "another", (23,)),
+    way.name: way
+    for way in (
+        Way("nothing said", "auto", "cut", ALL),
+        Way("prefill: assistant", "assistant", "cut", ALL),
+        Way("prefill: none", "none", "cut", ALL),
+        Way("killed", "auto", "killed", ALL[1:2]),
+        Way("another engine", "auto", "another", ALL[1:2]),
+    )
 }
-"""Name of a table: the model's prefill, how its answers break, and after how many chunks."""
 
 HEAD = (Path(__file__).parent / "page.md").read_text()
 """The page, up to its figures."""
@@ -60,7 +64,7 @@ async def _run(args: argparse.Namespace, folder: Path) -> int:
     async with Engine(model_file()) as engine:
         for name in args.ways:
             print(name, flush=True)
-            table = await table_of(name, engine, folder / f"{len(tables)}", *WAYS[name], _report)
+            table = await table_of(WAYS[name], engine, folder / f"{len(tables)}", _report)
             tables.append(table)
             print(f"  {dict(table.counts)}, {table.faults} completed with a fault", flush=True)
         if not args.no_systems:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -46,6 +46,21 @@ class Row:
     passed: str
     text: str
     whole: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to break answers and to continue them."""
+
+    name: str
+    prefill: str
+    """That the model is registered with; `auto`: nothing is said."""
+    how: Literal["cut", "killed", "another"]
+    """
+    The connection is cut, the engine is killed and started again, or another takes its place.
+    """
+    cuts: tuple[int, ...]
+    """Chunks of text that pass before the break."""
 
 
 @dataclass
@@ -105,35 +120,24 @@ def described(name: str, url: str, prefill: str) -> dict[str, Any]:
     return model | ({} if prefill == "auto" else {"prefill": prefill})
 
 
-async def table_of(
-    name: str,
-    engine: Engine,
-    folder: Path,
-    prefill: str,
-    how: str,
-    cuts: Sequence[int],
-    report: Callable[[Row], None],
-) -> Table:
-    """
-    Break all answers, after each of `cuts` chunks. `how`: the connection is `cut`, the engine is `killed` and started again, or
-    its place is taken by `another` one.
-    """
-    table = Table(name)
+async def table_of(way: Way, engine: Engine, folder: Path, report: Callable[[Row], None]) -> Table:
+    """Break all answers in this way."""
+    table = Table(way.name)
     async with AsyncExitStack() as stack:
         breaker = Breaker(engine.url)
-        models = [described("real", await breaker.start(), prefill)]
+        models = [described("real", await breaker.start(), way.prefill)]
         stack.callback(breaker.close)
-        if how == "killed":
+        if way.how == "killed":
             breaker.on_break = engine.restart
-        if how == "another":
+        if way.how == "another":
             breaker.is_down = True
             other = await stack.enter_async_context(Engine(engine.model))
-            models.append(described("other", other.url, prefill))
+            models.append(described("other", other.url, way.prefill))
         api = await stack.enter_async_context(serving(folder, models))
         for prompt, question in PROMPTS.items():
             spec = {"flow": "chat", "input": {"prompt": question + " "}}
             whole = (await finished(api, spec))["text"]
-            for cut in cuts:
+            for cut in way.cuts:
                 row = await _broken(api, breaker, prompt, cut, whole)
                 if row is not None:
                     table.rows.append(row)
