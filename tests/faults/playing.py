@@ -115,9 +115,14 @@ class Stage:
         visit = self._visits[name]
         visit.heads.append(head)
         visit.bodies.append(body)
-        is_first = len(visit.heads) == 1 or "next_steps" not in visit.fault
         scene = _Scene(reader, writer, base="/" + name)
-        await scene.play(visit.fault["steps" if is_first else "next_steps"])
+        await scene.play(self.steps_for(visit))
+
+    def steps_for(self, visit: Visit) -> list[dict[str, Any]]:
+        """Return what the last request of a visit is answered with."""
+        is_first = len(visit.heads) == 1 or "next_steps" not in visit.fault
+        steps: list[dict[str, Any]] = visit.fault["steps" if is_first else "next_steps"]
+        return steps
 
 
 class _Scene:

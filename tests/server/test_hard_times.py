@@ -23,6 +23,7 @@ from unspool.server.api.health import MIN_FREE_BYTES
 from unspool.server.api.json.run import head_json, run_json
 
 
+@pytest.mark.timeout(60)  # each word waits for a turn of a machine that has other work
 async def test_a_full_disk_is_told_to_probes_and_viewers_and_its_run_has_no_open_attempt(
     serve_model: ServeModel,
     client: httpx.AsyncClient,
@@ -41,7 +42,7 @@ async def test_a_full_disk_is_told_to_probes_and_viewers_and_its_run_has_no_open
         deny = None if may else _no_inserts
         served.core.journal._store._db.set_authorizer(deny)  # type: ignore[attr-defined]
 
-    async with client.stream("GET", f"{url}/events") as stream, asyncio.timeout(15):
+    async with client.stream("GET", f"{url}/events") as stream, asyncio.timeout(45):
         reading = stream.aiter_lines()
         while "今天" not in await anext(reading):
             pass
