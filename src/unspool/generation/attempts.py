@@ -34,6 +34,14 @@ PassedOn = Text | Reasoning | ToolFragment | ToolCall | Skipped
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptQueued:
+    """A request waits for its model; `place` 1 is the next."""
+
+    model: Model
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStarted:
     number: int
     model: Model
@@ -101,7 +109,9 @@ class Rewound:
     """Characters that stay; 0: the text begins again."""
 
 
-Attempted = AttemptStarted | AttemptKept | AttemptSilent | AttemptFailed | AttemptFinished
+Attempted = (
+    AttemptQueued | AttemptStarted | AttemptKept | AttemptSilent | AttemptFailed | AttemptFinished
+)
 GenerationEvent = Attempted | Rewound
 
 

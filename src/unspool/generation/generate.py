@@ -28,6 +28,7 @@ from ..runs.run import cut
 from .attempts import (
     AttemptFailed,
     AttemptFinished,
+    AttemptQueued,
     AttemptStarted,
     GenerationEvent,
     OpenAttempt,
@@ -37,6 +38,7 @@ from .attempts import (
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
 from .loops import Looping
+from .queue import Lines
 from .seam import Seam, StartedAnew
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class GenerationDeps:
     budget_s: float = 120.0
     """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
+    lines: Lines = field(default_factory=Lines)
     ask: Callable[[Model, Prompt, Client, Sink], Awaitable[None]] = ask
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
@@ -124,6 +127,7 @@ class Generation:
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
         self._can_rewind = can_rewind
+        self._turn = deps.lines.turn()
         self._looped: set[str] = set()
         """Models that repeated themselves without end."""
         self._first: Strategy = "first"
@@ -142,12 +146,13 @@ class Generation:
             ProviderRefused, ProviderUnavailable: No model gave any output.
             ProviderInterrupted: The text broke off, and no model could continue it.
         """
+        models = self._free_first()
         while True:
-            for index, model in enumerate(self._models):
+            for index, model in enumerate(models):
                 self._retry = 0
-                self._is_last_model = index == len(self._models) - 1
+                self._is_last_model = index == len(models) - 1
                 while plan := self._plan(model, index):
-                    failed = await self._ask(model, plan, out)
+                    failed = await self._ask_in_turn(model, plan, out)
                     if failed is None:
                         return
                     if failed.retry_in_s is None:
@@ -162,6 +167,30 @@ class Generation:
             self._so_far.restart()
             self._first = "restart"
             out.take(Rewound())
+
+    def _free_first(self) -> list[Model]:
+        """Return the models, first those that are well and need not be waited for."""
+        health, lines = self._deps.health, self._deps.lines
+
+        def rank(model: Model) -> tuple[bool, bool]:
+            return health.is_resting(model.name), not lines.is_free(model)
+
+        is_waiting = any(not lines.is_free(model) for model in self._models)
+        return sorted(self._models, key=rank) if is_waiting else list(self._models)
+
+    async def _ask_in_turn(
+        self, model: Model, plan: ContinuationPlan, out: Out
+    ) -> AttemptFailed | None:
+        if model.max_parallel is None:
+            return await self._ask(model, plan, out)
+        lines, clock = self._deps.lines, self._deps.clock
+        joined = clock()
+        await lines.enter(model, self._turn, lambda place: out.take(AttemptQueued(model, place)))
+        self._began += clock() - joined  # the budget is for retries
+        try:
+            return await self._ask(model, plan, out)
+        finally:
+            lines.leave(model, self._turn)
 
     def _ended(self) -> ProviderError:
         if self._models and not self._asked:  # an earlier owner of the run left it

@@ -43,6 +43,7 @@ from .definitions import ModelInput, RouteInput, check_address, model_of
 from .environment import limits_from
 from .health import Health
 from .probe import Answered, ProbeFinding, ask, probe_prefill
+from .slots import slots_of
 from .sources import ConfiguredModels
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class ModelTest:
     finding: ProbeFinding | None = None
     is_kept: bool = False
     """Whether the database stores the finding with the model."""
+    max_parallel: int | None = None
+    """What its engine says about how many answers it gives at once."""
 
 
 class ModelRegistry:
@@ -236,6 +239,11 @@ class ModelRegistry:
         self.health.finished(entry.name)
         if not probe:
             return ModelTest(answered, None)
+        slots = await slots_of(entry.model, self._http)
+        if slots and entry.source == "database" and entry.model.max_parallel is None:
+            async with self._writing:
+                await change_model(self._records, number, {"max_parallel": slots})
+                await self._reload()
         finding = await probe_prefill(entry.model, self._http)
         if finding.prefill and finding.prefill != "none":
             self.health.found_prefill(entry.name)
@@ -244,7 +252,7 @@ class ModelRegistry:
             async with self._writing:
                 await change_model(self._records, number, {"prefill": finding.prefill})
                 await self._reload()
-        return ModelTest(answered, None, finding, is_kept)
+        return ModelTest(answered, None, finding, is_kept, slots)
 
     # Routes
 
