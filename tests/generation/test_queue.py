@@ -14,7 +14,7 @@ from support.upstream import SILENCE, Upstream, answer, chunk, refusal
 from unspool.errors import ProviderError
 from unspool.generation.attempts import AttemptFinished, AttemptQueued, AttemptStarted
 from unspool.generation.generate import GenerationDeps, generate
-from unspool.generation.queue import MAX_TOLD, Line, Lines
+from unspool.generation.queue import MAX_TOLD, ModelLine, ModelLines
 from unspool.providers import Model, Prompt
 from unspool.providers.upstream.http1 import Client
 
@@ -22,7 +22,7 @@ ONE = Model("local", "openai", "m", "http://127.0.0.1:9/v1", max_parallel=1)
 
 
 def test_a_line_lets_in_as_many_as_there_is_room_for_and_in_turn() -> None:
-    line = Line(room=2)
+    line = ModelLine(room=2)
     for turn in (3, 1, 2, 4):
         line.join(turn)
     assert line.admit() == [1, 2]
@@ -34,7 +34,7 @@ def test_a_line_lets_in_as_many_as_there_is_room_for_and_in_turn() -> None:
 
 
 def test_a_text_that_comes_again_keeps_its_turn() -> None:
-    line = Line()
+    line = ModelLine()
     line.join(1)
     line.admit()
     line.join(2)
@@ -45,7 +45,7 @@ def test_a_text_that_comes_again_keeps_its_turn() -> None:
 
 
 def test_room_may_shrink_and_grow_while_others_are_inside() -> None:
-    line = Line(room=3)
+    line = ModelLine(room=3)
     for turn in range(5):
         line.join(turn)
     assert line.admit() == [0, 1, 2]
@@ -57,7 +57,7 @@ def test_room_may_shrink_and_grow_while_others_are_inside() -> None:
 
 
 def test_whatever_happens_nobody_is_lost_and_nobody_is_in_too_many() -> None:
-    rng, line, turns = Random(5), Line(room=3), 0
+    rng, line, turns = Random(5), ModelLine(room=3), 0
     for _ in range(5000):
         present = [*line.inside, *line.waiting]
         if present and rng.random() < 0.5:
@@ -72,7 +72,7 @@ def test_whatever_happens_nobody_is_lost_and_nobody_is_in_too_many() -> None:
 
 
 async def test_one_that_waits_hears_its_place_and_only_so_often() -> None:
-    lines = Lines()
+    lines = ModelLines()
     told: dict[int, list[int]] = {}
 
     async def one() -> None:
@@ -93,7 +93,7 @@ async def test_one_that_waits_hears_its_place_and_only_so_often() -> None:
 
 
 async def test_one_that_is_cancelled_gives_its_place_back_at_any_moment() -> None:
-    lines, places = Lines(), []
+    lines, places = ModelLines(), []
     first, second, third = (lines.turn() for _ in range(3))
     await lines.enter(ONE, first, places.append)
     waiting = asyncio.ensure_future(lines.enter(ONE, second, places.append))

@@ -29,7 +29,7 @@ from ..providers.upstream.http import open_http
 from ..settings import Settings
 from .attempts import AttemptFinished, AttemptStarted
 from .generate import GenerationDeps, generate
-from .queue import Lines
+from .queue import ModelLines
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class LLMClient:
         self._retries = retries
         self._allow_private = allow_private
         self._health = Health()
-        self._lines = Lines()
+        self._lines = ModelLines()
         self._http: Client | None = None
 
     @property

@@ -38,7 +38,7 @@ from .attempts import (
 )
 from .continuation import ContinuationPlan, PartialText, RetainedAnswer, Strategy, continuation_plan
 from .loops import Looping
-from .queue import Lines
+from .queue import ModelLines
 from .seam import Seam, StartedAnew
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class GenerationDeps:
     budget_s: float = 120.0
     """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
-    lines: Lines = field(default_factory=Lines)
+    lines: ModelLines = field(default_factory=ModelLines)
     ask: Callable[[Model, Prompt, Client, Sink], Awaitable[None]] = ask
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random

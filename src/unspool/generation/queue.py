@@ -1,10 +1,10 @@
 """
 The line before a model that gives only so many answers at once (`Model.max_parallel`).
 
-`Line` is the pure part: who is being answered, who waits, and in which order. A text joins with its
-turn, a number that it keeps for life, so its retries and its continuation come before texts that
-began later: a model that fails often does not send those who have waited longest to the end.
-`Lines` lets coroutines wait in the lines of all models.
+`ModelLine` is the pure part: who is being answered, who waits, and in which order. A text joins
+with its turn, a number that it keeps for life, so its retries and its continuation come before
+texts that began later: a model that fails often does not send those who have waited longest to the
+end. `ModelLines` lets coroutines wait in the lines of all models.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEAR: Final = 5
 
 
 @dataclass(slots=True)
-class Line:
+class ModelLine:
     """The line before one model. Turns are numbers; the smallest is the next."""
 
     room: int = 1
@@ -85,11 +85,11 @@ class _Waiting:
             log.debug("A place was not told; who writes next hears why", exc_info=True)
 
 
-class Lines:
+class ModelLines:
     """The lines of all models of this process."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], Line] = {}
+        self._lines: dict[tuple[str, str], ModelLine] = {}
         self._waiting: dict[tuple[tuple[str, str], int], _Waiting] = {}
         self._turns = itertools.count(1)
 
@@ -111,7 +111,7 @@ class Lines:
         if model.max_parallel is None:
             return
         name = _deployment(model)
-        line = self._lines.setdefault(name, Line())
+        line = self._lines.setdefault(name, ModelLine())
         line.room = model.max_parallel
         waiting = _Waiting(tell, asyncio.get_running_loop().create_future())
         self._waiting[name, turn] = waiting
@@ -134,7 +134,7 @@ class Lines:
         if not line.inside and not line.waiting:
             del self._lines[name]
 
-    def _move(self, name: tuple[str, str], line: Line) -> None:
+    def _move(self, name: tuple[str, str], line: ModelLine) -> None:
         for turn in line.admit():
             admitted = self._waiting.pop((name, turn)).admitted
             if not admitted.done():  # else it is cancelled, and leaves as soon as it wakes
