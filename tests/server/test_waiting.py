@@ -11,6 +11,9 @@ from support.readers import View, look, post
 from support.servers import Serve, Served
 from support.upstream import END, KEY, SILENCE, Head, Script, Upstream, answer, chunk
 from unspool.core import abandonment
+from unspool.execution.replay import replay
+from unspool.journals import read_all
+from unspool.runs.events import Event
 
 STREAM = {"accept": "text/event-stream"}
 
@@ -33,6 +36,16 @@ def told(view: View, kind: str) -> list[dict[str, Any]]:
     return [event["data"] for event in view.seen.documents if event["type"] == kind]
 
 
+async def log_of(served: Served, run_id: str | None) -> list[Event]:
+    assert run_id is not None
+    core = served.core
+
+    async def read() -> list[Event]:
+        return [event async for events in read_all(core.journal, run_id) for event in events]
+
+    return await served.call(read)
+
+
 async def test_viewers_see_their_place_before_an_engine_that_answers_one_at_a_time(
     serve_with: Serve, client: httpx.AsyncClient, upstream: Upstream
 ) -> None:
@@ -47,6 +60,8 @@ async def test_viewers_see_their_place_before_an_engine_that_answers_one_at_a_ti
     longest = max(views, key=lambda view: len(told(view, "attempt.queued")))
     types = [event["type"] for event in longest.seen.documents]
     assert types.index("attempt.started") > types.index("attempt.queued"), "the clock starts then"
+    replayed = await replay(await log_of(served, longest.run_id))
+    assert replayed.difference is None
 
 
 async def test_a_cancelled_run_gives_its_place_back(
@@ -76,6 +91,7 @@ async def test_viewers_are_told_that_a_model_is_silent(
     view = await asked(client, served, "think")
     silences = [(it["for_s"], it["alive"]) for it in told(view, "attempt.silent")]
     assert silences[:2] == [(0.1, False), (0.2, False)]
+    assert (await replay(await log_of(served, view.run_id))).difference is None
     assert view.seen.documents[-1]["type"] == "run.completed"
 
 
@@ -85,7 +101,7 @@ LOST: Script = [Head(), *[chunk("从舒适到舒适，") for _ in range(900)], *
 async def test_a_model_that_is_lost_never_completes_a_run(
     serve_with: Serve, client: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    served = serve_with(retries=0)
+    served = serve_with(retries=1)
     upstream.play = [LOST]
     await add(client, served, upstream)
     view = await asked(client, served, "写一段")
@@ -94,6 +110,7 @@ async def test_a_model_that_is_lost_never_completes_a_run(
     assert (last["type"], last["data"]["code"]) == ("run.incomplete", "repetition")
     run = (await client.get(f"{served.url}/v1/runs/{view.run_id}")).json()
     assert run["text"] == "从舒适到舒适，", "the native contract takes the loop back"
+    assert (await replay(await log_of(served, view.run_id))).difference is None
 
 
 async def test_what_everybody_has_left_does_not_write_for_ever(

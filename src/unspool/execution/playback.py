@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
+from ..generation.loops import Looping
 from ..generation.seam import anchor_of
 from ..providers import (
     FREE,
@@ -135,7 +137,8 @@ class Playback:
             await asyncio.Event().wait()  # until this life ends
         attempt = attempts[number]
         for output in self._outputs(step, number, attempt):
-            sink.take(output)
+            with suppress(Looping):  # the ending says so, too, and what came of it
+                sink.take(output)
         if sink.is_full:
             await sink.drain()
         if attempt.ending is None:

@@ -94,6 +94,7 @@ async def replay(log: Sequence[Event]) -> Replayed:
         SpecError: It started child runs, whose logs are not in its own; or its flow or dialect
             is not installed.
     """
+    log = _without_waits(log)
     spec = spec_of(log[0])
     if any(e.type == "item.found" and e.data["kind"] == "child" for e in log):
         raise SpecError("a run that has started others cannot be replayed; replay those instead")
@@ -101,8 +102,7 @@ async def replay(log: Sequence[Event]) -> Replayed:
     bounds = [n for n, event in enumerate(log) if event.type == "run.recovered"]
     for start, end in zip([0, *bounds], [*bounds, len(log)], strict=True):
         life = log[start:end]
-        # A replay waits for no model.
-        drafts = await _Life(spec, log[:start], [it for it in life if not _is_wait(it)]).live()
+        drafts = await _Life(spec, log[:start], life).live()
         difference, aligned = _compared(life, drafts)
         events += aligned
         if difference is not None:
@@ -305,8 +305,10 @@ def _history(life: Sequence[Event]) -> list[Event]:
     )
 
 
-def _is_wait(event: Event) -> bool:
-    return event.type == "attempt.queued"
+def _without_waits(log: Sequence[Event]) -> list[Event]:
+    """Leave out that a request waited in line, as none does in a replay."""
+    events = (event for event in log if event.type != "attempt.queued")
+    return [Event(seq, it.type, it.at_ms, it.data) for seq, it in enumerate(events, 1)]
 
 
 def _is_stop(event: Event) -> bool:
@@ -328,9 +330,6 @@ def _compared(
     queues = {name: iter(queue) for name, queue in waiting.items()}
     aligned: list[Event] = []
     for event in recorded:
-        if _is_wait(event):
-            aligned.append(event)
-            continue
         found = next(queues.get(key(event), iter(())), None)
         if found is None or (event.type, _comparable(event.data)) != (
             found.type,

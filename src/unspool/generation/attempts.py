@@ -154,8 +154,6 @@ class OpenAttempt:
         self.handle = ""
         self.has_passed_on = False
         """We passed on some output."""
-        self.loop: Loop | None = None
-        """The loop in which its text ended, in characters of this text."""
         self._so_far = so_far
         self._out = out
         self._say = out.text
@@ -292,6 +290,11 @@ class OpenAttempt:
             self.finish_reason = "stop"
             return True
         return False
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop in which its text ended, in characters of this text."""
+        return self._watch.loop
 
     @property
     def has_output(self) -> bool:

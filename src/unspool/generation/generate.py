@@ -236,7 +236,7 @@ class Generation:
                 self._learn(attempt, error)
                 failed = self._failed(attempt, error, self._wait_s(model, error))
                 out.take(failed)
-                self._take_back_loop(attempt, out)
+                self._take_back_loop(attempt, error, out)
                 return failed
         finally:
             health.ended(model.name)
@@ -251,12 +251,11 @@ class Generation:
         except StartedAnew as anew:
             raise ProviderInterrupted(str(anew), code="started_anew") from None
         except Looping as looping:
-            attempt.loop = looping.loop
             raise ProviderInterrupted(str(looping), code="repetition") from None
 
-    def _take_back_loop(self, attempt: OpenAttempt, out: Out) -> None:
+    def _take_back_loop(self, attempt: OpenAttempt, error: ProviderError, out: Out) -> None:
         """Take back what repeats itself; if viewers cannot, no model is to continue it."""
-        if (loop := attempt.loop) is None:
+        if error.code != "repetition" or (loop := attempt.loop) is None:
             return
         good = self._so_far.leave_loop(attempt.at + loop.begin, attempt.at + loop.again)
         if self._so_far.can_cut:
@@ -285,7 +284,8 @@ class Generation:
         if error.code == "repetition":
             has_looped = model.name in self._looped
             self._looped.add(model.name)
-            return None if has_looped or not self._deps.retries else 0.0
+            is_never = (error.retry_after_s or 0.0) > MAX_RETRY_AFTER_S  # says a replay
+            return None if has_looped or is_never or not self._deps.retries else 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
         if error.code == "loading" and self._is_last_model and deps.retries:
             return self._until_loaded_s(error)
