@@ -188,6 +188,13 @@ class Settings(BaseSettings):
     max_run_bytes: int = Field(64 * MIB, gt=0)
     """Largest log of one run: a million tokens. More is a loop, not an answer."""
 
+    max_unwatched_bytes: int = Field(8 * MIB, gt=0)
+    """
+    Log that a run writes after its last viewer has left; then it is cancelled. As much as the
+    longest answer of any model (128,000 tokens). `Unspool-When-Left: continue` lifts it, and runs
+    that nobody ever watched were meant to be alone.
+    """
+
     max_live_runs: int = Field(2000, gt=0)
     """Live runs at once; the server refuses the next one with 503 and `Retry-After`."""
 

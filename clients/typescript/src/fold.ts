@@ -67,6 +67,8 @@ export class RunFold {
   endedMs: number | null = null;
   /** The newest progress message, with current and total if the flow gives them. */
   progress: { message: string; current: number | null; total: number | null } | null = null;
+  /** The data of `attempt.queued` or `attempt.silent`, until something else happens. */
+  waiting: RunEvent["data"] | null = null;
 
   #lastMs = 0;
   #written = 0;
@@ -79,6 +81,7 @@ export class RunFold {
     this.seq = event.seq;
     this.#lastMs = Math.max(this.#lastMs, event.at_ms);
     const noun = event.type.slice(0, event.type.indexOf("."));
+    this.waiting = null;
     if (noun === "run") this.#run(event);
     else if (noun === "attempt") this.#attempt(event);
     else if (noun === "note") this.notes[event.data.name] = event.data.value;
@@ -143,9 +146,11 @@ export class RunFold {
       this.attempts.push({ step, number, model, strategy, reason, startedMs: at_ms, ...facts });
       return;
     }
+    if (type === "attempt.queued" || type === "attempt.silent") this.waiting = data;
     const attempt = this.attempts.findLast((each) => each.number === data.number);
-    if (attempt === undefined || type === "attempt.kept") return;
-    attempt.status = type === "attempt.finished" ? "finished" : "failed";
+    const isFinished = type === "attempt.finished";
+    if (attempt === undefined || !(isFinished || type === "attempt.failed")) return;
+    attempt.status = isFinished ? "finished" : "failed";
     attempt.endedMs = at_ms;
     attempt.facts = data;
   }

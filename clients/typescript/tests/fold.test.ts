@@ -55,6 +55,22 @@ test("a tool call grows by fragments and is whole when the log says so", () => {
   expect(call(fold([...begun, whole]))).toMatchObject({ arguments: '{"q":"鞋"}', isWhole: true });
 });
 
+test("what a run waits for is known until something else happens", () => {
+  const attempt = (type: string, data: object) => ({
+    type,
+    at_ms: 1,
+    data: { step: "a", ...data },
+  });
+  const queued = attempt("attempt.queued", { model: "local", place: 3 });
+  expect(fold([started, queued]).waiting).toMatchObject({ model: "local", place: 3 });
+  const asked = attempt("attempt.started", { number: 1, model: "local", strategy: "first" });
+  expect(fold([started, queued, asked]).waiting).toBeNull();
+  const silent = attempt("attempt.silent", { number: 1, for_s: 30, alive: false });
+  const state = fold([started, asked, silent]);
+  expect(state.waiting).toMatchObject({ for_s: 30 });
+  expect(state.attempts[0]).toMatchObject({ status: "running" });
+});
+
 test("what is not known is passed over", () => {
   const state = fold([started, { type: "moon.risen", at_ms: 5, data: {} }]);
   expect(state).toMatchObject({ seq: 2, status: "running" });

@@ -204,6 +204,7 @@ export const en: Messages = {
     waiting: "Disconnected, reconnecting. Your text is safe.",
     resumed: "Resumed after event {seq}; nothing was lost",
     stalled: "No new text for {n} s; still connected.",
+    inLine: "The model is busy: number {n} in line at {model}.",
     incomplete: "Not finished: {why}",
     readOnly: "Read only",
     you: "you",

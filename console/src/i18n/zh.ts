@@ -190,6 +190,7 @@ export const zh = {
     waiting: "已断开，正在重连，文字都在",
     resumed: "已从第 {seq} 个事件继续，没有丢字",
     stalled: "{n} 秒没有新内容，连接仍在。",
+    inLine: "模型忙，在 {model} 前排第 {n}。",
     incomplete: "没有写完：{why}",
     readOnly: "只读",
     you: "你",

@@ -45,6 +45,12 @@ export interface Snapshot {
   readonly leftS: number | null;
   readonly cost: Money | null;
   readonly stalledS: number | null;
+  /** Its place in the line at a model, or for how long a model has said nothing at all. */
+  readonly waiting: {
+    readonly place?: number;
+    readonly model?: string;
+    readonly for_s?: number;
+  } | null;
   readonly seams: number;
   readonly recoveries: number;
   readonly steps: readonly StepLine[];
@@ -82,6 +88,7 @@ export function snapshotOf({ runModel, progress }: Source, nowS: number): Snapsh
     leftS: fold.isEnded ? null : (progress?.value?.left_s ?? fold.leftS),
     cost: costOf(attempts),
     stalledS,
+    waiting: fold.isEnded ? null : fold.waiting,
     seams: timeline.seams.length,
     recoveries,
     steps: stepsOf(runModel),

@@ -95,6 +95,9 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
         str,
         typer.Option(metavar="JSON", help='{"prompt": 0.8, "completion": 2, "currency": "CNY"}'),
     ] = "",
+    max_parallel: Annotated[
+        int | None, typer.Option(help="Answers it gives at once; more requests wait.", min=1)
+    ] = None,
     prefill: Annotated[
         str, typer.Option(help="How it continues a text; `models test` finds out.")
     ] = "",
@@ -112,6 +115,7 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
         "upstream_name": upstream_name,
         "prefill": prefill,
         "quirks": quirks or [],
+        "max_parallel": max_parallel,
     }
     objects = {"params": params, "limits": limits, "prices": prices}
     fields |= {word: _object(word, text) for word, text in objects.items() if text}

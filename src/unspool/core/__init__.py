@@ -162,7 +162,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings)
         opened.push_async_callback(retention.close)
-        opened.callback(AbandonedRuns(runner, viewing).close)
+        abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
+        opened.callback(abandoned.close)
         await runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
         yield Core(

@@ -1,8 +1,10 @@
 """
 Cancels runs without viewers, where the request wants that; by default they continue.
 
-A request with `Unspool-When-Left: cancel` limits how long its run may continue unwatched. Streams
-and runs do not know each other; this module connects them.
+A request with `Unspool-When-Left: cancel` limits how long its run may continue unwatched. Without
+the header, a run whose viewers have all left may still write `max_unwatched_bytes`: a model that
+never ends must not work for nobody. Streams and runs do not know each other; this module connects
+them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from typing import Final
 from ..execution.runner import Runner
 from ..viewing.viewers import Viewing
 
+CHECK_S: Final = 5.0
+"""Seconds between two looks at how much the runs without viewers have written."""
+
 FIRST_S: Final = 30.0
 """Seconds beyond its own limit for the first viewer of a new or recovered run."""
 
@@ -20,8 +25,12 @@ FIRST_S: Final = 30.0
 class AbandonedRuns:
     """Cancels runs that must not continue without viewers."""
 
-    def __init__(self, runner: Runner, viewing: Viewing) -> None:
+    def __init__(self, runner: Runner, viewing: Viewing, max_unwatched_bytes: int) -> None:
         self._runner = runner
+        self._most = max_unwatched_bytes
+        self._sizes: dict[str, int] = {}
+        """Bytes that runs had when their last viewer left."""
+        self._checking: asyncio.TimerHandle | None = None
         self._viewing = viewing
         self._patience_s: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -31,14 +40,19 @@ class AbandonedRuns:
         runner.on_begun.append(self._begun)
 
     def close(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
+        for timer in (self._checking, *self._timers.values()):
+            if timer is not None:
+                timer.cancel()
 
     def _begun(self, run_id: str, after_s: float) -> None:
         self._patience_s[run_id] = after_s
         self._arm(run_id, after_s + FIRST_S)
 
     def _left(self, run_id: str) -> None:
+        if (size := self._runner.unasked_bytes(run_id)) is not None:
+            self._sizes[run_id] = size
+            if self._checking is None:
+                self._checking = self._loop.call_later(CHECK_S, self._check)
         after_s = self._patience_s.get(run_id)
         if after_s is not None:
             self._arm(run_id, after_s)
@@ -54,7 +68,20 @@ class AbandonedRuns:
             return  # its last viewer will arm it again
         after_s = self._patience_s.pop(run_id)
         if self._runner.is_live(run_id):
-            reason = f"nobody watched it for {after_s:g} s"
-            cancelling = asyncio.create_task(self._runner.cancel(run_id, reason=reason))
-            self._cancelling.add(cancelling)
-            cancelling.add_done_callback(self._cancelling.discard)
+            self._cancel(run_id, f"nobody watched it for {after_s:g} s")
+
+    def _check(self) -> None:
+        for run_id, before in list(self._sizes.items()):
+            size = self._runner.unasked_bytes(run_id)
+            if size is None or self._viewing.count(run_id):
+                del self._sizes[run_id]
+            elif size - before > self._most:
+                del self._sizes[run_id]
+                self._cancel(run_id, f"it wrote {size - before} bytes after its last viewer left")
+        again = self._loop.call_later(CHECK_S, self._check) if self._sizes else None
+        self._checking = again
+
+    def _cancel(self, run_id: str, reason: str) -> None:
+        cancelling = asyncio.create_task(self._runner.cancel(run_id, reason=reason))
+        self._cancelling.add(cancelling)
+        cancelling.add_done_callback(self._cancelling.discard)

@@ -73,7 +73,7 @@ class Admission:
         if claim is None and options.key:
             claim = Claim(options.key, request_digest(spec))
         self._check_room()
-        spec = await self._checked(spec, options.cancel_after_s)
+        spec = await self._checked(spec, options)
         if is_shared:
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
                 if self._is_reusable(head):
@@ -110,11 +110,15 @@ class Admission:
         claim = Claim(options.key, changes.digest(run_id)) if options.key else None
         self._check_room()
         old, history, seq = await self._before(run_id, changes)
-        spec = replace(changes.applied(old), cancel_after_s=options.cancel_after_s)
+        spec = replace(
+            changes.applied(old),
+            cancel_after_s=options.cancel_after_s,
+            continues=options.continues,
+        )
         if changes.input is None:
             self._check_names(spec)
         else:
-            spec = await self._checked(spec, options.cancel_after_s)
+            spec = await self._checked(spec, options)
         if changes.cancel:
             await self._runner.cancel(run_id, reason="a client continues it in a fork")
             _, history, seq = await self._before(run_id, changes)  # it may have written more by now
@@ -157,7 +161,7 @@ class Admission:
         open_flow(spec.flow)
         self._catalog.check(spec.model)
 
-    async def _checked(self, spec: RunSpec, cancel_after_s: float | None = None) -> RunSpec:
+    async def _checked(self, spec: RunSpec, options: RunOptions = NO_OPTIONS) -> RunSpec:
         """Return the spec as the log will hold it."""
         self._check_names(spec)
         flow = open_flow(spec.flow)
@@ -166,7 +170,12 @@ class Admission:
         except ValidationError as error:
             raise SpecError(f"the input of {spec.flow} is not right: {_reasons(error)}") from None
         written = _written(await flow.prepare(request, self._records))
-        return replace(spec, input=written, cancel_after_s=cancel_after_s)
+        return replace(
+            spec,
+            input=written,
+            cancel_after_s=options.cancel_after_s,
+            continues=options.continues,
+        )
 
     def _is_reusable(self, head: Head) -> bool:
         """Whether a run may answer an equal request: it is live, or completed a short time ago."""

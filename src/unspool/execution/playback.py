@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
+from ..generation.loops import Looping
 from ..generation.seam import anchor_of
 from ..models.prefills import Prefills, Trust
 from ..providers import (
@@ -168,7 +170,8 @@ class Playback:
             await asyncio.Event().wait()  # until this life ends
         attempt = attempts[number]
         for output in self._outputs(step, number, attempt):
-            sink.take(output)
+            with suppress(Looping):  # the ending says so, too, and what came of it
+                sink.take(output)
         if sink.is_full:
             await sink.drain()
         if attempt.ending is None:

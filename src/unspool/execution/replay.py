@@ -96,6 +96,7 @@ async def replay(log: Sequence[Event]) -> Replayed:
         SpecError: It started child runs, whose logs are not in its own; or its flow or dialect
             is not installed.
     """
+    log = _without_waits(log)
     spec = spec_of(log[0])
     if any(e.type == "item.found" and e.data["kind"] == "child" for e in log):
         raise SpecError("a run that has started others cannot be replayed; replay those instead")
@@ -124,6 +125,7 @@ class _ReplayPen:
     """See `journals.Pen`. In a life that was cut it takes no more events than the log holds."""
 
     is_behind = False
+    size = 0
 
     def __init__(self, room: Counter[str] | None, room_after: Counter[str] | None) -> None:
         """
@@ -304,6 +306,12 @@ def _history(life: Sequence[Event]) -> list[Event]:
             life[1:],
         )
     )
+
+
+def _without_waits(log: Sequence[Event]) -> list[Event]:
+    """Leave out that a request waited in line, as none does in a replay."""
+    events = (event for event in log if event.type != "attempt.queued")
+    return [Event(seq, it.type, it.at_ms, it.data) for seq, it in enumerate(events, 1)]
 
 
 def _is_stop(event: Event) -> bool:

@@ -59,6 +59,8 @@ class _CarriedRun:
     """A run that this process carries."""
 
     pen: Pen
+    continues: bool = False
+    """A client asked for it to continue without viewers, however much it writes."""
     task: asyncio.Task[None] | None = None
     is_in_flow: bool = False
     """We interrupt a task only in its flow: not before it begins, nor while it ends."""
@@ -111,6 +113,11 @@ class Runner:
         """Whether this process carries the run."""
         return run_id in self._live
 
+    def unasked_bytes(self, run_id: str) -> int | None:
+        """Return the size of a live run that nobody asked to continue; None for any other."""
+        live = self._live.get(run_id)
+        return None if live is None or live.continues else live.pen.size
+
     async def start(
         self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
     ) -> str:
@@ -130,7 +137,7 @@ class Runner:
         return pen.run_id
 
     def _begin(self, pen: Pen, spec: RunSpec, past: Run) -> None:
-        live = self._live[pen.run_id] = _CarriedRun(pen)
+        live = self._live[pen.run_id] = _CarriedRun(pen, spec.continues)
         carrying = self._carry(live, spec, past)
         live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
         if spec.parent:

@@ -14,6 +14,7 @@ from ..generation.attempts import (
     AttemptFailed,
     AttemptFinished,
     AttemptKept,
+    AttemptQueued,
     AttemptSilent,
     AttemptStarted,
     GenerationEvent,
@@ -178,6 +179,8 @@ class StepWriter:
 
     def _attempted(self, piece: Attempted) -> None:
         match piece:
+            case AttemptQueued():
+                self._append("attempt.queued", model=piece.model.name, place=piece.place)
             case AttemptStarted():
                 self._under_way = piece
                 self.model = self.state.model = piece.model.name

@@ -38,6 +38,14 @@ PassedOn = Text | Reasoning | ToolFragment | ToolCall | TurnState | Skipped
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptQueued:
+    """A request waits for its model; `place` 1 is the next."""
+
+    model: Model
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStarted:
     number: int
     model: Model
@@ -107,7 +115,9 @@ class Rewound:
     """Characters that stay; 0: the text begins again."""
 
 
-Attempted = AttemptStarted | AttemptKept | AttemptSilent | AttemptFailed | AttemptFinished
+Attempted = (
+    AttemptQueued | AttemptStarted | AttemptKept | AttemptSilent | AttemptFailed | AttemptFinished
+)
 GenerationEvent = Attempted | Rewound
 
 
@@ -150,8 +160,6 @@ class OpenAttempt:
         self.handle = ""
         self.has_passed_on = False
         """We passed on some output."""
-        self.loop: Loop | None = None
-        """The loop in which its text ended, in characters of this text."""
         self._so_far = so_far
         self._out = out
         self._say = out.text
@@ -330,6 +338,11 @@ class OpenAttempt:
             return False
         self.finish_reason = "stop"
         return True
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop in which its text ended, in characters of this text."""
+        return self._watch.loop
 
     @property
     def has_output(self) -> bool:

@@ -29,6 +29,7 @@ from ..providers.upstream.http import open_http
 from ..settings import Settings
 from .attempts import AttemptFinished, AttemptStarted
 from .generate import GenerationDeps, generate
+from .queue import ModelLines
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class LLMClient:
         self._retries = retries
         self._allow_private = allow_private
         self._health = Health()
+        self._lines = ModelLines()
         self._http: Client | None = None
 
     @property
@@ -177,7 +179,7 @@ class LLMClient:
 
     async def _deltas(self, prompt: Prompt, call: _ClientCall) -> AsyncGenerator[Delta]:
         http = self._http or open_http(allow_private=self._allow_private)
-        deps = GenerationDeps(http, retries=self._retries, health=self._health)
+        deps = GenerationDeps(http, retries=self._retries, health=self._health, lines=self._lines)
         chars = len(str(prompt.messages[-1]["content"]))
         log.info("LLM stream started: model %s, %d characters", self.model.name, chars)
         try:

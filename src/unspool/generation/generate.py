@@ -30,6 +30,7 @@ from ..runs.run import cut
 from .attempts import (
     AttemptFailed,
     AttemptFinished,
+    AttemptQueued,
     AttemptStarted,
     GenerationEvent,
     OpenAttempt,
@@ -40,7 +41,6 @@ from .attempts import (
 from .continuation import (
     ContinuationPlan,
     PartialText,
-    RetainedAnswer,
     Strategy,
     continuation_plan,
     resume_plan,
@@ -48,6 +48,8 @@ from .continuation import (
 from .enough import Enough
 from .guards import BadContinuation
 from .loops import Looping, penalized
+from .queue import ModelLines
+from .retained import still_retained
 from .seam import Seam
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ class GenerationDeps:
     budget_s: float = 120.0
     """Seconds for retries before there is output; `settings.Settings.retry_budget_s`."""
     health: Health = field(default_factory=Health)
+    lines: ModelLines = field(default_factory=ModelLines)
     ask: Callable[[Model, Prompt, Client, Sink], Awaitable[None]] = ask
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
@@ -149,6 +152,7 @@ class Generation:
         self._numbers = numbers or itertools.count(1)
         self._asked = 0
         self._can_rewind = self._so_far.can_rewind = can_rewind
+        self._turn = deps.lines.turn()
         self._looped: set[str] = set()
         """Models that repeated themselves without end."""
         self._first: Strategy = "first"
@@ -167,12 +171,13 @@ class Generation:
             ProviderRefused, ProviderUnavailable: No model gave any output.
             ProviderInterrupted: The text broke off, and no model could continue it.
         """
+        models = self._free_first()
         while True:
-            for index, model in enumerate(self._models):
+            for index, model in enumerate(models):
                 self._retry = 0
-                self._is_last_model = index == len(self._models) - 1
+                self._is_last_model = index == len(models) - 1
                 while plan := self._plan(model, index):
-                    failed = await self._ask(model, plan, out)
+                    failed = await self._ask_in_turn(model, plan, out)
                     if failed is None:
                         return
                     if failed.retry_in_s is None:
@@ -189,6 +194,30 @@ class Generation:
             self._so_far.restart()
             self._first = "restart"
             out.take(Rewound())
+
+    def _free_first(self) -> list[Model]:
+        """Return the models, first those that are well and need not be waited for."""
+        health, lines = self._deps.health, self._deps.lines
+
+        def rank(model: Model) -> tuple[bool, bool]:
+            return health.is_resting(model.name), not lines.is_free(model)
+
+        is_waiting = any(not lines.is_free(model) for model in self._models)
+        return sorted(self._models, key=rank) if is_waiting else list(self._models)
+
+    async def _ask_in_turn(
+        self, model: Model, plan: ContinuationPlan, out: Out
+    ) -> AttemptFailed | None:
+        if model.max_parallel is None:
+            return await self._ask(model, plan, out)
+        lines, clock = self._deps.lines, self._deps.clock
+        joined = clock()
+        await lines.enter(model, self._turn, lambda place: out.take(AttemptQueued(model, place)))
+        self._began += clock() - joined  # the budget is for retries
+        try:
+            return await self._ask(model, plan, out)
+        finally:
+            lines.leave(model, self._turn)
 
     def _ended(self) -> ProviderError:
         if self._models and not self._asked:  # an earlier owner of the run left it
@@ -239,7 +268,7 @@ class Generation:
                 self._learn(attempt, error)
                 failed = self._failed(attempt, error, self._wait_s(model, error))
                 out.take(failed)
-                self._take_back_loop(attempt, out)
+                self._take_back_loop(attempt, error, out)
                 return failed
         finally:
             health.ended(model.name)
@@ -264,12 +293,11 @@ class Generation:
         except BadContinuation as bad:
             raise ProviderInterrupted(str(bad), code=bad.code) from None
         except Looping as looping:
-            attempt.loop = looping.loop
             raise ProviderInterrupted(str(looping), code="repetition") from None
 
-    def _take_back_loop(self, attempt: OpenAttempt, out: Out) -> None:
+    def _take_back_loop(self, attempt: OpenAttempt, error: ProviderError, out: Out) -> None:
         """Take back what repeats itself; if viewers cannot, no model is to continue it."""
-        if (loop := attempt.loop) is None:
+        if error.code != "repetition" or (loop := attempt.loop) is None:
             return
         good = self._so_far.leave_loop(attempt.at + loop.begin, attempt.at + loop.again)
         if self._so_far.can_cut:
@@ -280,7 +308,7 @@ class Generation:
     def _learn(self, attempt: OpenAttempt, error: ProviderError) -> None:
         so_far, name = self._so_far, attempt.model.name
         self._reason = error.code
-        so_far.retained = _still_retained(so_far.retained, attempt, error)
+        so_far.retained = still_retained(so_far.retained, attempt, error)
         if isinstance(error.turn_state, TurnState):
             so_far.pause(attempt.text_of_answer, error.turn_state)
             return  # as it should be, and no failure of the model
@@ -309,7 +337,8 @@ class Generation:
         if error.code == "repetition":
             has_looped = model.name in self._looped
             self._looped.add(model.name)
-            return None if has_looped or not self._deps.retries else 0.0
+            is_never = (error.retry_after_s or 0.0) > MAX_RETRY_AFTER_S  # says a replay
+            return None if has_looped or is_never or not self._deps.retries else 0.0
         deps, retry, has_written = self._deps, self._retry, self._so_far.has_written
         if error.code == "loading" and self._is_last_model and deps.retries:
             return self._until_loaded_s(error)
@@ -362,27 +391,3 @@ class Generation:
         return AttemptFinished(
             attempt.number, attempt.model, attempt.finish_reason, usage, cost, attempt.seam_report
         )
-
-
-def _still_retained(
-    before: RetainedAnswer | None, attempt: OpenAttempt, error: ProviderError
-) -> RetainedAnswer | None:
-    """Return the answer to reattach to after a failure: the same one, or this attempt's."""
-    if attempt.plan.strategy != "reattach" or before is None:
-        if not attempt.handle or isinstance(error, ProviderRefused) or error.code == "repetition":
-            return None
-        received = attempt.text_of_answer, attempt.thoughts, attempt.fragments
-        return RetainedAnswer(
-            attempt.model.name, attempt.handle, error.after, attempt.plan.prompt, *received
-        )
-    if isinstance(error, ProviderRefused) or error.code in {"not_kept", "protocol", "repetition"}:
-        return None
-    if not attempt.has_passed_on:
-        return before  # no more of it arrived; its provider still has it
-    return replace(
-        before,
-        after=error.after,
-        text=before.text + attempt.text_of_answer,
-        thoughts=before.thoughts + attempt.thoughts,
-        fragments=before.fragments + attempt.fragments,
-    )

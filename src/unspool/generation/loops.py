@@ -47,19 +47,12 @@ def penalized(model: Model, prompt: Prompt) -> Prompt:
 
 
 class Looping(Exception):
-    """
-    The model repeats itself.
+    """The model repeats itself."""
 
-    Attributes:
-        loop: In characters of the attempt's text; None if it repeats what is no text: its
-            thoughts, or the arguments of a call.
-    """
-
-    def __init__(self, loop: Loop, *, is_text: bool) -> None:
+    def __init__(self, loop: Loop) -> None:
         part = " ".join(loop.part.split())
         more = "…" if len(part) > SHOWN_CHARS else ""
         super().__init__(f"the model repeats itself without end: {part[:SHOWN_CHARS]!r}{more}")
-        self.loop = loop if is_text else None
 
 
 class _Watched:
@@ -108,7 +101,12 @@ class LoopWatch:
         loop = self._text.lasts(text, self._now)
         self.due = self._text.detector.due
         if loop is not None:
-            raise Looping(loop, is_text=True)
+            raise Looping(loop)
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop that the text is in, as far as it has been looked at."""
+        return self._text.loop
 
     def aside(self, text: str) -> None:
         """
@@ -118,7 +116,7 @@ class LoopWatch:
             Looping: The model repeats itself.
         """
         if self._aside is not None and (loop := self._aside.lasts(text, self._now)) is not None:
-            raise Looping(loop, is_text=False)
+            raise Looping(loop)
 
     def end(self, finish_reason: str) -> None:
         """
@@ -128,4 +126,4 @@ class LoopWatch:
             Looping: Only a limit ended the loop.
         """
         if finish_reason == "length" and (loop := self._text.loop) is not None:
-            raise Looping(loop, is_text=True)
+            raise Looping(loop)

@@ -124,6 +124,10 @@ class Pen(Protocol):
     def is_behind(self) -> bool:
         """True if so many bytes await their commit that the writer should call `commit`."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the run so far."""
+
     async def commit(self) -> None:
         """
         Return when everything accepted so far is durable.
@@ -275,6 +279,8 @@ def started(spec: RunSpec) -> Draft:
     facts: dict[str, object] = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
     if spec.cancel_after_s is not None:
         facts["cancel_after_s"] = spec.cancel_after_s
+    if spec.continues:
+        facts["continues"] = True
     if spec.parent:
         facts["parent"] = spec.parent
     if spec.forked_from is not None:
@@ -285,7 +291,10 @@ def started(spec: RunSpec) -> Draft:
 def spec_of(event: Event) -> RunSpec:
     """Return the request, from the first event of a run."""
     request = event.data
-    names = "flow", "input", "model", "dialect", "cancel_after_s", "parent", "forked_from"
+    names = (
+        *("flow", "input", "model", "dialect"),
+        *("cancel_after_s", "continues", "parent", "forked_from"),
+    )
     return RunSpec(**{name: request[name] for name in names if name in request})
 
 

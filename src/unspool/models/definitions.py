@@ -31,6 +31,9 @@ MAX_KEY_CHARS: Final = 4096
 MAX_MEMBERS: Final = 32
 """Models of one route; after 32 failures the user has waited long enough."""
 
+MAX_PARALLEL: Final = 10_000
+"""Answers at once; more than one process carries."""
+
 MAX_SECONDS: Final = 86_400.0
 """Longest time limit, a day; for no limit, leave `total_s` empty."""
 
@@ -143,6 +146,8 @@ class ModelDefinition(StrictInput):
     """How it continues a text that was cut; empty: its vendor's usual way."""
     quirks: list[Quirk] = Field(default_factory=list, max_length=16)
     """Where it differs from its vendor's documentation."""
+    max_parallel: int | None = Field(None, ge=1, le=MAX_PARALLEL)
+    """Answers it gives at once; further requests wait in a line. Empty: any number."""
     prices: PricesInput | None = None
     """Prices of a million tokens; empty: the prices its vendor publishes, if known."""
 
@@ -241,5 +246,6 @@ def model_of(row: Mapping[str, Any], api_key: str, limits: Limits) -> Model:
         params=row["params"],
         prefill=row["prefill"],
         quirks=frozenset(row["quirks"]),
+        max_parallel=row["max_parallel"],
         prices=Prices(**row["prices"]) if row["prices"] else None,
     )

@@ -45,6 +45,7 @@ from .environment import limits_from
 from .health import Health
 from .learning import keep_findings, load_findings
 from .probe import Answered, ProbeFinding, ask, probe_prefill
+from .slots import slots_of
 from .sources import ConfiguredModels
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ class ModelTest:
     finding: ProbeFinding | None = None
     is_kept: bool = False
     """Whether the database stores the finding with the model."""
+    max_parallel: int | None = None
+    """What its engine says about how many answers it gives at once."""
 
 
 class ModelRegistry:
@@ -243,12 +246,17 @@ class ModelRegistry:
         self.health.finished(entry.name)
         if not probe:
             return ModelTest(answered, None)
+        slots = await slots_of(entry.model, self._http)
+        if slots and entry.source == "database" and entry.model.max_parallel is None:
+            async with self._writing:
+                await change_model(self._records, number, {"max_parallel": slots})
+                await self._reload()
         finding = await probe_prefill(entry.model, self._http)
         is_kept = bool(outcomes := finding.outcomes)
         if is_kept:
             self.health.prefills.tried(entry.model, outcomes)
             await keep_findings(self._records, self.health.prefills, entry.name)
-        return ModelTest(answered, None, finding, is_kept)
+        return ModelTest(answered, None, finding, is_kept, slots)
 
     # Routes
 

@@ -76,6 +76,8 @@ class Model:
     """How it continues a text (`upstream.vendors.PREFILLS`); empty: as its vendor does."""
     quirks: frozenset[str] = frozenset()
     """Its deviations from its vendor (`upstream.vendors.QUIRKS`)."""
+    max_parallel: int | None = None
+    """Answers that it gives at once; further requests wait in a line. None: any number."""
     prices: Prices | None = None
     """None: what is known of its vendor; where nothing is known, a cost is unknown."""
 

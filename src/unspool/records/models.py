@@ -35,6 +35,7 @@ class ModelRow(Base):
     """The limits of its own; the others come from the settings."""
     prefill: Mapped[str] = mapped_column(String(32), default="")
     quirks: Mapped[list[str]] = mapped_column(default=list)
+    max_parallel: Mapped[int | None] = mapped_column(default=None)
     prices: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     is_active: Mapped[bool] = mapped_column(default=True)
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
@@ -61,6 +62,7 @@ _NOTHING: dict[str, Any] = {
     "limits": {},
     "prefill": "",
     "quirks": [],
+    "max_parallel": None,
     "prices": None,
     "is_active": True,
 }

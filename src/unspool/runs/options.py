@@ -41,6 +41,8 @@ class RunOptions:
     cache: Cache = ""
     cancel_after_s: float | None = None
     """Seconds without a viewer after which the run is cancelled; None: never."""
+    continues: bool = False
+    """Continue without a viewer, however much it writes."""
     pace: float | None = None
     """Speed of the replay; None: everything at once."""
     conversation: int | None = None
@@ -62,6 +64,8 @@ def read_options(headers: Iterable[tuple[bytes, bytes]]) -> RunOptions:
         if name in _READ:
             field, read = _READ[name]
             options = replace(options, **{field: read(value.decode("latin-1").strip())})
+            if name == b"unspool-when-left":
+                options = replace(options, continues=options.cancel_after_s is None)
     return options
 
 

@@ -34,6 +34,8 @@ class RunSpec:
     dialect: str = "native"
     cancel_after_s: float | None = None
     """Seconds without a viewer after which it is cancelled; None: it continues without any."""
+    continues: bool = False
+    """Asked to continue without a viewer, however much it writes."""
     parent: str = ""
     """The run whose flow started it; empty: a client did."""
     forked_from: Mapping[str, Any] | None = None

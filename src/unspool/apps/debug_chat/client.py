@@ -134,6 +134,7 @@ class _FramePen:
     """See `journals.Pen`: what it takes is turned into events at once, by the clock."""
 
     is_behind = False
+    size = 0
     run_id = "called"
     epoch = 1
 

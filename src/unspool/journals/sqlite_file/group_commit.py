@@ -326,6 +326,10 @@ class SQLitePen:
     def is_behind(self) -> bool:
         return self._live_run.is_behind
 
+    @property
+    def size(self) -> int:
+        return self._live_run.total_bytes
+
     async def commit(self) -> None:
         await self._group_commit.commit(self._live_run, self.epoch, self._live_run.seq)
 

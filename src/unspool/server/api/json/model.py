@@ -44,6 +44,7 @@ def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any
         "goes_on": next(iter(forms), "none"),
         "evidence": {found.form: asdict(found.evidence) for found in prefills.findings_of(model)},
         "quirks": sorted(model.quirks),
+        "max_parallel": model.max_parallel,
         "prices": asdict(model.prices) if model.prices else None,
         "is_active": entry.is_active,
         "is_default": model.name == registry.catalog.default,
@@ -91,6 +92,7 @@ def tested_json(tested: ModelTest) -> dict[str, Any]:
             "ways": [asdict(each) for each in finding.tried],
             "why": finding.why or None,
             "is_kept": tested.is_kept,
+            "max_parallel": tested.max_parallel,
         }
     return facts
 
