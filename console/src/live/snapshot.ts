@@ -133,7 +133,9 @@ function writerOf(model: string | null): string {
 
 function lineOf(attempt: Attempt, { hues }: RunModel): AttemptLine {
   const usage = attempt.facts.usage ?? null;
-  const goesOn = ["resume", "reattach", "prefill", "instruct", "restart"].includes(attempt.strategy);
+  const goesOn = ["resume", "reattach", "prefill", "instruct", "restart"].includes(
+    attempt.strategy,
+  );
   const states = { running: "streaming", failed: "failed", finished: "completed" } as const;
   const code: string | null = attempt.status === "failed" ? attempt.facts.code : null;
   const state = code === "cancelled" ? "cancelled" : states[attempt.status];
