@@ -129,8 +129,9 @@ class Settings(BaseSettings):
 
     first_event_s: float | None = Field(None, gt=0)
     """
-    From the request to the first byte. None, as for the next: 120; 600 if the model thinks or runs
-    in a private network, where it may have to be loaded. Breaking off is a second paid request.
+    From the request to the first event. None: to the first byte, and, as for the next, 120; 600 if
+    the model thinks or runs in a private network, where it may have to be loaded. Breaking off is
+    a second paid request.
     """
 
     idle_s: float | None = Field(None, gt=0)

@@ -167,7 +167,8 @@ def test_s1_6_the_limits_have_names_and_there_is_none_on_the_whole() -> None:
 TOO_SLOW: dict[str, tuple[dict[str, float], Script, str]] = {
     "first answer": ({"first_event_s": 0.5}, [SILENCE], ""),
     "first bytes": ({"first_event_s": 0.5}, [Head(), SILENCE], ""),
-    "first word": (
+    "first word": ({"first_event_s": 0.5}, [b": wait\n\n", SILENCE], ""),
+    "first word after pings": (
         {"progress_s": 0.4},
         [step for _ in range(40) for step in (0.02, b": wait\n\n")],
         "",

@@ -73,7 +73,7 @@ async def test_a_silence_between_two_words_begins_at_the_first(upstream: Upstrea
 async def test_pings_are_signs_of_life_but_no_words(upstream: Upstream) -> None:
     pings = [step for _ in range(8) for step in (0.05, b": ping\n\n")]
     upstream.play = [[*pings, *answer("At last.")]]
-    outputs = await heard(upstream, silent_s=0.15, first_event_s=0.3, idle_s=0.3)
+    outputs = await heard(upstream, silent_s=0.15, idle_s=0.3)
     assert Silent(0.15, is_alive=True) in outputs
     assert "At last." in "".join(getattr(it, "text", "") for it in outputs)
 

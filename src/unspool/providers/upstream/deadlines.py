@@ -41,6 +41,7 @@ class Timer:
         self._tell = tell
         self._total_s = model.limits.total_s or math.inf
         self._silent_s = model.limits.silent_s
+        self._has_own_first = model.limits.first_event_s is not None
         self.patience = patience_with(model)
         self.started_at = self._loop.time()
         self.bytes_at = 0.0  # 0: nothing yet
@@ -88,7 +89,9 @@ class Timer:
         deadlines["progress_s"] = (self.output_at or start) + progress_s
         if self.bytes_at:
             deadlines["idle_s"] = self.bytes_at + idle_s
-        else:
+        # Pings are signs of life, but whoever sets a limit for the first event means an event.
+        is_awaited = not self.output_at and self._has_own_first
+        if is_awaited or not self.bytes_at:
             deadlines["first_event_s"] = start + patience.first_event_s
         return deadlines
 
