@@ -149,7 +149,8 @@ def test_the_text_is_the_part_that_came_and_the_rest(name: str, temper: str, tol
     if not came:
         assert ways == ["next"]
     elif TEMPERS[temper] == "none":
-        assert ways == ["instruct"]
+        # A model that ends after a few words is asked whether that is all.
+        assert ways in (["instruct"], ["instruct"] * 2)
     elif temper == "refuses_a_prefix":  # once: after that it is known
         assert ways in (["prefill", "instruct"], ["instruct"])
     else:

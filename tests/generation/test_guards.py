@@ -154,13 +154,24 @@ def test_quotes_around_the_last_words_are_left_out_too() -> None:
     assert seam.feed(f'"{anchor}" to the Antarctic.') + seam.flush() == " to the Antarctic."
 
 
-@pytest.mark.parametrize("said", ["", "。", "!", " \n"])
-def test_a_model_that_stops_at_once_does_not_show_that_the_text_is_whole(said: str) -> None:
-    anchor = anchor_of(SEA)
-    seam = Seam(SEA, anchor=anchor, instruction=TOLD)
-    rest = seam.feed(anchor + said) + seam.flush()
-    with pytest.raises(BadContinuation):
-        seam.check_end(rest)
+@pytest.mark.parametrize(
+    ("written", "said", "is_early"),
+    [
+        (SEA, "anchor", True),
+        (SEA, "anchor。", True),
+        (SEA, "anchor to it.", True),
+        (SEA, "anchor to the Antarctic and back again.", False),
+        (SEA + ".", "echo", False),
+        (SEA, "echo", True),
+    ],
+)
+def test_an_end_after_a_few_words_does_not_show_that_the_text_is_whole(
+    written: str, said: str, is_early: bool
+) -> None:
+    anchor = anchor_of(written)
+    seam = Seam(written, anchor=anchor, instruction=TOLD)
+    said = said.replace("anchor", anchor).replace("echo", written)
+    assert seam.ends_early(seam.feed(said) + seam.flush()) == is_early
 
 
 def test_an_instruction_far_into_a_continuation_is_noticed_at_its_end() -> None:

@@ -105,7 +105,8 @@ async def test_a_model_that_is_lost_never_completes_a_run(
     upstream.play = [LOST]
     await add(client, served, upstream)
     view = await asked(client, served, "写一段")
-    assert {it["code"] for it in told(view, "attempt.failed")} == {"repetition"}
+    codes = [it["code"] for it in told(view, "attempt.failed")]
+    assert set(codes) <= {"repetition", "bad_continuation"}, "a circle, wherever it begins"
     last = view.seen.documents[-1]
     assert (last["type"], last["data"]["code"]) == ("run.incomplete", "repetition")
     run = (await client.get(f"{served.url}/v1/runs/{view.run_id}")).json()

@@ -20,9 +20,9 @@ from ..generation.attempts import (
     GenerationEvent,
     PassedOn,
     Rewound,
-    estimated_usage,
 )
 from ..generation.enough import Enough
+from ..generation.usage import estimated_usage
 from ..journals import Pen
 from ..models.prices import Cost, cost_of
 from ..providers import (

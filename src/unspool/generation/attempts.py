@@ -8,14 +8,12 @@ from typing import Protocol
 
 from ..errors import ProviderError, ProviderInterrupted
 from ..failpoints import point
-from ..formats.tokens import estimate_tokens
 from ..models.prices import Cost
 from ..providers import (
     Accepted,
     Finish,
     Model,
     Output,
-    Prompt,
     Reasoning,
     Silent,
     Skipped,
@@ -31,6 +29,8 @@ from .continuation import ContinuationPlan, PartialText, Strategy, Way
 from .guards import BadContinuation, ends_sentence
 from .loops import LoopWatch
 from .repetition import Loop
+from .usage import estimated_usage
+from .weights import weight
 
 _counted = point("attempts.counted")
 
@@ -304,13 +304,31 @@ class OpenAttempt:
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
-        rest = self.plan.seam.flush()
-        if not self._is_joined:
-            self.plan.seam.check_end(rest)
+        is_joined, rest = self._is_joined, self.plan.seam.flush()
+        if not is_joined and self.plan.seam.ends_early(rest):
+            self._end_early(rest)
         self._pass_on_text(rest)
         self._watch.end(self.finish_reason)
         if self.plan.strategy == "instruct":
             self._check_whole()
+
+    def _end_early(self, rest: str) -> None:
+        """
+        Pass on the few words, and ask for more; believe the second such end.
+
+        Raises:
+            BadContinuation: They add nothing, or do not end a sentence.
+            ProviderInterrupted: The model is to be asked once more.
+        """
+        so_far = self._so_far
+        if so_far.has_ended_early and ends_sentence(so_far.text + rest):
+            return
+        if so_far.has_ended_early or not weight(rest):
+            raise BadContinuation("the model stopped at once, so the text may not be whole")
+        so_far.has_ended_early = True
+        self._pass_on_text(rest)
+        message = "the model added a few words alone, so the text may not be whole"
+        raise ProviderInterrupted(message, code="ended_early")
 
     def _check_whole(self) -> None:
         try:
@@ -378,9 +396,3 @@ class OpenAttempt:
             return self._reported
         output = [self.text_of_answer, *self._thoughts, *self._calls]
         return estimated_usage(self.plan.prompt, "".join(output))
-
-
-def estimated_usage(prompt: Prompt, text: str) -> Usage:
-    """Estimate the tokens of a request that the provider did not report (yet)."""
-    request = "".join(str(message.get("content") or "") for message in prompt.messages)
-    return Usage(estimate_tokens(request + prompt.prefix), estimate_tokens(text), measured=False)

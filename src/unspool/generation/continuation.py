@@ -92,6 +92,8 @@ class PartialText:
     """Messages of a turn that its provider paused: it goes on when they come back."""
     spent: set[tuple[str, str]] = field(default_factory=set)
     """Rungs that proved useless for a model: `instruct`, and forms of prefill."""
+    has_ended_early: bool = False
+    """An instructed model ended it with a few words; the next such end counts."""
     is_spoiled: bool = False
     """Its end is no text for a reader, who has read it: nothing continues it."""
     by_lines: bool = False
@@ -130,6 +132,7 @@ class PartialText:
         """Take all of it back."""
         self.parts.clear()
         self.has_call, self.retained, self.is_spoiled = False, None, False
+        self.has_ended_early = False
         self.spent.clear()
         self.paused.clear()
         self.loops.clear()
@@ -142,6 +145,10 @@ class PartialText:
         good, period = told[: len(told) - (len(base) - again)], again - begin
         if good[-period:] == good[-2 * period : -period]:
             again = begin  # a continuation only went on with the loop
+        while not (self.by_lines or self.loops) and again >= 2 * period:
+            if base[again - period : again] != base[again - 2 * period : again - period]:
+                break
+            again -= period  # the loop began in an attempt before
         if 0 < again < len(base):
             self.loops.append((again, len(base)))
         return again

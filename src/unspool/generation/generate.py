@@ -319,6 +319,8 @@ class Generation:
             if error.code in OUTCOMES:
                 self._note_prefill(attempt, OUTCOMES[error.code])
             return
+        if error.code == "ended_early":
+            return
         if attempt.has_passed_on:
             self._note_prefill(attempt, "went_on")
         self._deps.health.failed(name, error)
@@ -332,7 +334,7 @@ class Generation:
 
     def _wait_s(self, model: Model, error: ProviderError) -> float | None:
         """Return the seconds to wait before asking the same model again; None for never."""
-        if error.code in RUNG_CODES or error.turn_state is not None:
+        if error.code in {*RUNG_CODES, "ended_early"} or error.turn_state is not None:
             return 0.0
         if error.code == "repetition":
             has_looped = model.name in self._looped

@@ -65,6 +65,9 @@ PROVEN_OPENING: Final = 60
 PASSAGE: Final = 30
 """Weight of a repeated passage from the middle: a sentence, not a phrase."""
 
+FEW_WORDS: Final = 16
+"""Weight of a continuation that may be an accident: eight Chinese characters, three words."""
+
 MAX_LEAD: Final = 240
 """Characters of small talk in which the anchor may still come."""
 
@@ -159,18 +162,15 @@ class Seam:
         """
         return "" if self.kind or not self._held else self._decide(is_last=True)
 
-    def check_end(self, rest: str) -> None:
+    def ends_early(self, rest: str) -> bool:
         """
-        Look at a continuation that ended before it was joined; `rest` is all that it adds.
-
-        Raises:
-            BadContinuation: It adds nothing, so it does not show that the text was whole.
+        Whether `rest`, all that the continuation adds, is too little to show that the text was
+        whole. A model that said all of it again has read it; one that repeated the last words
+        first, as it was asked to, may have forgotten the rest of its task.
         """
-        if not self._is_guarded:
-            return
-        is_proof = self.kind == "echo" and ends_sentence(self._written)
-        if not is_proof and not weight(rest):
-            raise BadContinuation("the model stopped at once, so the text may not be whole")
+        if not self._is_guarded or (self.kind == "echo" and ends_sentence(self._written)):
+            return False
+        return weight(rest) < (FEW_WORDS if self.kind == "anchor" else 1)
 
     def check_whole(self, rest: str) -> None:
         """
