@@ -18,6 +18,7 @@ import pytest
 from faults.adapter import model_of, provider_of
 from faults.playing import Fault, faults
 from support import messages_wire, responses_wire
+from support.hearing import read_with
 from support.upstream import END, chunk, frame
 from unspool import Model, Prompt, plugs
 from unspool.errors import ProviderError, ProviderInterrupted
@@ -73,18 +74,7 @@ class Heard:
 def read(model: Model, pieces: Iterable[bytes], broken: ProviderError | None = None) -> Heard:
     heard = Heard()
     reader = open_provider(model.provider).reader(model, Prompt.of("你好"), heard)
-    error: ProviderError | None = None
-    try:
-        try:
-            for piece in pieces:
-                reader.feed(piece)
-                if reader.is_done:
-                    break
-        except ProviderError as failed:
-            broken = failed
-        reader.end(broken)
-    except ProviderError as failed:
-        error = failed
+    error = read_with(reader, pieces, broken)
     if error is not None:
         heard.error = type(error).__name__, error.code
     return heard

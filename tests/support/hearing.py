@@ -9,6 +9,7 @@ from typing import Any
 from unspool import Model, Prompt
 from unspool.errors import ProviderError
 from unspool.providers import (
+    BodyReader,
     Finish,
     Output,
     Reasoning,
@@ -66,14 +67,10 @@ class Hearing:
         return "".join(part.arguments for part in parts if part.index == index)
 
 
-def heard(
-    pieces: Iterable[bytes], provider: str = "openai", prompt: Prompt | None = None
-) -> Hearing:
-    """Return what a reader of `provider` makes of an answer."""
-    model = Model("m", provider, "m-1", "http://127.0.0.1:9")
-    hearing = Hearing()
-    reader = open_provider(provider).reader(model, prompt or Prompt.of("你好"), hearing)
-    broken: ProviderError | None = None
+def read_with(
+    reader: BodyReader, pieces: Iterable[bytes], broken: ProviderError | None = None
+) -> ProviderError | None:
+    """Feed a reader; return the error that the answer comes to. `broken` ends the reading."""
     try:
         try:
             for piece in pieces:
@@ -84,5 +81,16 @@ def heard(
             broken = failed
         reader.end(broken)
     except ProviderError as failed:
-        hearing.error = failed
+        return failed
+    return None
+
+
+def heard(
+    pieces: Iterable[bytes], provider: str = "openai", prompt: Prompt | None = None
+) -> Hearing:
+    """Return what a reader of `provider` makes of an answer."""
+    model = Model("m", provider, "m-1", "http://127.0.0.1:9")
+    hearing = Hearing()
+    reader = open_provider(provider).reader(model, prompt or Prompt.of("你好"), hearing)
+    hearing.error = read_with(reader, pieces)
     return hearing

@@ -12,8 +12,9 @@ import math
 import re
 from typing import Any, Final
 
+from .json_strings import StringSkipper
+
 _SIGN: Final = re.compile(r'["{}\[\]]')
-_IN_STRING: Final = re.compile(r'["\\]')
 _BLANKS: Final = re.compile(r"\s*")
 
 
@@ -70,8 +71,7 @@ class Extent:
 
     def __init__(self) -> None:
         self._depth = 0
-        self._in_string = False
-        self._is_escaped = False
+        self._skipper = StringSkipper()
         self._last = ""
 
     @property
@@ -81,44 +81,31 @@ class Extent:
     @property
     def is_whole(self) -> bool:
         """Every bracket and quote is closed."""
-        return self.has_begun and not self._depth and not self._in_string
+        return self.has_begun and not self._depth and not self._skipper.in_string
 
     @property
     def is_in_string(self) -> bool:
-        return self._in_string
+        return self._skipper.in_string
 
     @property
     def expects_value(self) -> bool:
         """The next sign may open an object inside of this one."""
-        return not self._in_string and self._last in {":", ",", "["}
+        return not self._skipper.in_string and self._last in {":", ",", "["}
 
     def feed(self, text: str) -> None:
         at = 0
         while True:
-            if self._in_string:
-                at = self._skip(text, at)
-                if self._in_string:
+            if self._skipper.in_string:
+                at = self._skipper.skip(text, at)
+                if self._skipper.in_string:
                     break
             found = _SIGN.search(text, at)
             if found is None:
                 break
             at = found.end()
             if found[0] == '"':
-                self._in_string = True
+                self._skipper.in_string = True
             else:
                 self._depth += 1 if found[0] in "{[" else -1
         if signs := text.rstrip():
             self._last = signs[-1]
-
-    def _skip(self, text: str, at: int) -> int:
-        """Return the position after the string, or the end of the text if it goes on."""
-        if self._is_escaped:
-            at += bool(text)
-            self._is_escaped = not text
-        while found := _IN_STRING.search(text, at):
-            if found[0] == '"':
-                self._in_string = False
-                return found.end()
-            self._is_escaped = found.end() == len(text)
-            at = found.end() + 1
-        return len(text)

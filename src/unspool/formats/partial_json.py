@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from . import lenient_json
+from .json_strings import StringSkipper
 
 Path = tuple[str | int, ...]
 """Names of members and numbers of elements (from 0), starting at the root; `()` is the root."""
@@ -24,7 +25,6 @@ MAX_MEMBER_CHARS: Final = 1024 * 1024
 """Of one member's raw text; a model's longest answer is shorter. A longer one ends the scan."""
 
 _SIGN: Final = re.compile(r'["{}\[\],]')
-_IN_STRING: Final = re.compile(r'["\\]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,7 @@ class Scanner:
         """Strings of the current member outside nested containers: its name, then its value."""
         self._is_closed = False
         """The container nested in it has just ended."""
-        self._in_string = False
-        self._is_escaped = False
+        self._skipper = StringSkipper()
         self.is_over = False
         """The root has ended, or a member is too long; the scanner ignores the rest."""
         self.rest = ""
@@ -101,9 +100,9 @@ class Scanner:
     def _scan(self, text: str) -> Iterator[Found]:
         at = start = 0
         while not self.is_over:
-            if self._in_string:
-                at = self._skip(text, at)
-                if self._in_string:
+            if self._skipper.in_string:
+                at = self._skipper.skip(text, at)
+                if self._skipper.in_string:
                     break
                 if self._is_value():
                     self._add(text[start:at])
@@ -127,25 +126,12 @@ class Scanner:
         elif self.is_over and at:
             self.rest = text[at:]
 
-    def _skip(self, text: str, at: int) -> int:
-        """Return the position after the string, or the end of the text if it goes on."""
-        if self._is_escaped:
-            at += bool(text)
-            self._is_escaped = not text
-        while found := _IN_STRING.search(text, at):
-            if found[0] == '"':
-                self._in_string = False
-                return found.end()
-            self._is_escaped = found.end() == len(text)
-            at = found.end() + 1
-        return len(text)
-
     def _is_inner(self, sign: str) -> bool:
         """Whether a sign belongs to the raw text of the current member."""
         if not self._stack:
             return sign not in "{["  # prose before the document
         if sign == '"':
-            self._in_string = True
+            self._skipper.in_string = True
             return True
         if sign in "{[":
             if not self._nested and len(self._stack) < self._depth:
