@@ -148,3 +148,20 @@ def test_a_loop_that_only_a_limit_ended_is_one() -> None:
     watch.text("字" * 10_000)
     with pytest.raises(Looping):
         watch.end("length")
+
+
+async def test_a_loop_that_began_before_the_break_is_noticed_with_it(http: Client) -> None:
+    first = model(
+        breaks_after(START + PART * 20),
+        says(START + PART * 60),  # 40 more are too few to be noticed by themselves
+        says(START + PART + REST),
+    )
+    told = await tell(http, [first], so_far=PartialText(can_cut=True))
+    assert told.codes == ["connection", "repetition"]
+    assert told.text == START + PART + REST, "one of it stays, wherever the break was"
+
+
+async def test_of_a_loop_cut_in_the_middle_of_its_part_one_whole_part_stays(http: Client) -> None:
+    first = model(breaks_after(PART[:3]), says(PART * 900), says(PART + REST))
+    told = await tell(http, [first], so_far=PartialText(can_cut=True))
+    assert told.text == PART + REST

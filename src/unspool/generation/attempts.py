@@ -175,7 +175,8 @@ class OpenAttempt:
         self._calls: list[str] = []
         self._thoughts_again = plan.thoughts_again
         self._fragments_again = plan.fragments_again
-        self._watch = LoopWatch(is_on=model.limits.repetition)
+        before = "" if so_far.loops else so_far.text  # what was a loop is no beginning of one
+        self._watch = LoopWatch(before, is_on=model.limits.repetition)
         self._left = self._watch.due
         """Characters until the watch gets those from `parts[_watched:]` on."""
         self._watched = len(so_far.parts)

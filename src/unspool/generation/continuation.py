@@ -145,10 +145,9 @@ class PartialText:
         good, period = told[: len(told) - (len(base) - again)], again - begin
         if good[-period:] == good[-2 * period : -period]:
             again = begin  # a continuation only went on with the loop
-        while not (self.by_lines or self.loops) and again >= 2 * period:
-            if base[again - period : again] != base[again - 2 * period : again - period]:
-                break
-            again -= period  # the loop began in an attempt before
+        if not (self.by_lines or self.loops):  # it may have begun before, and in mid-part
+            while again > period and base[again - 1] == base[again - 1 - period]:
+                again -= 1
         if 0 < again < len(base):
             self.loops.append((again, len(base)))
         return again

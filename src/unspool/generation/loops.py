@@ -19,6 +19,9 @@ from ..providers import Model, Prompt
 from .continuation import is_constrained
 from .repetition import Loop, LoopDetector
 
+MAX_BEFORE: Final = 2000
+"""Characters of the text before an attempt that are looked at with it."""
+
 LASTS_S: Final = 5.0
 """Seconds that a loop lasts before it ends an attempt, if it may end by itself."""
 
@@ -81,13 +84,25 @@ class LoopWatch:
     """
     Feed it what an attempt says.
 
+    Args:
+        before: The text that the attempt continues; a loop may have begun there. Positions count
+            from its end.
+
     Attributes:
         due: Characters of the text until the next look; infinite if it is off.
     """
 
-    def __init__(self, *, is_on: bool = True, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        before: str = "",
+        *,
+        is_on: bool = True,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._now = now
         self._text = _Watched()
+        self._before = len(seed := before[-MAX_BEFORE:])
+        self._text.detector.feed(seed)
         self._aside = _Watched() if is_on else None
         self.due: float = self._text.detector.due if is_on else math.inf
 
@@ -106,7 +121,10 @@ class LoopWatch:
     @property
     def loop(self) -> Loop | None:
         """The loop that the text is in, as far as it has been looked at."""
-        return self._text.loop
+        loop = self._text.loop
+        if loop is None:
+            return None
+        return replace(loop, begin=loop.begin - self._before, again=loop.again - self._before)
 
     def aside(self, text: str) -> None:
         """
