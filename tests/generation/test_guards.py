@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from unspool.generation.continuation import ANCHOR_EN, INSTRUCT_EN, INSTRUCT_ZH
-from unspool.generation.guards import BadContinuation, check, check_joint, ends_sentence
+from unspool.generation.guards import BadContinuation, check, check_joint, may_be_whole
 from unspool.generation.seam import Seam, anchor_of
 
 TOLD = INSTRUCT_EN.format(anchor=ANCHOR_EN.format(words=""))
@@ -111,12 +111,12 @@ def test_a_sentence_goes_on_or_another_begins(written: str, rest: str) -> None:
     "text", ["很赞！", "It ends.", 'He said "no."', "a\n", "**Done.**", "好。）"]
 )
 def test_a_text_may_be_whole_behind_a_sentence(text: str) -> None:
-    assert ends_sentence(text)
+    assert may_be_whole(text)
 
 
-@pytest.mark.parametrize("text", ["很赞", "It is", "1. **学习", "a, ", "(km)", ""])
+@pytest.mark.parametrize("text", ["很赞，但是", "It is a shoe for", "1. **学习", "(km)"])
 def test_a_text_that_stops_inside_one_is_not_whole(text: str) -> None:
-    assert not ends_sentence(text)
+    assert not may_be_whole(text)
 
 
 def by_letter(text: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ from ..providers import (
 )
 from ..runs.run import cut
 from .continuation import ContinuationPlan, PartialText, Strategy, Way
-from .guards import BadContinuation, ends_sentence
+from .guards import BadContinuation, may_be_whole
 from .loops import LoopWatch
 from .repetition import Loop
 from .usage import estimated_usage
@@ -322,7 +322,7 @@ class OpenAttempt:
             ProviderInterrupted: The model is to be asked once more.
         """
         so_far = self._so_far
-        if so_far.has_ended_early and ends_sentence(so_far.text + rest):
+        if so_far.has_ended_early and may_be_whole(so_far.text + rest):
             return
         if so_far.has_ended_early or not weight(rest):
             raise BadContinuation("the model stopped at once, so the text may not be whole")
@@ -353,7 +353,7 @@ class OpenAttempt:
             return False
         # A model that is not known to go on may have nothing to say to a half sentence.
         is_believed = self.plan.way is not None and bool(self.plan.way.trust)
-        if not (is_believed or ends_sentence(self._so_far.text)):
+        if not (is_believed or may_be_whole(self._so_far.text)):
             return False
         self.finish_reason = "stop"
         return True

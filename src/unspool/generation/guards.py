@@ -34,6 +34,9 @@ CIRCLES: Final = 5
 CIRCLE_CHARS: Final = 12
 """Longest such part."""
 
+LEAST_SPACES: Final = 4
+"""Between the words of a sentence; fewer words may be a name."""
+
 SMALL_TALK: Final = re.compile(
     r"[\s*“\"'「]*(sure|of course|certainly|absolutely|okay|ok[,.!]|here('|’)?s |here (is|are)|"
     r"i('|’)?(d|ll| am|m)\b|i apologi|sorry|continuing|as an ai|the (rest|continuation)|"
@@ -67,9 +70,19 @@ class StartedAnew(BadContinuation):
     code = "started_anew"
 
 
-def ends_sentence(text: str) -> bool:
-    """Whether a text could be whole: it ends with a sentence or a line."""
-    return bool(SENTENCE_END.search(text[-12:]))
+def may_be_whole(text: str) -> bool:
+    """
+    Whether a text does not stop inside a sentence.
+
+    It ends with a sentence or a line, or has no sentences: a name, a number, a word.
+    """
+    return bool(SENTENCE_END.search(text[-12:])) or not has_sentences(text)
+
+
+def has_sentences(text: str) -> bool:
+    """Whether a text is made of sentences, as far as its signs show."""
+    is_long = text.count(" ") >= LEAST_SPACES
+    return is_long or any(not (c.isalnum() or c.isspace()) for c in text)
 
 
 def is_small_talk(text: str) -> bool:

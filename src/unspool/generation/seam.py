@@ -32,9 +32,10 @@ from .guards import (
     StartedAnew,
     check,
     check_joint,
-    ends_sentence,
+    has_sentences,
     is_small_talk,
     leaks,
+    may_be_whole,
 )
 from .weights import is_wide, weight
 
@@ -168,9 +169,12 @@ class Seam:
         whole. A model that said all of it again has read it; one that repeated the last words
         first, as it was asked to, may have forgotten the rest of its task.
         """
-        if not self._is_guarded or (self.kind == "echo" and ends_sentence(self._written)):
+        if not self._is_guarded or (self.kind == "echo" and may_be_whole(self._written)):
             return False
-        return weight(rest) < (FEW_WORDS if self.kind == "anchor" else 1)
+        is_judged = self.kind == "anchor" and has_sentences(self._written)
+        if not weight(rest):
+            return is_judged or not may_be_whole(self._written)
+        return is_judged and weight(rest) < FEW_WORDS
 
     def check_whole(self, rest: str) -> None:
         """
