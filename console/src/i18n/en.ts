@@ -1,6 +1,6 @@
 /** English: texts of all pages. */
 
-import { pages } from "./en-pages";
+import { en as pages } from "./pages";
 import type { Messages } from "./zh";
 
 export const en: Messages = {

@@ -1,6 +1,6 @@
 /** 中文：各页共用的词。 */
 
-import { pages } from "./zh-pages";
+import { zh as pages } from "./pages";
 
 export const zh = {
   nav: {

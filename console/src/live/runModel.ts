@@ -4,6 +4,7 @@ import { type RunEvent, RunFold, type Step } from "unspool-client";
 import type { Seam } from "@/timeline/fold";
 import { TimelineFold } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
+import { Findings } from "./findings";
 
 /** From `start` (in UTF-16 units) on, one writer wrote the text of a step. */
 interface Span {
@@ -26,6 +27,7 @@ export class RunModel {
   readonly hues: Hues;
   readonly timeline: TimelineFold;
   readonly passages = new Map<string, Passage>();
+  readonly findings = new Findings();
   /** How often a server took the run over from one that had stopped. */
   recoveries = 0;
   input: Readonly<Record<string, unknown>> = {};
@@ -47,6 +49,7 @@ export class RunModel {
     const before = name === undefined ? 0 : (this.fold.steps.get(name)?.text.length ?? 0);
     this.fold.apply(event);
     this.timeline.apply(event);
+    this.findings.apply(event);
     if (event.type === "run.started") {
       this.input = event.data.input ?? {};
       this.flow = event.data.flow;

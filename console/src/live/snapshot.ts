@@ -4,6 +4,7 @@ import type { Attempt } from "unspool-client";
 import type { RunProgress } from "@/data/types";
 import type { StateName } from "@/styles/shapes";
 import type { Hue } from "@/timeline/hues";
+import type { Finding } from "./findings";
 import type { RunModel } from "./runModel";
 
 export interface StepLine {
@@ -11,6 +12,7 @@ export interface StepLine {
   readonly state: StateName;
   readonly chars: number;
   readonly hue: Hue;
+  readonly findings: readonly Finding[];
 }
 
 export interface AttemptLine {
@@ -117,13 +119,14 @@ function stallOf({ fold, timeline }: RunModel, nowS: number): number | null {
   return silence >= Math.max(STALL_S, STALL_TIMES * usual) ? silence : null;
 }
 
-function stepsOf({ fold, timeline, hues }: RunModel): StepLine[] {
+function stepsOf({ fold, timeline, hues, findings }: RunModel): StepLine[] {
   const shown = [...fold.steps.values()].filter((step) => !step.isUnseen);
   return shown.map((step) => ({
     name: step.name,
     state: step.isFinished ? "completed" : fold.status === "running" ? "streaming" : fold.status,
     chars: step.text.length,
     hue: hues.of(step.isFinished ? writerOf(step.model) : timeline.writerOf(step.name)),
+    findings: findings.of(step.name),
   }));
 }
 

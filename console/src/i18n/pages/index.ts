@@ -1,0 +1,47 @@
+/** Words of each page, both languages of a page in one file. */
+
+import * as copy from "./copy";
+import * as debug from "./debug";
+import * as extraction from "./extraction";
+import * as findings from "./findings";
+import * as first from "./first";
+import * as flows from "./flows";
+import * as graph from "./graph";
+import * as interest from "./interest";
+import * as models from "./models";
+import * as runs from "./runs";
+import * as states from "./states";
+import * as story from "./story";
+import * as usage from "./usage";
+
+export const zh = {
+  runs: runs.zh,
+  first: first.zh,
+  debug: debug.zh,
+  copy: copy.zh,
+  interest: interest.zh,
+  models: models.zh,
+  usage: usage.zh,
+  flows: flows.zh,
+  extraction: extraction.zh,
+  graph: graph.zh,
+  story: story.zh,
+  states: states.zh,
+  findings: findings.zh,
+};
+
+export const en = {
+  runs: runs.en,
+  first: first.en,
+  debug: debug.en,
+  copy: copy.en,
+  interest: interest.en,
+  models: models.en,
+  usage: usage.en,
+  flows: flows.en,
+  extraction: extraction.en,
+  graph: graph.en,
+  story: story.en,
+  states: states.en,
+  findings: findings.en,
+};
