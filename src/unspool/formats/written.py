@@ -60,9 +60,11 @@ def _address(url: str) -> str:
     except ValueError:
         is_whole = is_odd = False
     if not is_whole:
-        raise ValueError("is not an address; give one like https://api.example.com/v1")
+        raise ValueError("this is not an address; give one like https://api.example.com/v1")
     if is_odd:
-        raise ValueError("must hold no user, password or #; give the key in its own field")
+        raise ValueError(
+            "an address must hold no user, password or #; give the key in its own field"
+        )
     return url
 
 

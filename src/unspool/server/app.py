@@ -25,6 +25,7 @@ from .. import plugs
 from ..core import Core, open_core
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
 from ..errors import BodyTooLarge, SpecError, Stopping, TooBusy, UnspoolError
+from ..providers import Model
 from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
@@ -88,8 +89,8 @@ class _Gateway:
                     frames += encoder.encode(event)
         return CompleteAnswer(run_id, frames)
 
-    def model_name(self, number: int) -> str:
-        return self._core.catalog.model(number).name
+    def model(self, number: int) -> Model:
+        return self._core.catalog.model(number)
 
 
 class _GuardedApp(FastAPI):
