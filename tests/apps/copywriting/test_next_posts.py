@@ -165,11 +165,11 @@ async def test_d1_every_location_leads_to_its_resource(
     serve_with: Serve, client: httpx.AsyncClient
 ) -> None:
     served = serve_with()
-    model = {"name": "m.1", "provider": "openai", "base_url": "http://127.0.0.1:9/v1"}
+    model = {"name": "通义千问", "provider": "openai", "base_url": "http://127.0.0.1:9/v1"}
     tool = {"name": "t", "parameters": {"type": "object"}, "answer": {"kind": "mock", "value": 1}}
     for collection, body in {
         "/api/models": model,
-        "/api/routes": {"name": "r.1", "models": ["offline"]},
+        "/api/routes": {"name": "路线一", "models": ["offline"]},
         "/api/presets": {"name": "预设", "prompt": "你好"},
         "/api/conversations": {},
         "/api/tools": tool,
