@@ -42,6 +42,9 @@ FEW_ADOPTED: Final = 3
 MAX_RIVALS: Final = 60
 """Other brands of the shop that a post is held against."""
 
+NEAR: Final = 1.2
+"""So many times a price may be beside the band and count as inside: people see no difference."""
+
 SAME: Final = 0.4
 """Overlap of two selling points that say much the same."""
 
@@ -181,5 +184,6 @@ def _band(price: Any, prices: Sequence[float]) -> dict[str, Any] | None:
         return None
     ordered = sorted(prices)
     low, high = ordered[len(ordered) // 4], ordered[-(len(ordered) // 4) - 1]
-    place = "below" if price < low else "above" if price > high else "inside"
+    is_below, is_above = price < low / NEAR, price > high * NEAR
+    place = "below" if is_below else "above" if is_above else "inside"
     return {"kind": "price", "low": low, "high": high, "count": len(prices), "place": place}
