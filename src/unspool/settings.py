@@ -155,6 +155,13 @@ class Settings(BaseSettings):
     sees nothing for two minutes has left.
     """
 
+    first_text_s: float = Field(8.0, gt=0, le=3600)
+    """
+    For a text that a template can write too (sales copy): so long the reader waits for the model,
+    from the request to the first text, and for the next text in the middle. Then the model's
+    request is closed and the template writes. Few readers wait longer before an empty box.
+    """
+
     probe: Literal["off", "private", "all"] = "private"
     """
     Models to ask, once and while they are idle, how they continue a text that was cut, if nothing
