@@ -59,10 +59,10 @@ class Settings(BaseSettings):
 
     allowed_hosts: str = ""
     """
-    Names, separated by commas, that a request may have as its `Host`, besides those of loopback.
-    This stops a page on another site from driving a local server through a name of its own (DNS
-    rebinding). `*` allows every name. Pages from these hosts may open WebSockets; `*` does not
-    count there.
+    Names, separated by commas, that a request may have as its `Host`, besides those of loopback
+    and names of one word, as proxies and containers use. This stops a page on another site from
+    driving a local server through a name of its own (DNS rebinding). `*` allows every name. Pages
+    from these hosts may open WebSockets; `*` does not count there.
     """
 
     root_path: str = ""

@@ -133,9 +133,10 @@ class RunContext:
         if enough.is_said:  # its owner died between the last sign and the end
             return self._ended(state, reading, model=state.model or "", finish_reason="stop")
         name = how.get("model") or self._spec.model
-        models = self._catalog.models_for(name, stand_in=how.get("stand_in", True))
+        models = self._catalog.models_for(name, self._spec.flow, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
-        writing = StepWriter(self._pen, state, prompt, reading)
+        contract = self._spec.dialect
+        writing = StepWriter(self._pen, state, prompt, reading, contract=contract)
         so_far = self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False)
         # A reader has read the end already, and what it found there stands in the log.
         so_far.can_cut = self._can_rewind is True and reading is None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -51,8 +50,6 @@ from .loops import Looping, penalized
 from .queue import ModelLines
 from .retained import still_retained
 from .seam import Seam
-
-log = logging.getLogger(__name__)
 
 _asking = point("generation.asking")
 _asking_again = point("generation.asking_again")
@@ -371,7 +368,6 @@ class Generation:
         self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None
     ) -> AttemptFailed:
         model = attempt.model
-        log.warning("Attempt %d at %s failed: %s", attempt.number, model.name, error)
         # We count a retained answer once, with the attempt that ends it.
         is_counted = attempt.has_output and self._so_far.retained is None
         usage = attempt.usage() if is_counted else None

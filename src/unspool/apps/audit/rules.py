@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .sites import Finding, Site, Told, Verdict
+from .sites import AuditFinding, Site, Told, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ _WHY: Final[dict[Told, str]] = {
 }
 
 
-def judged(sites: Iterable[Site]) -> Iterator[Finding]:
+def judged(sites: Iterable[Site]) -> Iterator[AuditFinding]:
     """Return the calls to models among all calls of a tree."""
     listed = list(sites)
     asking = [(site, api) for site in listed if (api := _api_of(site)) is not None]
@@ -158,12 +158,12 @@ def _inner(listed: list[Site], wrappers: set[str]) -> set[str]:
     }
 
 
-def _found(site: Site, api: _Api) -> Finding:
+def _found(site: Site, api: _Api) -> AuditFinding:
     if api.always is not None:
         is_made = api.needs == "langchain" and site.made_streaming
         verdict: Verdict = "streaming" if is_made else api.always
         why = "made with streaming" if is_made else f"{api.ends[-1]} {_ALWAYS[api.always]}"
-        return Finding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)
+        return AuditFinding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)
     assert api.default is not None
     return _finding(site, site.stream, api.default, "")
 
@@ -175,8 +175,8 @@ _ALWAYS: Final[dict[Verdict, str]] = {
 }
 
 
-def _finding(site: Site, told: Told, default: Verdict, through: str) -> Finding:
+def _finding(site: Site, told: Told, default: Verdict, through: str) -> AuditFinding:
     verdicts: dict[Told, Verdict] = {"yes": "streaming", "no": "not_streaming", "absent": default}
     verdict = verdicts.get(told, "cannot_tell")
     why = f"{_WHY[told]}, {through}" if through else _WHY[told]
-    return Finding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)
+    return AuditFinding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)

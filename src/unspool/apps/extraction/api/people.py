@@ -59,7 +59,7 @@ def plug(core: Core) -> APIRouter:
     async def read_person(user_id: UserId) -> dict[str, Any]:
         """Return a person; `progress` is that of a live extraction, as in `GET /v1/runs/{id}`."""
         (person,) = await shown([await find_person(records, user_id)])
-        await core.eta.learn()
+        await core.eta.learn("extraction")
         run = await whole(core, person["run"]) if person["run"] else {"progress": None}
         return {**person, "progress": run["progress"]}
 
