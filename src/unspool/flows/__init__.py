@@ -48,6 +48,8 @@ class Outcome:
     """`code` and `message`, if it did not complete."""
     items: int = 0
     """Number of items that it found."""
+    calls: Sequence[Mapping[str, Any]] = ()
+    """The whole tool calls of its steps: `name` and `arguments` of each."""
 
 
 @dataclass(frozen=True, slots=True)
