@@ -12,7 +12,8 @@ import pytest
 from support.documents import DOCS, DOCUMENTS, ROOT, SRC, named, prose
 
 GLOSSARY = DOCS / "glossary.md"
-CONSOLE_ZH = sorted((ROOT / "console" / "src" / "i18n").glob("zh*.ts"))
+I18N = ROOT / "console" / "src" / "i18n"
+CONSOLE_ZH = [I18N / "zh.ts", *sorted((I18N / "pages").glob("*.ts"))]
 ALONE = {"session", "task", "stream", "job", "thread"}
 """These may stand beside a word that says of what: `EventStream`."""
 THEIRS = {"RewriteProcessor"}

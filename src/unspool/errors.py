@@ -36,7 +36,8 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class UnspoolError(Exception):
@@ -51,6 +52,9 @@ class SpecError(UnspoolError):
 
     code = "invalid_request"
     http_status = 422
+
+    problems: Sequence[Mapping[str, Any]] = ()
+    """Fields that do not fit, as pydantic reports them, without their values."""
 
 
 class UnknownPlug(SpecError):

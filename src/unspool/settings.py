@@ -59,10 +59,10 @@ class Settings(BaseSettings):
 
     allowed_hosts: str = ""
     """
-    Names, separated by commas, that a request may have as its `Host`, besides those of loopback.
-    This stops a page on another site from driving a local server through a name of its own (DNS
-    rebinding). `*` allows every name. Pages from these hosts may open WebSockets; `*` does not
-    count there.
+    Names, separated by commas, that a request may have as its `Host`, besides those of loopback
+    and names of one word, as proxies and containers use. This stops a page on another site from
+    driving a local server through a name of its own (DNS rebinding). `*` allows every name. Pages
+    from these hosts may open WebSockets; `*` does not count there.
     """
 
     root_path: str = ""
@@ -160,6 +160,13 @@ class Settings(BaseSettings):
     """
     For all retries of a text before its first output. Longer than any single wait; a person who
     sees nothing for two minutes has left.
+    """
+
+    first_text_s: float = Field(8.0, gt=0, le=3600)
+    """
+    For a text that a template can write too (sales copy): so long the reader waits for the model,
+    from the request to the first text, and for the next text in the middle. Then the model's
+    request is closed and the template writes. Few readers wait longer before an empty box.
     """
 
     probe: Literal["off", "private", "all"] = "private"

@@ -63,6 +63,22 @@ async def test_a_server_that_runs_is_told_and_shows_health(
     assert KEY not in table
 
 
+async def test_the_default_model_is_chosen_for_all_flows_or_for_one_and_withdrawn(
+    server: Served, upstream: Upstream
+) -> None:
+    await add(upstream, "m", "--url", server.url)
+    shown = await cli("models", "default", "--url", server.url)
+    assert shown.stdout == "The default is m.\n"
+    chosen = await cli("models", "default", "offline", "--url", server.url)
+    assert chosen.stdout == "The default is offline.\n"
+    for_copy = await cli("models", "default", "m", "--flow", "copywriting", "--url", server.url)
+    assert for_copy.stdout == "The default is offline.\nThe default of copywriting is m.\n"
+    both = await cli("models", "default", "--clear", "--url", server.url)
+    assert both.stdout == "The default is m.\n"
+    wrong = await cli("models", "default", "nobody", "--url", server.url)
+    assert (wrong.exit_code, "nobody" in wrong.stderr) == (2, True)
+
+
 def test_a_server_that_was_named_and_is_not_there_is_said_so() -> None:
     result = run("models", "list", "--url", "http://127.0.0.1:9")
     assert (result.exit_code, result.stdout) == (3, "")

@@ -231,8 +231,8 @@ async def test_s1_6_a_connection_that_does_not_open_is_given_up_by_its_own_limit
 
 
 async def test_s1_13_each_attempt_and_its_failure_is_told(
-    http: Client, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     upstream.play = [refusal(503, "full"), answer("好")]
-    await waits(http, upstream.model())
+    await said(LLMClient(upstream.model()))
     assert any("503" in r.getMessage() and "full" in r.getMessage() for r in caplog.records)

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from support.servers import Served, Tune
 from unspool import plugs
 from unspool.dialects import open_dialect
+from unspool.providers import Model
 from unspool.server.app import create_app
 from unspool.server.direct import DirectRoute
 
@@ -48,7 +49,7 @@ class NoRuns:
 
     whole = stream
 
-    def model_name(self, _: int) -> str:
+    def model(self, _: int) -> Model:
         raise NotImplementedError
 
 

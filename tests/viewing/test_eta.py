@@ -16,7 +16,7 @@ from unspool import Draft, Journal, RunSpec, open_journal
 from unspool.journals import Tuning, sqlite_url
 from unspool.runs.durations import ENOUGH, PastRuns, RunShape, estimate
 from unspool.runs.events import Event
-from unspool.viewing.eta import MOMENTS, REMEMBERED, EtaEstimator
+from unspool.viewing.eta import AT_ONCE, MOMENTS, REMEMBERED, EtaEstimator
 
 Told = tuple[float, str, dict[str, Any]]
 
@@ -163,7 +163,7 @@ async def test_what_was_learned_is_told_with_its_errors(tmp_path: Path) -> None:
         await run_of(journal, clock, dice.randint(95, 105))
     await run_of(journal, clock, 100, model="other")
     eta = EtaEstimator(journal)
-    await eta.learn(at_most=100)
+    await eta.learn("chat", at_most=100)
     one, other = eta.quality()
     assert (one.flow, one.model, one.runs, one.foretold) == ("chat", "m", 20, 20 - ENOUGH)
     assert (other.model, other.runs, other.foretold) == ("other", 1, 0)
@@ -185,6 +185,26 @@ async def test_only_so_much_is_read_at_once_and_only_so_much_is_remembered(tmp_p
     assert [kind.runs for kind in eta.quality()] == [4]
     await eta.learn(at_most=1000)
     assert [kind.runs for kind in eta.quality()] == [REMEMBERED]
+    await journal.aclose()
+
+
+async def test_a_flow_is_known_after_a_restart_however_many_runs_of_others_came_since(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
+    for _ in range(25):
+        await run_of(journal, clock, 5, flow="extraction")
+    for _ in range(REMEMBERED * 2):
+        await run_of(journal, clock, 5)
+    eta = EtaEstimator(journal)
+    await eta.learn("extraction")
+    assert [(kind.flow, kind.runs) for kind in eta.quality()] == [("extraction", AT_ONCE)]
+    await eta.learn("extraction", "chat", at_most=1000)
+    assert [(kind.flow, kind.runs) for kind in eta.quality()] == [
+        ("chat", REMEMBERED),
+        ("extraction", 25),
+    ]
     await journal.aclose()
 
 

@@ -12,6 +12,9 @@ class ApiError extends Error {
   }
 }
 
+/** People read the server's messages in the language of the page. */
+const language = () => document.documentElement.lang || "en";
+
 export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await ask(path, { signal })).json();
 }
@@ -35,7 +38,8 @@ export async function getJsonOrNull<T>(path: string, signal?: AbortSignal): Prom
 async function ask(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, { cache: "no-store", ...init });
+    const headers = { "accept-language": language(), ...init.headers };
+    response = await fetch(path, { cache: "no-store", ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw new ApiError("offline", "", 0);

@@ -5,8 +5,8 @@ import { computed, ref, shallowRef } from "vue";
 import { applyLanguage, initialLanguage, type Language } from "@/i18n";
 import { themeChanged } from "@/styles/theme";
 import { type Hue, hueByPlace } from "@/timeline/hues";
-import { getJson } from "./http";
-import type { ModelJson, RouteJson } from "./types";
+import { getJson, sendJson } from "./http";
+import type { Defaults, ModelJson, RouteJson } from "./types";
 
 const THEME_KEY = "unspool.theme";
 
@@ -59,15 +59,17 @@ export const useServer = defineStore("server", () => {
 export const useModels = defineStore("models", () => {
   const models = shallowRef<readonly ModelJson[]>([]);
   const routes = shallowRef<readonly RouteJson[]>([]);
+  const defaults = shallowRef<Defaults | null>(null);
   const isRead = ref(false);
   const usable = computed(() => models.value.filter((model) => model.problem === null));
 
   async function read(): Promise<void> {
     const [listed, routed] = await Promise.all([
-      getJson<{ models: ModelJson[] }>("/api/models"),
+      getJson<{ models: ModelJson[] } & Defaults>("/api/models"),
       getJson<{ routes: RouteJson[] }>("/api/routes"),
     ]);
     models.value = listed.models;
+    defaults.value = listed;
     routes.value = routed.routes;
     isRead.value = true;
   }
@@ -80,5 +82,13 @@ export const useModels = defineStore("models", () => {
     );
   }
 
-  return { models, routes, usable, isRead, read, hueOf };
+  /** Choose a default; the empty flow is all of them, an empty name withdraws the choice. */
+  async function choose(flow: string, name: string): Promise<void> {
+    const chosen = name || null;
+    const change = flow === "" ? { model: chosen } : { flows: { [flow]: chosen } };
+    await sendJson("PATCH", "/api/models/defaults", change);
+    await read();
+  }
+
+  return { models, routes, defaults, usable, isRead, read, choose, hueOf };
 });

@@ -56,6 +56,21 @@ export interface ModelJson {
   readonly prefill: string | null;
   readonly prices: Prices | null;
   readonly health: Health;
+  /** How its newest requests ended, by the logs. */
+  readonly recent: {
+    readonly requests: number;
+    readonly failures: number;
+    readonly failures_in_row: number;
+    readonly cause: string | null;
+  };
+}
+
+/** The default models: in force, and as people chose them. */
+export interface Defaults {
+  readonly default: string;
+  readonly chosen: string | null;
+  readonly chosen_for_flows: Readonly<Record<string, string>>;
+  readonly default_for_flows: Readonly<Record<string, string>>;
 }
 
 interface Prices {

@@ -58,6 +58,7 @@ export const en: Messages = {
     template: "template",
     offline: "offline model",
     default: "default model",
+    defaultIs: "Default: {name}",
     route: "Route: {name}",
   },
   flow: {

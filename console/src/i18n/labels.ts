@@ -11,6 +11,8 @@ export interface ErrorJson {
 /** What happened, and what to do next. */
 export function errorText(error: ErrorJson, t: Translate, te: Knows): string {
   const key = `error.${error.code}`;
+  // Only the message names the field that is wrong.
+  if (error.code === "invalid_request" && error.message) return error.message;
   return te(key) ? t(key) : error.message || error.code;
 }
 

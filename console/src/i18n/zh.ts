@@ -53,7 +53,13 @@ export const zh = {
     chars: "{n} 字",
   },
   basis: { measured: "实测", estimated: "估算" },
-  model: { template: "模板", offline: "离线模型", default: "默认模型", route: "路线：{name}" },
+  model: {
+    template: "模板",
+    offline: "离线模型",
+    default: "默认模型",
+    defaultIs: "默认：{name}",
+    route: "路线：{name}",
+  },
   flow: {
     chat: "对话",
     copywriting: "文案",

@@ -46,14 +46,15 @@ def read_settings(**overrides: Any) -> Settings:
 
 def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> None:
     """
-    Log to stderr from the level `UNSPOOL_LOG_LEVEL` up, else from `default`.
+    Log to stderr from the level `UNSPOOL_LOG_LEVEL` up, else from `default`; one JSON object a
+    line if `UNSPOOL_LOG_FORMAT` is `json`.
 
     Args:
         default: Name of a level.
         hidden: Loggers to hide, each up to a level, unless the user has set a level.
 
     Raises:
-        SetupError: There is no such level.
+        SetupError: There is no such level or format.
     """
     wanted = os.environ.get("UNSPOOL_LOG_LEVEL", "").strip().upper()
     levels = logging.getLevelNamesMapping()
@@ -63,9 +64,7 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
             "ERROR, CRITICAL."
         )
     line = logging.StreamHandler(sys.stderr)
-    line.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
-    )
+    line.setFormatter(_formatter(os.environ.get("UNSPOOL_LOG_FORMAT", "").strip().lower()))
     if not wanted and hidden:
         line.addFilter(
             lambda record: (
@@ -77,6 +76,18 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
         )
     # uvicorn has no handlers of its own here: its loggers propagate to the root, like ours.
     logging.basicConfig(level=levels[wanted or default], handlers=[line])
+
+
+def _formatter(form: str) -> logging.Formatter:
+    if form == "json":
+        from pythonjsonlogger.json import JsonFormatter
+
+        fields = ["asctime", "levelname", "name", "message"]
+        names = {"asctime": "at", "levelname": "level", "name": "logger"}
+        return JsonFormatter(fields, rename_fields=names, json_ensure_ascii=False)
+    if form not in {"", "text"}:
+        raise SetupError(f"UNSPOOL_LOG_FORMAT is wrong: {form[:32]!r}; have: text, json.")
+    return logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
 
 
 def host_of(model: Model) -> str:

@@ -34,6 +34,9 @@ class ModelStore(Protocol):
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
         """Send a model a small request."""
 
+    async def choose(self, change: dict[str, Any]) -> dict[str, Any]:
+        """Choose default models, and return them."""
+
 
 @asynccontextmanager
 async def open_store(url: str | None, data_dir: Path | None) -> AsyncGenerator[ModelStore]:
@@ -76,6 +79,9 @@ class _RemoteStore:
     async def add(self, fields: dict[str, Any]) -> dict[str, Any]:
         return dict(await self._server.ask("POST", "/api/models", body=fields))
 
+    async def choose(self, change: dict[str, Any]) -> dict[str, Any]:
+        return dict(await self._server.ask("PATCH", "/api/models/defaults", body=change))
+
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
         path = f"/api/models/{number}/test"
         params = {"probe": "true"} if probe else None
@@ -102,6 +108,14 @@ class _LocalStore:
 
         entry = await self._registry.add(validated(ModelInput, fields))
         return entry_json(entry, self._registry)
+
+    async def choose(self, change: dict[str, Any]) -> dict[str, Any]:
+        from ..formats.written import validated
+        from ..models.defaults import DefaultsInput
+        from ..server.api.json.model import defaults_json
+
+        await self._registry.choose_defaults(validated(DefaultsInput, change))
+        return defaults_json(self._registry.catalog)
 
     async def test(self, number: int, *, probe: bool) -> dict[str, Any]:
         from ..server.api.json.model import tested_json

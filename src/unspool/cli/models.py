@@ -134,6 +134,38 @@ def add_model(  # noqa: PLR0913 - each option is a word of the command line
         say(f"Try it: unspool models test {model['name']}", style="dim", to=stderr())
 
 
+@app.command("default")
+def choose_default(
+    *,
+    name: Annotated[str, typer.Argument(help="A model or a route; empty: show the choice.")] = "",
+    flow: Annotated[str, typer.Option(help="For this flow alone, such as copywriting.")] = "",
+    clear: Annotated[bool, typer.Option("--clear", help="Withdraw the choice.")] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show or choose the default model, of all flows or of one."""
+    start_logging("WARNING")
+    if name and clear:
+        raise SpecError("give a name or --clear, not both")
+    choice = None if clear else name
+    change = {"flows": {flow: choice}} if flow else {"model": choice}
+
+    async def choose() -> dict[str, Any]:
+        async with open_store(url, data_dir) as store:
+            return await store.choose(change) if name or clear else await store.list()
+
+    facts = asyncio.run(choose())
+    facts.pop("models", None)
+    if as_json:
+        write_json(facts)
+        return
+    say(f"The default is {facts['default']}.")
+    for each, model in sorted(facts["default_for_flows"].items()):
+        if model != facts["default"]:
+            say(f"The default of {each} is {model}.")
+
+
 def _object(word: str, text: str) -> Any:
     try:
         return json.loads(text)
@@ -281,8 +313,10 @@ def _health(model: Mapping[str, Any]) -> str:
         return "switched off"
     if health["is_resting"]:
         return f"rests {health['rests_s']:.0f} s more ({health['last_error']})"
-    if not health["attempts"]:
+    recent = model["recent"]
+    if not recent["requests"]:
         return "not asked yet"
     first = health["first_token_s"]
     speed = "" if first is None else f", first token {first * 1000:.0f} ms"
-    return f"{health['attempts']} asked, {health['failures']} failed{speed}"
+    cause = f" ({recent['cause']})" if recent["cause"] else ""
+    return f"{recent['failures']} of the last {recent['requests']} failed{cause}{speed}"

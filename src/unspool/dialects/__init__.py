@@ -26,6 +26,7 @@ from starlette.responses import Response
 
 from .. import plugs
 from ..formats.sse import Frame
+from ..providers import Model
 from ..runs.events import Event
 from ..runs.options import RunOptions, read_options
 from ..runs.run import RunSpec
@@ -75,9 +76,9 @@ class RunGateway(Protocol):
             SpecError: As for `stream`.
         """
 
-    def model_name(self, number: int) -> str:
+    def model(self, number: int) -> Model:
         """
-        Return the name of the model with this number.
+        Return the model with this number.
 
         Raises:
             UnknownRecord: No model has it.

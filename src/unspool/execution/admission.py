@@ -159,7 +159,7 @@ class Admission:
     def _check_names(self, spec: RunSpec) -> None:
         open_dialect(spec.dialect)
         open_flow(spec.flow)
-        self._catalog.check(spec.model)
+        self._catalog.check(spec.model, spec.flow)
 
     async def _checked(self, spec: RunSpec, options: RunOptions = NO_OPTIONS) -> RunSpec:
         """Return the spec as the log will hold it."""
@@ -173,6 +173,7 @@ class Admission:
         return replace(
             spec,
             input=written,
+            aside=flow.aside,
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
         )

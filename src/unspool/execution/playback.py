@@ -146,7 +146,7 @@ class Playback:
             if attempt.started["strategy"] == "prefill"
         )
 
-    def models_for(self, name: str, *, stand_in: bool = True) -> list[Model]:
+    def models_for(self, name: str, flow: str = "", *, stand_in: bool = True) -> list[Model]:
         """Return the models of the present step, in order; see `Catalog.models_for`."""
         request = dict.fromkeys(a.model for a in self._attempts.get(STEP.get(), ()))
         if not request and self._is_cut and STEP.get() not in self._steps_written:

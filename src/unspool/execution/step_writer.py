@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,6 +40,8 @@ from ..providers import (
 )
 from ..runs.events import Draft, EventType
 from ..runs.run import Step
+
+log = logging.getLogger(__name__)
 
 _fragment = point("writing.fragment")
 
@@ -100,7 +104,13 @@ class StepWriter:
     """
 
     def __init__(
-        self, pen: Pen, state: Step, prompt: Prompt, reading: ReaderFeed | None = None
+        self,
+        pen: Pen,
+        state: Step,
+        prompt: Prompt,
+        reading: ReaderFeed | None = None,
+        *,
+        contract: str = "",
     ) -> None:
         self._pen = pen
         self._append_text = pen.append_text
@@ -112,6 +122,8 @@ class StepWriter:
         self.finish_reason = ""
         self.is_full = False
         self._under_way: AttemptStarted | None = None
+        self._began_s = 0.0
+        self._place = f"run {pen.run_id}, {contract}, {state.name}"
 
     async def drain(self) -> None:
         await self._pen.commit()
@@ -165,6 +177,7 @@ class StepWriter:
         if (attempt := self._under_way) is None:
             return
         usage = estimated_usage(self._prompt, self.state.text[attempt.at :])
+        self._log_end(attempt.number, attempt.model, "was stopped", usage, logging.INFO)
         self._append(
             "attempt.failed",
             number=attempt.number,
@@ -183,6 +196,7 @@ class StepWriter:
                 self._append("attempt.queued", model=piece.model.name, place=piece.place)
             case AttemptStarted():
                 self._under_way = piece
+                self._began_s = time.perf_counter()
                 self.model = self.state.model = piece.model.name
                 self.state.turn_state = None
                 self._append("attempt.started", number=piece.number, **_beginning(piece))
@@ -193,6 +207,8 @@ class StepWriter:
                 self._append("attempt.silent", number=piece.number, **said)
             case AttemptFailed():
                 self._under_way = None
+                how, usage = f"failed: {piece.error}", piece.usage
+                self._log_end(piece.number, piece.model, how, usage, logging.WARNING)
                 facts = {
                     **_error_facts(piece.error),
                     "wrote": piece.has_passed_on,
@@ -206,8 +222,21 @@ class StepWriter:
                 self.finish_reason = piece.finish_reason
                 facts = {"finish_reason": piece.finish_reason, **_account(piece)}
                 self._append("attempt.finished", number=piece.number, **facts)
+                how, usage = f"finished ({piece.finish_reason})", piece.usage
+                self._log_end(piece.number, piece.model, how, usage, logging.INFO)
                 if piece.seam_report is not None and piece.seam_report.kind == "open":
                     self._warn_of_seam(piece.model)
+
+    def _log_end(
+        self, number: int, model: Model, how: str, usage: Usage | None, level: int
+    ) -> None:
+        """Write one line for each request to a model, whatever the contract."""
+        took_s = time.perf_counter() - self._began_s
+        counts = (
+            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else "no usage"
+        )
+        line = "Attempt %d at %s %s; %.2f s, %s (%s)"
+        log.log(level, line, number, model.name, how, took_s, counts, self._place)
 
     def _warn_of_seam(self, model: Model) -> None:
         message = (

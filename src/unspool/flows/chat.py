@@ -42,7 +42,7 @@ MAX_TALK: Final = 1000
 class ChatTool(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    name: str = Field(pattern=r"^[\p{L}\p{M}\p{N}_-]{1,64}$")
     """The pattern that OpenAI and Anthropic both accept."""
     description: str = Field("", max_length=4000)
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})

@@ -60,14 +60,19 @@ def _address(url: str) -> str:
     except ValueError:
         is_whole = is_odd = False
     if not is_whole:
-        raise ValueError("is not an address; give one like https://api.example.com/v1")
+        raise ValueError("this is not an address; give one like https://api.example.com/v1")
     if is_odd:
-        raise ValueError("must hold no user, password or #; give the key in its own field")
+        raise ValueError(
+            "an address must hold no user, password or #; give the key in its own field"
+        )
     return url
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")]
-"""Of a model or a route: it appears in URLs, on command lines and in tables unescaped."""
+Name = Annotated[str, StringConstraints(pattern=r"^[\p{L}\p{M}\p{N}._:/-]{1,128}$")]
+"""
+Of a model or a route, in letters of any script. It appears in URLs, on command lines and in tables,
+so it has no spaces, controls or quotes.
+"""
 
 Params = Annotated[dict[str, Any], AfterValidator(_plain)]
 
@@ -88,4 +93,6 @@ def validated(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
     except ValidationError as error:
         problems: list[Any] = list(error.errors(include_input=False, include_url=False))[:5]
         sentences = [f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems]
-        raise SpecError("; ".join(sentences)) from None
+        invalid = SpecError("; ".join(sentences))
+        invalid.problems = problems
+        raise invalid from None

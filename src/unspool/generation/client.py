@@ -27,7 +27,7 @@ from ..models.health import Health
 from ..providers import Delta, Limits, Model, Prompt, Reasoning, Text, ToolFragment, Usage
 from ..providers.upstream.http import open_http
 from ..settings import Settings
-from .attempts import AttemptFinished, AttemptStarted
+from .attempts import AttemptFailed, AttemptFinished, AttemptStarted
 from .generate import GenerationDeps, generate
 from .queue import ModelLines
 
@@ -197,6 +197,8 @@ class LLMClient:
                             yield piece
                         case AttemptStarted():
                             call.attempts += 1
+                        case AttemptFailed(number, model, error):
+                            log.warning("Attempt %d at %s failed: %s", number, model.name, error)
                         case AttemptFinished():
                             call.finished = piece
         except ProviderError as error:
@@ -212,8 +214,9 @@ class LLMClient:
 
 def _final(error: ProviderError, call: _ClientCall) -> LLMClientError:
     log.error("LLM stream failed after %d attempts: %s: %s", call.attempts, error.code, error)
+    attempts = "one attempt" if call.attempts == 1 else f"{call.attempts} attempts"
     return LLMClientError(
-        f"no whole answer after {call.attempts} attempts: {error}",
+        f"no whole answer after {attempts}: {error}",
         code=error.code,
         status=error.status,
         attempts=call.attempts,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from .attempts import (
     PassedOn,
     Rewound,
 )
+from .bounds import GAVE_UP
 from .continuation import (
     ContinuationPlan,
     PartialText,
@@ -51,8 +51,6 @@ from .loops import Looping, penalized
 from .queue import ModelLines
 from .retained import still_retained
 from .seam import Seam
-
-log = logging.getLogger(__name__)
 
 _asking = point("generation.asking")
 _asking_again = point("generation.asking_again")
@@ -186,7 +184,8 @@ class Generation:
                         await self._deps.sleep(failed.retry_in_s)
                     if failed.error.code not in RUNG_CODES:
                         self._retry += 1
-            is_useless = isinstance(self._error, ProviderRefused)  # it would be refused again
+            # It would be refused again, or the flow wants no more of it.
+            is_useless = isinstance(self._error, ProviderRefused) or self._reason in GAVE_UP
             can_restart = self._can_rewind and self._deps.retries and not is_useless
             if not (can_restart and self._so_far.has_written):
                 raise self._ended()
@@ -226,7 +225,7 @@ class Generation:
         return self._error
 
     def _plan(self, model: Model, index: int) -> ContinuationPlan | None:
-        if self._asked >= MAX_ATTEMPTS:
+        if self._asked >= MAX_ATTEMPTS or self._reason in GAVE_UP:
             return None
         so_far = self._so_far
         deps = self._deps
@@ -325,7 +324,8 @@ class Generation:
             self._note_prefill(attempt, "went_on")
         self._deps.health.failed(name, error)
         # We report the error that cut the text; the log holds the later ones.
-        if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
+        is_cut = so_far.has_written and isinstance(self._error, ProviderInterrupted)
+        if not is_cut or error.code in GAVE_UP:
             self._error = error
 
     def _note_prefill(self, attempt: OpenAttempt, outcome: Outcome) -> None:
@@ -371,7 +371,6 @@ class Generation:
         self, attempt: OpenAttempt, error: ProviderError, wait_s: float | None
     ) -> AttemptFailed:
         model = attempt.model
-        log.warning("Attempt %d at %s failed: %s", attempt.number, model.name, error)
         # We count a retained answer once, with the attempt that ends it.
         is_counted = attempt.has_output and self._so_far.retained is None
         usage = attempt.usage() if is_counted else None

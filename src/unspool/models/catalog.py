@@ -13,6 +13,7 @@ import random as chance
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from ..errors import SpecError, UnknownRecord
@@ -74,6 +75,7 @@ class Catalog:
 
     Attributes:
         default: The model or route for requests that name none.
+        chosen: The defaults that people chose, by flow; that of the empty one is for all.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Catalog:
         random: Callable[[], float] = chance.random,
     ) -> None:
         self.default = OFFLINE.name
+        self.chosen: Mapping[str, str] = {}
         self._health = health or Health()
         self._random = random
         self._turns: Counter[str] = Counter()
@@ -95,9 +98,16 @@ class Catalog:
         )
 
     def fill(
-        self, entries: Sequence[RegisteredModel], routes: Sequence[Route], defaults: Sequence[str]
+        self,
+        entries: Sequence[RegisteredModel],
+        routes: Sequence[Route],
+        defaults: Sequence[str],
+        chosen: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Replace the contents. The default is the first of `defaults` that can be asked."""
+        """
+        Replace the contents. The default is the chosen one, else the first of `defaults` that can
+        be asked.
+        """
         named: dict[str, RegisteredModel | Route] = {}
         ranked: list[RegisteredModel | Route] = [*entries, *routes]
         for entry in sorted(ranked, key=_rank):
@@ -106,7 +116,14 @@ class Catalog:
             name: entry for name, entry in named.items() if isinstance(entry, RegisteredModel)
         }
         self._routes = {name: entry for name, entry in named.items() if isinstance(entry, Route)}
-        self.default = next((name for name in defaults if self._is_askable(name)), OFFLINE.name)
+        self.chosen = dict(chosen)
+        ranks = [*([chosen[""]] if "" in chosen else []), *defaults]
+        self.default = next((name for name in ranks if self._is_askable(name)), OFFLINE.name)
+
+    def default_for(self, flow: str) -> str:
+        """Return the model or route for requests of this flow that name none."""
+        chosen = self.chosen.get(flow, "")
+        return chosen if chosen and self._is_askable(chosen) else self.default
 
     def names(self) -> list[str]:
         """Return the names of all models and routes that can be asked."""
@@ -163,17 +180,17 @@ class Catalog:
             raise _unaskable(entry)
         return entry.model
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, flow: str = "") -> None:
         """
-        Check that `name` (empty: the default) has a model that can be asked.
+        Check that `name` (empty: the default of `flow`) has a model that can be asked.
 
         Raises the errors of `models_for`, and advances no route's turn.
         """
-        self._members(name or self.default)
+        self._members(name or self.default_for(flow))
 
-    def models_for(self, name: str, *, stand_in: bool = True) -> list[Model]:
+    def models_for(self, name: str, flow: str = "", *, stand_in: bool = True) -> list[Model]:
         """
-        Return the models to ask for `name` (empty: the default), in order.
+        Return the models to ask for `name` (empty: the default of `flow`), in order.
 
         Empty if only the offline model is left and `stand_in` is False.
 
@@ -181,8 +198,9 @@ class Catalog:
             UnknownRecord: No model or route has that name.
             SpecError: None of its models can be asked.
         """
-        models = self._members(name or self.default)
-        if (route := self._routes.get(name or self.default)) is not None:
+        used = name or self.default_for(flow)
+        models = self._members(used)
+        if (route := self._routes.get(used)) is not None:
             models = self._in_order(route, models)
         if not name and models == [OFFLINE] and not stand_in:
             return []

@@ -23,6 +23,7 @@ from ..errors import SpecError, UnknownRecord, UnspoolError
 from ..formats.written import validated
 from ..providers import Model
 from ..records import Records
+from ..records.default_models import change_defaults, read_defaults
 from ..records.models import (
     ModelRow,
     RouteRow,
@@ -40,6 +41,7 @@ from ..records.secrets import Secrets, Unsealable
 from ..settings import Settings
 from .catalog import Catalog, RegisteredModel, Route
 from .config_file import MAX_MODELS
+from .defaults import DefaultsInput
 from .definitions import ModelInput, RouteInput, check_address, model_of
 from .environment import limits_from
 from .health import Health
@@ -107,7 +109,8 @@ class ModelRegistry:
         numbers = {row.name: row for row in rows}
         entries = [_numbered(entry, numbers[entry.name]) for entry in self._configured.entries]
         entries += [self._entry_of(row) for row in rows if row.source == "database"]
-        self._configured.fill(self.catalog, entries, routes)
+        chosen = await read_defaults(self._records)
+        self._configured.fill(self.catalog, entries, routes, chosen)
 
     def _entry_of(self, row: ModelRow) -> RegisteredModel:
         key, problem, is_lost = "", "", False
@@ -124,6 +127,19 @@ class ModelRegistry:
         model = model_of(values, key, limits_from(self._settings))
         times = row.created_ms, row.updated_ms
         return RegisteredModel(model, "database", row.id, row.is_active, problem, is_lost, times)
+
+    async def choose_defaults(self, input: DefaultsInput) -> None:
+        """
+        Choose the default models, for all flows or for some.
+
+        A chosen model that is removed later, or cannot be asked, counts as not chosen.
+
+        Raises:
+            SpecError: There is no such flow, or nothing of that name can be asked.
+        """
+        async with self._writing:
+            await change_defaults(self._records, input.changes(self.catalog))
+            await self._reload()
 
     # Models
 

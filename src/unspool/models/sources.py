@@ -5,6 +5,8 @@ model. Read once, at the start.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..settings import Settings
 from .catalog import OFFLINE, Catalog, RegisteredModel, Route
 from .config_file import Config, find_config, models_of, read_config
@@ -46,14 +48,23 @@ class ConfiguredModels:
     def catalog(self) -> Catalog:
         """Return a catalog of these alone."""
         catalog = Catalog()
-        self.fill(catalog, self.entries, [])
+        self.fill(catalog, self.entries, [], {})
         return catalog
 
-    def fill(self, catalog: Catalog, entries: list[RegisteredModel], routes: list[Route]) -> None:
-        """Fill a catalog with these entries and routes, and with the routes of the file."""
+    def fill(
+        self,
+        catalog: Catalog,
+        entries: list[RegisteredModel],
+        routes: list[Route],
+        chosen: Mapping[str, str],
+    ) -> None:
+        """
+        Fill a catalog with these entries and routes, with the routes of the file, and with the
+        chosen defaults.
+        """
         by_age = sorted(entries, key=lambda entry: entry.id)
         others = [entry.name for entry in by_age if entry.source != "built_in"]
-        catalog.fill(entries, [*self._routes, *routes], [*self._defaults, *others])
+        catalog.fill(entries, [*self._routes, *routes], [*self._defaults, *others], chosen)
 
     def find(self, name: str) -> RegisteredModel | None:
         """Return the model that a name would mean without the database, if any."""

@@ -61,7 +61,7 @@ class Behavior(Base):
     action: Mapped[str] = mapped_column(String(MAX_ACTION_CHARS))
     """The action, in the file's own words: `visit`, `favorite`, `share`, `加购` …"""
     at: Mapped[datetime] = mapped_column(Moment)
-    """The time by the shop's clocks, in its time zone; as if it were UTC (`formats.moments`)."""
+    """By the shop's clocks, in its time zone, stored as if UTC; see `unspool.formats.moments`."""
     stay_s: Mapped[float | None] = mapped_column(default=None)
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """All other columns of the file, under their own names."""

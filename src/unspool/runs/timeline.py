@@ -60,6 +60,9 @@ class AttemptSummary:
     model: str
     strategy: str
     status: str = "running"
+    """`cancelled` if we closed it: that is no failure of the model."""
+    code: str = ""
+    """Why it failed."""
     usage: Mapping[str, Any] | None = None
     cost: Mapping[str, Any] | None = None
 
@@ -180,7 +183,9 @@ class Timeline:
         data = event.data
         asking = self.attempts.get(data["number"])
         if asking is not None:
-            asking.status = event.type.partition(".")[2]
+            asking.code = data.get("code", "")
+            is_ours = asking.code == "cancelled"
+            asking.status = "cancelled" if is_ours else event.type.partition(".")[2]
             asking.usage, asking.cost = data.get("usage"), data.get("cost")
         writer = self._writer(data["step"])
         self._writers.pop(data["step"], None)

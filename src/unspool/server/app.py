@@ -24,7 +24,8 @@ from starlette.types import Receive, Scope, Send
 from .. import plugs
 from ..core import Core, open_core
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
-from ..errors import BodyTooLarge, Stopping, TooBusy, UnspoolError
+from ..errors import BodyTooLarge, SpecError, Stopping, TooBusy, UnspoolError
+from ..providers import Model
 from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
@@ -35,6 +36,7 @@ from .api import Resource
 from .console import add_console
 from .direct import DirectRoutes
 from .guard import Guard, error_answer
+from .validation import invalid_message
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +89,8 @@ class _Gateway:
                     frames += encoder.encode(event)
         return CompleteAnswer(run_id, frames)
 
-    def model_name(self, number: int) -> str:
-        return self._core.catalog.model(number).name
+    def model(self, number: int) -> Model:
+        return self._core.catalog.model(number)
 
 
 class _GuardedApp(FastAPI):
@@ -115,16 +117,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: _GuardedApp) -> AsyncGenerator[None]:
         async with open_core(settings) as core:
-            gateway = _Gateway(core)
-            for name in plugs.names("dialects"):
-                app.add(open_dialect(name).routes(gateway))
-            for name in plugs.names("api"):
-                resource: Resource = plugs.load("api", name)
-                app.add(resource(core))
-            app.state.core = core
+            _add_routes(app, core)
             yield
 
-    app = _GuardedApp(settings, title="Unspool", description=DESCRIPTION, lifespan=lifespan)
+    return _made(settings, lifespan=lifespan)
+
+
+def app_over(core: Core) -> FastAPI:
+    """Return the application over an open core, for a program that has one already."""
+    app = _made(core.settings)
+    _add_routes(app, core)
+    return app
+
+
+def _add_routes(app: _GuardedApp, core: Core) -> None:
+    gateway = _Gateway(core)
+    for name in plugs.names("dialects"):
+        app.add(open_dialect(name).routes(gateway))
+    for name in plugs.names("api"):
+        resource: Resource = plugs.load("api", name)
+        app.add(resource(core))
+    app.state.core = core
+
+
+def _made(settings: Settings, **facts: Any) -> _GuardedApp:
+    app = _GuardedApp(settings, title="Unspool", description=DESCRIPTION, **facts)
     app.add_exception_handler(UnspoolError, _on_unspool_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -154,7 +171,10 @@ def _add_pages(app: FastAPI) -> None:
 
 async def _on_unspool_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, UnspoolError)
-    answer = error_answer(error.http_status, error.code, _clean(str(error)))
+    message = str(error)
+    if isinstance(error, SpecError) and error.problems:
+        message = invalid_message(error.problems, _language(request))
+    answer = error_answer(error.http_status, error.code, _clean(message))
     if isinstance(error, TooBusy | Stopping):
         answer.headers["retry-after"] = "1"
     if isinstance(error, BodyTooLarge):  # the client still sends the rest
@@ -163,13 +183,9 @@ async def _on_unspool_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
-    """Name the wrong fields without repeating the input: it may be NaN, or a secret."""
     assert isinstance(error, RequestValidationError)
-    problems = [
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-        for problem in error.errors()[:5]
-    ]
-    return error_answer(422, "invalid_request", _clean("; ".join(problems)))
+    message = invalid_message(error.errors(), _language(request))
+    return error_answer(422, "invalid_request", _clean(message))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -184,6 +200,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 async def _on_fault(request: Request, error: Exception) -> Response:
     """Answer without the error itself, which the server logs."""
     return error_answer(500, "internal", "the server failed; see the error in its log")
+
+
+def _language(request: Request) -> str:
+    return request.headers.get("accept-language", "")
 
 
 def _clean(text: str) -> str:

@@ -166,7 +166,8 @@ class Guard:
         return error_answer(403, "foreign_origin", message)
 
     def _is_known(self, name: str) -> bool:
-        return self._any_host or not name or name in self._hosts or _is_address(name)
+        is_named = self._any_host or name in self._hosts
+        return is_named or _is_address(name) or _is_single_label(name)
 
 
 def _networks(
@@ -220,6 +221,15 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_single_label(name: str) -> bool:
+    """
+    Whether a name is one word, such as `backend` in nginx's `proxy_pass http://backend`.
+
+    No site on the internet has such a name (RFC 7085), so none can rebind it to this server.
+    """
+    return "." not in name
 
 
 def error_answer(status: int, code: str, message: str) -> JSONResponse:

@@ -1,10 +1,10 @@
 """
 Time left, learned from earlier runs, and how good the estimates are.
 
-The figures are in memory and come from the journal: first from the newest completed runs, later
-from runs that ended since. A run costs nothing while it goes on. We read its log once after its
-end, when somebody asks. Before a run teaches us, we estimate it at three moments of its life from
-what we knew by then, and publish the errors.
+The figures are in memory and come from the journal: first from the newest completed runs of a
+flow, when somebody first asks about it, later from runs that ended since. A run costs nothing
+while it goes on. We read its log once after its end, when somebody asks. Before a run teaches us,
+we estimate it at three moments of its life from what we knew by then, and publish the errors.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ JUDGED: Final = 200
 MAX_KINDS: Final = 256
 """Flows and models to remember; the least recently updated one goes first."""
 
-WAITING: Final = 200
+FILLED: Final = 200
+"""Newest completed runs of a flow to read, so that each of its models has some among them."""
+
+WAITING: Final = 2000
 """Ended runs that wait to be read; older ones are skipped."""
 
 AT_ONCE: Final = 20
@@ -88,21 +91,18 @@ class EtaEstimator:
         self._journal = journal
         self._kinds: dict[tuple[str, str], RunKind] = {}
         self._ended: deque[str] = deque(maxlen=WAITING)
-        self._is_filled = False
+        self._filled: set[str] = set()
         self._learning = asyncio.Lock()
 
     def note(self, run_id: str) -> None:
         """Remember that a run ended, to learn from it at the next request."""
         self._ended.append(run_id)
 
-    async def learn(self, *, at_most: int = AT_ONCE) -> None:
-        """Learn from runs that ended since the last time, at most `at_most`."""
+    async def learn(self, *flows: str, at_most: int = AT_ONCE) -> None:
+        """Learn about `flows`, and from all runs that ended since; read at most `at_most`."""
         async with self._learning:
-            if not self._is_filled:
-                self._is_filled = True
-                heads = await self._journal.heads(status="completed", limit=REMEMBERED)
-                known = set(self._ended)
-                self._ended.extendleft(h.run_id for h in heads if h.run_id not in known)
+            for flow in flows:
+                await self._fill(flow)
             for _ in range(min(at_most, len(self._ended))):
                 try:
                     head = await self._journal.head(self._ended.popleft())
@@ -110,6 +110,16 @@ class EtaEstimator:
                         await self._read(head)
                 except UnknownRun:
                     continue  # deleted meanwhile
+
+    async def _fill(self, flow: str) -> None:
+        """Let the flow's completed runs wait to be read, once, the oldest first."""
+        if flow in self._filled:
+            return
+        self._filled.add(flow)
+        heads = await self._journal.heads(status="completed", flow=flow, limit=FILLED)
+        known = set(self._ended)
+        older = [head.run_id for head in heads if head.run_id not in known]
+        self._ended.extendleft(older[: WAITING - len(known)])
 
     def estimate(self, flow: str, shape: RunShape, now_ms: int) -> Estimate | None:
         """Return how long a live run will still take; None if that is unknown."""

@@ -100,9 +100,11 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 LINES = (
+    "================",
     "🚀 开始调用大模型",
     "模型配置: tested",
     "流式模式: True",
+    "📡 调用 OpenAI API",
     "🔄 开始流式输出",
     "✅ 流式输出完成",
     r"📊 响应时间: \d+\.\d\ds",
@@ -144,6 +146,22 @@ async def test_s2_13_the_log_says_that_and_why_it_failed(
     await until(lambda: len(said(caplog)) == len(LINES))
     assert "wrong key" in next(line for line in said(caplog) if line.startswith("❌"))
     assert "📊 Tokens: ? + ? = ?" in said(caplog)
+
+
+async def test_s2_13_a_run_that_somebody_stops_is_no_error_of_the_server(
+    client: httpx.AsyncClient,
+    desk: Desk,
+    upstream: Upstream,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    upstream.play = [[chunk("人工"), SILENCE]]
+    asked = {"model_id": desk.model_id, "prompt": "写诗", "stream": True}
+    async with client.stream("POST", f"{desk.url}{CHAT}", json=asked) as stream:
+        run_id = stream.headers["x-run-id"]
+    await client.post(f"{desk.url}/v1/runs/{run_id}/cancel")
+    await until(lambda: "⏹ 流式输出已取消" in said(caplog))
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
 
 
 async def test_s2_13_a_run_that_is_gone_when_it_is_to_be_told_of_is_a_warning(

@@ -19,7 +19,7 @@ from unspool.errors import SetupError
 from .javascript import JAVASCRIPT, sites_in_javascript
 from .python import sites_in_python
 from .rules import judged
-from .sites import Finding, Site, Unread
+from .sites import AuditFinding, Site, Unread
 
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
 """Larger files are generated: bundles and data."""
@@ -45,7 +45,7 @@ class Audit:
         files: Number of files read.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     files: int = 0
 

@@ -168,14 +168,14 @@ async def _frames(
     model: Model, prompt: Prompt, *, is_streamed: bool
 ) -> AsyncGenerator[Frame, None]:
     encoder, pen = ChatEncoder(), _FramePen()
-    log_begin(model.name, is_streamed=is_streamed)
+    log_begin(model, is_streamed=is_streamed)
     async with aclosing(_written(model, prompt, pen)) as written:
         async for _ in written:
             for event in pen.take():
                 frame = encoder.frame(event)
                 if frame is not None:
                     if event.is_terminal:
-                        log_end(frame)
+                        log_end(frame, event)
                     yield frame
 
 

@@ -51,7 +51,7 @@ class EndLog:
             log.warning("Run %s cannot be told of: %s", run_id, error)
             return
         assert frame is not None, "the last event of a run makes the last frame"
-        debug_chat.log_end(frame)
+        debug_chat.log_end(frame, event)
 
 
 plug = EndLog

@@ -27,6 +27,7 @@ from .. import (
 from .http import send
 from .learned import OTHER_NAMES, OURS
 from .templates import rendered
+from .tool_names import NamesRestored, plain_names
 
 
 async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
@@ -42,6 +43,9 @@ async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
     """
     if prompt.prefix and model.prefill == "raw" and not prompt.rendered:
         prompt = replace(prompt, rendered=await rendered(model, prompt, http))
+    prompt, given = plain_names(prompt)
+    if given:
+        sink = NamesRestored(sink, given)
     await converse(open_provider(model.provider), model, prompt, http, sink)
 
 

@@ -10,16 +10,22 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.dialects import Options
 from unspool.errors import SpecError
+from unspool.models.defaults import DefaultsInput
 from unspool.models.definitions import ModelInput
 from unspool.models.probe import MAX_TOKENS, QUESTION
 from unspool.runs.run import RunSpec
 from unspool.server.headers import wants_stream
+from unspool.viewing.outcomes import Outcomes, outcomes_of
 from unspool.viewing.streams import stream_of
 
-from .json.model import entry_json, models_json, tested_json
+from .json.model import defaults_json, entry_json, models_json, tested_json
+from .json.places import place
 
 MAX_NUMBER = 2**63 - 1
 """The largest integer of SQLite."""
+
+MAX_RUNS = 200
+"""The newest runs, whose requests say how a model is doing."""
 
 Number = Annotated[int, Path(alias="id", ge=1, le=MAX_NUMBER)]
 
@@ -30,20 +36,26 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_models() -> dict[str, Any]:
-        """List every model, by number, and the name of the default one."""
-        return models_json(registry)
+        """List every model, by number, and the names of the default ones."""
+        return models_json(registry, await _outcomes(core))
+
+    @router.patch("/defaults")
+    async def choose_defaults(choice: DefaultsInput) -> dict[str, Any]:
+        """Choose the default model, of all flows or of some; null withdraws a choice."""
+        await registry.choose_defaults(choice)
+        return defaults_json(registry.catalog)
 
     @router.post("", status_code=201)
     async def add_model(definition: ModelInput) -> JSONResponse:
         """Register a model without calling it; `…/test` does that."""
         entry = await registry.add(definition)
-        headers = {"Location": f"/api/models/{entry.id}"}
+        headers = {"Location": place("/api/models", entry.id)}
         return JSONResponse(entry_json(entry, registry), 201, headers=headers)
 
     @router.get("/{id}")
     async def read_model(number: Number) -> dict[str, Any]:
         """Read one model."""
-        return entry_json(registry.catalog.entry(number), registry)
+        return entry_json(registry.catalog.entry(number), registry, await _outcomes(core))
 
     @router.patch("/{id}")
     async def change_model(
@@ -83,3 +95,10 @@ def plug(core: Core) -> APIRouter:
         return stream_of(core.viewing, run_id, spec.dialect, pace=options.pace)
 
     return router
+
+
+async def _outcomes(core: Core) -> dict[str, Outcomes]:
+    """Return how the newest requests to each model ended, from the newest logs."""
+    heads = await core.journal.heads(limit=MAX_RUNS)
+    timelines = await core.timelines.of(head.run_id for head in heads)
+    return outcomes_of(timelines.values())

@@ -24,6 +24,7 @@ from unspool.records.presets import (
     save_preset,
 )
 
+from .json.places import place
 from .json.run import iso
 from .models import MAX_NUMBER
 
@@ -62,7 +63,7 @@ def plug(core: Core) -> APIRouter:
         number = await save_preset(records, preset.model_dump())
         if number is None:
             raise _name_taken(preset.name)
-        headers = {"Location": f"/api/presets/{number}"}
+        headers = {"Location": place("/api/presets", number)}
         return JSONResponse(preset_json(await find_preset(records, number)), 201, headers=headers)
 
     @router.get("/{id}")

@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from unspool import plugs
 from unspool.core import Core
-from unspool.viewing.eta import MOMENTS, WAITING, Quality
+from unspool.viewing.eta import FILLED, MOMENTS, Quality
 
 
 def plug(core: Core) -> APIRouter:
@@ -16,7 +17,7 @@ def plug(core: Core) -> APIRouter:
     @router.get("/api/progress")
     async def read_progress() -> dict[str, Any]:
         """For each flow and model, count the runs behind the estimates and rate their errors."""
-        await core.eta.learn(at_most=WAITING)
+        await core.eta.learn(*plugs.names("flows"), at_most=FILLED)
         return {"flows": [_json(quality) for quality in core.eta.quality()]}
 
     return router

@@ -73,7 +73,7 @@ def plug(core: Core) -> APIRouter:
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
         """Read a run after all its events so far."""
-        await core.eta.learn()
+        await core.eta.learn((await journal.head(run_id)).flow)
         facts = await whole(core, run_id) | await _forks_and_viewers(core, run_id)
         return JSONResponse(facts, headers={"Cache-Control": "no-store"})
 
@@ -84,8 +84,8 @@ def plug(core: Core) -> APIRouter:
 
         Pages that follow the events may poll it often: the server reads no event twice.
         """
-        await core.eta.learn()
         head = await journal.head(run_id)
+        await core.eta.learn(head.flow)
         facts = await folds.left_json(head, core.eta, int(time.time() * 1000))
         facts = {
             "status": head.status,

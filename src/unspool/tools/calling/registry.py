@@ -139,7 +139,7 @@ class Http(StrictInput):
 class ToolInput(StrictInput):
     """A tool to register."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    name: str = Field(pattern=r"^[\p{L}\p{M}\p{N}_-]{1,64}$")
     description: str = Field("", max_length=4000)
     """Tells the model when to call it."""
     parameters: Annotated[dict[str, Any], AfterValidator(_schema)] = Field(

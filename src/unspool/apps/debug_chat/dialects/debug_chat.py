@@ -11,13 +11,14 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.dialects import Options, RunGateway
+from unspool.providers import Model
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
 
@@ -147,19 +148,26 @@ def answer_of(final: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "error": final["error"]} if "error" in final else answer
 
 
-def log_begin(model: str, *, is_streamed: bool) -> None:
+_APIS: Final = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
+
+
+def log_begin(model: Model, *, is_streamed: bool) -> None:
     """Log the beginning of a request, in the words of the seed (S2.13)."""
+    log.info("================")
     log.info("🚀 开始调用大模型")
-    log.info("模型配置: %s", model)
+    log.info("模型配置: %s", model.name)
     log.info("流式模式: %s", is_streamed)
+    log.info("📡 调用 %s API", _APIS.get(model.provider, model.provider))
     if is_streamed:
         log.info("🔄 开始流式输出")
 
 
-def log_end(final: Mapping[str, Any]) -> None:
-    """Log how it ended, from the last frame."""
+def log_end(final: Mapping[str, Any], event: Event) -> None:
+    """Log how it ended, from the last event and its frame."""
     metrics = final["metrics"]
-    if "error" in final:
+    if event.type == "run.cancelled":  # a tab that is closed is no failure
+        log.info("⏹ 流式输出已取消")
+    elif "error" in final:
         log.error("❌ 流式输出失败: %s", final["error"])
     else:
         log.info("✅ 流式输出完成")
@@ -185,10 +193,10 @@ class DebugChat:
                 body["params"] = request.params
             if request.tool_ids:
                 body["tool_ids"] = request.tool_ids
-            name = gateway.model_name(request.model_id)
-            spec = RunSpec("chat", body, model=name, dialect="debug_chat")
+            model = gateway.model(request.model_id)
+            spec = RunSpec("chat", body, model=model.name, dialect="debug_chat")
             options = replace(options, conversation=request.conversation_id)
-            log_begin(name, is_streamed=request.stream)
+            log_begin(model, is_streamed=request.stream)
             if request.stream:
                 return await gateway.stream(spec, options)
             whole = await gateway.whole(spec, options)

@@ -146,7 +146,7 @@ class DebugCompare:
         async def debug_compare(request: DebugCompareRequest, options: Options) -> Response:
             """Ask several models at once; `stream` chooses frames or one JSON answer."""
             columns = [
-                {"model": gateway.model_name(number), "model_id": number}
+                {"model": gateway.model(number).name, "model_id": number}
                 for number in request.model_ids
             ]
             body: dict[str, Any] = {"prompt": request.prompt, "columns": columns}

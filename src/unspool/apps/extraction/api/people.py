@@ -124,7 +124,7 @@ def plug(core: Core) -> APIRouter:
         if found is None:
             raise UnknownRecord(f"no user {user_id!r}")
         person = _person_json(found)
-        await core.eta.learn()
+        await core.eta.learn("extraction")
         run = await whole(core, person["run"]) if person["run"] else {"progress": None}
         return {**person, "progress": run["progress"]}
 

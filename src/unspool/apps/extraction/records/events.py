@@ -76,22 +76,3 @@ async def events_of(records: Records, user_id: str, *, limit: int) -> list[Perso
     )
     async with records.session() as session:
         return list(await session.scalars(latest))[::-1]
-
-
-async def sequences(records: Records) -> list[list[str]]:
-    """Return the types of each person's events, ordered by time, within the limits above."""
-    people = select(PersonEvent.user_id).distinct().order_by(PersonEvent.user_id)
-    theirs = (
-        select(PersonEvent.user_id, PersonEvent.type)
-        .where(PersonEvent.user_id.in_(people.limit(MAX_SEQUENCES)))
-        .order_by(PersonEvent.user_id, PersonEvent.at, PersonEvent.number)
-        .limit(MAX_TOGETHER)
-        .execution_options(yield_per=READ_ROWS)
-    )
-    types: dict[str, list[str]] = {}
-    async with records.session() as session:
-        rows = await session.stream(theirs)
-        async for part in rows.partitions():
-            for user_id, kind in part:
-                types.setdefault(user_id, []).append(kind)
-    return list(types.values())

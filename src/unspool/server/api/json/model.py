@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from unspool import plugs
 from unspool.errors import UnspoolError
-from unspool.models.catalog import RegisteredModel, Route
+from unspool.models.catalog import Catalog, RegisteredModel, Route
 from unspool.models.health import Health
 from unspool.models.registry import ModelRegistry, ModelTest
 from unspool.providers import Usage
+from unspool.viewing.outcomes import Outcomes
 
 from .run import iso
 
@@ -18,13 +22,30 @@ MIN_KEY_CHARS = 20
 """Shortest key whose last four characters we show: they identify it without revealing it."""
 
 
-def models_json(registry: ModelRegistry) -> dict[str, Any]:
-    """Return every model by number, and the name of the default one."""
-    models = [entry_json(entry, registry) for entry in registry.catalog.entries()]
-    return {"models": models, "default": registry.catalog.default}
+def models_json(
+    registry: ModelRegistry, outcomes: Mapping[str, Outcomes] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return every model by number, and the names of the default ones."""
+    models = [entry_json(entry, registry, outcomes) for entry in registry.catalog.entries()]
+    return {"models": models, **defaults_json(registry.catalog)}
 
 
-def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any]:
+def defaults_json(catalog: Catalog) -> dict[str, Any]:
+    """Return the default model, what was chosen, and the default of each flow."""
+    chosen = dict(catalog.chosen)
+    return {
+        "default": catalog.default,
+        "chosen": chosen.pop("", None),
+        "chosen_for_flows": chosen,
+        "default_for_flows": {flow: catalog.default_for(flow) for flow in plugs.names("flows")},
+    }
+
+
+def entry_json(
+    entry: RegisteredModel,
+    registry: ModelRegistry,
+    outcomes: Mapping[str, Outcomes] = MappingProxyType({}),
+) -> dict[str, Any]:
     model, key = entry.model, entry.model.api_key
     prefills = registry.health.prefills
     forms = prefills.forms(model, registry.engine_of(model))
@@ -52,6 +73,16 @@ def entry_json(entry: RegisteredModel, registry: ModelRegistry) -> dict[str, Any
         "created_at": None if created is None else iso(created),
         "updated_at": None if updated is None else iso(updated),
         "health": _health(registry.health, model.name),
+        "recent": _recent(outcomes.get(model.name, Outcomes())),
+    }
+
+
+def _recent(outcomes: Outcomes) -> dict[str, Any]:
+    return {
+        "requests": outcomes.requests,
+        "failures": outcomes.failures,
+        "failures_in_row": outcomes.failures_in_row,
+        "cause": outcomes.cause,
     }
 
 
