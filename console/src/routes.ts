@@ -30,6 +30,7 @@ export const router = createRouter({
       props: true,
     },
     { path: "/models", name: "models", component: () => import("@/pages/ModelsPage.vue") },
+    { path: "/data", name: "data", component: () => import("@/pages/DataPage.vue") },
     { path: "/usage", name: "usage", component: () => import("@/pages/UsagePage.vue") },
     { path: "/flows", name: "flows", component: () => import("@/pages/FlowsPage.vue") },
     { path: "/states", name: "states", component: () => import("@/pages/StatesPage.vue") },

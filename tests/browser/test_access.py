@@ -28,6 +28,7 @@ PAGES = (
     "/extraction",
     "/graph",
     "/story",
+    "/data",
     "/usage",
     "/states",
 )

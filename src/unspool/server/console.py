@@ -31,6 +31,7 @@ PAGES: Final = (
     "/story/{project_id}",
     "/flows",
     "/models",
+    "/data",
     "/usage",
     "/states",
 )

@@ -96,13 +96,14 @@ async def test_s3_4_who_is_known_from_behaviours_alone_is_somebody(
         return reports
 
     _, first, again = await served.call(add)
-    assert (first.added, first.changed, first.skipped) == (0, 1, 1)
-    assert first.errors == [(3, "age 'abc' is not a number")]
-    assert (again.added, again.changed, again.unchanged) == (0, 0, 1)
+    assert (first.added, first.changed, first.skipped) == (1, 1, 0)
+    assert first.lost_cells == [(3, "age 'abc' is not a number")]
+    assert (again.added, again.changed, again.unchanged) == (0, 0, 2)
     people = (await client.get(f"{served.url}/api/people")).json()["people"]
     assert [(p["id"], p["name"], p["age"], p["behaviors"]) for p in people] == [
         ("u1", "小一", 30, 1),
         ("u2", "", None, 1),
+        ("u3", "小三", None, 0),
     ]
     assert people[0]["properties"] == {"income_level": "高"}
     view = await extract(client, served, "u2")

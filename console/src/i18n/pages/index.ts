@@ -1,6 +1,7 @@
 /** Words of each page, both languages of a page in one file. */
 
 import * as copy from "./copy";
+import * as data from "./data";
 import * as debug from "./debug";
 import * as extraction from "./extraction";
 import * as findings from "./findings";
@@ -18,6 +19,7 @@ export const zh = {
   runs: runs.zh,
   first: first.zh,
   debug: debug.zh,
+  data: data.zh,
   copy: copy.zh,
   interest: interest.zh,
   models: models.zh,
@@ -34,6 +36,7 @@ export const en = {
   runs: runs.en,
   first: first.en,
   debug: debug.en,
+  data: data.en,
   copy: copy.en,
   interest: interest.en,
   models: models.en,
