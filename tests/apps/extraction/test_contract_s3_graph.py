@@ -62,7 +62,7 @@ async def test_s3_7_each_part_of_a_graph_is_told_the_moment_it_is_whole(
     view = await draw(client, abstracted, title="早间", most=5)
     told = view.seen.documents
     assert told[0] == {"type": "start", "message": "开始生成因果图..."}
-    assert told[1] == {"type": "progress", "message": "正在调用LLM分析 11 个频繁模式..."}
+    assert told[1] == {"type": "progress", "message": "正在调用LLM分析 16 个频繁模式..."}
     assert "frequent_patterns" in upstream.requests[0].question
     assert of(view, "node")[0] == GRAPH["nodes"][0]
     # The figures are ours, whatever a model writes.
@@ -88,7 +88,7 @@ async def test_s3_7_each_part_of_a_graph_is_told_the_moment_it_is_whole(
     kept = await read(client, abstracted, view.run_id)
     assert (kept["title"], kept["is_whole"]) == ("早间", True)
     assert kept["edges"] == of(view, "edge")
-    assert len(kept["patterns"]) == 11
+    assert len(kept["patterns"]) == 16
     url = f"{abstracted.url}/v1/runs/{view.run_id}/events"
     assert [each async for each in with_cuts(client, url, every=7)] == view.seen.frames
 

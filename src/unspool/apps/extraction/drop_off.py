@@ -14,16 +14,19 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, Final
 
-from .evidence import DAY_MS, LEAST_EXPECTED, WINDOW_DAYS, History, Stands, Traits, clear_z
+from .evidence import DAY_MS, WINDOW_DAYS, EventHistory, Stands, Traits, clear_z
 
 MAX_DIFFERENCES: Final = 20
+
+LEAST_EXPECTED: Final = 5
+"""People expected in each group; below it, the normal distribution does not fit (Cochran, 1954)."""
 
 LEAST_PEOPLE: Final = 3
 """With a value, in both groups together; fewer say nothing about a group."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class GroupDifference:
     """One value of a trait, and how common it is in each group."""
 
     trait: str
@@ -57,11 +60,11 @@ class DropOff:
     dropped: list[str] = field(default_factory=list)
     reached: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[GroupDifference] = field(default_factory=list)
 
 
 def drop_off(
-    histories: Sequence[History],
+    histories: Sequence[EventHistory],
     traits: Traits,
     *,
     start: str,
@@ -89,7 +92,7 @@ def drop_off(
     return groups
 
 
-def _differences(groups: DropOff, traits: Traits) -> list[Difference]:
+def _differences(groups: DropOff, traits: Traits) -> list[GroupDifference]:
     dropped, reached = _counts(groups.dropped, traits), _counts(groups.reached, traits)
     totals = [Counter[str](), Counter[str]()]
     for counts, total in zip((dropped, reached), totals, strict=True):
@@ -108,7 +111,7 @@ def _differences(groups: DropOff, traits: Traits) -> list[Difference]:
         z = _between(here, of_here, there, of_there)
         is_clear = abs(z) >= least
         shares = here / of_here, there / of_there
-        found.append(Difference(trait, value, here, there, *shares, z, is_clear))
+        found.append(GroupDifference(trait, value, here, there, *shares, z, is_clear))
     found.sort(key=lambda one: (-abs(one.z), one.trait, one.value))
     return found[:MAX_DIFFERENCES]
 

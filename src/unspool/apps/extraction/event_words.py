@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from .grammar_words import CHINESE, ENGLISH
@@ -90,15 +91,10 @@ def plain(text: str) -> str:
 def mentions(text: str, names: Collection[str]) -> Mentions:
     """Find these names, and their usual other words, in a text."""
     rest = plain(text)
-    found: list[tuple[int, str]] = []
-    for word, meant in sorted(_surfaces(names).items(), key=lambda one: (-len(one[0]), one[0])):
-        pattern = re.escape(word)
-        if word.isascii():
-            pattern = rf"(?<![a-z0-9]){pattern}(?![a-z0-9])"
-        if match := re.search(pattern, rest):
-            found += [(match.start(), name) for name in meant]
-            # As long as before, so that the places of later words stay right.
-            rest = re.sub(pattern, lambda m: "\0" * len(m[0]), rest)
+    words, pattern = _surfaces(tuple(names))
+    found = [(m.start(), name) for m in pattern.finditer(rest) for name in words[m[0]]]
+    # As long as before, so that the places of later words stay right.
+    rest = pattern.sub(lambda m: "\0" * len(m[0]), rest)
     for name in names:
         rest, at = _loosely(rest, name)
         if at is not None:
@@ -107,13 +103,20 @@ def mentions(text: str, names: Collection[str]) -> Mentions:
     return Mentions(tuple(in_order), tuple(_unknown(rest)))
 
 
-def _surfaces(names: Collection[str]) -> dict[str, list[str]]:
-    """Return the words for names, each with the names that it stands for."""
+@lru_cache(maxsize=64)
+def _surfaces(names: tuple[str, ...]) -> tuple[dict[str, list[str]], re.Pattern[str]]:
+    """Return the words for names, each with the names that it stands for, and how to find them."""
     words: dict[str, list[str]] = {}
     for name in names:
         for word in dict.fromkeys(plain(word) for word in _words_for(name, names)):
             words.setdefault(word, []).append(name)
-    return words
+    # The longest first: of words that begin at one place, the first one here is found.
+    forms = [
+        rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])" if word.isascii() else re.escape(word)
+        for word in sorted(words, key=len, reverse=True)
+        if word
+    ]
+    return words, re.compile("|".join(forms) or r"(?!)")
 
 
 def _words_for(name: str, names: Collection[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import sqrt
+from math import copysign, log, sqrt
 from statistics import NormalDist, median
 from typing import Any, Final, Literal
 
@@ -35,14 +35,11 @@ CAUSAL_Z: Final = 2.58
 CONDITIONAL_Z: Final = 1.96
 """Standard errors above the base rate: 99 and 95 % of the normal distribution."""
 
-LEAST_EXPECTED: Final = 5
-"""People expected on each side; below it, the normal distribution does not fit (Cochran, 1954)."""
-
 Relation = Literal["sequential", "causal", "conditional"]
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class EventHistory:
     """The events of one person, oldest first."""
 
     user_id: str
@@ -51,11 +48,13 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class StepEvidence:
     """Figures for `pattern`: its last event (B) after its other ones (A), within the window."""
 
     people: int
     """People with a B in time after an A."""
+    people_missed: int
+    """People with an A and no B in time after it; they may be among `people` for another A."""
     people_before: int
     """People with an A."""
     people_without: int
@@ -75,7 +74,7 @@ class Evidence:
     examples: tuple[str, ...] = ()
     """Some of `people`."""
     missing: tuple[str, ...] = ()
-    """Some of the people with an A and no B in time."""
+    """Some of `people_missed`."""
 
     @property
     def rate(self) -> float:
@@ -109,11 +108,12 @@ class Evidence:
             return "causal"
         return "conditional" if self.z >= CONDITIONAL_Z else "sequential"
 
-    def absence(self) -> Evidence:
+    def absence(self) -> StepEvidence:
         """Return the figures of B not coming in time."""
         return replace(
             self,
-            people=self.people_before - self.people,
+            people=self.people_missed,
+            people_missed=self.people,
             reached_without=self.people_without - self.reached_without,
             times=self.times_before - self.times,
             base_rate=1 - self.base_rate,
@@ -145,13 +145,13 @@ def z_of(rate: float, count: int, base_rate: float) -> float:
     """
     Return the standard errors of a share of `count` above a base rate.
 
-    Where fewer than `LEAST_EXPECTED` people are expected on either side, it is 0: nothing is
-    known.
+    It is the signed root of the likelihood ratio (Wilks, 1938), which holds for rare events too.
     """
-    spread = base_rate * (1 - base_rate)
-    if count * min(base_rate, 1 - base_rate) < LEAST_EXPECTED or not spread:
+    if not 0 < base_rate < 1 or not count:
         return 0.0
-    return (rate - base_rate) / sqrt(spread / count)
+    parts = ((rate, base_rate), (1 - rate, 1 - base_rate))
+    ratio = 2 * count * sum(here * log(here / base) for here, base in parts if here > 0)
+    return copysign(sqrt(max(0.0, ratio)), rate - base_rate)
 
 
 def clear_z(comparisons: int) -> float:
@@ -168,12 +168,12 @@ def clear_z(comparisons: int) -> float:
 class Stands:
     """Where the events of one person stand, by type."""
 
-    history: History
+    history: EventHistory
     at: dict[str, list[int]] = field(default_factory=dict)
     """Their times in Unix milliseconds."""
 
     @classmethod
-    def of(cls, history: History) -> Stands:
+    def of(cls, history: EventHistory) -> Stands:
         stands = cls(history)
         for kind, at_ms in zip(history.types, history.at_ms, strict=True):
             stands.at.setdefault(kind, []).append(at_ms)
@@ -201,11 +201,11 @@ class Stands:
 
 
 def evidence(
-    histories: Iterable[History],
+    histories: Iterable[EventHistory],
     patterns: Iterable[Sequence[str]],
     *,
     window_days: float = WINDOW_DAYS,
-) -> list[Evidence]:
+) -> list[StepEvidence]:
     """Return the figures of each pattern (two or more events), in their order."""
     window_ms = round(window_days * DAY_MS)
     people = [Stands.of(history) for history in histories]
@@ -231,10 +231,10 @@ def base_rate(people: Sequence[Stands], kind: str, window_ms: int) -> float:
 
 def _evidence(
     people: Sequence[Stands], before: Sequence[str], last: str, base: float, window_ms: int
-) -> Evidence:
+) -> StepEvidence:
     gaps: list[int] = []
     named: tuple[list[str], list[str]] = ([], [])
-    had = reached = reached_without = times_before = both = in_order = 0
+    had = reached = missed = reached_without = times_before = both = in_order = 0
     for stands in people:
         moments = stands.moments(before)
         if not moments:
@@ -248,12 +248,15 @@ def _evidence(
         theirs = [stands.gap_ms(last, at, window_ms) for at in moments]
         in_time = [gap for gap in theirs if gap is not None]
         gaps += in_time
+        is_missed = len(in_time) < len(moments)
         reached += bool(in_time)
-        examples = named[0] if in_time else named[1]
-        if len(examples) < MAX_EXAMPLES:
-            examples.append(stands.history.user_id)
-    return Evidence(
+        missed += is_missed
+        for examples, is_one in zip(named, (bool(in_time), is_missed), strict=True):
+            if is_one and len(examples) < MAX_EXAMPLES:
+                examples.append(stands.history.user_id)
+    return StepEvidence(
         people=reached,
+        people_missed=missed,
         people_before=had,
         people_without=len(people) - had,
         reached_without=reached_without,
@@ -268,7 +271,7 @@ def _evidence(
 
 
 def repeats(
-    histories: Iterable[History], kinds: Iterable[str], *, window_days: float = WINDOW_DAYS
+    histories: Iterable[EventHistory], kinds: Iterable[str], *, window_days: float = WINDOW_DAYS
 ) -> dict[str, dict[str, Any]]:
     """Return for each type how many people have it, and how many again in time."""
     window_ms = round(window_days * DAY_MS)
@@ -297,8 +300,8 @@ Traits = Mapping[str, Mapping[str, str]]
 
 
 def trait_evidence(
-    histories: Iterable[History], traits: Traits, outcome: str, *, least: int = 1
-) -> list[tuple[str, str, Evidence]]:
+    histories: Iterable[EventHistory], traits: Traits, outcome: str, *, least: int = 1
+) -> list[tuple[str, str, StepEvidence]]:
     """
     Return how often the people with each value of each trait reach the outcome, at any time.
 
@@ -315,8 +318,9 @@ def trait_evidence(
         if len(ids) < least:
             continue
         those = [user_id for user_id in ids if reached[user_id]]
-        figures = Evidence(
+        figures = StepEvidence(
             people=len(those),
+            people_missed=len(ids) - len(those),
             people_before=len(ids),
             people_without=len(reached) - len(ids),
             reached_without=sum(reached.values()) - len(those),
@@ -326,6 +330,7 @@ def trait_evidence(
             gap_s=None,
             order=0.0,
             examples=tuple(those[:MAX_EXAMPLES]),
+            missing=tuple([one for one in ids if not reached[one]][:MAX_EXAMPLES]),
         )
         found.append((trait, value, figures))
     return sorted(found, key=lambda one: (-abs(one[2].z), one[0], one[1]))

@@ -3,7 +3,7 @@ Says what a graph may hold: the names and the relations that its patterns suppor
 
 A pattern of a prompt is a mapping with `events`, `support` and `confidence`. Those of the server
 also have `kind`: `sequence`, `feature` (its first name is a trait of people) or `absence` (its
-last name is an outcome that did not come); `evidence`: figures of `evidence.Evidence`; and
+last name is an outcome that did not come); `evidence`: figures of `evidence.StepEvidence`; and
 `relation`: the strongest relation of an edge from its first name to its second, if it is one.
 """
 

@@ -19,8 +19,8 @@ from .event_words import OUTCOMES, TRAIT_SIGN, plain, same_as
 from .evidence import (
     CONDITIONAL_Z,
     WINDOW_DAYS,
-    Evidence,
-    History,
+    EventHistory,
+    StepEvidence,
     Traits,
     clear_z,
     evidence,
@@ -34,6 +34,9 @@ MAX_SIDES: Final = 10
 
 MAX_TRAITS: Final = 6
 
+LEAST_ORDER: Final = 0.5
+"""Of the people with both steps of an edge, the share with the first one first."""
+
 LEAST_TRAIT: Final = 0.02
 """Smallest share of all people with a trait that is told."""
 
@@ -41,7 +44,7 @@ LEAST_TRAIT_PEOPLE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PatternSearch:
     """Options of a search for patterns."""
 
     min_support: float = 0.2
@@ -53,7 +56,7 @@ class Wanted:
     is_acyclic: bool = True
 
 
-def find_type(word: str, histories: Sequence[History]) -> str:
+def find_type(word: str, histories: Sequence[EventHistory]) -> str:
     """Return the event type that a word means, the most common one; empty: there is none."""
     people = Counter(kind for one in histories for kind in set(one.types))
     if word in people:
@@ -62,7 +65,7 @@ def find_type(word: str, histories: Sequence[History]) -> str:
     return max((k for k in people if plain(k) in same), key=lambda k: (people[k], k), default="")
 
 
-def outcome_in(histories: Sequence[History], word: str = "") -> str:
+def outcome_in(histories: Sequence[EventHistory], word: str = "") -> str:
     """Return the outcome: that of the word, else the best known one, else the commonest ending."""
     if word:
         return find_type(word, histories)
@@ -74,7 +77,7 @@ def outcome_in(histories: Sequence[History], word: str = "") -> str:
 
 
 def mined_patterns(
-    histories: Sequence[History], wanted: Wanted
+    histories: Sequence[EventHistory], wanted: PatternSearch
 ) -> tuple[Mined, list[dict[str, Any]]]:
     """Return the frequent patterns with their figures; `outcome`: only those that end in it."""
     mined = frequent_patterns(
@@ -102,20 +105,20 @@ def mined_patterns(
 
 
 def graph_patterns(
-    histories: Sequence[History], traits: Traits, wanted: Wanted
+    histories: Sequence[EventHistory], traits: Traits, wanted: PatternSearch
 ) -> list[dict[str, Any]]:
     """Return the patterns for a graph, in the form of `graph_facts`."""
     outcome = outcome_in(histories, wanted.outcome)
     if not outcome:
         return []
-    free = Wanted(wanted.min_support, wanted.max_length, wanted.most, "", wanted.window_days)
+    free = PatternSearch(wanted.min_support, wanted.max_length, wanted.most, "", wanted.window_days)
     _, frequent = mined_patterns(histories, free)
     frequent = [one for one in frequent if len(set(one["events"])) > 1]
     people = Counter(kind for one in histories for kind in set(one.types))
     starts = sorted(set(people) - {outcome}, key=lambda kind: (-people[kind], kind))[:MAX_SIDES]
     pairs = [(start, outcome) for start in starts]
     between = [
-        tuple(one["events"])
+        (one["events"][0], one["events"][1])
         for one in frequent
         if len(one["events"]) == 2 and tuple(one["events"]) not in pairs
     ]
@@ -141,7 +144,7 @@ def graph_patterns(
     return sides + told + longer[: wanted.most]
 
 
-def _pattern(events: tuple[str, str], one: Evidence, users: int, kind: str) -> dict[str, Any]:
+def _pattern(events: tuple[str, str], one: StepEvidence, users: int, kind: str) -> dict[str, Any]:
     return {
         "events": list(events),
         "users": one.people,
@@ -153,7 +156,9 @@ def _pattern(events: tuple[str, str], one: Evidence, users: int, kind: str) -> d
     }
 
 
-def _traits(histories: Sequence[History], traits: Traits, outcome: str) -> list[dict[str, Any]]:
+def _traits(
+    histories: Sequence[EventHistory], traits: Traits, outcome: str
+) -> list[dict[str, Any]]:
     """Return the traits whose people reach the outcome clearly more, or less, often."""
     least = max(LEAST_TRAIT_PEOPLE, round(LEAST_TRAIT * len(histories)))
     known = trait_evidence(histories, traits, outcome, least=least)
@@ -164,28 +169,37 @@ def _traits(histories: Sequence[History], traits: Traits, outcome: str) -> list[
             break
         end, figures = (outcome, one) if one.z > 0 else (absent(outcome), one.absence())
         name = f"{trait}{TRAIT_SIGN}{value}"
-        found.append(_pattern((name, end), figures, len(histories), "feature"))
+        if figures.people >= LEAST_TRAIT_PEOPLE:
+            found.append(_pattern((name, end), figures, len(histories), "feature"))
     return found
 
 
 def _mark(
     patterns: Sequence[dict[str, Any]],
-    figures: Mapping[tuple[str, ...], Evidence],
+    figures: Mapping[tuple[str, str], StepEvidence],
     outcome: str,
     *,
     is_acyclic: bool,
 ) -> None:
     """Say of each pattern that may be an edge which relation it supports at most."""
-    steps = {tuple(one["events"]): one for one in patterns if len(one["events"]) == 2}
+    steps = {
+        (one["events"][0], one["events"][1]): one for one in patterns if len(one["events"]) == 2
+    }
 
-    def rank(pair: tuple[str, ...]) -> tuple[Any, ...]:
+    def rank(pair: tuple[str, str]) -> tuple[Any, ...]:
         return pair[-1] != outcome, -figures[pair].z, -(figures[pair].lift or 0), pair
 
     strongest = sorted(figures, key=rank)
-    # What comes after the outcome is no way to it.
-    pairs = [((a, b), steps[a, b]) for a, b in strongest if (a, b) in steps and a != outcome]
-    if not is_acyclic:
-        pairs = [((a, b), steps[a, b]) for a, b in strongest if (a, b) in steps and a != b]
+    # What comes after the outcome is no way to it, and what comes later, or less often than
+    # after any event, does not lead there.
+    pairs = [
+        (pair, steps[pair])
+        for pair in strongest
+        if pair in steps
+        and pair[0] != pair[1]
+        and (not is_acyclic or pair[0] != outcome)
+        and (pair[-1] == outcome or _leads(figures[pair], is_acyclic=is_acyclic))
+    ]
     kept = acyclic(pairs) if is_acyclic else dict(pairs)
     for pair in kept:
         steps[pair]["relation"] = figures[pair].relation
@@ -193,3 +207,7 @@ def _mark(
         if pattern["kind"] in ("absence", "feature"):
             is_clear = pattern["z"] >= CONDITIONAL_Z
             pattern["relation"] = "conditional" if is_clear else "sequential"
+
+
+def _leads(one: StepEvidence, *, is_acyclic: bool) -> bool:
+    return (one.lift or 0) >= 1 and (one.order >= LEAST_ORDER or not is_acyclic)

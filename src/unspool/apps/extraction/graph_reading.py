@@ -61,6 +61,8 @@ class GraphReader:
         self._facts = facts
         self._terms: dict[str, str] = {}
         """The known name of each node, by id."""
+        self._invented: list[str] = []
+        """Names of nodes that no pattern has; other texts may speak of them too."""
         self._findings = 0
         self._scanner = Scanner(depth=2)
         self._left_out = 0
@@ -120,6 +122,7 @@ class GraphReader:
             kind = "event"
         name = name or node_id
         if self._found(check_name(name, self._facts)):
+            self._invented.append(name)
             return
         term = self._facts.term_of(name) or name
         if term in self._terms.values():
@@ -167,7 +170,7 @@ class GraphReader:
         if pair not in self._facts.relations:
             return
         pattern = self._facts.relations[pair]
-        wrong = check_figures(edge["relation_desc"], [pattern])
+        wrong = check_figures(edge["relation_desc"], [pattern])  # no other step's figures
         self._found(wrong)
         drawn: dict[str, Any] = dict(edge)
         if wrong:
@@ -185,7 +188,7 @@ class GraphReader:
         if not text or text in self.insights or len(self.insights) >= MAX_INSIGHTS:
             self._leave_out("结论为空、重复或过多")
             return
-        if self._found(check_text(text, self._facts)):
+        if self._found(self._check(text)):
             return
         self.insights.append(text)
         self._ctx.found(INSIGHT, {"text": text}, step=self._step)
@@ -193,7 +196,12 @@ class GraphReader:
     def _grounded(self, value: object) -> str:
         """Return a description; one with figures that are not known is empty."""
         text = _text(value, MAX_TEXT_CHARS)
-        return "" if self._found(check_text(text, self._facts)) else text
+        return "" if self._found(self._check(text)) else text
+
+    def _check(self, text: str) -> list[Finding]:
+        named = [name for name in self._invented if name in text]
+        invented = [Finding("name", f"频繁模式里没有“{name}”", name) for name in named]
+        return invented + check_text(text, self._facts)
 
     def _found(self, findings: list[Finding]) -> bool:
         """Record findings, within their limit; return whether there are any."""

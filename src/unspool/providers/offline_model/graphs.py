@@ -70,6 +70,12 @@ class _Line:
         return "，".join(words)
 
     @property
+    def short(self) -> str:
+        """The figure that a person reads first, and what it is held against."""
+        lift = self.figures.get("提升度")
+        return f"置信度 {self.figures.get('置信度', '未知')}" + (f"，提升度 {lift}" if lift else "")
+
+    @property
     def weight(self) -> float:
         """How far the lift is from 1: the most telling pattern is the first insight."""
         try:
@@ -96,7 +102,7 @@ def _graph(names: Sequence[tuple[str, str]], steps: Sequence[_Line]) -> dict[str
     for step in drawn:
         start, end = step.names
         edge = {"from": ids[start], "to": ids[end], "relation_type": step.relation or "sequential"}
-        edges.setdefault(step.names, {**edge, "relation_desc": step.told})
+        edges.setdefault(step.names, {**edge, "relation_desc": step.short})
     ranked = sorted(steps, key=lambda step: -step.weight)
     insights = [f"{'之后'.join(step.names)}：{step.told}" for step in ranked[:MAX_TOLD]]
     return {"nodes": nodes, "edges": list(edges.values()), "insights": insights}

@@ -14,9 +14,9 @@ from unspool.errors import UnknownRecord
 
 from ..drop_off import drop_off
 from ..event_lines import MAX_TYPE_CHARS
-from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS, History, repeats
+from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS, EventHistory, repeats
 from ..frequent_patterns import MAX_LENGTH, MAX_PATTERNS
-from ..graph_patterns import Wanted, find_type, mined_patterns, outcome_in
+from ..graph_patterns import PatternSearch, find_type, mined_patterns, outcome_in
 from ..records.histories import read_histories, read_traits
 
 MAX_TYPES = 200
@@ -42,7 +42,7 @@ def plug(core: Core) -> APIRouter:
         """Return frequent sequences of event types with their figures, the most frequent first."""
         histories = await read_histories(core.records, query=query)
         last = _type(outcome, histories) if outcome else ""
-        wanted = Wanted(min_support, max_length, limit, last, window_days)
+        wanted = PatternSearch(min_support, max_length, limit, last, window_days)
         mined, patterns = await asyncio.to_thread(mined_patterns, histories, wanted)
         return {"users": mined.users, "is_whole": mined.is_whole, "patterns": patterns}
 
@@ -92,14 +92,14 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
-def _type(word: str, histories: Sequence[History]) -> str:
+def _type(word: str, histories: Sequence[EventHistory]) -> str:
     found = find_type(word, histories)
     if not found:
         raise UnknownRecord(f"no event of the type {word!r}; `GET /api/v1/event-types` lists them")
     return found
 
 
-def _types(histories: Sequence[History], window_days: float) -> dict[str, Any]:
+def _types(histories: Sequence[EventHistory], window_days: float) -> dict[str, Any]:
     people = Counter(kind for one in histories for kind in set(one.types))
     events = Counter(kind for one in histories for kind in one.types)
     kinds = sorted(people, key=lambda kind: (-people[kind], kind))[:MAX_TYPES]

@@ -19,7 +19,7 @@ from unspool.flows import Context, KeepingFlow
 from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS
 from ..frequent_patterns import MAX_LENGTH
 from ..graph_facts import facts_of
-from ..graph_patterns import Wanted, graph_patterns
+from ..graph_patterns import PatternSearch, graph_patterns
 from ..graph_prompts import GRAPH_SYSTEM, graph_prompt
 from ..graph_reading import EDGE, INSIGHT, NODE, GraphReader
 from ..records.graphs import MAX_TITLE_CHARS, Graph, save_graph
@@ -57,8 +57,8 @@ class CausalGraph(BaseModel):
     patterns: list[dict[str, Any]] = Field(default_factory=list)
     """The server fills in the patterns, whatever a client sends: equal input is the same run."""
 
-    def wanted(self) -> Wanted:
-        return Wanted(
+    def wanted(self) -> PatternSearch:
+        return PatternSearch(
             self.min_support,
             self.max_length,
             self.most,

@@ -14,7 +14,7 @@ from unspool.records.behaviors import Behavior
 from unspool.records.people import Person
 from unspool.records.products import Product
 
-from ..evidence import History
+from ..evidence import EventHistory
 from ..traits import TraitFold
 from .events import MAX_SEQUENCES, MAX_TOGETHER, READ_ROWS, PersonEvent
 
@@ -32,7 +32,7 @@ def _people(query: str) -> Select[str]:
     return people.limit(MAX_SEQUENCES)
 
 
-async def read_histories(records: Records, *, query: str = "") -> list[History]:
+async def read_histories(records: Records, *, query: str = "") -> list[EventHistory]:
     """Return the events of each person, oldest first, within the limits of `events`."""
     theirs = (
         select(PersonEvent.user_id, PersonEvent.type, PersonEvent.at)
@@ -52,7 +52,7 @@ async def read_histories(records: Records, *, query: str = "") -> list[History]:
 
     async for rows in _parts(records, theirs):
         await asyncio.to_thread(take, rows)
-    return [History(user_id, *events) for user_id, events in found.items()]
+    return [EventHistory(user_id, *events) for user_id, events in found.items()]
 
 
 async def read_traits(
