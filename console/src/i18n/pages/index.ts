@@ -2,6 +2,7 @@
 
 import * as copy from "./copy";
 import * as debug from "./debug";
+import * as experiments from "./experiments";
 import * as extraction from "./extraction";
 import * as findings from "./findings";
 import * as first from "./first";
@@ -19,6 +20,7 @@ export const zh = {
   first: first.zh,
   debug: debug.zh,
   copy: copy.zh,
+  experiments: experiments.zh,
   interest: interest.zh,
   models: models.zh,
   usage: usage.zh,
@@ -35,6 +37,7 @@ export const en = {
   first: first.en,
   debug: debug.en,
   copy: copy.en,
+  experiments: experiments.en,
   interest: interest.en,
   models: models.en,
   usage: usage.en,
