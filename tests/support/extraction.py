@@ -64,14 +64,14 @@ def cut_after(text: str, *, size: int = 7) -> list[bytes]:
 GRAPH = {
     "nodes": [
         {"id": "n1", "type": "event", "name": "启动APP", "description": "打开"},
-        {"id": "n2", "type": "feature", "name": '早间"活跃"', "description": "a < b & c\u0001"},
+        {"id": "n2", "type": "feature", "name": '"查看尺码"', "description": "a < b & c\u0001"},
         {"id": "n3", "type": "result", "name": "购买", "description": ""},
         {"id": "n4", "type": "result", "name": "离开", "description": ""},
     ],
     "edges": [
-        {"from": "n1", "to": "n3", "relation_type": "causal", "relation_desc": "常常"},
-        {"from": "n2", "to": "n3", "relation_type": "conditional", "relation_desc": "若<早>"},
-        {"from": "n1", "to": "n4", "relation_type": "sequential", "relation_desc": ""},
+        {"from": "n1", "to": "n3", "relation_type": "sequential", "relation_desc": "常常"},
+        {"from": "n2", "to": "n3", "relation_type": "sequential", "relation_desc": "若<看>"},
+        {"from": "n2", "to": "n4", "relation_type": "sequential", "relation_desc": ""},
     ],
-    "insights": ["早间活跃的用户更常购买", "其余的离开"],
+    "insights": ["查看尺码的用户更常购买", "其余的离开"],
 }

@@ -65,7 +65,7 @@ async def test_s3_5_what_is_not_streamed_is_a_fold_of_the_stream(
 
 
 async def test_s3_6_a_graph_is_drawn_from_patterns(asking: LLMClient, upstream: Upstream) -> None:
-    text = json.dumps(GRAPH, ensure_ascii=False)
+    text = json.dumps(GRAPH, ensure_ascii=False).replace("sequential", "causal")
     upstream.play = [answer(text[:40], text[40:])]
     heard = Heard()
     patterns = [
@@ -73,12 +73,16 @@ async def test_s3_6_a_graph_is_drawn_from_patterns(asking: LLMClient, upstream: 
         {"events": ["a"]},
     ]
     graph = await unspool.generate_from_patterns(patterns, heard, client=asking)
-    assert [node["id"] for node in graph["nodes"]] == ["n1", "n2", "n3", "n4"]
-    assert (graph["edges"], graph["insights"]) == (GRAPH["edges"], GRAPH["insights"])
+    assert [node["id"] for node in graph["nodes"]] == ["n1", "n3", "n4"]
+    kinds = [(edge["from"], edge["to"], edge["relation_type"]) for edge in graph["edges"]]
+    # Shares alone support no cause.
+    assert kinds == [("n1", "n3", "conditional")]
+    assert graph["insights"] == GRAPH["insights"]
     assert "".join(heard.chunks) == text
     asked = upstream.requests[0].question
     assert (
-        "\n1. 启动APP → 购买（支持度 50%，置信度 25%）\n2. a（支持度 未知，置信度 未知）" in asked
+        "\n1. 启动APP → 购买（支持度 50%，置信度 25%）\n2. a（支持度 未知，置信度 未知）\n"
+        "3. 启动APP → 未购买（支持度 未知，置信度 75%）" in asked
     )
 
 
@@ -96,7 +100,11 @@ async def test_s3_7_a_question_is_answered_with_the_nodes_it_stands_on(
     upstream.play = [answer("常常 [n", "1][n3]", " [x]")]
     heard = Heard()
     answered = await unspool.answer_question_with_graph("为什么？", GRAPH, heard, client=asking)
-    assert answered == {"answer": "常常 [n1][n3] [x]", "nodes": ["n1", "n3"]}
+    assert answered == {
+        "answer": "常常 [n1][n3] [x]",
+        "nodes": ["n1", "n3"],
+        "is_answered": True,
+    }
     assert len(heard.chunks) == 3
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from typing import Any
 
 import pytest
 
 from unspool.apps.extraction import graph_reading as reading
+from unspool.apps.extraction.graph_facts import facts_of
 from unspool.apps.extraction.graph_prompts import answer_prompt, graph_prompt
 from unspool.apps.extraction.graph_reading import CitationReader, GraphReader
 from unspool.providers import Prompt
@@ -26,9 +28,13 @@ class Told:
         self.warnings.append(message)
 
 
+NAMES = [f"第{n}" for n in range(1, 31)]
+STEPS = [{"events": list(pair)} for pair in combinations([*NAMES, "好"], 2)]
+
+
 def read(text: str, size: int = 1000) -> tuple[Told, GraphReader]:
     told = Told()
-    reader = GraphReader(told, "graph")
+    reader = GraphReader(told, "graph", facts_of(STEPS))
     for at in range(0, len(text), size):
         reader.feed(text[at : at + size])
     reader.end()
@@ -40,7 +46,7 @@ def nodes(*types: str) -> list[dict[str, str]]:
 
 
 GRAPH = {
-    "edges": [{"from": "n1", "to": "n3", "relation_type": "causal", "relation_desc": "因"}],
+    "edges": [{"from": "n1", "to": "n3", "relation_type": "conditional", "relation_desc": "因"}],
     "nodes": nodes("event", "result", "result"),
     "insights": ["结论", 3, True],
     "title": "另外的",
@@ -76,13 +82,18 @@ def test_what_cannot_be_read_is_left_out_and_the_rest_is_not() -> None:
 
 
 def test_too_much_is_left_out_with_one_word_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit in ("MAX_NODES", "MAX_EDGES", "MAX_INSIGHTS"):
+    monkeypatch.setattr(reading, "MAX_NODES", 3)
+    for limit in ("MAX_EDGES", "MAX_INSIGHTS"):
         monkeypatch.setattr(reading, limit, 2)
-    ends = [{"from": "n1", "to": "n2", "relation_type": kind} for kind in reading.RELATION_TYPES]
-    graph = {"nodes": nodes(*["result"] * 30), "edges": ends, "insights": ["一", "二", "三"]}
+    ends = [{"from": "n1", "to": end, "relation_type": "sequential"} for end in ("n2", "n3", "n3")]
+    graph = {
+        "nodes": nodes(*["result"] * 30),
+        "edges": [*ends, ends[0]],
+        "insights": ["一", "二", "三"],
+    }
     told, reader = read(json.dumps(graph))
     counts = len(reader.nodes), len(reader.edges), len(reader.insights)
-    assert counts == (2, 2, 2)
+    assert counts == (3, 2, 2)
     assert told.warnings[-1] == "另有 10 处未计入图"
 
 
@@ -100,11 +111,15 @@ def said_to(prompt: str) -> str:
     return answer_to(Prompt.of(prompt).messages)
 
 
-def test_the_built_in_model_always_draws_two_results() -> None:
-    one = {"events": ["浏览", "浏览"], "support": 1, "confidence": 0.4}
-    graph = json.loads(said_to(graph_prompt([one])))
-    assert [node["type"] for node in graph["nodes"]] == ["result", "result"]
-    assert graph["edges"] == []
+def test_the_built_in_model_draws_both_sides_of_an_outcome() -> None:
+    step = {"events": ["浏览", "购买"], "support": 0.3, "confidence": 0.4}
+    graph = json.loads(said_to(graph_prompt(facts_of([step]))))
+    results = [node["name"] for node in graph["nodes"] if node["type"] == "result"]
+    assert results == ["购买", "未购买"]
+    names = {node["id"]: node["name"] for node in graph["nodes"]}
+    edges = [(names[edge["from"]], names[edge["to"]]) for edge in graph["edges"]]
+    assert edges == [("浏览", "购买"), ("浏览", "未购买")]
+    assert "60%" in graph["edges"][1]["relation_desc"]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,21 @@ from typing import Any
 from unspool.flows import Reader, Recorder
 from unspool.generation.client import LLMClient, get_llm_client
 
-from .event_lines import EventReader
+from .event_checks import Grounds, known_from
+from .event_lines import EventReader, KnownPerson
 from .event_prompts import SYSTEM, events_prompt
-from .graph_prompts import ANSWER_SYSTEM, GRAPH_SYSTEM, answer_prompt, graph_prompt, ids_in
+from .graph_checks import patterns_of
+from .graph_facts import facts_of
+from .graph_prompts import (
+    ANSWER_SYSTEM,
+    GRAPH_SYSTEM,
+    answer_prompt,
+    declined,
+    graph_prompt,
+    ids_in,
+)
 from .graph_reading import CitationReader, GraphReader
+from .graph_retrieval import retrieve
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +84,13 @@ async def abstract_events_batch(
     """
     Return the events of each user: `user_id`, `type`, `at` (`YYYY-MM-DD HH:MM:SS`), `context`.
 
-    The log gets a warning for each line that is not an event.
+    The log gets warnings of lines that are not events, or that no behaviour of the user grounds.
     """
-    reader = EventReader(_Log(), user_behaviors.keys(), "events")
+    people = {
+        user_id: KnownPerson(user_id, Grounds(known_from(behaviors)))
+        for user_id, behaviors in user_behaviors.items()
+    }
+    reader = EventReader(_Log(), people, "events")
     answer = abstract_events_batch_stream(
         user_behaviors, user_profiles, stream_callback, client=client
     )
@@ -96,11 +111,13 @@ async def generate_from_patterns(
     Return a graph (`nodes`, `edges`, `insights`) drawn from frequent patterns.
 
     A pattern has `events`, `support` and `confidence` (0 to 1), like those of
-    `GET /api/v1/patterns`. The graph of a broken answer has its readable parts.
+    `GET /api/v1/patterns`. Names and relations that are in no pattern are left out, with a
+    warning in the log. The graph of a broken answer has its readable parts.
     """
-    reader = GraphReader(_Log(), "graph")
+    facts = facts_of(patterns)
+    reader = GraphReader(_Log(), "graph", facts)
     answer = (client or get_llm_client()).stream_chat(
-        graph_prompt(patterns), system=GRAPH_SYSTEM, is_bound=True
+        graph_prompt(facts), system=GRAPH_SYSTEM, is_bound=True
     )
     await _read(answer, reader, stream_callback)
     return {
@@ -117,13 +134,22 @@ async def answer_question_with_graph(
     *,
     client: LLMClient | None = None,
 ) -> dict[str, Any]:
-    """Return the `answer` to a question over a graph, and the `nodes` (ids) it names."""
-    reader = CitationReader(_Log(), "answer", ids_in(graph.get("nodes") or []))
+    """
+    Return the `answer` to a question over a graph, the `nodes` (ids) it names, and `is_answered`.
+
+    The words of the question choose the parts that the model sees. If there are none, the answer
+    says so, without a model.
+    """
+    chosen = retrieve(question, graph)
+    if chosen.is_empty:
+        return {"answer": declined(chosen.unknown), "nodes": [], "is_answered": False}
+    parts = chosen.parts()
+    reader = CitationReader(_Log(), "answer", ids_in(chosen.nodes), patterns_of(parts))
     answer = (client or get_llm_client()).stream_chat(
-        answer_prompt(question, graph), system=ANSWER_SYSTEM
+        answer_prompt(question, parts, chosen.unknown), system=ANSWER_SYSTEM
     )
     text = await _read(answer, reader, stream_callback)
-    return {"answer": text, "nodes": reader.cited}
+    return {"answer": text, "nodes": reader.cited, "is_answered": reader.is_answered}
 
 
 async def _read(

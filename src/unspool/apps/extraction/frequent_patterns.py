@@ -70,13 +70,14 @@ def frequent_patterns(
     min_support: float = 0.2,
     max_length: int = 4,
     most: int = 50,
+    last: str = "",
 ) -> Mined:
     """
     Find the patterns of two or more events that at least a share `min_support` of the users has.
 
     The most frequent comes first; if two are equally frequent, the shorter. A type that follows
     itself counts once: ten viewed products are one step. `max_length` and `most` are limited to
-    `MAX_LENGTH` and `MAX_PATTERNS`.
+    `MAX_LENGTH` and `MAX_PATTERNS`. With `last`, only patterns that end in this type count.
     """
     users = len(sequences)
     growth = _Growth(
@@ -88,6 +89,8 @@ def frequent_patterns(
     for events, count, before in growth.patterns():
         if len(patterns) == min(most, MAX_PATTERNS):
             break
+        if last and events[-1] != last:
+            continue
         patterns.append(Pattern(events, count, count / users, count / before))
     return Mined(patterns, users, growth.looks < MAX_LOOKS)
 

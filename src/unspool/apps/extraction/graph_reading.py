@@ -2,17 +2,24 @@
 Reads a graph while a model writes it: each node, edge and insight, the moment it is whole.
 
 The reader leaves out unreadable and empty parts (an edge to nowhere, a repeated node) and warns
-of each. No text of a model makes it raise.
+of each. It holds the others against the patterns: what no pattern supports is a finding and left
+out too. An edge gets its figures from the patterns, never from the model. No text of a model
+makes the reader raise.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unspool.flows import Recorder
+from unspool.flows.kit.grounding import MAX_FINDINGS, Finding, report
 from unspool.formats.partial_json import Found, Scanner, Unreadable
+
+from .graph_checks import check_figures, check_name, check_relation, check_text
+from .graph_facts import GraphFacts, Pattern
+from .graph_prompts import NOT_SAID
 
 NODE, EDGE, INSIGHT, CITATION = "node", "edge", "insight", "citation"
 """Kinds of the items."""
@@ -33,6 +40,9 @@ MAX_NAME_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 1000
 """Of a description or an insight; a longer one is cut."""
 
+DECLINE_CHARS: Final = 60
+"""An answer that says so early that the graph has none gives none."""
+
 MAX_WARNED: Final = 20
 """Parts left out that get a warning of their own."""
 
@@ -45,16 +55,20 @@ class GraphReader:
         nodes, edges, insights: The recorded parts.
     """
 
-    def __init__(self, ctx: Recorder, step: str) -> None:
+    def __init__(self, ctx: Recorder, step: str, facts: GraphFacts) -> None:
         self._ctx = ctx
         self._step = step
+        self._facts = facts
+        self._terms: dict[str, str] = {}
+        """The known name of each node, by id."""
+        self._findings = 0
         self._scanner = Scanner(depth=2)
         self._left_out = 0
         self._waiting: list[dict[str, str]] = []
         """Edges whose nodes have not appeared yet."""
-        self._known: set[tuple[str, str, str]] = set()
+        self._known: set[tuple[str, str]] = set()
         self.nodes: dict[str, dict[str, str]] = {}
-        self.edges: list[dict[str, str]] = []
+        self.edges: list[dict[str, Any]] = []
         self.insights: list[str] = []
 
     def feed(self, text: str) -> None:
@@ -104,8 +118,16 @@ class GraphReader:
         if kind not in NODE_TYPES:
             self._warn(f"节点 {node_id} 的类型 {kind or '（空）'} 不认识，按 event 处理")
             kind = "event"
-        node = {"id": node_id, "type": kind, "name": name or node_id}
-        node["description"] = _text(fields.get("description"), MAX_TEXT_CHARS)
+        name = name or node_id
+        if self._found(check_name(name, self._facts)):
+            return
+        term = self._facts.term_of(name) or name
+        if term in self._terms.values():
+            self._leave_out(f"节点 {name} 与另一个节点说的都是 {term}")
+            return
+        self._terms[node_id] = term
+        node = {"id": node_id, "type": kind, "name": name}
+        node["description"] = self._grounded(fields.get("description"))
         self.nodes[node_id] = node
         self._ctx.found(NODE, node, step=self._step)
         waiting, self._waiting = self._waiting, []
@@ -123,20 +145,39 @@ class GraphReader:
         if kind not in RELATION_TYPES:
             self._warn(f"边 {start} → {end} 的关系 {kind or '（空）'} 不认识，按 sequential 处理")
             kind = "sequential"
-        if (start, end, kind) in self._known:
+        if (start, end) in self._known:
             self._leave_out(f"边 {start} → {end} 重复")
             return
-        self._known.add((start, end, kind))
+        self._known.add((start, end))
         description = _text(fields.get("relation_desc"), MAX_TEXT_CHARS)
         self._join({"from": start, "to": end, "relation_type": kind, "relation_desc": description})
 
     def _join(self, edge: dict[str, str]) -> None:
         """Record an edge once both its nodes are known: some models write edges first."""
         if edge["from"] in self.nodes and edge["to"] in self.nodes:
-            self.edges.append(edge)
-            self._ctx.found(EDGE, edge, step=self._step)
+            self._draw(edge)
         else:
             self._waiting.append(edge)
+
+    def _draw(self, edge: Mapping[str, str]) -> None:
+        """Record an edge that the patterns support, as strong as they do, with their figures."""
+        pair = self._terms[edge["from"]], self._terms[edge["to"]]
+        findings = check_relation(pair, edge["relation_type"], self._facts)
+        self._found(findings)
+        if pair not in self._facts.relations:
+            return
+        pattern = self._facts.relations[pair]
+        wrong = check_figures(edge["relation_desc"], [pattern])
+        self._found(wrong)
+        drawn: dict[str, Any] = dict(edge)
+        if wrong:
+            drawn["relation_desc"] = ""
+        if findings:
+            drawn["relation_type"] = self._facts.strongest(pair)
+        if pattern.get("evidence"):
+            drawn["evidence"] = pattern["evidence"]
+        self.edges.append(drawn)
+        self._ctx.found(EDGE, drawn, step=self._step)
 
     def _insight(self, value: Any) -> None:
         fields = value if isinstance(value, Mapping) else {}
@@ -144,8 +185,21 @@ class GraphReader:
         if not text or text in self.insights or len(self.insights) >= MAX_INSIGHTS:
             self._leave_out("结论为空、重复或过多")
             return
+        if self._found(check_text(text, self._facts)):
+            return
         self.insights.append(text)
         self._ctx.found(INSIGHT, {"text": text}, step=self._step)
+
+    def _grounded(self, value: object) -> str:
+        """Return a description; one with figures that are not known is empty."""
+        text = _text(value, MAX_TEXT_CHARS)
+        return "" if self._found(check_text(text, self._facts)) else text
+
+    def _found(self, findings: list[Finding]) -> bool:
+        """Record findings, within their limit; return whether there are any."""
+        report(self._ctx, findings[: max(0, MAX_FINDINGS - self._findings)], step=self._step)
+        self._findings += len(findings)
+        return bool(findings)
 
     def _leave_out(self, message: str) -> None:
         self._left_out += 1
@@ -172,19 +226,40 @@ class CitationReader:
     """
     Records each node that an answer cites as `[id]`, once (`flows.Reader`).
 
+    An answer that cites none, and does not say that the graph has no answer, is a finding; so
+    are figures that are not in the patterns of the graph.
+
     Attributes:
         cited: Ids of the cited nodes of the graph, in order of appearance.
     """
 
-    def __init__(self, ctx: Recorder, step: str, nodes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        ctx: Recorder,
+        step: str,
+        nodes: Mapping[str, str],
+        patterns: Sequence[Pattern] = (),
+    ) -> None:
         self._ctx = ctx
         self._step = step
         self._nodes = nodes
+        self._patterns = patterns
         self._rest = ""
+        self._text: list[str] = []
         self._unknown: set[str] = set()
         self.cited: list[str] = []
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the answer stands on the graph: it cites a node, and does not decline."""
+        return bool(self.cited) and not self._declines
+
+    @property
+    def _declines(self) -> bool:
+        return NOT_SAID in "".join(self._text)[:DECLINE_CHARS]
+
     def feed(self, text: str) -> None:
+        self._text.append(text)
         text = self._rest + text
         for found in _CITED.finditer(text):
             cited = found[1].strip()
@@ -194,8 +269,11 @@ class CitationReader:
         self._rest = opened[0] if opened else ""
 
     def end(self) -> None:
-        if not self.cited:
-            self._warn("回答没有指出它依据的节点")
+        text = "".join(self._text)
+        findings = check_figures(text, self._patterns) if self._patterns else []
+        if not (self.cited or self._declines):
+            findings.append(Finding("citation", "回答没有指出它依据的节点", text.strip()))
+        report(self._ctx, findings, step=self._step)
 
     def _cite(self, node_id: str) -> None:
         if node_id in self._nodes:
@@ -205,7 +283,5 @@ class CitationReader:
                 self._ctx.found(CITATION, item, step=self._step)
         elif node_id and node_id not in self._unknown and len(self._unknown) < MAX_WARNED:
             self._unknown.add(node_id)
-            self._warn(f"回答引用了图里没有的节点 {node_id[:MAX_ID_CHARS]}")
-
-    def _warn(self, message: str) -> None:
-        self._ctx.warn(message, step=self._step, code="unread_citation")
+            message = f"回答引用了图里没有的节点 {node_id[:MAX_ID_CHARS]}"
+            self._ctx.warn(message, step=self._step, code="unread_citation")

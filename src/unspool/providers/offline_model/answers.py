@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from . import events, schema, story, tools
+from . import events, graphs, schema, story, tools
 from .text import Messages, compose
 
 PARTS: Final[tuple[Callable[[Messages], str | None], ...]] = (
     tools.answer,
     events.answer,
+    graphs.answer,
     story.answer,
     schema.answer,
 )

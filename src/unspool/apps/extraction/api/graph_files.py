@@ -12,7 +12,7 @@ import msgspec
 
 from unspool.server.api.json.run import iso
 
-from ..records.graphs import Graph
+from ..records.graphs import AskedQuestion, Graph
 
 _GRAPHML: Final = "http://graphml.graphdrawing.org/xmlns"
 
@@ -49,6 +49,19 @@ def graph_json(graph: Graph, *, is_short: bool = False) -> dict[str, Any]:
         return facts
     parts = {"nodes": graph.nodes, "edges": graph.edges, "insights": graph.insights}
     return {**facts, **parts, "patterns": graph.patterns}
+
+
+def question_json(asked: AskedQuestion) -> dict[str, Any]:
+    """Return a question and its answer as JSON."""
+    return {
+        "id": asked.id,
+        "question": asked.question,
+        "answer": asked.answer,
+        "nodes": asked.nodes,
+        "is_answered": asked.is_answered,
+        "status": asked.status,
+        "created_at": iso(asked.created_ms),
+    }
 
 
 def _json(graph: Graph) -> str:

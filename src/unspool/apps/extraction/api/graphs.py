@@ -1,4 +1,4 @@
-"""`/api/v1/graphs`: list, read, export and delete causal graphs."""
+"""`/api/v1/graphs`: list, read, export and delete causal graphs, and list their questions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from starlette.responses import Response
 
 from unspool.core import Core
 
-from ..records.graphs import count_graphs, find_graph, list_graphs, remove_graph
-from .graph_files import FORMS, graph_json
+from ..records.graphs import (
+    count_graphs,
+    count_questions,
+    find_graph,
+    list_graphs,
+    list_questions,
+    remove_graph,
+)
+from .graph_files import FORMS, graph_json, question_json
 
 GraphId = Annotated[str, Path(alias="id", max_length=64)]
 
@@ -48,9 +55,24 @@ def plug(core: Core) -> APIRouter:
         headers = {"Content-Disposition": name}
         return Response(chosen.write(graph), media_type=chosen.media_type, headers=headers)
 
+    @router.get("/{id}/questions")
+    async def read_questions(
+        graph_id: GraphId,
+        before: Annotated[str, Query(max_length=64)] = "",
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> dict[str, Any]:
+        """List the questions that were asked of the graph, newest first, with their answers."""
+        await find_graph(records, graph_id)
+        asked = await list_questions(records, graph_id, before=before, limit=limit)
+        return {
+            "questions": [question_json(one) for one in asked],
+            "total": await count_questions(records, graph_id),
+            "next": asked[-1].id if len(asked) == limit else None,
+        }
+
     @router.delete("/{id}", status_code=204)
     async def forget_graph(graph_id: GraphId) -> Response:
-        """Delete the graph; its run stays until it is pruned."""
+        """Delete the graph and its questions; their runs stay until they are pruned."""
         await remove_graph(records, graph_id)
         return Response(status_code=204)
 

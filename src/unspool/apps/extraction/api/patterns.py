@@ -1,34 +1,111 @@
-"""`/api/v1/patterns`: frequent sequences of people's events."""
+"""Figures over people's events: `/api/v1/patterns`, `/api/v1/event-types`, `/api/v1/drop-off`."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from unspool.core import Core
+from unspool.errors import UnknownRecord
 
-from ..flows.causal_graph import pattern_json, patterns_in
+from ..drop_off import drop_off
+from ..event_lines import MAX_TYPE_CHARS
+from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS, History, repeats
 from ..frequent_patterns import MAX_LENGTH, MAX_PATTERNS
+from ..graph_patterns import Wanted, find_type, mined_patterns, outcome_in
+from ..records.histories import read_histories, read_traits
+
+MAX_TYPES = 200
+"""Event types in one answer, the commonest ones."""
+
+WindowDays = Annotated[float, Query(gt=0, le=MAX_WINDOW_DAYS)]
+Words = Annotated[str, Query(max_length=200)]
+EventType = Annotated[str, Query(max_length=MAX_TYPE_CHARS)]
 
 
 def plug(core: Core) -> APIRouter:
-    router = APIRouter(tags=["events (S3)"])
+    router = APIRouter(prefix="/api/v1", tags=["events (S3)"])
 
-    @router.get("/api/v1/patterns")
+    @router.get("/patterns")
     async def read_patterns(
         min_support: Annotated[float, Query(gt=0, le=1)] = 0.2,
         max_length: Annotated[int, Query(ge=2, le=MAX_LENGTH)] = 4,
         limit: Annotated[int, Query(ge=1, le=MAX_PATTERNS)] = 50,
+        outcome: EventType = "",
+        window_days: WindowDays = WINDOW_DAYS,
+        query: Words = "",
     ) -> dict[str, Any]:
-        """Return frequent sequences of event types over all people, the most frequent first."""
-        mined = await patterns_in(
-            core.records, min_support=min_support, max_length=max_length, most=limit
+        """Return frequent sequences of event types with their figures, the most frequent first."""
+        histories = await read_histories(core.records, query=query)
+        last = _type(outcome, histories) if outcome else ""
+        wanted = Wanted(min_support, max_length, limit, last, window_days)
+        mined, patterns = await asyncio.to_thread(mined_patterns, histories, wanted)
+        return {"users": mined.users, "is_whole": mined.is_whole, "patterns": patterns}
+
+    @router.get("/event-types")
+    async def read_types(
+        window_days: WindowDays = WINDOW_DAYS, query: Words = ""
+    ) -> dict[str, Any]:
+        """Return the types of events, with how many people have each, and again in time."""
+        histories = await read_histories(core.records, query=query)
+        return await asyncio.to_thread(_types, histories, window_days)
+
+    @router.get("/drop-off")
+    async def read_drop_off(
+        start: EventType,
+        outcome: EventType = "",
+        window_days: WindowDays = WINDOW_DAYS,
+        query: Words = "",
+        after: Annotated[str, Query(max_length=128)] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """
+        Return the people with `start` and no `outcome` in time, and how they differ.
+
+        `next` is the `after` of the next page of people. An event type that nobody has: 404.
+        """
+        histories = await read_histories(core.records, query=query)
+        first, last = _type(start, histories), outcome_in(histories, outcome)
+        if not last:
+            last = _type(outcome, histories)
+        traits = await read_traits(core.records, query=query)
+        groups = await asyncio.to_thread(
+            drop_off, histories, traits, start=first, outcome=last, window_days=window_days
         )
+        rest = [user_id for user_id in groups.dropped if user_id > after]
         return {
-            "users": mined.users,
-            "is_whole": mined.is_whole,
-            "patterns": [pattern_json(one) for one in mined.patterns],
+            "start": first,
+            "outcome": last,
+            "window_days": window_days,
+            "dropped": len(groups.dropped),
+            "reached": len(groups.reached),
+            "undecided": len(groups.undecided),
+            "differences": [one.facts() for one in groups.differences],
+            "people": rest[:limit],
+            "next": rest[limit - 1] if len(rest) > limit else None,
         }
 
     return router
+
+
+def _type(word: str, histories: Sequence[History]) -> str:
+    found = find_type(word, histories)
+    if not found:
+        raise UnknownRecord(f"no event of the type {word!r}; `GET /api/v1/event-types` lists them")
+    return found
+
+
+def _types(histories: Sequence[History], window_days: float) -> dict[str, Any]:
+    people = Counter(kind for one in histories for kind in set(one.types))
+    events = Counter(kind for one in histories for kind in one.types)
+    kinds = sorted(people, key=lambda kind: (-people[kind], kind))[:MAX_TYPES]
+    again = repeats(histories, kinds, window_days=window_days)
+    return {
+        "users": len(histories),
+        "outcome": outcome_in(histories),
+        "types": [{"type": kind, "events": events[kind], **again[kind]} for kind in kinds],
+    }

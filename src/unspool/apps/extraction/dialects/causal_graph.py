@@ -20,6 +20,7 @@ from unspool.dialects import Options, RunGateway
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, taken_back
 
+from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS
 from ..frames import frame
 
 QUESTION = "graph_question"
@@ -34,7 +35,15 @@ class GraphRequest(BaseModel):
     """Smallest share of users with the pattern."""
     max_length: int = Field(4, ge=2, le=8)
     most: int = Field(30, ge=1, le=200)
-    """Patterns that the model gets."""
+    """Frequent patterns that the model gets, besides those around the outcome."""
+    outcome: str = Field("", max_length=64)
+    """The event type that the graph explains; empty: a purchase, or the commonest last event."""
+    window_days: float = Field(WINDOW_DAYS, gt=0, le=MAX_WINDOW_DAYS)
+    """Longest time between a step and the next one."""
+    query: str = Field("", max_length=200)
+    """Only people whose id, name or city contains this."""
+    is_acyclic: bool = True
+    """Leave out relations that would close a cycle."""
     model: str = Field("", max_length=128)
     force: bool = False
     """Start a new run even if an equal one exists (`Unspool-Cache: refresh`)."""
@@ -50,6 +59,7 @@ class GraphEncoder:
         self._is_question = False
         self._counts = {"node": 0, "edge": 0, "insight": 0}
         self._cited: list[Mapping[str, Any]] = []
+        self._is_answered = False
 
     def encode(self, event: Event) -> Sequence[bytes]:
         data = event.data
@@ -67,6 +77,9 @@ class GraphEncoder:
                 frames = (frame("progress", message=data["message"]),)
             case "warning.raised":
                 frames = (frame("warning", message=data["message"]),)
+            case "result.set":
+                result = data["value"]
+                self._is_answered = isinstance(result, dict) and bool(result.get("is_answered"))
             case "step.rewound":
                 frames = self._rewound(data.get("at", 0))
             case _ if event.is_terminal:
@@ -101,7 +114,8 @@ class GraphEncoder:
             message = event.data.get("message") or event.type.partition(".")[2]
             return (frame("error", message=message),)
         if self._is_question:
-            return (frame("done", message="回答完成", nodes=self._cited),)
+            facts = {"nodes": self._cited, "is_answered": self._is_answered}
+            return (frame("done", message="回答完成", **facts),)
         nodes, edges = self._counts["node"], self._counts["edge"]
         saved = f"成功保存 {nodes} 个节点、{edges} 条边" if nodes else "没有可保存的节点"
         counts = {f"{kind}_count": count for kind, count in self._counts.items()}

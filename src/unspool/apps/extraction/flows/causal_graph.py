@@ -1,8 +1,9 @@
 """
 Draws a causal graph from frequent sequences of people's events.
 
-The request finds the patterns in the events of earlier extractions. A model draws the graph, and
-each node, edge and insight appears while it writes. The graph is stored under the id of its run.
+The request finds the patterns in the events of earlier extractions, with their figures. A model
+draws the graph, and each node, edge and insight appears while it writes, unless the patterns do
+not support it. The graph is stored under the id of its run.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from unspool.errors import EmptyInput
 from unspool.flows import Context, KeepingFlow
 
-from ..frequent_patterns import MAX_LENGTH, Mined, Pattern, frequent_patterns
+from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS
+from ..frequent_patterns import MAX_LENGTH
+from ..graph_facts import facts_of
+from ..graph_patterns import Wanted, graph_patterns
 from ..graph_prompts import GRAPH_SYSTEM, graph_prompt
 from ..graph_reading import EDGE, INSIGHT, NODE, GraphReader
-from ..records.events import sequences
 from ..records.graphs import MAX_TITLE_CHARS, Graph, save_graph
+from ..records.histories import read_histories, read_traits
 
 if TYPE_CHECKING:
     from unspool.records import Records
@@ -41,38 +45,53 @@ class CausalGraph(BaseModel):
     max_length: int = Field(4, ge=2, le=MAX_LENGTH)
     """Most events in one pattern."""
     most: int = Field(30, ge=1, le=MAX_SHOWN)
-    """Patterns that the model gets, the most frequent ones."""
+    """Frequent patterns that the model gets, besides those around the outcome."""
+    outcome: str = Field("", max_length=64)
+    """The event type that the graph explains; empty: a purchase, or the commonest last event."""
+    window_days: float = Field(WINDOW_DAYS, gt=0, le=MAX_WINDOW_DAYS)
+    """Longest time between a step and the next one."""
+    query: str = Field("", max_length=200)
+    """Only people whose id, name or city contains this."""
+    is_acyclic: bool = True
+    """Leave out relations that would close a cycle."""
     patterns: list[dict[str, Any]] = Field(default_factory=list)
     """The server fills in the patterns, whatever a client sends: equal input is the same run."""
+
+    def wanted(self) -> Wanted:
+        return Wanted(
+            self.min_support,
+            self.max_length,
+            self.most,
+            self.outcome,
+            self.window_days,
+            self.is_acyclic,
+        )
 
 
 class CausalGraphFlow(KeepingFlow[CausalGraph]):
     input_model = CausalGraph
 
     async def prepare(self, request: CausalGraph, records: Records) -> CausalGraph:
-        mined = await patterns_in(
-            records,
-            min_support=request.min_support,
-            max_length=request.max_length,
-            most=request.most,
-        )
-        return request.model_copy(
-            update={"patterns": [pattern_json(one) for one in mined.patterns]}
-        )
+        histories = await read_histories(records, query=request.query)
+        traits = await read_traits(records, query=request.query)
+        # In a thread: for many people it takes seconds, and other runs must stream meanwhile.
+        patterns = await asyncio.to_thread(graph_patterns, histories, traits, request.wanted())
+        return request.model_copy(update={"patterns": patterns})
 
     async def run(self, ctx: Context, request: CausalGraph) -> None:
         count = len(request.patterns)
         if not count:
             raise EmptyInput("没有可用的频繁模式：请先抽象用户事件，或降低最小支持度")
         ctx.progress(f"正在调用LLM分析 {count} 个频繁模式...")
-        reader = GraphReader(ctx, STEP)
+        facts = facts_of(request.patterns, is_acyclic=request.is_acyclic)
+        reader = GraphReader(ctx, STEP, facts)
 
         def read() -> GraphReader:
             nonlocal reader
-            reader = GraphReader(ctx, STEP)
+            reader = GraphReader(ctx, STEP, facts)
             return reader
 
-        prompt = graph_prompt(request.patterns)
+        prompt = graph_prompt(facts)
         await ctx.generate(prompt, step=STEP, system=GRAPH_SYSTEM, read=read, is_bound=True)
         counts = {"nodes": len(reader.nodes), "edges": len(reader.edges)}
         ctx.result(counts | {"insights": len(reader.insights)})
@@ -96,21 +115,6 @@ class CausalGraphFlow(KeepingFlow[CausalGraph]):
             created_ms=run.started_ms or 0,
         )
         await save_graph(records, graph)
-
-
-async def patterns_in(records: Records, **wanted: Any) -> Mined:
-    """Return the frequent patterns in all people's events; see `frequent_patterns`."""
-    # In a thread: for many people it takes seconds, and other runs must stream meanwhile.
-    return await asyncio.to_thread(frequent_patterns, await sequences(records), **wanted)
-
-
-def pattern_json(pattern: Pattern) -> dict[str, Any]:
-    return {
-        "events": list(pattern.events),
-        "users": pattern.users,
-        "support": round(pattern.support, 4),
-        "confidence": round(pattern.confidence, 4),
-    }
 
 
 plug = CausalGraphFlow()

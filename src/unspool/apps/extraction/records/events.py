@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Index, String, delete, func, select
+from sqlalchemy import Index, String, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -76,39 +76,3 @@ async def events_of(records: Records, user_id: str, *, limit: int) -> list[Perso
     )
     async with records.session() as session:
         return list(await session.scalars(latest))[::-1]
-
-
-async def count_events(session: AsyncSession, user_id: str) -> int:
-    """Return the number of a person's events."""
-    of_them = select(func.count()).where(PersonEvent.user_id == user_id)
-    return await session.scalar(of_them) or 0
-
-
-async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
-    """Return the number of events of each of these people; people without any are left out."""
-    counted = (
-        select(PersonEvent.user_id, func.count().label("events"))
-        .where(PersonEvent.user_id.in_(user_ids))
-        .group_by(PersonEvent.user_id)
-    )
-    async with records.session() as session:
-        return {row.user_id: row.events for row in await session.execute(counted)}
-
-
-async def sequences(records: Records) -> list[list[str]]:
-    """Return the types of each person's events, ordered by time, within the limits above."""
-    people = select(PersonEvent.user_id).distinct().order_by(PersonEvent.user_id)
-    theirs = (
-        select(PersonEvent.user_id, PersonEvent.type)
-        .where(PersonEvent.user_id.in_(people.limit(MAX_SEQUENCES)))
-        .order_by(PersonEvent.user_id, PersonEvent.at, PersonEvent.number)
-        .limit(MAX_TOGETHER)
-        .execution_options(yield_per=READ_ROWS)
-    )
-    types: dict[str, list[str]] = {}
-    async with records.session() as session:
-        rows = await session.stream(theirs)
-        async for part in rows.partitions():
-            for user_id, kind in part:
-                types.setdefault(user_id, []).append(kind)
-    return list(types.values())
