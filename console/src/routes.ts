@@ -17,6 +17,11 @@ export const router = createRouter({
     { path: "/pages/debug.html", name: "debug", component: () => import("@/pages/DebugPage.vue") },
     { path: "/copy", name: "copy", component: () => import("@/pages/CopyPage.vue") },
     {
+      path: "/experiments",
+      name: "experiments",
+      component: () => import("@/pages/ExperimentsPage.vue"),
+    },
+    {
       path: "/extraction",
       name: "extraction",
       component: () => import("@/pages/ExtractionPage.vue"),

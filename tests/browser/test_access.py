@@ -23,6 +23,7 @@ PAGES = (
     "/runs/{run}",
     "/pages/debug.html?run={run}&pair=1",
     "/copy",
+    "/experiments",
     "/flows?flow=copywriting",
     "/models?model=whole",
     "/extraction",

@@ -117,6 +117,8 @@ export const en: Messages = {
     started_anew: "started over",
     repetition: "repeats itself",
     no_model: "no model",
+    out_of_time: "out of time",
+    too_long: "too long",
     cancelled: "cancelled",
     interrupted: "server stopped",
     provider_refused: "refused",

@@ -116,6 +116,8 @@ export const zh = {
     started_anew: "重新开头了",
     repetition: "原地重复",
     no_model: "没有模型",
+    out_of_time: "超过等待时间",
+    too_long: "写得太长",
     cancelled: "取消",
     interrupted: "服务器中断",
     provider_refused: "被拒绝",

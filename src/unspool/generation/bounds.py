@@ -176,25 +176,28 @@ class _BoundedSink:
             _TooLong: It is much longer, without an end of the sentence.
         """
         self._bounds.heard()
-        self._last = (self._last + text)[-12:]
+        before, self._last = self._last, (self._last + text)[-12:]
         most = self._bounds.max_chars
         if self._chars + len(text) <= most:
             self._chars += len(text)
             self._sink.text(text)
             return
+        start = 0
+        if not self._tail:  # it begins with the last character within the bound
+            start = int(most) - self._chars - 1
+            self._tail = before[-1:] if start < 0 else ""
         known = len(self._tail)
-        self._tail += text if known else text[max(0, int(most) - self._chars - 1) :]
+        self._tail += text[max(0, start) :]
         new = len(self._tail) - known
-        end = _END.search(self._tail)
-        if end is not None:
-            keep = len(text) - new + max(0, end.end() - known)
-            if kept := text[:keep]:
-                self._sink.text(kept)
-            raise _Whole
-        self._chars += len(text)
-        self._sink.text(text)
-        if self._chars > most * HARD:
+        end, room = _END.search(self._tail), int(most * HARD) - self._chars
+        keep = len(text) if end is None else len(text) - new + max(0, end.end() - known)
+        self._chars += min(keep, room)
+        if kept := text[: min(keep, room)]:
+            self._sink.text(kept)
+        if keep > room:
             raise _TooLong
+        if end is not None:
+            raise _Whole
 
     def take(self, output: Output) -> None:
         """Take any other output."""

@@ -25,6 +25,7 @@ PAGES: Final = (
     "/view/{run_id}",
     "/pages/debug.html",
     "/copy",
+    "/experiments",
     "/extraction",
     "/graph",
     "/story",

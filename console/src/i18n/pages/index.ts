@@ -3,6 +3,7 @@
 import * as copy from "./copy";
 import * as data from "./data";
 import * as debug from "./debug";
+import * as experiments from "./experiments";
 import * as extraction from "./extraction";
 import * as findings from "./findings";
 import * as first from "./first";
@@ -21,6 +22,7 @@ export const zh = {
   debug: debug.zh,
   data: data.zh,
   copy: copy.zh,
+  experiments: experiments.zh,
   interest: interest.zh,
   models: models.zh,
   usage: usage.zh,
@@ -38,6 +40,7 @@ export const en = {
   debug: debug.en,
   data: data.en,
   copy: copy.en,
+  experiments: experiments.en,
   interest: interest.en,
   models: models.en,
   usage: usage.en,
