@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from .conftest import Open
@@ -95,14 +98,40 @@ def test_nothing_runs_while_half_a_tag_is_there(stage: Stage, open_page: Open) -
     watch.check()
 
 
+def bring_hostile_file(stage: Stage) -> None:
+    """A file whose name, headers, people and values are payloads."""
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["user_id", "action", "at", *(one.replace("\0", "") for one in PAYLOADS[:20])])
+    for one in PAYLOADS:
+        said = one.replace("\0", "")
+        rows.writerow(
+            [said[:128].strip() or "x", said[:64] or "x", "2025-11-24 09:50:50", *[said] * 20]
+        )
+    with httpx.Client(base_url=stage.url, trust_env=False) as http:
+        answered = http.post(
+            "/api/imports",
+            params={"name": PAYLOADS[0].replace("\0", "")[:200]},
+            content=table.getvalue().encode("utf-8", "ignore"),
+            headers={"Content-Type": "text/csv"},
+        )
+        asked = {"kinds": ["behaviors"]}
+        assert http.post(f"{answered.headers['location']}/start", json=asked).status_code == 202
+
+
 def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
     stage: Stage, hostile_run: str, open_page: Open
 ) -> None:
     refusal = {"fail": "refused", "code": "odd", "message": PAYLOADS[7] + PAYLOADS[15]}
     stage.register(model("refuses", [refusal]))
     refused = stage.wait(stage.ask(PAYLOADS[0], "refuses"))["id"]
+    bring_hostile_file(stage)
     page = open_page("/states")
     watch = Watch(page, stage.url)
+    page.goto("/data")
+    page.locator(".uploads button").first.click()
+    page.locator("[data-report][data-status='done']").wait_for()
+    watch.check()
     for path in (
         "/runs",
         f"/runs/{refused}",
@@ -110,6 +139,8 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
         f"/pages/debug.html?run={hostile_run}",
         f"/flows?flow=chat&run={hostile_run}",
         "/models?model=refuses",
+        "/extraction?sort=behaviors&desc=1",
+        "/extraction?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E",
         "/usage",
         "/runs?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E&flow=%3Csvg+onload%3Dwindow.hit%3D1%3E",
     ):
