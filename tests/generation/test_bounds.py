@@ -58,5 +58,5 @@ async def test_a_sentence_that_does_not_end_is_given_up_and_nobody_else_is_asked
     played = await written("这句话很长" * 3 + "还没有完" * 20, 4, 20)
     assert (played.run.status, len(played.run.attempts)) == ("incomplete", 1)
     assert played.run.error is not None
-    assert played.run.error["code"] == "too_long"
+    assert played.run.error["code"] == "no_end"
     assert len(played.run.text) == 20 * 1.5

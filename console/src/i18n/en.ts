@@ -118,7 +118,7 @@ export const en: Messages = {
     repetition: "repeats itself",
     no_model: "no model",
     out_of_time: "out of time",
-    too_long: "too long",
+    no_end: "no end",
     cancelled: "cancelled",
     interrupted: "server stopped",
     provider_refused: "refused",

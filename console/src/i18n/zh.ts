@@ -117,7 +117,7 @@ export const zh = {
     repetition: "原地重复",
     no_model: "没有模型",
     out_of_time: "超过等待时间",
-    too_long: "写得太长",
+    no_end: "句子没有结尾",
     cancelled: "取消",
     interrupted: "服务器中断",
     provider_refused: "被拒绝",

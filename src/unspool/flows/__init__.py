@@ -138,7 +138,7 @@ class GenerateOptions(TypedDict, total=False):
     max_chars: int
     """
     Let the text end with the sentence that is open at this character (no limit). A text whose
-    sentence does not end soon is given up: the error has the code `too_long`.
+    sentence does not end soon is given up: the error has the code `no_end`.
     """
 
 

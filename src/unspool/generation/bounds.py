@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from .generate import Generation, GenerationDeps
 
 OUT_OF_TIME: Final = "out_of_time"
-TOO_LONG: Final = "too_long"
+NO_END: Final = "no_end"
 
-GAVE_UP: Final = frozenset({OUT_OF_TIME, TOO_LONG})
+GAVE_UP: Final = frozenset({OUT_OF_TIME, NO_END})
 """Codes after which no model is asked for this text, by a later owner of the run neither."""
 
 HARD: Final = 1.5
@@ -49,7 +49,7 @@ class _Whole(Exception):
     """The text is long enough."""
 
 
-class _TooLong(Exception):
+class _NoEnd(Exception):
     """The text is too long, and stands inside a sentence."""
 
 
@@ -88,7 +88,7 @@ class Bounds:
         Let `generation` write, within the time.
 
         Raises:
-            ProviderError: As `Generation.write`; code `out_of_time` or `too_long` at a bound.
+            ProviderError: As `Generation.write`; code `out_of_time` or `no_end` at a bound.
         """
         wait_s = self._silence_s if self._so_far.text and self._silence_s else self._wait_s
         if wait_s is not None and wait_s <= 0:
@@ -124,8 +124,8 @@ class Bounds:
                 await ask(model, prompt, http, bounded)
             except _Whole:
                 sink.take(Finish("stop"))
-            except _TooLong:
-                raise _too_long() from None
+            except _NoEnd:
+                raise _no_end() from None
             except asyncio.CancelledError:
                 is_ours = self._limit is not None and self._limit.expired()
                 # A client may cancel the run in the same moment; that goes first.
@@ -133,14 +133,14 @@ class Bounds:
                     raise self._out_of_time() from None
                 raise
             if bounded.is_cut:
-                raise _too_long()
+                raise _no_end()
 
         return ask_within
 
 
-def _too_long() -> ProviderError:
+def _no_end() -> ProviderError:
     message = "the text is too long, and its last sentence does not end"
-    return ProviderInterrupted(message, code=TOO_LONG, retry_after_s=math.inf)
+    return ProviderInterrupted(message, code=NO_END, retry_after_s=math.inf)
 
 
 class _BoundedSink:
@@ -173,7 +173,7 @@ class _BoundedSink:
         """
         Raises:
             _Whole: It is long enough.
-            _TooLong: It is much longer, without an end of the sentence.
+            _NoEnd: It is much longer, without an end of the sentence.
         """
         self._bounds.heard()
         before, self._last = self._last, (self._last + text)[-12:]
@@ -195,7 +195,7 @@ class _BoundedSink:
         if kept := text[: min(keep, room)]:
             self._sink.text(kept)
         if keep > room:
-            raise _TooLong
+            raise _NoEnd
         if end is not None:
             raise _Whole
 

@@ -157,7 +157,7 @@ async def test_a_sentence_without_end_is_ended_by_the_template(
     run = await run_of(client, served, done.run_id)
     shown = next(step for step in run["steps"] if step["name"] == "post-1")
     assert shown["model"] == ("tested+template" if reveal == "live" else "template")
-    assert run["attempts"][0]["error"]["code"] == "too_long"
+    assert run["attempts"][0]["error"]["code"] == "no_end"
 
 
 async def test_a_post_that_the_limit_of_tokens_cut_is_finished(

@@ -29,7 +29,7 @@ export const zh = {
   why: {
     no_model: "还没有可用的模型",
     out_of_time: "模型在限定的时间里没有写出文字",
-    too_long: "模型写得太长，句子没有结尾",
+    no_end: "模型写得太长，句子没有结尾",
     drafts: "模型的几稿都没有通过检查",
     arm: "这位顾客在实验的模板一组",
     other: "模型没有写成（{cause}）",
@@ -80,7 +80,7 @@ export const en = {
   why: {
     no_model: "there is no model yet",
     out_of_time: "the model wrote nothing in the time it had",
-    too_long: "the model wrote too much, without an end of the sentence",
+    no_end: "the model wrote too much, without an end of the sentence",
     drafts: "no draft of the model passed the checks",
     arm: "this customer is on the template's side of an experiment",
     other: "the model failed ({cause})",

@@ -189,7 +189,7 @@ class Checked:
             try:
                 post = await ctx.generate(prompt, step=step, system=SYSTEM, **_how(ctx, request))
             except (ProviderError, SpecError) as error:
-                if error.code != "too_long":
+                if error.code != "no_end":
                     reason = f"第 {number} 条改由模板撰写，原因：{error}"
                     ctx.warn(reason, step=f"post-{number}", code=error.code)
                     return "", ""
