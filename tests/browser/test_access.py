@@ -27,6 +27,8 @@ PAGES = (
     "/models?model=whole",
     "/extraction",
     "/graph",
+    "/graph?show=patterns",
+    "/graph?show=dropOff",
     "/story",
     "/usage",
     "/states",
