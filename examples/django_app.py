@@ -12,7 +12,7 @@ import django
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
-from django.urls import path
+from django.urls import include, path
 
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1", "localhost"],
@@ -35,6 +35,8 @@ def write(request):
 
 
 urlpatterns = [
+    # /api/v1/projects/ with stages, streams and history, and /v1/runs
+    path("", include("unspool.django")),
     path("awrite", awrite),
     path("aruns/<str:run_id>/events", afollow),
     path("write", write),

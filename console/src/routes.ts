@@ -17,6 +17,11 @@ export const router = createRouter({
     { path: "/pages/debug.html", name: "debug", component: () => import("@/pages/DebugPage.vue") },
     { path: "/copy", name: "copy", component: () => import("@/pages/CopyPage.vue") },
     {
+      path: "/experiments",
+      name: "experiments",
+      component: () => import("@/pages/ExperimentsPage.vue"),
+    },
+    {
       path: "/extraction",
       name: "extraction",
       component: () => import("@/pages/ExtractionPage.vue"),
@@ -30,6 +35,7 @@ export const router = createRouter({
       props: true,
     },
     { path: "/models", name: "models", component: () => import("@/pages/ModelsPage.vue") },
+    { path: "/data", name: "data", component: () => import("@/pages/DataPage.vue") },
     { path: "/usage", name: "usage", component: () => import("@/pages/UsagePage.vue") },
     { path: "/flows", name: "flows", component: () => import("@/pages/FlowsPage.vue") },
     { path: "/states", name: "states", component: () => import("@/pages/StatesPage.vue") },

@@ -1,7 +1,10 @@
 """
 Unspool inside a Django project, under ASGI and under WSGI.
 
-    # views.py
+    # urls.py: projects with their stages, streams and history, and the runs
+    path("", include("unspool.django"))
+
+    # views.py: a view of your own
     from unspool.django import astream, follow, stream
 
     async def rewrite(request, pk):                     # ASGI
@@ -10,8 +13,7 @@ Unspool inside a Django project, under ASGI and under WSGI.
     def rewrite_wsgi(request, pk):                      # WSGI
         return stream(request, "story", {"project_id": pk, "stages": ["rewrite"]}, "story")
 
-    # urls.py
-    path("runs/<str:run_id>/events", follow)
+    path("runs/<str:run_id>/events", follow)            # to continue such a stream
 
 The dictionary `UNSPOOL` of Django's settings has fields of `unspool.Settings` (`data_dir` …).
 A thread of this process carries the runs. With several processes, let one of them, or a separate
@@ -23,11 +25,13 @@ from __future__ import annotations
 import atexit
 import json
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.conf import settings as django_settings
+from django.core.handlers.asgi import ASGIRequest
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -35,10 +39,15 @@ from django.http import (
     JsonResponse,
     StreamingHttpResponse,
 )
+from django.urls import re_path
+from fastapi import FastAPI
 
 from .embedded import Embedded
 from .errors import UnspoolError
 from .formats.sse import Decoder
+from .server.app import app_over
+from .server.headers import STREAM
+from .server.pulled_answer import PulledAnswer
 from .settings import Settings
 from .viewing.event_stream import HEADERS
 
@@ -47,6 +56,8 @@ _HOP_BY_HOP: Final = "connection"
 
 _lock = threading.Lock()
 _embedded: Embedded | None = None
+_app: FastAPI | None = None
+"""The server's application over the same core, made at the first request."""
 
 
 def unspool() -> Embedded:
@@ -68,11 +79,90 @@ def unspool() -> Embedded:
 
 def close() -> None:
     """Release all runs and close the Unspool of this process: for tests, and before a fork."""
-    global _embedded  # noqa: PLW0603
+    global _app, _embedded  # noqa: PLW0603
     with _lock:
         if _embedded is not None:
             _embedded.close()
-            _embedded = None
+            _app = _embedded = None
+
+
+def serve(request: HttpRequest) -> HttpResponseBase:
+    """
+    Answer as the server does at the same path: the view of `urlpatterns`.
+
+    It knows no users: put a decorator of yours around it, such as `login_required`. Pages send
+    JSON, so it takes no CSRF token.
+    """
+    here = unspool()
+    scope, body = _scope_of(request), request.body
+
+    async def begin() -> PulledAnswer:
+        global _app  # noqa: PLW0603
+        if _app is None:
+            _app = app_over(here.core)
+        app = _app
+        return PulledAnswer(lambda receive, send: app(scope, receive, send), body)
+
+    answer = here.call(begin)
+    status, head = here.call(answer.head)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head}
+    kind = headers.pop("content-type", None)
+    for name in ("content-length", _HOP_BY_HOP):  # the server counts, and keeps its connection
+        headers.pop(name, None)
+    if not (kind or "").startswith(STREAM):
+        whole = b"".join(_pieces(here, answer))
+        return HttpResponse(whole, status=status, content_type=kind, headers=headers)
+    is_async = isinstance(request, ASGIRequest)
+    pieces: Any = _apieces(here, answer) if is_async else _pieces(here, answer)
+    return StreamingHttpResponse(pieces, status=status, content_type=kind, headers=headers)
+
+
+serve.csrf_exempt = True  # type: ignore[attr-defined]
+
+
+def _scope_of(request: HttpRequest) -> dict[str, Any]:
+    """Return the request as ASGI says it, as one from this machine: Django has checked its host."""
+    headers = [(b"host", b"localhost")]
+    headers += [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in request.headers.items()
+        if name.lower() not in {"host", "cookie", "authorization"}
+    ]
+    path = request.path_info
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": request.scheme,
+        "path": path,
+        "raw_path": quote(path).encode(),
+        "root_path": "",
+        "query_string": request.META.get("QUERY_STRING", "").encode("latin-1"),
+        "headers": headers,
+        "client": ("127.0.0.1", 0),
+        "server": None,
+    }
+
+
+def _pieces(here: Embedded, answer: PulledAnswer) -> Generator[bytes, None, None]:
+    try:
+        while data := here.call(answer.next):
+            yield data
+    finally:
+        here.call(answer.close)
+
+
+async def _apieces(here: Embedded, answer: PulledAnswer) -> AsyncGenerator[bytes]:
+    try:
+        while data := await here.acall(answer.next):
+            yield data
+    finally:
+        await here.acall(answer.close)
+
+
+urlpatterns = [re_path(r"^(?:api/v1/projects|v1/runs)(?:/.*)?$", serve)]
+"""Story projects as the fourth seed document has them, and the runs behind them."""
 
 
 def stream(

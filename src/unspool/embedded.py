@@ -14,14 +14,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from starlette.types import Message
-
 from .core import Core, open_core
 from .errors import SetupError
 from .runs.run import RunSpec
+from .server.pulled_answer import PulledAnswer
 from .settings import Settings
 from .viewing.cursor import Cursor
-from .viewing.event_stream import EventStream
 from .viewing.tape_stream import TapeStream
 
 START_S: Final = 30.0
@@ -142,9 +140,10 @@ class Embedded:
         await self.core.journal.head(run_id)
         return await self.core.viewing.tapes.has_more(run_id, dialect, cursor.seq, cursor.frame)
 
-    async def _pull(self, run_id: str, dialect: str, after: str) -> _Pull:
+    async def _pull(self, run_id: str, dialect: str, after: str) -> PulledAnswer:
         await self.core.journal.head(run_id)
-        return _Pull(TapeStream(self.core.viewing, run_id, dialect, Cursor.parse(after or "0")))
+        stream = TapeStream(self.core.viewing, run_id, dialect, Cursor.parse(after or "0"))
+        return PulledAnswer(lambda receive, send: stream.play({"type": "http"}, receive, send))
 
     def _submit(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
         async def run_work() -> T:
@@ -167,38 +166,3 @@ class Embedded:
         async with open_core(self.settings) as core:
             self._opened.set_result(core)
             await self._closing.wait()
-
-
-class _Pull:
-    """A stream that produces its next piece on request; it holds one piece at most."""
-
-    def __init__(self, stream: EventStream) -> None:
-        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
-        self._closed = asyncio.Event()
-        playing = stream.play({"type": "http"}, self._receive, self._send)
-        self._playing = asyncio.ensure_future(playing)
-
-    async def next(self) -> bytes:
-        """Return the next bytes; empty at the end."""
-        getting = asyncio.ensure_future(self._pieces.get())
-        wanted: list[asyncio.Future[Any]] = [getting, self._playing]
-        await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
-        if getting.done():
-            return getting.result()
-        getting.cancel()
-        return b"" if self._pieces.empty() else self._pieces.get_nowait()
-
-    async def close(self) -> None:
-        """End the stream: its reader has left, or has everything."""
-        self._closed.set()
-        while not self._pieces.empty():  # make room, in case `_send` waits for it
-            self._pieces.get_nowait()
-        await asyncio.wait([self._playing])
-
-    async def _receive(self) -> Message:
-        await self._closed.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        if body := message.get("body"):
-            await self._pieces.put(body)

@@ -27,6 +27,8 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
   + InvalidAnswer           the model's answer is whole but does not fit its schema
     - AnswerRefused         the model would not give one
     - AnswerCut             its limit of tokens was reached first
+  + NothingFound            the model's answer is whole but holds nothing of the kind asked for
+  + FewerThanBefore         far fewer results than are stored; a person decides which to keep
   + LLMClientError          `LLMClient` has spent all attempts
 
 `code` is stable and public; the message tells people what happened, why, and what to do next.
@@ -253,6 +255,20 @@ class AnswerCut(InvalidAnswer):
     """The answer reached its limit of tokens before it fitted."""
 
     code = "length"
+
+
+class NothingFound(UnspoolError):
+    """Ask again, or ask another model; what is stored stays."""
+
+    code = "nothing_found"
+    http_status = 502
+
+
+class FewerThanBefore(UnspoolError):
+    """What is stored stays until somebody accepts the new results."""
+
+    code = "fewer_than_before"
+    http_status = 409
 
 
 class LLMClientError(UnspoolError):

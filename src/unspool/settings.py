@@ -84,6 +84,13 @@ class Settings(BaseSettings):
     sample_data: bool = True
     """Put sample products, behaviours, tools and presets into a new database."""
 
+    time_zone: str = "UTC"
+    """
+    The shop's time zone, such as `Asia/Shanghai` or `+08:00`. Times in imported files that are
+    Unix times, or have a zone of their own, are stored as the time by its clocks; other times
+    are stored as they are.
+    """
+
     # The model from the environment: the names that existing installations use
 
     llm_api_key: SecretStr | None = Field(None, validation_alias="LLM_API_KEY")
@@ -153,6 +160,13 @@ class Settings(BaseSettings):
     """
     For all retries of a text before its first output. Longer than any single wait; a person who
     sees nothing for two minutes has left.
+    """
+
+    first_text_s: float = Field(8.0, gt=0, le=3600)
+    """
+    For a text that a template can write too (sales copy): so long the reader waits for the model,
+    from the request to the first text, and for the next text in the middle. Then the model's
+    request is closed and the template writes. Few readers wait longer before an empty box.
     """
 
     probe: Literal["off", "private", "all"] = "private"
@@ -237,6 +251,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(1 * MIB, gt=0)
     """Largest request body (413). A prompt of a million characters is a mistake."""
+
+    max_upload_bytes: int = Field(256 * MIB, gt=0)
+    """Largest file for an import (413). It goes to the disk, never into memory."""
 
     max_target_bytes: int = Field(8 * KIB, gt=0)
     """Longest request line (414): what proxies in front of us accept."""

@@ -23,6 +23,7 @@ PAGES = (
     "/runs/{run}",
     "/pages/debug.html?run={run}&pair=1",
     "/copy",
+    "/experiments",
     "/flows?flow=copywriting",
     "/models?model=whole",
     "/extraction",
@@ -30,6 +31,7 @@ PAGES = (
     "/graph?show=patterns",
     "/graph?show=dropOff",
     "/story",
+    "/data",
     "/usage",
     "/states",
 )

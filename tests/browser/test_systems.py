@@ -52,8 +52,10 @@ def test_s3_10_a_person_is_extracted_with_the_log_before_ones_eyes(
     row.get_by_role("button", name="重新生成").wait_for()
 
 
+VISITS = ("20 11:27:36", "20 11:27:45", "20 11:28:32", "20 11:29:53")
+VISITS += ("20 11:31:06", "20 11:31:50", "22 12:40:05", "22 12:40:22")
 EVENTS = "".join(
-    f"user_0003|浏览|2024-05-0{day} 10:00:00|看了第 {day} 双鞋\n" for day in range(1, 9)
+    f"user_0003|浏览|2025-11-{at}|看了第 {number} 双鞋\n" for number, at in enumerate(VISITS, 1)
 )
 
 

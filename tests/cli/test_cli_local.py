@@ -142,16 +142,18 @@ def test_chat_gives_programs_one_document() -> None:
 
 def test_a_file_is_imported_and_its_wrong_rows_are_told_by_line(tmp_path: Path) -> None:
     file = tmp_path / "shoes.csv"
-    file.write_text("商品ID,名称,售价\nA1,跑鞋,299\nA2,布鞋,free\n", encoding="utf-8")
+    file.write_text("商品ID,名称,售价\nA1,跑鞋,299\nA2,布鞋,free\n,凉鞋,9\n", encoding="utf-8")
     args = ("import", "products", str(file), "--map", "sku=商品ID", "--data-dir", "data")
     result = cli(*args)
     assert result.exit_code == 0, result.output
-    assert "2 rows read, 1 added" in result.stdout
+    assert "3 rows read, 2 added" in result.stdout
     assert "line 3: price 'free'" in result.stderr
+    assert "line 4: sku is empty" in result.stderr
     again = json.loads(cli(*args, "--json").stdout)
-    assert (again["added"], again["unchanged"], again["skipped"]) == (0, 1, 1)
-    file.write_text("商品ID,名称,售价\nA2,布鞋,free\n", encoding="utf-8")
+    assert (again["added"], again["unchanged"], again["skipped"]) == (0, 2, 1)
+    file.write_text("商品ID,名称,售价\n,布鞋,1\n", encoding="utf-8")
     assert cli(*args).exit_code == 1
     for wrong in ("sku", "sku=", "nope=商品ID", "name=没有"):
         assert cli(*args, "--map", wrong).exit_code == 2
+    assert cli(*args, "--time-zone", "Mars/Olympus").exit_code == 2
     assert cli("import", "products", "absent.csv").exit_code == 2

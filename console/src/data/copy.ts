@@ -25,7 +25,8 @@ export const STYLES = ["natural", "professional", "funny"] as const;
 
 /** The settings of the copy page. */
 export interface CopyRequest {
-  style: (typeof STYLES)[number];
+  /** `auto`: the one that was adopted most for the customer. */
+  style: (typeof STYLES)[number] | "auto";
   customer: string;
   model: string;
   /** Whether posts are checked before they are shown. */
@@ -42,15 +43,56 @@ interface ArmJson {
   readonly high: number | null;
 }
 
+/** The figures of a style or a category. */
+export interface PartJson {
+  readonly name: string;
+  readonly arms: readonly ArmJson[];
+}
+
+/** One side of an experiment, as it was begun. */
+export interface ArmSetup {
+  name: string;
+  weight: number;
+  writer: "model" | "template";
+  model: string;
+  prompt: string;
+}
+
 export interface ExperimentJson {
   readonly name: string;
   readonly is_active: boolean;
-  readonly arms: readonly { readonly name: string; readonly writer: string }[];
+  readonly learns: boolean;
+  /** The side that was declared the winner; empty: none. */
+  readonly winner: string;
+  readonly created_at: string;
+  readonly ended_at: string | null;
+  readonly arms: readonly ArmSetup[];
   readonly report?: {
     readonly arms: readonly ArmJson[];
     readonly verdict: string;
     readonly needed: number;
+    readonly by_style: readonly PartJson[];
+    readonly by_category: readonly PartJson[];
   };
+}
+
+/** Why a post is as it is, besides the customer's interest in the product itself. */
+export interface Reason {
+  readonly kind: string;
+  readonly value?: string;
+  readonly count: number;
+  readonly low?: number;
+  readonly high?: number;
+  readonly place?: string;
+}
+
+/** A reason in the words of the page; an unknown kind has none. */
+export function reasonLine(reason: Reason, t: Translate, te: (key: string) => boolean): string {
+  const key = `interest.reason_${reason.kind}`;
+  if (!te(key)) return "";
+  const style = reason.kind === "style" ? t(`copy.${reason.value}`) : reason.value;
+  const place = reason.place === undefined ? "" : t(`interest.place_${reason.place}`);
+  return t(key, { ...reason, value: style, place });
 }
 
 /** What a customer did with a product, as in the input of the run. */

@@ -18,25 +18,45 @@ export class ExtractionLog {
   open = "";
   stored = 0;
   unread = 0;
+  ungrounded = 0;
+  /** The steps of the run: one for each window of the history. */
+  readonly steps: string[] = [];
+  #user = "";
+  /** The person's name in the model's lines, where the id itself goes to no vendor. */
+  #alias = "";
   /** Index of the first line that is not judged yet. */
   #judged = 0;
 
   apply(event: RunEvent): void {
     const { type, data } = event;
     if (type === "run.started") {
+      this.#user = String(data.input?.user_id ?? "");
+      this.#alias = String(data.input?.alias || this.#user);
       this.#push("rule", "--- LLM实时响应 ---");
-      this.#push("progress", `[进度] 开始为用户 ${data.input?.user_id ?? ""} 抽象事件...`);
+      this.#push("progress", `[进度] 开始为用户 ${this.#user} 抽象事件...`);
     } else if (type === "progress.made") this.#push("progress", `[进度] ${data.message}`);
+    else if (type === "step.started") this.steps.push(data.step);
     else if (type === "text.delta") this.#text(data.text);
     else if (type === "step.finished") this.#flush();
     else if (type === "step.rewound") this.open = "";
     else if (type === "item.found" && data.kind === "event") this.#event(data.item);
-    else if (type === "warning.raised" && data.code === "unread_line") this.unread += 1;
+    else if (type === "warning.raised" && data.code === "unread_line")
+      this.unread += data.count ?? 1;
+    else if (type === "warning.raised" && data.code === "ungrounded")
+      this.ungrounded += data.count ?? 1;
     else this.#end(event);
   }
 
   #push(kind: LogLine["kind"], text: string): void {
-    this.lines.push({ kind, text, isEvent: null });
+    const shown = kind === "line" ? this.#named(text) : text;
+    this.lines.push({ kind, text: shown, isEvent: null });
+  }
+
+  /** The line with the person's id in its first field. */
+  #named(line: string): string {
+    const at = line.search(/[|｜]/);
+    if (this.#alias === this.#user || at < 0) return line;
+    return line.slice(0, at).replace(this.#alias, () => this.#user) + line.slice(at);
   }
 
   #text(text: string): void {

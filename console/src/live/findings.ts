@@ -1,4 +1,4 @@
-/** Findings of a run: warnings with the code `ungrounded`, by step. */
+/** Warnings of a run by step: findings (code `ungrounded`), and why a template wrote. */
 
 import type { RunEvent } from "unspool-client";
 
@@ -10,16 +10,33 @@ export interface Finding {
   readonly known: string;
 }
 
+/** What went wrong with a step, so that the flow helped itself. */
+export interface Trouble {
+  readonly code: string;
+  readonly message: string;
+}
+
 export class Findings {
   readonly #byStep = new Map<string, Finding[]>();
+  readonly #troubles = new Map<string, Trouble>();
 
   apply({ type, data }: RunEvent): void {
     if (type === "step.rewound") this.#byStep.delete(data.step);
-    if (type !== "warning.raised" || data.code !== "ungrounded") return;
+    if (type !== "warning.raised") return;
+    if (data.code !== "ungrounded") {
+      const { step, code, message = "" } = data;
+      if (step !== undefined && code !== undefined) this.#troubles.set(step, { code, message });
+      return;
+    }
     const { step = "", kind = "", message = "", quote = "", known = "" } = data;
     const found = this.#byStep.get(step) ?? [];
     found.push({ kind, message, quote, known });
     this.#byStep.set(step, found);
+  }
+
+  /** The latest trouble of a step, if it had any. */
+  troubleOf(step: string): Trouble | null {
+    return this.#troubles.get(step) ?? null;
   }
 
   of(step: string): readonly Finding[] {

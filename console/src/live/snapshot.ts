@@ -4,7 +4,7 @@ import type { Attempt } from "unspool-client";
 import type { RunProgress } from "@/data/types";
 import type { StateName } from "@/styles/shapes";
 import type { Hue } from "@/timeline/hues";
-import type { Finding } from "./findings";
+import type { Finding, Trouble } from "./findings";
 import type { RunModel } from "./runModel";
 
 export interface StepLine {
@@ -13,6 +13,9 @@ export interface StepLine {
   readonly chars: number;
   readonly hue: Hue;
   readonly findings: readonly Finding[];
+  /** The last writer; null until the step is finished. */
+  readonly writer: string | null;
+  readonly trouble: Trouble | null;
 }
 
 export interface AttemptLine {
@@ -127,6 +130,8 @@ function stepsOf({ fold, timeline, hues, findings }: RunModel): StepLine[] {
     chars: step.text.length,
     hue: hues.of(step.isFinished ? writerOf(step.model) : timeline.writerOf(step.name)),
     findings: findings.of(step.name),
+    writer: step.isFinished ? step.model : null,
+    trouble: findings.troubleOf(step.name),
   }));
 }
 

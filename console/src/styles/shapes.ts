@@ -52,6 +52,7 @@ export const ICONS = {
   flows: "M2 4h4v3H2zM10 2h4v3h-4zM10 10h4v3h-4zM6 5.5h2v6h2M8 5.5V3.5h2",
   runs: "M1 4h9M1 8h13M1 12h6M12.5 4h1M9.5 12h1",
   models: "M8 1.5l6 3.2v6.6L8 14.5l-6-3.2V4.7zM2 4.7l6 3.2 6-3.2M8 8v6.5",
+  data: "M2.5 4c0-2.2 11-2.2 11 0v8c0 2.2-11 2.2-11 0zM2.5 4c0 2.2 11 2.2 11 0M2.5 8c0 2.2 11 2.2 11 0",
   usage: "M2 14V9M6 14V5M10 14V7.5M14 14V2",
   play: "M4 2.5v11l9-5.5z",
   pause: "M4.5 3v10M11.5 3v10",

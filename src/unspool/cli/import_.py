@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SpecError
+from ..formats.moments import zone_of
 from ._bootstrap import read_settings, start_logging
 from ._console import complain, say, stderr, write_json
 from ._exit_codes import FAILED, FINE
@@ -39,16 +41,28 @@ def import_file(
         list[str] | None,
         typer.Option("--map", metavar="OURS=THEIRS", help="Our column for a header: sku=商品ID."),
     ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="The shop's time zone, for Unix times and times with a zone: Asia/Shanghai. "
+            "Default: UNSPOOL_TIME_ZONE."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Import a CSV file. Importing it again doubles nothing."""
     mapping = read_mapping(maps or [])
     settings = read_settings(data_dir=data_dir)
+    try:
+        zone = zone_of(time_zone or settings.time_zone)
+    except ValueError as error:
+        raise SpecError(f"--time-zone: {error}") from None
     start_logging("WARNING")
-    report = asyncio.run(_import(settings, kind, file, mapping))
+    report = asyncio.run(_import(settings, kind, file, mapping, zone))
     if as_json:
-        write_json(asdict(report) | {"unchanged": report.unchanged})
+        problems = [{"code": c, "column": n, "count": k} for (c, n), k in report.problems.items()]
+        write_json(asdict(report) | {"unchanged": report.unchanged, "problems": problems})
     else:
         _print(file, report)
     raise typer.Exit(FINE if report.read > report.skipped else FAILED)
@@ -73,16 +87,17 @@ def read_mapping(maps: list[str]) -> dict[str, str]:
 
 
 async def _import(
-    settings: Settings, kind: ImportKind, file: Path, mapping: Mapping[str, str]
+    settings: Settings, kind: ImportKind, file: Path, mapping: Mapping[str, str], zone: tzinfo
 ) -> ImportReport:
     # SQLAlchemy takes half a second, which `--help` does not wait for.
     from ..records import Records
-    from ..records.csv_import.importing import import_csv
+    from ..records.csv_import.importing import ReadingOptions, import_csv
 
     records = await Records.open(settings.data_dir / "records.db")
     try:
         with _bar(file.name) as on_progress:
-            return await import_csv(records, kind.value, file, mapping, on_progress)
+            reading = ReadingOptions(zone)
+            return await import_csv(records, kind.value, file, mapping, on_progress, reading)
     finally:
         await records.aclose()
 
@@ -115,11 +130,18 @@ def _print(file: Path, report: ImportReport) -> None:
     say(f"columns: {found}")
     if report.left_out:
         say(f"left out: {', '.join(report.left_out)}")
+    if report.lost:
+        complain(f"{report.lost} cells left out, their rows stored without them:")
+        _list(report.lost_cells, report.lost)
     if not report.skipped:
         return
     complain(f"{report.skipped} rows skipped:")
-    shown = report.errors[:MAX_ERRORS_SHOWN]
+    _list(report.errors, report.skipped)
+
+
+def _list(reasons: Sequence[tuple[int, str]], count: int) -> None:
+    shown = reasons[:MAX_ERRORS_SHOWN]
     for line, reason in shown:
         say(f"  line {line}: {reason}", to=stderr())
-    if report.skipped > len(shown):
-        say(f"  and {report.skipped - len(shown)} more", to=stderr())
+    if count > len(shown):
+        say(f"  and {count - len(shown)} more", to=stderr())

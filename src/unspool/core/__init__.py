@@ -19,6 +19,7 @@ from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
 from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
+from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
@@ -26,6 +27,7 @@ from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
 from ..records import Records
+from ..records.csv_import.uploads import Uploads
 from ..records.samples import seed_samples
 from ..runs.run import RunSpec
 from ..settings import Settings
@@ -79,6 +81,7 @@ class Core:
     retention: Retention
     eta: EtaEstimator
     timelines: Timelines
+    uploads: Uploads
 
     @property
     def catalog(self) -> Catalog:
@@ -132,11 +135,18 @@ def owned(data_dir: Path) -> Iterator[None]:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[Core]:
     offer_flows(settings.flows)
+    try:
+        zone_of(settings.time_zone)
+    except ValueError as error:
+        raise SetupError(f"UNSPOOL_TIME_ZONE: {error}") from None
     async with AsyncExitStack() as opened:  # closed in reverse order
         journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), _tuning(settings))
         opened.push_async_callback(journal.aclose)
         records = await Records.open(settings.data_dir / "records.db")
         opened.push_async_callback(records.aclose)
+        folder = settings.data_dir / "imports"
+        uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
+        opened.push_async_callback(uploads.aclose)
         if settings.sample_data:
             await seed_samples(records)
         http = await opened.enter_async_context(
@@ -179,6 +189,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             retention=retention,
             eta=eta,
             timelines=Timelines(journal),
+            uploads=uploads,
         )
 
 

@@ -173,6 +173,7 @@ class Admission:
         return replace(
             spec,
             input=written,
+            aside=flow.aside,
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
         )

@@ -88,7 +88,8 @@ class ChildRuns:
                     if event.type == "text.delta" and pieces % PIECES == 0:
                         on_progress(pieces)
         items = sum(not is_child(item) for item in run.items)
-        return Outcome(run_id, run.status, run.text, run.result, run.error, items)
+        calls = [call for step in run.steps.values() for call in step.calls]
+        return Outcome(run_id, run.status, run.text, run.result, run.error, items, calls)
 
     async def stop(self, parent: str) -> None:
         heads = await self._journal.heads(parent=parent, status="running", limit=MAX_STOPPED)

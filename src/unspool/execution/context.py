@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
 from ..dialects import open_dialect
-from ..errors import SpecError
+from ..errors import ProviderInterrupted, SpecError
 from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
+from ..generation.bounds import GAVE_UP, Bounds
 from ..generation.continuation import PartialText, RetainedAnswer
 from ..generation.enough import Enough
 from ..generation.generate import Generation, GenerationDeps
@@ -104,6 +106,8 @@ class RunContext:
         self._can_rewind = open_dialect(spec.dialect).can_rewind
         self._enough: dict[str, Enough] = {}
         self._pace_s = SAY_CHARS / settings.say_chars_per_s
+        self.first_text_s = settings.first_text_s
+        self._began_s = time.monotonic() - max(0.0, time.time() - began_s(past))
 
     @property
     def has_written(self) -> bool:
@@ -132,6 +136,7 @@ class RunContext:
             return state.text
         if enough.is_said:  # its owner died between the last sign and the end
             return self._ended(state, reading, model=state.model or "", finish_reason="stop")
+        self._check_given_up(state)
         name = how.get("model") or self._spec.model
         models = self._catalog.models_for(name, self._spec.flow, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
@@ -140,21 +145,38 @@ class RunContext:
         so_far = self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False)
         # A reader has read the end already, and what it found there stands in the log.
         so_far.can_cut = self._can_rewind is True and reading is None
+        bounds = self._bounds(so_far, how)
         generation = Generation(
             prompt,
             models,
-            self._deps,
+            bounds.around(self._deps) if bounds else self._deps,
             so_far=so_far,
             numbers=self._numbers,
             can_rewind=self._can_rewind is True,
         )
         generation.enough = enough
         try:
-            await generation.write(writing)
+            await (bounds.write(generation, writing) if bounds else generation.write(writing))
         except asyncio.CancelledError:
             writing.stopped()
             raise
         return self._ended(state, reading, model=writing.model, finish_reason=writing.finish_reason)
+
+    def _bounds(self, so_far: PartialText, how: GenerateOptions) -> Bounds | None:
+        first_text_s, max_chars = how.get("first_text_s"), how.get("max_chars")
+        if first_text_s is None and max_chars is None:
+            return None
+        age_s = time.monotonic() - self._began_s
+        wait_s = None if first_text_s is None else first_text_s - age_s
+        is_whole = how.get("is_unseen", False)
+        timed = {"wait_s": wait_s, "silence_s": first_text_s}
+        return Bounds(so_far, **timed, is_whole=is_whole, max_chars=max_chars)
+
+    def _check_given_up(self, state: Step) -> None:
+        """Ask nobody for a step that an earlier owner of the run has given up."""
+        last = self._past.last_attempt(state.name)
+        if last is not None and (code := last.facts.get("code")) in GAVE_UP:
+            raise ProviderInterrupted(last.facts["message"], code=code)
 
     def _ended(
         self, state: Step, reading: ReaderFeed | None, *, model: str, finish_reason: str
@@ -304,6 +326,11 @@ class RunContext:
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:
         state.finished, state.model, state.finish_reason = True, model, finish_reason
         self._pen.append(state.ending())
+
+
+def began_s(past: Run) -> float:
+    """Return when a run began, in Unix seconds; now, if its first owner has it."""
+    return past.started_ms / 1000 if past.started_ms else time.time()
 
 
 def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:

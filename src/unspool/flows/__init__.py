@@ -48,6 +48,8 @@ class Outcome:
     """`code` and `message`, if it did not complete."""
     items: int = 0
     """Number of items that it found."""
+    calls: Sequence[Mapping[str, Any]] = ()
+    """The whole tool calls of its steps: `name` and `arguments` of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,17 @@ class GenerateOptions(TypedDict, total=False):
     """Only the flow reads this step, to check it before people see anything (False). The log
     holds it like any other step, but it is not part of the run's text, and only the native
     dialect shows it."""
+    first_text_s: float
+    """
+    Give the step up where its readers have seen no text of it so many seconds after the run
+    began, or none for so long in the middle; of an unseen step, where it is not whole (no limit).
+    The request is closed, and the error has the code `out_of_time`.
+    """
+    max_chars: int
+    """
+    Let the text end with the sentence that is open at this character (no limit). A text whose
+    sentence does not end soon is given up: the error has the code `too_long`.
+    """
 
 
 class Recorder(Protocol):
@@ -144,7 +157,14 @@ class Recorder(Protocol):
 
 
 class Context(Recorder, Protocol):
-    """A flow's only access to its run: it generates steps and records facts."""
+    """
+    A flow's only access to its run: it generates steps and records facts.
+
+    Attributes:
+        first_text_s: The server's setting, for flows with a text of their own.
+    """
+
+    first_text_s: float
 
     async def generate(
         self,
@@ -254,6 +274,9 @@ class Flow(Generic[Input]):
     """What a run does, in business terms."""
 
     input_model: type[Input]
+    aside: Sequence[str] = ()
+    """Fields that `prepare` sets anew each time: equal requests, which may share a run, differ in
+    them."""
 
     @property
     def description(self) -> str:

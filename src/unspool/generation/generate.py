@@ -37,6 +37,7 @@ from .attempts import (
     PassedOn,
     Rewound,
 )
+from .bounds import GAVE_UP
 from .continuation import (
     ContinuationPlan,
     PartialText,
@@ -183,7 +184,8 @@ class Generation:
                         await self._deps.sleep(failed.retry_in_s)
                     if failed.error.code not in RUNG_CODES:
                         self._retry += 1
-            is_useless = isinstance(self._error, ProviderRefused)  # it would be refused again
+            # It would be refused again, or the flow wants no more of it.
+            is_useless = isinstance(self._error, ProviderRefused) or self._reason in GAVE_UP
             can_restart = self._can_rewind and self._deps.retries and not is_useless
             if not (can_restart and self._so_far.has_written):
                 raise self._ended()
@@ -223,7 +225,7 @@ class Generation:
         return self._error
 
     def _plan(self, model: Model, index: int) -> ContinuationPlan | None:
-        if self._asked >= MAX_ATTEMPTS:
+        if self._asked >= MAX_ATTEMPTS or self._reason in GAVE_UP:
             return None
         so_far = self._so_far
         deps = self._deps
@@ -322,7 +324,8 @@ class Generation:
             self._note_prefill(attempt, "went_on")
         self._deps.health.failed(name, error)
         # We report the error that cut the text; the log holds the later ones.
-        if not (so_far.has_written and isinstance(self._error, ProviderInterrupted)):
+        is_cut = so_far.has_written and isinstance(self._error, ProviderInterrupted)
+        if not is_cut or error.code in GAVE_UP:
             self._error = error
 
     def _note_prefill(self, attempt: OpenAttempt, outcome: Outcome) -> None:

@@ -285,6 +285,8 @@ def started(spec: RunSpec) -> Draft:
         facts["parent"] = spec.parent
     if spec.forked_from is not None:
         facts["forked_from"] = spec.forked_from
+    if spec.aside:
+        facts["aside"] = list(spec.aside)
     return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
 
 
@@ -293,7 +295,7 @@ def spec_of(event: Event) -> RunSpec:
     request = event.data
     names = (
         *("flow", "input", "model", "dialect"),
-        *("cancel_after_s", "continues", "parent", "forked_from"),
+        *("cancel_after_s", "continues", "parent", "forked_from", "aside"),
     )
     return RunSpec(**{name: request[name] for name in names if name in request})
 

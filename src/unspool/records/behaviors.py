@@ -8,10 +8,8 @@ the person. Shops export their files in any order. Only `save_behaviors` writes 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -29,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ..formats.moments import EPOCH, MS
 from . import Base, Records, insert_into
 from .people import MAX_USER_CHARS, meet
 from .products import MAX_SKU_CHARS
@@ -39,9 +38,6 @@ MAX_ACTION_CHARS = 64
 MAX_STAY_S = 366 * 24 * 3600
 """Longest stay. More is a number in another unit."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
-
 
 class Moment(TypeDecorator[datetime]):
     """A time with a zone, stored in Unix milliseconds: it sorts, and no driver can shift it."""
@@ -50,10 +46,10 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MS
+        return None if value is None else (value - EPOCH) // MS
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MS
+        return None if value is None else EPOCH + value * MS
 
 
 class Behavior(Base):
@@ -65,7 +61,7 @@ class Behavior(Base):
     action: Mapped[str] = mapped_column(String(MAX_ACTION_CHARS))
     """The action, in the file's own words: `visit`, `favorite`, `share`, `加购` …"""
     at: Mapped[datetime] = mapped_column(Moment)
-    """The time in UTC. A time without a zone counts as UTC, so it reads as in the file."""
+    """By the shop's clocks, in its time zone, stored as if UTC; see `unspool.formats.moments`."""
     stay_s: Mapped[float | None] = mapped_column(default=None)
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """All other columns of the file, under their own names."""
@@ -103,17 +99,6 @@ async def count_behaviors(records: Records, user_id: str | None = None) -> int:
         return await session.scalar(counted) or 0
 
 
-async def behavior_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
-    """Return the number of behaviours of each of these users; users without any are left out."""
-    counted = (
-        select(Behavior.user_id, func.count().label("behaviors"))
-        .where(Behavior.user_id.in_(user_ids))
-        .group_by(Behavior.user_id)
-    )
-    async with records.session() as session:
-        return {row.user_id: row.behaviors for row in await session.execute(counted)}
-
-
 async def count_users(records: Records) -> int:
     """Return the number of users with at least one behaviour."""
     async with records.session() as session:
@@ -146,7 +131,7 @@ def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
     given = row.get("properties", {})
     properties = {name: value for name, value in given.items() if value != ""}
     sku, stay_s = row.get("sku") or None, row.get("stay_s")
-    at_ms = (row["at"] - _EPOCH) // _MS
+    at_ms = (row["at"] - EPOCH) // MS
     identity = [row["user_id"], sku, row["action"], at_ms, stay_s, properties]
     canon = msgspec.json.encode(identity, order="deterministic")
     return {
@@ -159,50 +144,3 @@ def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
         # 128 bits: a collision among 2**40 rows is less likely than a broken disk.
         "digest": hashlib.blake2b(canon, digest_size=16).hexdigest(),
     }
-
-
-# Reading the cells of shops' files
-
-_DAY_AND_TIME = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
-    r"(?:[T ]*(\d{1,2})[:时](\d{1,2})分?(?:[:]?(\d{1,2})秒?(?:[.,](\d{1,6})\d*)?)?)?"
-)
-_UNIX_S = re.compile(r"\d{9,10}(?:\.\d+)?")
-_UNIX_MS = re.compile(r"\d{13}")
-_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)")
-_YEARS = range(1970, 2201)
-
-
-def read_moment(cell: str) -> datetime:
-    """
-    Read ISO 8601, `2025-11-24 09:50:50`, `2025/11/24 9:50`, Unix seconds or milliseconds.
-
-    A time without a zone counts as UTC.
-
-    Raises:
-        ValueError: It is none of these, or lies outside the years 1970 to 2200.
-    """
-    text = unicodedata.normalize("NFKC", cell).strip()
-    try:
-        moment = _moment(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError("is not a time such as 2025-11-24 09:50:50") from error
-    if moment.year not in _YEARS:
-        raise ValueError("lies outside the years 1970 to 2200")
-    return moment
-
-
-def _moment(text: str) -> datetime:
-    if _UNIX_S.fullmatch(text):
-        # Not float(): its microseconds would differ between machines' roundings.
-        seconds, _, part = text.partition(".")
-        return _EPOCH + timedelta(seconds=int(seconds), microseconds=int(part[:6].ljust(6, "0")))
-    if _UNIX_MS.fullmatch(text):
-        return _EPOCH + int(text) * _MS
-    if found := _DAY_AND_TIME.fullmatch(text) or _COMPACT.fullmatch(text):
-        fields = [field or "0" for field in found.groups()]
-        part = fields[6].ljust(6, "0") if len(fields) > 6 else "0"
-        year, month, day, hour, minute, second = (int(field) for field in fields[:6])
-        return datetime(year, month, day, hour, minute, second, int(part), tzinfo=UTC)
-    return datetime.fromisoformat(text)

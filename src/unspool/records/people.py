@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, func, or_, select
+from sqlalchemy import String, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import UnknownRecord
 from . import Base, Records, insert_into
-from .products import MAX_PAGE_ROWS
 
 MAX_USER_CHARS = 128
 """Longest user id; a UUID has 36 characters, hashed ones 64."""
@@ -57,36 +56,6 @@ async def find_person(records: Records, user_id: str) -> Person:
             f"no user {shown!r}; check the id, or import people or behaviours first"
         )
     return person
-
-
-async def list_people(
-    records: Records, *, query: str = "", after: str = "", limit: int = 50
-) -> list[Person]:
-    """
-    Return people in the order of their ids.
-
-    Id, name or city must contain `query`, in any case; `after` is the last id of the previous
-    page; `limit` is at most `MAX_PAGE_ROWS`.
-    """
-    wanted = select(Person).where(*_matching(query)).order_by(Person.id)
-    if after:
-        wanted = wanted.where(Person.id > after)
-    async with records.session() as session:
-        page = await session.scalars(wanted.limit(max(0, min(limit, MAX_PAGE_ROWS))))
-        return list(page)
-
-
-async def count_people(records: Records, *, query: str = "") -> int:
-    """Return the number of people that match `query`."""
-    counted = select(func.count()).select_from(Person).where(*_matching(query))
-    async with records.session() as session:
-        return await session.scalar(counted) or 0
-
-
-def _matching(query: str) -> list[ColumnElement[bool]]:
-    query = query.strip()
-    searched = (Person.id, Person.name, Person.city)
-    return [or_(*(c.icontains(query, autoescape=True) for c in searched))] if query else []
 
 
 async def meet(session: AsyncSession, user_ids: Iterable[str]) -> None:

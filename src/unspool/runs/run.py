@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -40,11 +40,14 @@ class RunSpec:
     """The run whose flow started it; empty: a client did."""
     forked_from: Mapping[str, Any] | None = None
     """`run` and `seq` that it continues from; None: it began with nothing."""
+    aside: Sequence[str] = ()
+    """Fields of the input that do not make it another request (`flows.Flow.aside`)."""
 
     @cached_property
     def digest(self) -> str:
         """A digest of flow, input and model, without the dialect; equal requests share it."""
-        request: list[Any] = [self.flow, self.input, self.model]
+        asked = {name: value for name, value in self.input.items() if name not in self.aside}
+        request: list[Any] = [self.flow, asked, self.model]
         if self.forked_from is not None:  # a fork equals only a fork of the same event
             request.append(self.forked_from)
         canon = msgspec.json.encode(request, order="deterministic")

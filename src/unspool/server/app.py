@@ -117,16 +117,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: _GuardedApp) -> AsyncGenerator[None]:
         async with open_core(settings) as core:
-            gateway = _Gateway(core)
-            for name in plugs.names("dialects"):
-                app.add(open_dialect(name).routes(gateway))
-            for name in plugs.names("api"):
-                resource: Resource = plugs.load("api", name)
-                app.add(resource(core))
-            app.state.core = core
+            _add_routes(app, core)
             yield
 
-    app = _GuardedApp(settings, title="Unspool", description=DESCRIPTION, lifespan=lifespan)
+    return _made(settings, lifespan=lifespan)
+
+
+def app_over(core: Core) -> FastAPI:
+    """Return the application over an open core, for a program that has one already."""
+    app = _made(core.settings)
+    _add_routes(app, core)
+    return app
+
+
+def _add_routes(app: _GuardedApp, core: Core) -> None:
+    gateway = _Gateway(core)
+    for name in plugs.names("dialects"):
+        app.add(open_dialect(name).routes(gateway))
+    for name in plugs.names("api"):
+        resource: Resource = plugs.load("api", name)
+        app.add(resource(core))
+    app.state.core = core
+
+
+def _made(settings: Settings, **facts: Any) -> _GuardedApp:
+    app = _GuardedApp(settings, title="Unspool", description=DESCRIPTION, **facts)
     app.add_exception_handler(UnspoolError, _on_unspool_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)

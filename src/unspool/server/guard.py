@@ -9,7 +9,7 @@ until a stream ends.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
@@ -20,6 +20,9 @@ from ..runs.options import read_options
 from ..settings import Settings
 from ..viewing.event_stream import STAGE, EventStream
 from .headers import host_in, prefix_in
+
+UPLOAD_PATH = "/api/imports"
+"""Where a body may be as long as `max_upload_bytes`."""
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -66,8 +69,7 @@ class Guard:
             answer = error_answer(error.http_status, error.code, str(error))
             await answer(scope, receive, send)
             return []
-        limit = self._settings.max_body_bytes
-        taken = 0
+        limit, taken = self._max_body(scope), 0
 
         async def bounded() -> Message:
             nonlocal taken
@@ -117,7 +119,7 @@ class Guard:
             return error_answer(414, "target_too_long", f"at most {max_target} bytes")
         if sum([len(name) + len(value) for name, value in scope["headers"]]) > max_head:
             return error_answer(431, "head_too_large", f"at most {max_head} bytes")
-        return self._wrong_host(scope) or self._wrong_body(dict(scope["headers"]))
+        return self._wrong_host(scope) or self._wrong_body(scope)
 
     def _wrong_host(self, scope: Scope) -> JSONResponse | None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -130,15 +132,22 @@ class Guard:
         message = "this server does not know that host name; add it to UNSPOOL_ALLOWED_HOSTS"
         return error_answer(421, "unknown_host", message)
 
-    def _wrong_body(self, headers: Mapping[bytes, bytes]) -> JSONResponse | None:
+    def _max_body(self, scope: Scope) -> int:
+        """Return the most bytes of a body; files for an import go to the disk."""
+        is_upload = scope["method"] == "POST" and scope["path"].endswith(UPLOAD_PATH)
+        return self._settings.max_upload_bytes if is_upload else self._settings.max_body_bytes
+
+    def _wrong_body(self, scope: Scope) -> JSONResponse | None:
+        headers = dict(scope["headers"])
         if headers.get(b"content-encoding", b"").strip().lower() not in {b"", b"identity"}:
             message = "this server reads no compressed bodies; send it without Content-Encoding"
             answer = error_answer(415, "unsupported_encoding", message)
             answer.headers["accept-encoding"] = "identity"
             return answer
         declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared[:20]) > self._settings.max_body_bytes:
-            error = BodyTooLarge(self._settings.max_body_bytes)
+        limit = self._max_body(scope) if scope["type"] == "http" else self._settings.max_body_bytes
+        if declared.isdigit() and int(declared[:20]) > limit:
+            error = BodyTooLarge(limit)
             return error_answer(error.http_status, error.code, str(error))
         return None
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
 from typing import Any
 
 import httpx
 import pytest
 
-from support.copywriting import LONG
+from support.copywriting import LONG, input_of
 from support.readers import COPY, SHOE, post
 from support.servers import Serve, Served, ServeModel
 from support.upstream import Upstream, answer
 from unspool.apps.copywriting.product_analysis import analysis
+from unspool.apps.copywriting.records.experiments import drawn
 
 ARMS = [{"name": "model"}, {"name": "words", "writer": "template"}]
 
@@ -127,6 +130,104 @@ async def test_an_experiment_that_cannot_be_is_refused(
     shared_server: Served, client: httpx.AsyncClient, arms: list[Any]
 ) -> None:
     assert (await begin(client, shared_server, arms=arms)).status_code in {404, 422}
+
+
+async def test_an_arm_that_has_won_writes_for_everybody_until_it_is_taken_back(
+    serve_with: Serve, client: httpx.AsyncClient
+) -> None:
+    served = serve_with()
+    place = f"{served.url}/api/experiments/ab"
+    await begin(client, served)
+
+    async def newest() -> dict[str, Any]:
+        await post(client, served.url + COPY, {**SHOE, "count": 1})
+        return dict((await client.get(f"{served.url}/api/copies?limit=1")).json()["copies"][0])
+
+    won = (await client.patch(place, json={"winner": "words"})).json()
+    assert (won["is_active"], won["winner"]) == (False, "words")
+    assert won["ended_at"]
+    for _ in range(4):
+        copied = await newest()
+        assert (copied["experiment"], copied["arm"]) == ("", "words"), "it is counted no more"
+    assert (await client.patch(place, json={"winner": ""})).json()["winner"] == ""
+    assert (await newest())["arm"] == ""
+    again = (await client.patch(place, json={"is_active": True})).json()
+    assert (again["is_active"], again["ended_at"]) == (True, None)
+    for wrong in ({"winner": "nobody"}, {"winner": "words", "is_active": True}):
+        assert (await client.patch(place, json=wrong)).status_code == 422
+    assert (await client.get(place)).json()["is_active"] is True, "nothing is half done"
+
+
+async def test_a_new_experiment_goes_before_an_old_winner(
+    serve_with: Serve, client: httpx.AsyncClient
+) -> None:
+    served = serve_with()
+    await begin(client, served)
+    await client.patch(f"{served.url}/api/experiments/ab", json={"winner": "words"})
+    await begin(client, served, name="next")
+    await post(client, served.url + COPY, {**SHOE, "count": 1})
+    copied = (await client.get(f"{served.url}/api/copies?limit=1")).json()["copies"][0]
+    assert copied["experiment"] == "next"
+
+
+async def test_a_report_is_by_style_and_by_category_too(
+    serve_with: Serve, client: httpx.AsyncClient
+) -> None:
+    served = serve_with()
+    await begin(client, served)
+    for at, (sku, style) in enumerate(
+        [("8WZ01CM1", "natural"), ("8WZ01CM1", "funny"), ("8BG01GY1", "funny")]
+    ):
+        body = {"sku": sku, "style": style, "user_id": f"u{at}", "count": 1}
+        done = await post(client, served.url + COPY, body)
+        outcome = f"{served.url}/v1/runs/{done.run_id}/outcome"
+        await client.post(outcome, json={"is_adopted": style == "funny"})
+    report = (await client.get(f"{served.url}/api/experiments/ab")).json()["report"]
+
+    def sums(parts: list[Any]) -> dict[str, tuple[int, int]]:
+        return {
+            part["name"]: (
+                sum(arm["judged"] for arm in part["arms"]),
+                sum(arm["adopted"] for arm in part["arms"]),
+            )
+            for part in parts
+        }
+
+    assert sums(report["by_style"]) == {"natural": (1, 0), "funny": (2, 2)}
+    assert sums(report["by_category"]) == {"运动鞋": (2, 1), "包袋": (1, 1)}
+
+
+def test_thompson_sampling_draws_the_better_arm_more_often_and_never_forgets_the_other() -> None:
+    rng = Random(1933)
+    cases = {"good": (30, 50), "poor": (15, 50), "new": (0, 0)}
+    weights = dict.fromkeys(cases, 1.0)
+    drawn_arms = Counter(drawn(cases, weights, rng.betavariate) for _ in range(2000))
+    assert drawn_arms["good"] > 5 * drawn_arms["poor"]
+    assert drawn_arms["new"] > 200, "of a new arm nobody knows yet"
+
+
+def test_while_nothing_is_known_the_weights_decide() -> None:
+    rng = Random(7)
+    cases = {"often": (0, 0), "seldom": (0, 0)}
+    shares = Counter(
+        drawn(cases, {"often": 4.0, "seldom": 1.0}, rng.betavariate) for _ in range(999)
+    )
+    assert shares["often"] > 3 * shares["seldom"]
+
+
+async def test_where_weights_learn_a_person_stays_and_the_run_keeps_its_arm(
+    serve_with: Serve, client: httpx.AsyncClient
+) -> None:
+    served = serve_with()
+    made = await begin(client, served, learns=True)
+    assert made.json()["learns"] is True
+    sides: dict[str, set[str]] = {}
+    for number in range(18):
+        user = f"u{number % 6}"
+        done = await post(client, served.url + COPY, {**SHOE, "user_id": user, "count": 1})
+        told = await input_of(client, served, done.run_id)
+        sides.setdefault(user, set()).add(told["arm"]["name"])
+    assert all(len(side) == 1 for side in sides.values())
 
 
 # Products, and what rules tell of them

@@ -285,6 +285,8 @@ async def test_the_facts_come_from_the_records_and_not_from_the_client(records: 
 class Pen:
     """A context that remembers; the model says what `model` has for a step, then maybe fails."""
 
+    first_text_s = 8.0
+
     def __init__(self, model: Mapping[str, tuple[str, ProviderError | None]]) -> None:
         self.model = model
         self.steps: dict[str, str] = {}
@@ -300,11 +302,13 @@ class Pen:
         step: str,
         system: str = "",
         stand_in: bool = True,
-        model: str = "",
+        **how: Any,
     ) -> str:
         if step not in self.finished:
             assert system == SYSTEM
             assert not stand_in
+            assert how["first_text_s"] == self.first_text_s
+            assert how["max_chars"] <= how["params"]["max_tokens"]
             self.asked.append(text)
             said, error = self.model[step]
             self.steps[step] = self.written(step) + said

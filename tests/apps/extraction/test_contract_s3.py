@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import httpx
@@ -40,8 +39,8 @@ SAVING = frame("progress", message="正在保存事件到数据库...")
 
 
 def saved(count: int) -> list[str]:
-    done = frame("done", message="抽象完成", event_count=count)
-    return [SAVING, frame("progress", message=f"成功保存 {count} 个事件"), done]
+    told = frame("progress", message=f"成功保存 {count} 个事件")
+    return [SAVING, told, frame("done", message="抽象完成", event_count=count)]
 
 
 # The stream
@@ -135,8 +134,7 @@ async def test_s3_an_unknown_user_is_404_before_anything_streams(
     client: httpx.AsyncClient, shared_server: Served
 ) -> None:
     refused = await client.post(url_of(shared_server, "nobody"))
-    assert refused.status_code == 404
-    assert refused.json()["error"]["code"] == "unknown_record"
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_record")
 
 
 async def test_s3_4_the_prompt_has_the_profile_and_the_behaviours_of_the_database(
@@ -146,8 +144,8 @@ async def test_s3_4_the_prompt_has_the_profile_and_the_behaviours_of_the_databas
     served = serve_model()
     view = await extract(client, served, json={"limit": 3})
     asked = upstream.requests[0].question
-    assert "【用户】user_0007" in asked
-    assert "income_level：" in asked
+    assert "income_level" not in asked
+    assert "【用户】user_0007\n【资料】性别：女；城市：上海；年龄段：30–39" in asked
     assert "2025-11-30 09:19:53 favorite" in asked
     assert "2025-11-24" not in asked, "only the latest ones"
     assert kinds(view)[1] == "warning"
@@ -182,7 +180,10 @@ async def test_s3_3_a_broken_stream_goes_on_from_the_last_whole_line(
     prefill: str,
     cut: int,
 ) -> None:
-    upstream.play = [[*cut_after(WHOLE[:cut]), CUT], lambda_rest(cut)]
+    upstream.play = [
+        [*cut_after(WHOLE[:cut]), CUT],
+        answer(*(LINES[1:] if cut >= len(LINES[0]) else LINES)),
+    ]
     file = tmp_path / "unspool.yaml"
     model = {"name": "m", "provider": "openai", "base_url": upstream.url, "api_key": "sk-1"}
     file.write_text(json.dumps({"models": [model | ({"prefill": prefill} if prefill else {})]}))
@@ -201,11 +202,6 @@ async def test_s3_3_a_broken_stream_goes_on_from_the_last_whole_line(
     assert run["text"] == WHOLE
     if begun and prefill:
         assert upstream.requests[1].body["messages"][-1]["content"] == LINES[0]
-
-
-def lambda_rest(cut: int) -> list[Any]:
-    """What a model says that goes on from the last whole line."""
-    return answer(*(LINES[1:] if cut >= len(LINES[0]) else LINES))
 
 
 async def test_s3_3_another_model_goes_on_from_the_last_whole_line(
@@ -281,13 +277,14 @@ async def test_s3_3_what_is_no_event_is_kept_shown_and_counted(
     view = await extract(client, served)
     assert content(view) == RUBBISH, "all of it is shown"
     warnings = [f["message"] for f in view.seen.documents if f["type"] == "warning"]
-    reasons = ["字段不足", "用户不符", "时间无法识别", "字段不足", "重复"]
-    assert [w.split("（")[1].split("）")[0] for w in warnings[:-1]] == reasons
-    assert "4 行是表头、代码块等格式标记" in warnings[-1]
+    reasons = ["字段不足", "用户不符", "时间无法识别", "重复"]
+    assert [w.split("（")[1].split("）")[0] for w in warnings[:4]] == reasons
+    assert warnings[4] == "另有 1 行未识别为事件（字段不足）；全文见输出"
+    assert "4 行是表头、代码块等格式标记" in warnings[5]
     assert view.seen.data[-3:] == saved(3)
     run = (await client.get(f"{served.url}/v1/runs/{view.run_id}")).json()
     assert run["status"] == "completed"
-    assert run["result"] == {"event_count": 3, "left_out": 9}
+    assert run["result"] == {"event_count": 3, "left_out": 9, "ungrounded": 0}
     assert [e["context"] for e in await events_of(client, served)] == [
         "早间活跃",
         "下午活跃",
@@ -302,7 +299,13 @@ async def test_s3_3_an_answer_without_a_single_event_takes_nothing_away(
     served = serve_model()
     assert kinds(await extract(client, served))[-1] == "done"
     view = await extract(client, served)
-    assert view.seen.data[-1] == saved(0)[-1]
+    assert view.seen.data[-1] == frame(
+        "error", message="没有得到事件：1 行不是事件，0 行与行为不符"
+    )
+    run = (await client.get(f"{served.url}/v1/runs/{view.run_id}")).json()
+    assert (run["status"], run["error"]["code"]) == ("incomplete", "nothing_found")
+    person = (await client.get(f"{served.url}/api/people/{USER}")).json()
+    assert person["extraction"]["status"] == "incomplete"
     assert len(await events_of(client, served)) == 4
 
 

@@ -20,11 +20,21 @@ BATCH = "/api/v1/events/extract/batch/llm-stream"
 
 
 def user_in(asked: UpstreamRequest) -> str:
-    return asked.question.partition("【用户】")[2].split("\n")[0]
+    return whole_question(asked).partition("【用户】")[2].split("\n")[0]
+
+
+def whole_question(asked: UpstreamRequest) -> str:
+    """All messages: a request to go on has the question before it."""
+    return "\n".join(message["content"] for message in asked.body["messages"])
 
 
 def one_event(asked: UpstreamRequest) -> Script:
-    return answer(f"{user_in(asked)}|购买|2025-11-30 09:18:00|鞋\n")
+    return answer(f"{user_in(asked)}|浏览商品|{first_time(asked)}|鞋\n")
+
+
+def first_time(asked: UpstreamRequest) -> str:
+    """The time of the first behaviour."""
+    return whole_question(asked).partition("【行为】")[2].split("\n")[1][:19]
 
 
 # People
@@ -86,13 +96,14 @@ async def test_s3_4_who_is_known_from_behaviours_alone_is_somebody(
         return reports
 
     _, first, again = await served.call(add)
-    assert (first.added, first.changed, first.skipped) == (0, 1, 1)
-    assert first.errors == [(3, "age 'abc' is not a number")]
-    assert (again.added, again.changed, again.unchanged) == (0, 0, 1)
+    assert (first.added, first.changed, first.skipped) == (1, 1, 0)
+    assert first.lost_cells == [(3, "age 'abc' is not a number")]
+    assert (again.added, again.changed, again.unchanged) == (0, 0, 2)
     people = (await client.get(f"{served.url}/api/people")).json()["people"]
     assert [(p["id"], p["name"], p["age"], p["behaviors"]) for p in people] == [
         ("u1", "小一", 30, 1),
         ("u2", "", None, 1),
+        ("u3", "小三", None, 0),
     ]
     assert people[0]["properties"] == {"income_level": "高"}
     view = await extract(client, served, "u2")
@@ -109,7 +120,7 @@ async def test_s3_12_a_batch_tells_of_each_person(
     def play(asked: UpstreamRequest) -> Script:
         match user_in(asked):
             case "user_0001":
-                line = "user_0001|浏览商品|2025-11-24 09:50:50|"
+                line = f"user_0001|浏览商品|{first_time(asked)}|"
                 return answer(*[line, *"很" * (2 * PIECES + 10), "\n"])
             case "user_0002":
                 return [chunk("user_0002|购买"), CUT]
@@ -177,7 +188,7 @@ async def test_s3_12_a_batch_goes_on_at_the_next_server_and_tells_nothing_twice(
 ) -> None:
     def play(asked: UpstreamRequest) -> Script:
         if user_in(asked) == "user_0002" and len(upstream.requests) < 3:
-            return [chunk("user_0002|购买|2025-11-30 09:18:00|鞋\nuser"), SILENCE]
+            return [chunk(f"user_0002|浏览商品|{first_time(asked)}|鞋\nuser"), SILENCE]
         return one_event(asked)
 
     upstream.play = play
@@ -195,7 +206,9 @@ async def test_s3_12_a_batch_goes_on_at_the_next_server_and_tells_nothing_twice(
     assert whole.seen.documents[-1]["event_count"] == 3
 
 
-@pytest.mark.parametrize("body", [{}, {"user_ids": []}, {"user_ids": ["a|b"]}])
+@pytest.mark.parametrize(
+    "body", [{}, {"user_ids": []}, {"user_ids": [""]}, {"user_ids": ["a"], "which": {}}]
+)
 async def test_s3_12_a_batch_that_can_never_be_right_is_refused(
     client: httpx.AsyncClient, shared_server: Served, body: dict[str, Any]
 ) -> None:

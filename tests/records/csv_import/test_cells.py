@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from unspool.records.behaviors import read_moment
+from unspool.formats.moments import read_moment
 from unspool.records.products import read_currency, read_list, read_number, read_price
 
 

@@ -171,14 +171,17 @@ async def test_a_wrong_row_costs_itself_and_is_told_by_its_line(
     )
     assert report.errors == [
         (5, "sku is empty"),
-        (6, "price '面议' is not a number"),
         (7, "2 cells under 3 headers"),
         (8, "4 cells under 3 headers"),
         (9, "a cell holds a NUL: this is not text"),
         (10, "sku is longer than 64 characters"),
+    ]
+    assert report.lost_cells == [
+        (6, "price '面议' is not a number"),
         (11, "price '-1' is negative or too large for a price"),
     ]
-    assert (report.read, report.added, report.skipped, report.unchanged) == (9, 2, 7, 0)
+    assert (report.read, report.added, report.skipped, report.unchanged) == (9, 4, 5, 0)
+    assert (report.lost, (await find_product(records, "A3")).price) == (2, None)
     assert (await find_product(records, "A1")).name == "两行的\n名字"
 
 
@@ -361,5 +364,5 @@ async def test_json_in_a_cell_cannot_carry_half_a_character_into_the_database(
     report = await products(
         records, file, 'sku,name,properties\nA1,x,"{""a"":""\\ud800""}"\nA2,x,[1]\nA3,x,{}\n'
     )
-    assert [line for line, _ in report.errors] == [2, 3]
-    assert report.added == 1
+    assert [line for line, _ in report.lost_cells] == [2, 3]
+    assert (report.added, report.errors) == (3, [])

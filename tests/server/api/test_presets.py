@@ -71,3 +71,42 @@ async def test_what_cannot_be_a_preset_is_refused(
     before = (await client.get(f"{url}/2")).json()
     await refused(await client.patch(f"{url}/2", json=wrong), word)
     assert (await client.get(f"{url}/2")).json() == before
+
+
+async def test_a_preset_keeps_its_earlier_versions(
+    client: httpx.AsyncClient, serve_with: Serve
+) -> None:
+    served = serve_with()
+    said = {"name": "介绍", "prompt": "一句话介绍{{topic}}", "params": {"temperature": 0.3}}
+    preset = await made(client, served, "presets", said)
+    assert preset["version"] == 1
+    url = f"{served.url}/api/presets/{preset['id']}"
+    assert (await client.patch(url, json={"name": "新名字"})).json()["version"] == 1
+    assert (await client.patch(url, json={"prompt": "两句话介绍{{topic}}"})).json()["version"] == 2
+    assert (await client.patch(url, json={"prompt": "两句话介绍{{topic}}"})).json()["version"] == 2
+    assert (await client.patch(url, json={"params": {}})).json()["version"] == 3
+    versions = (await client.get(f"{url}/versions")).json()["versions"]
+    assert [(each["version"], each["prompt"], each["params"]) for each in versions] == [
+        (3, "两句话介绍{{topic}}", {}),
+        (2, "两句话介绍{{topic}}", {"temperature": 0.3}),
+        (1, "一句话介绍{{topic}}", {"temperature": 0.3}),
+    ]
+
+
+async def test_a_preset_is_filled_with_values_in_any_version(
+    client: httpx.AsyncClient, serve_with: Serve
+) -> None:
+    served = serve_with()
+    said = {"name": "介绍", "prompt": "介绍{{ topic }}", "system_prompt": "你是{{role}}"}
+    preset = await made(client, served, "presets", said)
+    assert preset["variables"] == ["topic", "role"]
+    url = f"{served.url}/api/presets/{preset['id']}"
+    await client.patch(url, json={"prompt": "请介绍{{topic}}"})
+    values = {"topic": r"跑鞋\1{{role}}", "role": "店员"}
+    filled = (await client.post(f"{url}/fill", json={"variables": values})).json()
+    assert (filled["prompt"], filled["system_prompt"]) == (r"请介绍跑鞋\1{{role}}", "你是店员")
+    older = {"variables": values, "version": 1}
+    assert (await client.post(f"{url}/fill", json=older)).json()["prompt"].startswith("介绍")
+    await refused(await client.post(f"{url}/fill", json={"variables": {"role": "x"}}), "topic")
+    unknown = {"variables": values, "version": 9}
+    await refused(await client.post(f"{url}/fill", json=unknown), "no version 9", status=404)

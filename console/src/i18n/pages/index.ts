@@ -1,7 +1,9 @@
 /** Words of each page, both languages of a page in one file. */
 
 import * as copy from "./copy";
+import * as data from "./data";
 import * as debug from "./debug";
+import * as experiments from "./experiments";
 import * as extraction from "./extraction";
 import * as findings from "./findings";
 import * as first from "./first";
@@ -18,7 +20,9 @@ export const zh = {
   runs: runs.zh,
   first: first.zh,
   debug: debug.zh,
+  data: data.zh,
   copy: copy.zh,
+  experiments: experiments.zh,
   interest: interest.zh,
   models: models.zh,
   usage: usage.zh,
@@ -34,7 +38,9 @@ export const en = {
   runs: runs.en,
   first: first.en,
   debug: debug.en,
+  data: data.en,
   copy: copy.en,
+  experiments: experiments.en,
   interest: interest.en,
   models: models.en,
   usage: usage.en,

@@ -9,6 +9,16 @@ export const zh = {
   has_favorited: "收藏",
   has_shared: "分享",
   has_bought: "购买",
+  reasons: "还因为",
+  reason_category: "看过 {count} 款{value}",
+  reason_brand: "看过 {count} 款{value}的商品",
+  reason_scene: "看过 {count} 款适合{value}的商品，所以先写{value}",
+  reason_price: "常看 {low}–{high} 元的商品，{place}",
+  reason_point: "看过 {count} 款有同样卖点的商品，所以先写“{value}”",
+  reason_style: "给这位顾客的文案，{value}被采纳了 {count} 次",
+  place_inside: "这款在其中",
+  place_above: "这款更贵",
+  place_below: "这款更便宜",
 };
 
 export const en = {
@@ -20,4 +30,14 @@ export const en = {
   has_favorited: "favourite",
   has_shared: "shared",
   has_bought: "bought",
+  reasons: "Also because",
+  reason_category: "looked at {count} of {value}",
+  reason_brand: "looked at {count} products of {value}",
+  reason_scene: "looked at {count} products for {value}, so {value} comes first",
+  reason_price: "looks at products for {low} to {high}; {place}",
+  reason_point: "looked at {count} products with such a point, so “{value}” comes first",
+  reason_style: "of the posts for this customer, {value} was adopted {count} times",
+  place_inside: "this one is among them",
+  place_above: "this one costs more",
+  place_below: "this one costs less",
 };

@@ -13,7 +13,7 @@ from unspool.formats.terminal import clean, json_line
 
 FINE: Final = 0
 FAILED: Final = 1
-"""A call does not stream; with `--strict`, also if nobody can tell."""
+"""A call does not stream or lacks `await`; with `--strict`, also if nobody can tell."""
 
 
 def audit(
@@ -39,7 +39,8 @@ def audit(
         text = json.dumps(sarif_of(found, version("unspool")), ensure_ascii=False, indent=1)
         sarif.write_text(text + "\n", encoding="utf-8")
     typer.echo(json_line(json_of(found)) if as_json else clean(text_of(found)))
-    is_failed = found.count("not_streaming") or (strict and found.count("cannot_tell"))
+    is_wrong = found.count("not_streaming") or found.count("not_awaited")
+    is_failed = is_wrong or (strict and found.count("cannot_tell"))
     raise typer.Exit(FAILED if is_failed else FINE)
 
 

@@ -21,6 +21,10 @@ class _Scope:
     """`payload["stream"] = True`, by name and key."""
     parameters: dict[str, ast.expr | None] = field(default_factory=dict)
     """With their defaults."""
+    is_coroutine: bool = False
+    """`async def` without `yield`."""
+    iterated: set[int] = field(default_factory=set)
+    """The calls over whose results `async for` goes, directly or by a name (`id` of the node)."""
 
 
 def sites_in_python(source: bytes, file: str) -> list[Site]:
@@ -66,7 +70,14 @@ class _PythonReader(ast.NodeVisitor):
         defaults: list[ast.expr | None] = [None] * (len(plain) - len(args.defaults))
         defaults += args.defaults
         both = zip([*plain, *args.kwonlyargs], [*defaults, *args.kw_defaults], strict=True)
-        scope = _Scope(node.name, parameters={arg.arg: default for arg, default in both})
+        inside = list(_within(node.body))
+        scope = _Scope(
+            node.name,
+            parameters={arg.arg: default for arg, default in both},
+            is_coroutine=isinstance(node, ast.AsyncFunctionDef)
+            and not any(isinstance(each, ast.Yield | ast.YieldFrom) for each in inside),
+            iterated=_iterated(inside),
+        )
         self._scopes.append(scope)
         self._fill(node.body)
         self.generic_visit(node)
@@ -99,6 +110,9 @@ class _PythonReader(ast.NodeVisitor):
             imports=frozenset(self._imports),
             function=tuple(s.name for s in reversed(self._scopes) if s.name),
             aliases=self._aliases,
+            body=self._body(node),
+            in_coroutine=own.is_coroutine,
+            is_iterated=id(node) in own.iterated,
         )
         if maker is not None:
             site.made_by = self._callee(maker.func)
@@ -150,6 +164,20 @@ class _PythonReader(ast.NodeVisitor):
             if keyword.arg in {None, "json", "data", "content", "body", "extra_body"}:
                 told = self._in_mapping(keyword.value, is_spread=keyword.arg is None) or told
         return told
+
+    def _body(self, node: ast.Call) -> frozenset[str]:
+        """Return the keys of the object that a post sends."""
+        for keyword in node.keywords:
+            if keyword.arg in {"json", "data", "content", "body"}:
+                value: ast.expr | None = keyword.value
+                if isinstance(value, ast.Call) and value.args:  # json.dumps(...)
+                    value = value.args[0]
+                if isinstance(value, ast.Name):
+                    value = self._value(value.id)
+                if isinstance(value, ast.Dict):
+                    keys = [key.value for key in value.keys if isinstance(key, ast.Constant)]
+                    return frozenset(map(str, keys))
+        return frozenset()
 
     def _in_mapping(self, node: ast.expr, *, is_spread: bool) -> Told | None:
         """Return what a mapping says; None if it says nothing."""
@@ -252,6 +280,22 @@ def _note(scope: _Scope, target: ast.expr, value: ast.expr) -> None:
     elif isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
         item = _key_of(target.value), str(target.slice.value)
         scope.items.setdefault(item, []).append(value)
+
+
+def _iterated(nodes: list[ast.AST]) -> set[int]:
+    """Return the calls whose results are iterated with `async for`, none of them awaited."""
+    over = [n.iter for n in nodes if isinstance(n, ast.AsyncFor)]
+    over += [n.iter for n in nodes if isinstance(n, ast.comprehension) and n.is_async]
+    found = {id(each) for each in over if isinstance(each, ast.Call)}
+    names = {each.id for each in over if isinstance(each, ast.Name)}
+    waits = [n.value for n in nodes if isinstance(n, ast.Await)]
+    awaited = {value.id for value in waits if isinstance(value, ast.Name)}
+    for node in nodes:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        if {t.id for t in node.targets if isinstance(t, ast.Name)} & (names - awaited):
+            found.add(id(node.value))
+    return found
 
 
 def _within(body: list[ast.stmt]) -> Iterator[ast.AST]:

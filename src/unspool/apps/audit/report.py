@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from .reasons import words_of
+
 if TYPE_CHECKING:
+    from .sites import AuditFinding
     from .tree import Audit
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 """Only names the format; nothing loads it."""
 
+_HEADS: Final = {"not_awaited": "缺少 await", "not_streaming": "非流式", "cannot_tell": "无法判断"}
+
 _RULES: Final = {
     "not_streaming": ("warning", "A call of a model waits for its whole answer"),
     "cannot_tell": ("note", "Whether a call of a model streams cannot be told from the code"),
+    "not_awaited": ("error", "A coroutine is iterated without await"),
 }
 
 
@@ -30,21 +36,27 @@ def text_of(audit: Audit) -> str:
         f"流式使用率: {rate}",
         "",
     ]
-    for verdict, head in (("not_streaming", "非流式"), ("cannot_tell", "无法判断")):
+    for verdict, head in _HEADS.items():
         found = [f for f in audit.findings if f.verdict == verdict]
         if found:
             lines.append(f"{head}：")
-            lines += [f"  {f.file}:{f.line}:{f.column} {f.api} ({f.why})" for f in found]
+            lines += [f"  {f.file}:{f.line}:{f.column} {f.api}（{_why(f)}）" for f in found]
             lines.append("")
     if audit.unread:
         lines.append("未能读取：")
         lines += [f"  {unread.file} ({unread.why})" for unread in audit.unread]
         lines.append("")
-    lines.append(_verdict(other, streaming))
+    lines.append(_verdict(other, streaming, audit.count("not_awaited")))
     return "\n".join(lines)
 
 
-def _verdict(other: int, streaming: int) -> str:
+def _why(finding: AuditFinding) -> str:
+    return words_of(finding.reason, finding.through, chinese=True)
+
+
+def _verdict(other: int, streaming: int, broken: int) -> str:
+    if broken:
+        return f"❌ {broken} 个LLM调用缺少 await"
     if other:
         return f"❌ {other} 个LLM调用未使用流式模式"
     return "✅ 所有LLM调用已使用流式模式" if streaming else "没有可以判断的LLM调用"
@@ -57,7 +69,8 @@ def json_of(audit: Audit) -> dict[str, Any]:
         "cannot_tell": audit.count("cannot_tell"),
         "rate": audit.rate,
         "files": audit.files,
-        "findings": [asdict(finding) for finding in audit.findings],
+        "not_awaited": audit.count("not_awaited"),
+        "findings": [{**asdict(finding), "why": finding.why} for finding in audit.findings],
         "unread": [asdict(unread) for unread in audit.unread],
     }
 

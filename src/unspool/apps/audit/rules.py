@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from .reasons import Reason
 from .sites import AuditFinding, Site, Told, Verdict
 
 
@@ -66,14 +67,23 @@ _OLLAMA: Final = re.compile(r"ollama|client", re.IGNORECASE)
 _RAW: Final = re.compile(r"/chat/completions|/v1/messages|/v1/responses|/api/(chat|generate)\b")
 """Addresses of models, for posts without a library."""
 
+_BODY: Final = ({"model", "messages"}, {"messages", "stream"}, {"model", "prompt", "stream"})
+"""Keys of a body that asks a model, for posts to an address that we cannot follow."""
+
+_ASKING: Final = re.compile(r"chat|completion|llm|call_model|ask_model", re.IGNORECASE)
+"""Functions from elsewhere that ask a model, if they are called with `stream`."""
+
+_COMMON: Final = frozenset({"run", "call", "execute", "get", "main", "parse", "send", "start"})
+"""Names that mean something else in another file."""
+
 _POSTS: Final = frozenset({"post", "request", "stream", "fetch", "axios", "ofetch"})
 
-_WHY: Final[dict[Told, str]] = {
-    "yes": "stream is true",
-    "no": "stream is false",
-    "absent": "nothing is said of stream",
-    "unknown": "stream is something that cannot be followed",
-    "parameter": "stream is a parameter that is not called with here",
+_REASONS: Final[dict[Told, Reason]] = {
+    "yes": "stream_true",
+    "no": "stream_false",
+    "absent": "stream_absent",
+    "unknown": "stream_unknown",
+    "parameter": "stream_parameter",
 }
 
 
@@ -82,17 +92,33 @@ def judged(sites: Iterable[Site]) -> Iterator[AuditFinding]:
     listed = list(sites)
     asking = [(site, api) for site in listed if (api := _api_of(site)) is not None]
     wrappers = _wrappers(listed, asking)
-    called = {site.callee[-1] for site in listed if site.callee[-1] in wrappers}
+    homes = {(s.file, s.function[0]) for s in listed if s.function and s.default != "absent"}
+    calls = [site for site in listed if _is_wrapped(site, wrappers, homes)]
+    called = {site.callee[-1] for site in calls}
     inner = _inner(listed, called)
+    coroutines = {site.function[0] for site in listed if site.function and site.in_coroutine}
     for site, api in asking:
         is_inner = any(name in called or name in inner for name in site.function)
         if not (is_inner and site.callee[-1] not in called):
             yield _found(site, api)
     for site in listed:
         name = site.callee[-1]
+        if name in wrappers and not _is_wrapped(site, wrappers, homes):
+            continue
         if name in called and not any(f in called or f in inner for f in site.function):
             told = wrappers[name] if site.stream == "absent" else site.stream
-            yield _finding(site, told, "not_streaming", f"through {name}")
+            if site.is_iterated and name in coroutines:
+                yield _at(site, "not_awaited", "not_awaited", name)
+            else:
+                yield _finding(site, told, "not_streaming", name)
+        elif name not in wrappers and _is_foreign(site):
+            yield _finding(site, site.stream, "cannot_tell", "")
+
+
+def _is_wrapped(site: Site, wrappers: dict[str, Told], homes: set[tuple[str, str]]) -> bool:
+    """Whether it calls a function of the tree that passes the call on; a common name is local."""
+    name = site.callee[-1]
+    return name in wrappers and (name not in _COMMON or (site.file, name) in homes)
 
 
 def _api_of(site: Site) -> _Api | None:
@@ -107,7 +133,13 @@ def _api_of(site: Site) -> _Api | None:
 
 def _is_raw(site: Site) -> bool:
     is_post = site.callee[-1] in _POSTS or site.callee[-1].startswith("post")
-    return is_post and bool(_RAW.search(site.url))
+    return is_post and (bool(_RAW.search(site.url)) or any(keys <= site.body for keys in _BODY))
+
+
+def _is_foreign(site: Site) -> bool:
+    """Whether it calls a function from elsewhere that asks a model and is told to stream or not."""
+    is_told = site.stream in {"yes", "no"}
+    return is_told and _api_of(site) is None and bool(_ASKING.search(site.callee[-1]))
 
 
 def _is_met(api: _Api, site: Site, own: tuple[str, ...]) -> bool:
@@ -162,21 +194,18 @@ def _found(site: Site, api: _Api) -> AuditFinding:
     if api.always is not None:
         is_made = api.needs == "langchain" and site.made_streaming
         verdict: Verdict = "streaming" if is_made else api.always
-        why = "made with streaming" if is_made else f"{api.ends[-1]} {_ALWAYS[api.always]}"
-        return AuditFinding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)
+        reason: Reason = "waits" if verdict == "not_streaming" else "streams"
+        return _at(site, verdict, "made_streaming" if is_made else reason)
     assert api.default is not None
     return _finding(site, site.stream, api.default, "")
-
-
-_ALWAYS: Final[dict[Verdict, str]] = {
-    "streaming": "streams",
-    "not_streaming": "waits for the whole answer",
-    "cannot_tell": "may do either",
-}
 
 
 def _finding(site: Site, told: Told, default: Verdict, through: str) -> AuditFinding:
     verdicts: dict[Told, Verdict] = {"yes": "streaming", "no": "not_streaming", "absent": default}
     verdict = verdicts.get(told, "cannot_tell")
-    why = f"{_WHY[told]}, {through}" if through else _WHY[told]
-    return AuditFinding(site.file, site.line, site.column, ".".join(site.callee), verdict, why)
+    return _at(site, verdict, _REASONS[told], through)
+
+
+def _at(site: Site, verdict: Verdict, reason: Reason, through: str = "") -> AuditFinding:
+    callee = ".".join(site.callee)
+    return AuditFinding(site.file, site.line, site.column, callee, verdict, reason, through)

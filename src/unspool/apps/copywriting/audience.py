@@ -7,7 +7,7 @@ text: nobody wants to read that they were watched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 Leaning = Literal["", "bought", "deciding", "sizing", "keen", "lingering", "browsing"]
@@ -40,6 +40,14 @@ CLOSINGS: Final[Mapping[Leaning, tuple[str, ...]]] = {
 """The template's end of the first post, by leaning."""
 
 
+PLACES: Final = {
+    "inside": "这款正在其中",
+    "above": "这款更贵，写清楚它多出来的是什么",
+    "below": "这款更便宜，价格可以写在前面",
+}
+"""What to do with a price, by its place among those that the reader looks at."""
+
+
 def leaning_of(interest: Mapping[str, Any]) -> Leaning:
     """Return how close to buying the reader is, from a summary (`records.interests`)."""
     if not interest:
@@ -58,8 +66,32 @@ def leaning_of(interest: Mapping[str, Any]) -> Leaning:
     return next((leaning for leaning, is_so in ranked if is_so), "")
 
 
-def reader_lines(interest: Mapping[str, Any]) -> list[str]:
+def reader_lines(
+    interest: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
     """Return the part of a prompt about the reader; empty if nothing is known."""
+    said = [*_interest_lines(interest), *_taste_lines(reasons)]
+    return ["", "读者情况（只用来决定写什么，不要写进正文）：", *said] if said else []
+
+
+def _taste_lines(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what the reader's other products have in common with this one (`records.tastes`)."""
+    said = []
+    for each in reasons:
+        match each["kind"]:
+            case "category" | "brand":
+                said.append(f"还看过 {each['count']} 款{each['value']}")
+            case "scene":
+                said.append(f"看过的商品里有 {each['count']} 款适合{each['value']}")
+            case "price":
+                low, high = f"{each['low']:g}", f"{each['high']:g}"
+                said.append(f"常看 {low} 到 {high} 元的商品，{PLACES[each['place']]}")
+            case "point":
+                said.append(f"留意“{each['value']}”这样的卖点")
+    return [f"{'；'.join(said)}。排在前面的卖点和场景更合这位读者。"] if said else []
+
+
+def _interest_lines(interest: Mapping[str, Any]) -> list[str]:
     leaning = leaning_of(interest)
     if not leaning:
         return []
@@ -77,9 +109,4 @@ def reader_lines(interest: Mapping[str, Any]) -> list[str]:
         "has_bought": "买过",
     }
     did += [said for name, said in done.items() if interest[name]]
-    return [
-        "",
-        "读者情况（只用来决定写什么，不要写进正文）：",
-        f"{'；'.join(did)}。",
-        f"{WISHES[leaning]}。",
-    ]
+    return [f"{'；'.join(did)}。", f"{WISHES[leaning]}。"]

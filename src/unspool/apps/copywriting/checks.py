@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,9 @@ MAX_WORDS: Final = 200
 
 LONGEST: Final = 2000
 """Characters that a client may ask for in a post."""
+
+
+_SENTENCE_END: Final = re.compile(r"[。！？!?…]+[”’」』）)\"']*|\.(?=\s|$)|\n")
 
 
 class CopyRules(BaseModel):
@@ -32,6 +36,15 @@ class CopyRules(BaseModel):
         if any(not word.strip() or len(word) > 64 for word in self.forbidden):
             raise ValueError("a forbidden word has 1 to 64 characters")
         return self
+
+    def fitted(self, post: str) -> str:
+        """Return the whole sentences of a post that fit; the post itself if too few of it do."""
+        post = post.strip()
+        if len(post) <= self.max_chars:
+            return post
+        ends = [end.end() for end in _SENTENCE_END.finditer(post) if end.end() <= self.max_chars]
+        short = post[: ends[-1]].strip() if ends else ""
+        return short if len(short) >= self.min_chars else post
 
     def problems(self, post: str) -> list[str]:
         """Return what is wrong with a post, for its author; empty: nothing."""

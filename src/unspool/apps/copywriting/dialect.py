@@ -111,7 +111,8 @@ class Copywriting:
         @router.post("/ai/generate/copy")
         async def generate_copy(request: CopyRequest, options: Options) -> Response:
             """Three sales posts for one product, streamed; unknown SKU: 404."""
-            body = request.model_dump(exclude={"model"}, mode="json")
+            # Only what was sent: a style that was not is chosen for the reader.
+            body = request.model_dump(exclude={"model"}, exclude_unset=True, mode="json")
             spec = RunSpec("copywriting", body, model=request.model, dialect="copywriting")
             return await gateway.stream(spec, options)
 

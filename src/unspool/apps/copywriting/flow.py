@@ -2,25 +2,32 @@
 Sales copy: several posts for one product, with a template for every post that no model can write.
 
 A reader sees posts, never the trouble behind them: the template finishes a broken post inside the
-same sentence, and the other posts are the model's all the same. All posts are written at once; the
-contract shows them one after the other.
+same sentence, and the other posts are the model's all the same. Likewise where a model is too slow
+or does not end. All posts are written at once; the contract shows them one after the other.
+
+A post is held against the product's facts (`grounding`). A live one is there already, so findings
+are told beside it; a checked one is written again, until nothing is found.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
 
 from unspool.errors import ProviderError, SpecError
-from unspool.flows import Context, KeepingFlow
+from unspool.flows import Context, GenerateOptions, KeepingFlow
 from unspool.flows.kit.gather import together
+from unspool.flows.kit.grounding import report
 from unspool.records.products import find_product
 from unspool.runs.run import Run
 
 from .audience import leaning_of
+from .grounding import alike, check
 from .prompts import SYSTEM, post_prompt, rewrite_prompt
-from .records.copies import StoredCopy, keep_copy
+from .records.copies import StoredCopy, count_runs, keep_copy
 from .records.experiments import arm_for
 from .records.interests import interest_in
+from .records.tastes import liked_style, rivals_of, tasted
 from .request import Arm, Copy
 from .templates import ending, template_post
 
@@ -30,9 +37,24 @@ if TYPE_CHECKING:
 MAX_DRAFTS: Final = 3
 """Drafts of a post that is checked before it is shown: a model that fails thrice fails again."""
 
+MAX_POST_CHARS: Final = 300
+"""A live post ends with the sentence that is open here: twice as long as what we ask for."""
+
+MAX_FREE_CHARS: Final = 1500
+"""The same where an experiment's own prompt asks for posts of another kind."""
+
+MAX_TOKENS: Final = 1024
+"""Least limit of tokens for a post: some thoughts fit in, beside the text."""
+
+TOKENS_PER_CHAR: Final = 3
+
+MAX_TEMPLATES: Final = 10
+"""Templates that are tried for a checked post: every opening at least once."""
+
 
 class CopyFlow(KeepingFlow[Copy]):
     input_model = Copy
+    aside = ("variant",)
 
     async def prepare(self, request: Copy, records: Records) -> Copy:
         """
@@ -42,16 +64,31 @@ class CopyFlow(KeepingFlow[Copy]):
             UnknownRecord: There is no such product.
         """
         product = await find_product(records, request.sku)
-        facts = {**product.facts(), "sku": request.sku}
-        interest = (
-            await interest_in(records, request.user_id, request.sku) if request.user_id else {}
+        facts, user_id = {**product.facts(), "sku": request.sku}, request.user_id or ""
+        known: dict[str, Any] = {"product": facts, "interest": {}, "reasons": []}
+        if user_id:
+            known["interest"] = await interest_in(records, user_id, request.sku)
+            known["product"], known["reasons"] = await tasted(records, user_id, facts)
+            if "style" not in request.model_fields_set:
+                known |= await liked_style(records, user_id, known["reasons"])
+        style = known.get("style", request.style)
+        return request.model_copy(
+            update={
+                **known,
+                "arm": Arm(**await arm_for(records, request.user_id)),
+                "rivals": await rivals_of(records, product.brand),
+                "variant": await count_runs(records, request.sku, style, user_id),
+            }
         )
-        arm = Arm(**await arm_for(records, request.user_id))
-        return request.model_copy(update={"product": facts, "interest": interest, "arm": arm})
 
     async def run(self, ctx: Context, request: Copy) -> None:
-        write = _checked if request.reveal == "checked" else _live
-        posts = await together(write(ctx, request, n) for n in range(1, request.count + 1))
+        numbers = range(1, request.count + 1)
+        if request.reveal == "checked":
+            posts = await Checked(ctx, request).posts()
+        else:
+            posts = await together(_live(ctx, request, number) for number in numbers)
+            for number in numbers:
+                report(ctx, alike(posts[number - 1], posts[: number - 1]), step=f"post-{number}")
         ctx.result({"posts": posts})
 
     async def keep(self, run_id: str, request: Copy, run: Run, records: Records) -> None:
@@ -78,11 +115,14 @@ async def _live(ctx: Context, request: Copy, number: int) -> str:
     step = f"post-{number}"
     if request.arm.writer == "model":
         try:
-            prompt, model = post_prompt(request, number), request.arm.model
-            return await ctx.generate(prompt, step=step, system=SYSTEM, stand_in=False, model=model)
+            prompt = post_prompt(request, number)
+            post = await ctx.generate(prompt, step=step, system=SYSTEM, **_how(ctx, request))
         except (ProviderError, SpecError) as error:
             how = "从断开处接着写完" if ctx.written(step) else "改由模板撰写"
             ctx.warn(f"第 {number} 条{how}，原因：{error}", step=step, code=error.code)
+        else:
+            report(ctx, check(post, request.product, request.rivals), step=step)
+            return post
     written = ctx.written(step)
     whole = _template(request, number)
     if whole.startswith(written):
@@ -91,47 +131,104 @@ async def _live(ctx: Context, request: Copy, number: int) -> str:
     else:
         rest = ending(written, request.product, request.style, number)
     await ctx.say(rest, step=step)
+    if not whole.startswith(written):
+        report(ctx, check(written, request.product, request.rivals), step=step)
     return ctx.written(step)
 
 
-async def _checked(ctx: Context, request: Copy, number: int) -> str:
-    """Show a post after it has passed: the first draft that does, else the template."""
-    step = f"post-{number}"
-    post, writer = (
-        await _passing(ctx, request, number) if request.arm.writer == "model" else ("", "")
-    )
-    if not post:
-        post, writer = _template(request, number), "template"
-        if problems := request.rules.problems(post):
-            ctx.warn(
-                f"第 {number} 条的模板也没有通过：{'；'.join(problems)}", step=step, code="rules"
-            )
-    # If the server died while it was shown, its beginning is there.
-    await ctx.say(post[len(ctx.written(step)) :], step=step, model=writer)
-    return ctx.written(step)
+def _how(ctx: Context, request: Copy) -> GenerateOptions:
+    checked = request.reveal == "checked"
+    free = MAX_FREE_CHARS if request.arm.prompt else MAX_POST_CHARS
+    chars = request.rules.max_chars if checked else free
+    return {
+        "stand_in": False,
+        "model": request.arm.model,
+        "is_unseen": checked,
+        "first_text_s": request.first_text_s or ctx.first_text_s,
+        "max_chars": chars,
+        "params": {"max_tokens": request.max_tokens or max(MAX_TOKENS, TOKENS_PER_CHAR * chars)},
+    }
 
 
-async def _passing(ctx: Context, request: Copy, number: int) -> tuple[str, str]:
-    """Return the first draft without problems and its writer; empty if none has passed."""
-    prompt = post_prompt(request, number)
-    for draft in range(1, MAX_DRAFTS + 1):
-        step = f"draft-{number}-{draft}"
-        how = {"stand_in": False, "model": request.arm.model, "is_unseen": True}
-        try:
-            post = await ctx.generate(prompt, step=step, system=SYSTEM, **how)  # type: ignore[arg-type]
-        except (ProviderError, SpecError) as error:
-            ctx.warn(f"第 {number} 条改由模板撰写，原因：{error}", step=step, code=error.code)
-            break
-        problems = request.rules.problems(post)
-        if not problems:
-            return post, ctx.writer(step)
-        ctx.warn(f"第 {number} 条重写：{'；'.join(problems)}", step=step, code="rules")
-        prompt = rewrite_prompt(request, number, post, problems)
-    return "", ""
+class Checked:
+    """
+    Posts that are shown after they have passed.
+
+    First drafts are written at once. Each post is decided after the ones before it, because no two
+    may be alike; so the decisions are the same when a later owner of the run makes them again.
+    """
+
+    def __init__(self, ctx: Context, request: Copy) -> None:
+        self._ctx = ctx
+        self._request = request
+        self._decided: list[asyncio.Future[str]] = []
+
+    async def posts(self) -> list[str]:
+        loop, numbers = asyncio.get_running_loop(), range(1, self._request.count + 1)
+        self._decided = [loop.create_future() for _ in numbers]
+        return await together(self._show(number) for number in numbers)
+
+    async def _show(self, number: int) -> str:
+        ctx, step, writer = self._ctx, f"post-{number}", "template"
+        post = ""
+        if self._request.arm.writer == "model":
+            post, writer = await self._passing(number)
+        if not post:
+            post, writer = await self._template(number), "template"
+        self._decided[number - 1].set_result(post)
+        # If the server died while it was shown, its beginning is there.
+        await ctx.say(post[len(ctx.written(step)) :], step=step, model=writer)
+        return ctx.written(step)
+
+    async def _passing(self, number: int) -> tuple[str, str]:
+        """Return the first draft without problems and its writer; empty if none has passed."""
+        ctx, request = self._ctx, self._request
+        prompt = post_prompt(request, number)
+        for draft in range(1, MAX_DRAFTS + 1):
+            step = f"draft-{number}-{draft}"
+            try:
+                post = await ctx.generate(prompt, step=step, system=SYSTEM, **_how(ctx, request))
+            except (ProviderError, SpecError) as error:
+                if error.code != "too_long":
+                    reason = f"第 {number} 条改由模板撰写，原因：{error}"
+                    ctx.warn(reason, step=f"post-{number}", code=error.code)
+                    return "", ""
+                post = ctx.written(step)  # its whole sentences may do
+            post = request.rules.fitted(post)
+            problems = request.rules.problems(post)
+            if problems:
+                ctx.warn(f"第 {number} 条重写：{'；'.join(problems)}", step=step, code="rules")
+            findings = check(post, request.product, request.rivals)
+            findings += alike(post, await self._others(number))
+            report(ctx, findings, step=step)
+            problems += [finding.message for finding in findings]
+            if not problems:
+                return post, ctx.writer(step)
+            prompt = rewrite_prompt(request, number, post, problems)
+        reason = f"第 {number} 条改由模板撰写：{MAX_DRAFTS} 稿都没有通过检查"
+        ctx.warn(reason, step=f"post-{number}", code="drafts")
+        return "", ""
+
+    async def _others(self, number: int) -> list[str]:
+        return [await decided for decided in self._decided[: number - 1]]
+
+    async def _template(self, number: int) -> str:
+        """Return the first template that passes, else the first of all, with a warning."""
+        request, others = self._request, await self._others(number)
+        tried = [_template(request, number, at) for at in range(MAX_TEMPLATES)]
+        for post in tried:
+            if not (request.rules.problems(post) or alike(post, others)):
+                return post
+        problems = request.rules.problems(tried[0]) or ["和另一条几乎一样"]
+        reason = f"第 {number} 条的模板也没有通过：{'；'.join(problems)}"
+        self._ctx.warn(reason, step=f"post-{number}", code="rules")
+        return tried[0]
 
 
-def _template(request: Copy, number: int) -> str:
-    return template_post(request.product, request.style, number, leaning_of(request.interest))
+def _template(request: Copy, number: int, others: int = 0) -> str:
+    """Return the template's post; `others` turns to posts that this run would not show."""
+    before, leaning = request.before + others * request.count, leaning_of(request.interest)
+    return template_post(request.product, request.style, number, leaning, before)
 
 
 plug = CopyFlow()

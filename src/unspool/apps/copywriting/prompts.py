@@ -62,7 +62,7 @@ def post_prompt(request: Copy, number: int) -> str:
             "",
             "商品信息：",
             *_fact_lines(request.product),
-            *reader_lines(request.interest),
+            *reader_lines(request.interest, request.reasons),
             "",
             "要求：",
             *(request.arm.prompt.splitlines() or _wishes(request, number)),
@@ -85,18 +85,29 @@ def rewrite_prompt(request: Copy, number: int, post: str, problems: list[str]) -
 
 
 def _wishes(request: Copy, number: int) -> list[str]:
-    angles = [angle for fact, angle in ANGLES if not fact or request.product.get(fact)]
     low, high = MIN_HAN, MAX_CHARS
     if request.reveal == "checked":
         low, high = request.rules.min_chars, request.rules.max_chars
     return [
         f"1. 语气{TONES[request.style]}。",
-        f"2. {angles[(number - 1) % len(angles)]}，开头和结构不要与其他几条雷同。",
+        f"2. {_angle(request, number)}，开头和结构不要与其他几条雷同。",
         f"3. 写成一段话，{low} 到 {high} 个字，不要标题、序号和话题标签。",
         "4. 只用上面给出的信息；没有给出的材质、功能、价格、优惠和销量，一律不要写。",
         "5. 不用“最”“第一”“唯一”“顶级”“绝对”这类广告法禁止的词。",
         "6. 直接写正文，不要解释，也不要加引号。",
     ]
+
+
+def _angle(request: Copy, number: int) -> str:
+    """Return how this post begins and what it is about; the next runs go on where this one ends."""
+    at, product = request.before + number - 1, request.product
+    angles = [angle for fact, angle in ANGLES if not fact or product.get(fact)]
+    points = product.get("selling_points")
+    wish = angles[at % len(angles)]
+    if isinstance(points, list) and len(points) > 1:
+        point = " ".join(str(points[at % len(points)]).split())[:MAX_FACT_CHARS]
+        wish += f"，重点写“{point}”，别的卖点留给其他几条"
+    return wish
 
 
 def _fact_lines(product: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,13 @@ class CopyOrder(BaseModel):
     reveal: Literal["live", "checked"] = "live"
     """`checked`: a post appears after it has passed the rules, and is rewritten until then."""
     rules: CopyRules = Field(default_factory=CopyRules)
+    first_text_s: float | None = Field(None, gt=0, le=3600)
+    """
+    Seconds that the reader waits for a post to begin, and for more of it in the middle; then the
+    template writes. None: the server's setting (`UNSPOOL_FIRST_TEXT_S`).
+    """
+    max_tokens: int | None = Field(None, ge=64, le=32_768)
+    """Tokens that the model may write for a post, thoughts included; None: as many as fit it."""
 
 
 class Copy(CopyOrder):
@@ -51,9 +58,20 @@ class Copy(CopyOrder):
 
     product: dict[str, Any] = Field(default_factory=dict)
     """
-    The product's facts at the time of the request. We replace anything that a client sends here;
-    likewise in the next two fields.
+    The product's facts at the time of the request. We replace anything that a client sends here
+    and in the fields below.
     """
     interest: dict[str, Any] = Field(default_factory=dict)
     """The reader's behaviour with the product (`records.interests`)."""
     arm: Arm = Field(default_factory=Arm)
+    reasons: list[dict[str, Any]] = Field(default_factory=list)
+    """What else is known of the reader, and what it changes (`records.tastes`)."""
+    rivals: list[str] = Field(default_factory=list)
+    """Brands of the shop's other products: this product is none of them."""
+    variant: int = 0
+    """Earlier runs for this product, style and reader: each gets other posts."""
+
+    @property
+    def before(self) -> int:
+        """Posts that earlier runs have written."""
+        return self.variant * self.count

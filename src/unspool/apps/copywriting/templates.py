@@ -2,8 +2,8 @@
 Sales copy without a model: whole posts from patterns, and endings for broken ones.
 
 A post is an opening, sentences for the facts there are, and a closing. A hash of SKU
-and style decides which ones and the number of the post turns the choice, so a product
-always gets the same posts and they differ from each other. `_copy_words` has the words.
+and style decides which ones and the number of the post turns the choice, so the posts of a
+product differ from each other. `phrases` has the words.
 """
 
 from __future__ import annotations
@@ -73,13 +73,15 @@ _SIGNS: Final = {
 
 
 def template_post(
-    product: Mapping[str, Any], style: str, number: int, leaning: Leaning = ""
+    product: Mapping[str, Any], style: str, number: int, leaning: Leaning = "", before: int = 0
 ) -> str:
     """
     Return post `number` (from 1) of a product: at least MIN_HAN, at most MAX_CHARS long.
 
-    The first post ends as a reader of such a leaning is spoken to.
+    The first post ends as a reader of such a leaning is spoken to. `before` posts were written
+    already, in earlier runs: these are the next ones.
     """
+    is_first, number = number == 1, before + number
     voice, words = STYLES[style], _words(product, number)
     turn = _hash(product.get("sku"), style)
     # The first post opens with the first pattern; the others take turns.
@@ -87,7 +89,7 @@ def template_post(
     round_, place = divmod(turn % others + number - 2, others) if number > 1 else (0, -1)
     opening = voice.openings[place + 1]
     post = _pick(opening.sentences, words, turn + round_)
-    closings = (number == 1 and CLOSINGS.get(leaning)) or voice.closings
+    closings = (is_first and CLOSINGS.get(leaning)) or voice.closings
     closing = closings[(turn + number) % len(closings)]
     for fact in opening.then:
         sentence = _pick(voice.facts[fact], words, turn + number)
@@ -133,8 +135,9 @@ def _words(product: Mapping[str, Any], number: int) -> dict[str, str]:
     sku = _text(product.get("sku"))
     kind = _kind(product)
     points, scenes = _list(product.get("selling_points")), _list(product.get("scenes"))
-    # Each post begins its lists elsewhere, so that it uses all points.
-    points = _fit(_turned(points, 2 * (number - 1)), _MAX_POINTS_CHARS)
+    # Each post has other points, so that posts differ and together they use all of them.
+    some = max(1, len(points) // 3)
+    points = _fit(_turned(points, some * (number - 1))[:some], _MAX_POINTS_CHARS)
     scenes = _fit(_turned(scenes, number - 1), _MAX_FACT_CHARS)
     name = _name(product) or f"这款{kind or '商品'}"
     bare = name.removeprefix("这款")

@@ -14,8 +14,8 @@ from unspool.errors import ProviderError, SpecError, UnspoolError
 from unspool.flows import Context, Flow
 from unspool.flows.kit.gather import together
 
-MAX_COLUMNS: Final = 8
-"""More columns cannot be read side by side."""
+MAX_COLUMNS: Final = 32
+"""Each is a request of its own; nobody reads more answers."""
 
 
 class ComparedModel(BaseModel):

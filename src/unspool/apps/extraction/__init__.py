@@ -14,6 +14,7 @@ app = App(
     flows={
         "causal_graph": ".flows.causal_graph",
         "extraction": ".flows.extraction",
+        "extraction_batch": ".flows.extraction_batch",
         "graph_question": ".flows.graph_question",
     },
     dialects={

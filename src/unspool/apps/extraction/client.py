@@ -20,7 +20,8 @@ from typing import Any
 from unspool.flows import Reader, Recorder
 from unspool.generation.client import LLMClient, get_llm_client
 
-from .event_lines import EventReader
+from .event_checks import Grounds, known_from
+from .event_lines import EventReader, KnownPerson
 from .event_prompts import SYSTEM, events_prompt
 from .graph_checks import patterns_of
 from .graph_facts import facts_of
@@ -83,9 +84,13 @@ async def abstract_events_batch(
     """
     Return the events of each user: `user_id`, `type`, `at` (`YYYY-MM-DD HH:MM:SS`), `context`.
 
-    The log gets a warning for each line that is not an event.
+    The log gets warnings of lines that are not events, or that no behaviour of the user grounds.
     """
-    reader = EventReader(_Log(), user_behaviors.keys(), "events")
+    people = {
+        user_id: KnownPerson(user_id, Grounds(known_from(behaviors)))
+        for user_id, behaviors in user_behaviors.items()
+    }
+    reader = EventReader(_Log(), people, "events")
     answer = abstract_events_batch_stream(
         user_behaviors, user_profiles, stream_callback, client=client
     )

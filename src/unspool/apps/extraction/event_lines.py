@@ -2,7 +2,7 @@
 Reads the event lines of a model: `用户ID|事件类型|时间戳|上下文信息`.
 
 Models decorate: bullets, fences, a header, pipes around a table. The reader repairs harmless
-decoration. A line that is not an event stays in the text, with a warning that gives the reason.
+decoration. A line that is not an event stays in the text; a warning gives the reason.
 No text of a model makes the reader raise.
 """
 
@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from unspool.flows import Recorder
+from unspool.flows.kit.grounding import CODE, MAX_FINDINGS, report
 from unspool.formats.lines import LineBuffer
+
+from .event_checks import Grounds
 
 HEADER: Final = "用户ID|事件类型|时间戳|上下文信息"
 
@@ -32,8 +36,8 @@ MAX_CONTEXT_CHARS: Final = 500
 MAX_EVENTS: Final = 5000
 """Of one answer: more than any model writes."""
 
-MAX_WARNED: Final = 20
-"""Lines with a warning of their own; more of them usually share one reason."""
+DECORATION: Final = "格式标记"
+"""The reason of a fence, a header or a ruler."""
 
 SHOWN_CHARS: Final = 120
 """Of a line in a warning; the whole one is in the text."""
@@ -66,6 +70,14 @@ class EventLine:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    """A person whose events are read: the true id, and what grounds an event."""
+
+    user_id: str
+    grounds: Grounds
+
+
 class Decoration(ValueError):
     """A fence, a header or a ruler: it holds no data to lose."""
 
@@ -83,7 +95,7 @@ def read_line(line: str, users: Collection[str]) -> EventLine:
     """
     bare = _BULLET.sub("", line.strip().replace("｜", "|")).strip("`*").strip()
     if not bare or line.strip().startswith("```") or _RULER.fullmatch(bare):
-        raise Decoration("格式标记")
+        raise Decoration(DECORATION)
     if bare.startswith("|"):
         bare = bare.strip("|")
     fields = [field.strip(" \t`*\"'") for field in bare.split("|", 3)]
@@ -115,23 +127,59 @@ def _moment(text: str) -> str:
 
 class EventReader:
     """
-    Records each event when its line ends (`flows.Reader`), and warns of each other line.
+    Records each event when its line ends (`flows.Reader`).
+
+    A line that is no event gets a warning, the first one for each reason, and a number at the
+    end. An event that nothing grounds is a finding (`event_checks`) and is not recorded.
 
     Attributes:
-        events: The recorded events.
+        people: The people by the names that the lines have.
+        grounds: What grounds the next events of each of them.
+        known: The events read so far, whether recorded or not.
+        events: The recorded events, with those of the readers before.
         left_out: Number of lines that are not events, without the blank ones.
+        ungrounded: Number of events that nothing grounds.
     """
 
-    def __init__(self, ctx: Recorder, users: Collection[str], step: str) -> None:
+    def __init__(
+        self,
+        ctx: Recorder,
+        people: Mapping[str, KnownPerson],
+        step: str,
+        *,
+        before: EventReader | None = None,
+        max_lines: int = MAX_EVENTS,
+        enough: Callable[[], object] = lambda: None,
+    ) -> None:
+        """
+        Read the lines of `people`, each by the name that the lines have.
+
+        The events of the reader `before` are not told again. After `max_lines` it says `enough`.
+        """
         self._ctx = ctx
-        self._users = users
+        self.people = people
         self._step = step
         self._lines = LineBuffer()
         self._number = 0
-        self._known: set[EventLine] = set()
-        self._decorations = 0
+        self._max_lines = max_lines
+        self._enough = enough
+        self._reasons: Counter[str] = Counter()
+        self._findings: Counter[str] = Counter()
+        self._quoted: set[str] = set()
+        self.grounds: dict[str, Grounds] = {}
+        self.known: set[EventLine] = set()
         self.events: list[EventLine] = []
-        self.left_out = 0
+        self.left_out = self.ungrounded = 0
+        self._start(before)
+
+    def _start(self, before: EventReader | None) -> None:
+        # Copies, because a reader that begins anew starts from the same state.
+        if before is None:
+            self.grounds = {name: one.grounds.copy() for name, one in self.people.items()}
+            return
+        self.grounds = {name: grounds.copy() for name, grounds in before.grounds.items()}
+        self.known, self.events = set(before.known), list(before.events)
+        self.left_out, self.ungrounded = before.left_out, before.ungrounded
 
     def feed(self, text: str) -> None:
         for line in self._lines.feed(text):
@@ -139,33 +187,52 @@ class EventReader:
 
     def end(self) -> None:
         self._line(self._lines.take())
-        if self._decorations:
-            self._warn(f"{self._decorations} 行是表头、代码块等格式标记，不计为事件")
-        if (more := self.left_out - self._decorations - MAX_WARNED) > 0:
-            self._warn(f"另有 {more} 行未识别为事件；全文见输出")
+        for reason, count in self._reasons.items():
+            if reason == DECORATION:
+                self._warn(f"{count} 行是表头、代码块等格式标记，不计为事件", count)
+            elif count > 1:
+                self._warn(f"另有 {count - 1} 行未识别为事件（{reason}）；全文见输出", count - 1)
+        if (more := self._findings.total() - len(self._quoted)) > 0:
+            message = f"另有 {more} 行与行为不符，不计为事件"
+            self._ctx.warn(message, step=self._step, code=CODE, kind="more", count=more)
 
     def _line(self, line: str) -> None:
         self._number += 1
         if not line.strip():
             return
         try:
-            event = read_line(line, self._users)
-            if event in self._known:
+            event = read_line(line, self.people)
+            if event in self.known:
                 raise NoEvent("重复")
             if len(self.events) >= MAX_EVENTS:
                 raise NoEvent("事件过多")
         except Decoration:
             self.left_out += 1
-            self._decorations += 1
+            self._reasons[DECORATION] += 1
         except NoEvent as error:
             self.left_out += 1
-            if self.left_out - self._decorations <= MAX_WARNED:
+            self._reasons[str(error)] += 1
+            if self._reasons[str(error)] == 1:
                 shown = line.strip()[:SHOWN_CHARS]
-                self._warn(f"第 {self._number} 行未识别为事件（{error}）：{shown}")
+                self._warn(f"第 {self._number} 行未识别为事件（{error}）：{shown}", 1)
         else:
-            self._known.add(event)
-            self.events.append(event)
-            self._ctx.found(EVENT, event.facts(), step=self._step)
+            self._judge(event, line.strip())
+        if self._number == self._max_lines:
+            self._enough()
 
-    def _warn(self, message: str) -> None:
-        self._ctx.warn(message, step=self._step, code="unread_line")
+    def _judge(self, event: EventLine, line: str) -> None:
+        self.known.add(event)
+        findings = self.grounds[event.user_id].check(line, event.type, event.at)
+        if findings:
+            self.ungrounded += 1
+            self._findings[findings[0].kind] += 1
+            if len(self._quoted) < MAX_FINDINGS:
+                self._quoted.add(line)
+                report(self._ctx, findings[:1], step=self._step)
+            return
+        event = replace(event, user_id=self.people[event.user_id].user_id)
+        self.events.append(event)
+        self._ctx.found(EVENT, event.facts(), step=self._step)
+
+    def _warn(self, message: str, count: int) -> None:
+        self._ctx.warn(message, step=self._step, code="unread_line", count=count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from .event_checks import ACTIONS, TIMES
 from .event_lines import HEADER
 
 SYSTEM: Final = "你是一名用户行为分析师，擅长从零散的行为里看出用户做成了哪些事。"
@@ -30,13 +31,9 @@ LABELS: Final = {
     "stay_s": "停留秒数",
     "name": "姓名",
     "gender": "性别",
-    "age": "年龄",
+    "age": "年龄段",
     "city": "城市",
 }
-
-TIMES: Final = ("at", "timestamp", "time", "时间戳", "时间")
-ACTIONS: Final = ("action", "behavior_type", "behavior", "type", "行为类型", "行为")
-"""Common keys for the time and the kind of a behaviour."""
 
 
 def events_prompt(

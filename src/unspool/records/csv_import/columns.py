@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..behaviors import MAX_ACTION_CHARS, MAX_STAY_S, read_moment, save_behaviors
+from ...formats.moments import read_moment
+from ..behaviors import MAX_ACTION_CHARS, MAX_STAY_S, save_behaviors
 from ..people import MAX_AGE, MAX_USER_CHARS, save_people
 from ..products import (
     MAX_SKU_CHARS,

@@ -32,6 +32,16 @@ MAX_ROW_CHARS = 10 * MAX_FIELD_CHARS
 """Longest row: the most memory that a file without line ends can take."""
 
 
+MAX_UNPACKED_BYTES = 2 << 30
+"""Of one file. Reading so much takes a minute, and no memory."""
+
+MAX_UNPACKED_RATIO = 200
+"""Bytes out of one packed byte. Logs that repeat themselves reach 50; zeros alone reach 1000."""
+
+SMALL_BYTES = 64 << 20
+"""So much may come out of any file."""
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], Callable[[], float]]]:
     """Open a file for reading, unpacked; also yield a function for the share read so far."""
@@ -80,9 +90,11 @@ def _checked(path: Path, plain: IO[bytes], head: bytes) -> str:
     for encoding in candidates:
         plain.seek(0)
         decoder = codecs.getincrementaldecoder(encoding)("strict")
-        lines, wide = 1, 0
+        lines, wide, total = 1, 0, 0
         try:
             while chunk := plain.read(1 << 20):
+                total += len(chunk)
+                _check_size(path, total)
                 text = decoder.decode(chunk)
                 lines += text.count("\n")
                 wide += _wide(text)
@@ -100,6 +112,15 @@ def _checked(path: Path, plain: IO[bytes], head: bytes) -> str:
         f"{path} is none of UTF-8, UTF-16 with a mark, GB18030: as {encoding} it breaks off in "
         f"line {lines}; save it as UTF-8 and import it again"
     )
+
+
+def _check_size(path: Path, total: int) -> None:
+    packed = path.stat().st_size
+    if total > MAX_UNPACKED_BYTES or total > max(SMALL_BYTES, packed * MAX_UNPACKED_RATIO):
+        raise SpecError(
+            f"{path.name} unpacks to more than {total:,} bytes out of {packed:,}; split it into "
+            "smaller files"
+        )
 
 
 def _wide(text: str) -> int:

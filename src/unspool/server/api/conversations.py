@@ -20,6 +20,7 @@ from unspool.records.conversations import (
     rename_conversation,
 )
 
+from .json.places import place
 from .json.run import iso
 from .models import MAX_NUMBER
 
@@ -43,7 +44,7 @@ def plug(core: Core) -> APIRouter:
         """Begin a conversation. Send its turns to `/api/debug/chat` with `conversation_id`."""
         number = await add_conversation(records, definition.name if definition is not None else "")
         facts = counted_json(await find_conversation(records, number))
-        headers = {"Location": f"/api/conversations/{number}"}
+        headers = {"Location": place("/api/conversations", number)}
         return JSONResponse(facts, 201, headers=headers)
 
     @router.get("")

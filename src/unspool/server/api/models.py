@@ -19,6 +19,7 @@ from unspool.viewing.outcomes import Outcomes, outcomes_of
 from unspool.viewing.streams import stream_of
 
 from .json.model import defaults_json, entry_json, models_json, tested_json
+from .json.places import place
 
 MAX_NUMBER = 2**63 - 1
 """The largest integer of SQLite."""
@@ -48,7 +49,7 @@ def plug(core: Core) -> APIRouter:
     async def add_model(definition: ModelInput) -> JSONResponse:
         """Register a model without calling it; `…/test` does that."""
         entry = await registry.add(definition)
-        headers = {"Location": f"/api/models/{entry.id}"}
+        headers = {"Location": place("/api/models", entry.id)}
         return JSONResponse(entry_json(entry, registry), 201, headers=headers)
 
     @router.get("/{id}")

@@ -13,17 +13,22 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.errors import SpecError
 from unspool.formats.written import Params, StrictInput, validated
+from unspool.records import Records
 from unspool.records.presets import (
     MAX_NAME_CHARS,
     PresetRow,
+    PresetVersionRow,
     change_preset,
     count_presets,
     find_preset,
+    find_version,
     list_presets,
+    list_versions,
     remove_preset,
     save_preset,
 )
 
+from .json.places import place
 from .json.run import iso
 from .models import MAX_NUMBER
 
@@ -45,6 +50,15 @@ class Preset(StrictInput):
     """Parameters for the model: `temperature`, `max_tokens` …"""
 
 
+class Filling(StrictInput):
+    variables: dict[str, Annotated[str, Field(max_length=200_000)]] = Field(
+        default_factory=dict, max_length=200
+    )
+    """A value for each variable."""
+    version: int | None = Field(None, ge=1, le=MAX_NUMBER)
+    """None: the present one."""
+
+
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/api/presets", tags=["presets"])
     records = core.records
@@ -62,7 +76,7 @@ def plug(core: Core) -> APIRouter:
         number = await save_preset(records, preset.model_dump())
         if number is None:
             raise _name_taken(preset.name)
-        headers = {"Location": f"/api/presets/{number}"}
+        headers = {"Location": place("/api/presets", number)}
         return JSONResponse(preset_json(await find_preset(records, number)), 201, headers=headers)
 
     @router.get("/{id}")
@@ -75,15 +89,7 @@ def plug(core: Core) -> APIRouter:
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
         """Change the given fields of a preset; the others stay."""
-        row = await find_preset(records, number)
-        before = {name: getattr(row, name) for name in Preset.model_fields}
-        preset = validated(Preset, {**before, **values})
-        changes = {name: it for name, it in preset.model_dump().items() if name in values}
-        try:
-            if changes:
-                await change_preset(records, number, changes)
-        except IntegrityError:
-            raise _name_taken(preset.name) from None
+        await _alter(records, number, values)
         return preset_json(await find_preset(records, number))
 
     @router.delete("/{id}", status_code=204)
@@ -92,7 +98,46 @@ def plug(core: Core) -> APIRouter:
         await remove_preset(records, number)
         return Response(status_code=204)
 
+    _add_versions(router, records)
     return router
+
+
+async def _alter(records: Records, number: int, values: dict[str, Any]) -> None:
+    row = await find_preset(records, number)
+    before = {name: getattr(row, name) for name in Preset.model_fields}
+    preset = validated(Preset, {**before, **values})
+    changes = {name: it for name, it in preset.model_dump().items() if name in values}
+    try:
+        if changes:
+            await change_preset(records, number, changes)
+    except IntegrityError:
+        raise _name_taken(preset.name) from None
+
+
+def _add_versions(router: APIRouter, records: Records) -> None:
+    @router.get("/{id}/versions")
+    async def read_versions(number: Number) -> dict[str, Any]:
+        """List every version of a preset, newest first; the first one is the present one."""
+        row = await find_preset(records, number)
+        earlier = [_version_json(each) for each in await list_versions(records, number)]
+        return {"versions": [_version_json(row), *earlier]}
+
+    @router.post("/{id}/fill")
+    async def fill_preset(number: Number, filling: Filling) -> dict[str, Any]:
+        """Return a preset, or a version of it, with values in place of its variables."""
+        row: PresetRow | PresetVersionRow = await find_preset(records, number)
+        if filling.version is not None and filling.version != row.version:
+            row = await find_version(records, number, filling.version)
+        missing = [name for name in _variables(row) if name not in filling.variables]
+        if missing:
+            raise SpecError(f"values are missing for the variables {', '.join(missing)}")
+
+        def filled(text: str) -> str:
+            return FIELD.sub(lambda found: filling.variables[found[1]], text)
+
+        prompt, system = filled(row.prompt), filled(row.system_prompt)
+        facts = {"version": row.version, "prompt": prompt, "system_prompt": system}
+        return {**facts, "params": row.params}
 
 
 def preset_json(row: PresetRow) -> dict[str, Any]:
@@ -101,10 +146,27 @@ def preset_json(row: PresetRow) -> dict[str, Any]:
         "name": row.name,
         "system_prompt": row.system_prompt,
         "prompt": row.prompt,
-        "variables": list(dict.fromkeys(FIELD.findall(row.prompt))),
+        "variables": _variables(row),
+        "version": row.version,
         "params": row.params,
         "created_at": iso(row.created_ms),
         "updated_at": iso(row.updated_ms),
+    }
+
+
+def _variables(row: PresetRow | PresetVersionRow) -> list[str]:
+    return list(dict.fromkeys(FIELD.findall(row.prompt) + FIELD.findall(row.system_prompt)))
+
+
+def _version_json(row: PresetRow | PresetVersionRow) -> dict[str, Any]:
+    begun_ms = row.updated_ms if isinstance(row, PresetRow) else row.created_ms
+    return {
+        "version": row.version,
+        "system_prompt": row.system_prompt,
+        "prompt": row.prompt,
+        "variables": _variables(row),
+        "params": row.params,
+        "created_at": iso(begun_ms),
     }
 
 

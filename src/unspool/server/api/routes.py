@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Path
 from starlette.responses import JSONResponse, Response
@@ -12,6 +11,7 @@ from unspool.core import Core
 from unspool.models.definitions import RouteInput
 
 from .json.model import route_json
+from .json.places import place
 
 Named = Annotated[str, Path(max_length=128)]
 
@@ -29,7 +29,7 @@ def plug(core: Core) -> APIRouter:
     async def add_route(definition: RouteInput) -> JSONResponse:
         """Add a route."""
         route = await registry.add_route(definition)
-        headers = {"Location": f"/api/routes/{quote(route.name)}"}
+        headers = {"Location": place("/api/routes", route.name)}
         return JSONResponse(route_json(route, registry), 201, headers=headers)
 
     # A name may hold a slash, as vendors' names do.

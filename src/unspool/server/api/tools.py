@@ -14,6 +14,7 @@ from unspool import plugs
 from unspool.core import Core
 from unspool.tools.calling.registry import StoredTool, ToolInput
 
+from .json.places import place
 from .json.run import iso
 from .models import MAX_NUMBER
 
@@ -40,7 +41,7 @@ def plug(core: Core) -> APIRouter:
     async def add_tool(definition: ToolInput) -> JSONResponse:
         """Register a tool without calling it; `…/test` does that."""
         tool = await tool_registry.add(definition)
-        headers = {"Location": f"/api/tools/{tool.row.id}"}
+        headers = {"Location": place("/api/tools", tool.row.id)}
         return JSONResponse(tool_json(tool), 201, headers=headers)
 
     @router.get("/{id}")

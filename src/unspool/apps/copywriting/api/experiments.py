@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Annotated, Any, Final, Literal
 
@@ -11,17 +12,18 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.errors import SpecError
+from unspool.server.api.json.places import place
 from unspool.server.api.json.run import iso
 
 from ..confidence import Z_95, needed, wilson, z_of
-from ..records.copies import ArmCount, count_arms
+from ..records.copies import ArmCount, count_arms, count_parts
 from ..records.experiments import (
     Experiment,
     begin_experiment,
+    change_experiment,
     find_experiment,
     list_experiments,
     remove_experiment,
-    switch_experiment,
 )
 
 LEAST_DIFFERENCE: Final = 0.10
@@ -51,12 +53,17 @@ class ExperimentInput(BaseModel):
 
     name: str = Field(pattern=r"^[\w.-]{1,64}$", examples=["model-or-template"])
     arms: list[ArmInput] = Field(min_length=2, max_length=8)
+    learns: bool = False
+    """The better an arm does, the more often it writes (Thompson sampling)."""
 
 
-class ExperimentSwitch(BaseModel):
+class ExperimentChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    is_active: bool
+    is_active: bool | None = None
+    """False ends it, true resumes it."""
+    winner: str | None = Field(None, max_length=64)
+    """The arm that has won: it ends the experiment and writes from now on. Empty takes it back."""
 
 
 def plug(core: Core) -> APIRouter:
@@ -76,22 +83,24 @@ def plug(core: Core) -> APIRouter:
         for arm in definition.arms:
             if arm.model:
                 core.catalog.check(arm.model)
-        made = await begin_experiment(
-            records, definition.name, [arm.model_dump() for arm in definition.arms]
-        )
-        headers = {"Location": f"/api/experiments/{made.name}"}
+        arms = [arm.model_dump() for arm in definition.arms]
+        made = await begin_experiment(records, definition.name, arms, learns=definition.learns)
+        headers = {"Location": place("/api/experiments", made.name)}
         return JSONResponse(_json(made), 201, headers=headers)
 
     @router.get("/{name}")
     async def read(name: Name) -> dict[str, Any]:
         """One experiment with its report."""
         found = await find_experiment(records, name)
-        return _json(found) | _report(found, await count_arms(records, name))
+        report = _report(found, await count_arms(records, name))
+        report["by_style"] = _parts_json(await count_parts(records, name, "style"))
+        report["by_category"] = _parts_json(await count_parts(records, name, "category"))
+        return {**_json(found), "report": report}
 
     @router.patch("/{name}")
-    async def switch(name: Name, said: ExperimentSwitch) -> dict[str, Any]:
-        """End it, or resume it."""
-        return _json(await switch_experiment(records, name, is_active=said.is_active))
+    async def change(name: Name, said: ExperimentChange) -> dict[str, Any]:
+        """End it, resume it, or declare an arm its winner."""
+        return _json(await change_experiment(records, name, **said.model_dump()))
 
     @router.delete("/{name}", status_code=204)
     async def remove(name: Name) -> Response:
@@ -102,8 +111,10 @@ def plug(core: Core) -> APIRouter:
 
 
 def _json(each: Experiment) -> dict[str, Any]:
-    facts = {"name": each.name, "arms": each.arms, "is_active": each.is_active}
-    return {**facts, "created_at": iso(each.created_ms)}
+    names = ("name", "arms", "is_active", "learns", "winner")
+    facts = {name: getattr(each, name) for name in names}
+    ended = None if each.ended_ms is None else iso(each.ended_ms)
+    return {**facts, "created_at": iso(each.created_ms), "ended_at": ended}
 
 
 def _report(experiment: Experiment, counts: Any) -> dict[str, Any]:
@@ -116,14 +127,18 @@ def _report(experiment: Experiment, counts: Any) -> dict[str, Any]:
     is_early = any(arm.judged < wanted for arm in arms)
     verdict = "too_early" if is_early else "differs" if differs else "no_difference"
     return {
-        "report": {
-            "arms": [_arm_json(arm) for arm in arms],
-            "needed": wanted,
-            "verdict": verdict,
-            "differs": differs,
-            "warnings": list(_warnings(arms, wanted, differs)),
-        }
+        "arms": [_arm_json(arm) for arm in arms],
+        "needed": wanted,
+        "verdict": verdict,
+        "differs": differs,
+        "warnings": list(_warnings(arms, wanted, differs)),
     }
+
+
+def _parts_json(parts: Mapping[str, Sequence[ArmCount]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "arms": [_arm_json(arm) for arm in arms]} for name, arms in parts.items()
+    ]
 
 
 def _differing(arms: list[ArmCount]) -> list[list[str]]:

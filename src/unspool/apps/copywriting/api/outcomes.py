@@ -8,9 +8,15 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from unspool.core import Core
+from unspool.errors import SpecError
+from unspool.journals import read_all
+from unspool.runs.run import Run, fold
 from unspool.server.api.json.run import iso
 
 from ..records.copies import CopyRow, OutcomeRow, keep_outcome, list_copies
+
+MAX_NAMED: Final = 10
+"""Steps that an error names."""
 
 
 class OutcomeInput(BaseModel):
@@ -28,7 +34,11 @@ def plug(core: Core) -> APIRouter:
     @router.post("/v1/runs/{run_id}/outcome")
     async def say_outcome(run_id: str, definition: OutcomeInput) -> dict[str, Any]:
         """Set the outcome of a run; a second call replaces the first."""
-        await core.journal.head(run_id)
+        run = Run()
+        async for events in read_all(core.journal, run_id):
+            fold(events, run)
+        if definition.step:
+            _check_shown(run, definition.step)
         await keep_outcome(records, run_id, is_adopted=definition.is_adopted, step=definition.step)
         return {"run": run_id, "is_adopted": definition.is_adopted, "step": definition.step}
 
@@ -44,6 +54,18 @@ def plug(core: Core) -> APIRouter:
         return {"copies": [_json(copy, outcome) for copy, outcome in rows], "next": more}
 
     return router
+
+
+def _check_shown(run: Run, name: str) -> None:
+    """
+    Raises:
+        SpecError: Nobody has seen the whole of such a step.
+    """
+    step = run.steps.get(name)
+    if step is None or step.is_unseen or not step.finished:
+        names = [each.name for each in run.steps.values() if each.finished and not each.is_unseen]
+        known = ", ".join(names[:MAX_NAMED]) or "none yet"
+        raise SpecError(f"the run has shown no step {name!r}; finished steps: {known}")
 
 
 _FACTS: Final = (

@@ -10,16 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import BigInteger, Index, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from unspool.records import Base, Records, insert_into
+from unspool.records.products import Product
 
 MAX_RUN_ID_CHARS: Final = 64
 
 MAX_PAGE_ROWS: Final = 500
+
+MAX_PARTS: Final = 20
+"""Styles or categories in a report; further ones hold a handful of runs."""
 
 
 class CopyRow(Base):
@@ -38,7 +42,12 @@ class CopyRow(Base):
     total_ms: Mapped[int] = mapped_column(BigInteger)
     created_ms: Mapped[int] = mapped_column(BigInteger)
 
-    __table_args__ = (Index(None, "experiment", "arm"), Index(None, "created_ms"))
+    __table_args__ = (
+        Index(None, "experiment", "arm"),
+        Index(None, "created_ms"),
+        Index(None, "sku", "style", "user_id"),
+        Index(None, "user_id", "created_ms"),
+    )
 
 
 class OutcomeRow(Base):
@@ -90,6 +99,15 @@ async def keep_copy(records: Records, copied: StoredCopy) -> None:
         await session.commit()
 
 
+async def count_runs(records: Records, sku: str, style: str, user_id: str) -> int:
+    """Return how many runs there were for a product, a style and a reader (empty: for nobody)."""
+    wanted = select(func.count()).where(
+        CopyRow.sku == sku, CopyRow.style == style, CopyRow.user_id == user_id
+    )
+    async with records.session() as session:
+        return await session.scalar(wanted) or 0
+
+
 async def keep_outcome(records: Records, run_id: str, *, is_adopted: bool, step: str) -> None:
     """Set the outcome of a run; it replaces an earlier one."""
     fields = {"is_adopted": is_adopted, "step": step, "at_ms": int(time.time() * 1000)}
@@ -114,19 +132,51 @@ async def list_copies(
         return [(copy, outcome) for copy, outcome in rows]
 
 
+async def arm_before(records: Records, experiment: str, user_id: str) -> str:
+    """Return the arm of a person's first run in an experiment; empty: there is none."""
+    wanted = (
+        select(CopyRow.arm)
+        .where(CopyRow.user_id == user_id, CopyRow.experiment == experiment)
+        .order_by(CopyRow.created_ms)
+        .limit(1)
+    )
+    async with records.session() as session:
+        return await session.scalar(wanted) or ""
+
+
 async def count_arms(records: Records, experiment: str) -> Sequence[ArmCount]:
     """Return the figures of each arm that has completed a run."""
-    wanted: Any = (
+    wanted = _counted(experiment, CopyRow.arm).group_by(CopyRow.arm)
+    async with records.session() as session:
+        return [ArmCount(*row) for row in await session.execute(wanted)]
+
+
+async def count_parts(
+    records: Records, experiment: str, by: Literal["style", "category"]
+) -> dict[str, list[ArmCount]]:
+    """Return the same by style, or by category of the product; the most frequent ones."""
+    part: Any = CopyRow.style if by == "style" else func.coalesce(Product.category, "")
+    wanted = _counted(experiment, part, CopyRow.arm).group_by(part, CopyRow.arm)
+    if by == "category":
+        wanted = wanted.outerjoin(Product, Product.sku == CopyRow.sku)
+    parts: dict[str, list[ArmCount]] = {}
+    async with records.session() as session:
+        ordered = wanted.order_by(func.count().desc(), part, CopyRow.arm)
+        for name, *row in await session.execute(ordered.limit(MAX_PAGE_ROWS)):
+            parts.setdefault(name, []).append(ArmCount(*row))
+    return dict(list(parts.items())[:MAX_PARTS])
+
+
+def _counted(experiment: str, *parts: Any) -> Any:
+    return (
         select(
-            CopyRow.arm,
+            *parts,
             func.count(),
             func.count(OutcomeRow.run_id),
             func.count().filter(OutcomeRow.is_adopted),
             func.avg(CopyRow.total_ms),
         )
+        .select_from(CopyRow)
         .outerjoin(OutcomeRow, OutcomeRow.run_id == CopyRow.run_id)
         .where(CopyRow.experiment == experiment, CopyRow.status == "completed")
-        .group_by(CopyRow.arm)
     )
-    async with records.session() as session:
-        return [ArmCount(*row) for row in await session.execute(wanted)]

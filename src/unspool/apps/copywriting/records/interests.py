@@ -52,9 +52,14 @@ async def interest_in(records: Records, user_id: str, sku: str) -> dict[str, Any
     return summary(rows) if rows else {}
 
 
+def meaning_of(action: str) -> Kind | None:
+    """Return the kind of an action in a shop's own word; None: it does not count."""
+    return _MEANINGS.get(action.strip().lower())
+
+
 def summary(rows: Iterable[tuple[str, float | None]]) -> dict[str, Any]:
     """Return the summary of actions and their stays in seconds."""
-    kinds = [(_MEANINGS.get(action.strip().lower()), stay_s) for action, stay_s in rows]
+    kinds = [(meaning_of(action), stay_s) for action, stay_s in rows]
     seen = {kind for kind, _ in kinds}
     stays = [stay_s for kind, stay_s in kinds if kind == "visit" and stay_s is not None]
     total_s = sum(stays)

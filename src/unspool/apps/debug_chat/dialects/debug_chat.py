@@ -49,6 +49,7 @@ class ChatEncoder:
         self._taken = 0
         self._names: dict[int, tuple[str | None, str | None]] = {}
         self._metrics = Metrics()
+        self._finish: str | None = None
 
     def encode(self, event: Event) -> Sequence[bytes]:
         frame = self.frame(event)
@@ -82,6 +83,7 @@ class ChatEncoder:
                 self._calls = {name: it for name, it in self._calls.items() if name in self._whole}
             case "step.finished":
                 self._whole.add(step)
+                self._finish = event.data.get("finish_reason")
             case "step.rewound":  # only in a run that was asked in another dialect
                 self._take_back(step, at := event.data.get("at", 0))
                 return {"rewound": True, **({"at": at} if at else {}), "done": False}
@@ -133,6 +135,8 @@ class ChatEncoder:
         is_whole = event.type == "run.completed"
         status = "success" if is_whole else "error"
         answer: dict[str, Any] = {"output": output, "metrics": metrics, "status": status}
+        if is_whole and self._finish:
+            answer["finish_reason"] = self._finish
         if calls := [call for calls in self._calls.values() for call in calls]:
             answer["tool_calls"] = calls
         frame = {"done": True, "final_response": answer, "metrics": metrics}

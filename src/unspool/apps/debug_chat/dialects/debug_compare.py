@@ -21,7 +21,7 @@ from unspool.runs.run import RunSpec, cut
 
 from ..metrics import Metrics
 
-MAX_COLUMNS: Final = 8
+MAX_COLUMNS: Final = 32
 """As the flow `compare` has them."""
 
 
@@ -71,6 +71,8 @@ class _ColumnFrames:
         metrics = self._metrics.at_end(event, len(output))
         status = "success" if self.error is None else "error"
         self.answer = {"output": output, "metrics": metrics, "status": status}
+        if self.error is None and (reason := event.data.get("finish_reason")):
+            self.answer["finish_reason"] = reason
         facts = {} if self.error is None else {"error": self.error["message"], "status": status}
         return self._frame(done=True, final_response=self.answer, metrics=metrics, **facts)
 

@@ -5,72 +5,97 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from unspool.core import Core
-from unspool.journals import Journal
-from unspool.records.behaviors import Behavior, behavior_counts, behaviors_of
-from unspool.records.people import MAX_USER_CHARS, Person, count_people, find_person, list_people
+from unspool.errors import UnknownRecord
+from unspool.journals import read_all
+from unspool.records.behaviors import Behavior, behaviors_of
+from unspool.records.people import MAX_USER_CHARS, find_person
+from unspool.runs.run import Run
 from unspool.server.api.runs import whole
 
-from ..records.events import PersonEvent, event_counts, events_of
+from ..flows.extraction import events_in
+from ..records.events import PersonEvent, events_of
+from ..records.extractions import accept_events
+from ..records.people_pages import (
+    ListedPerson,
+    Page,
+    PeopleFilter,
+    Sort,
+    State,
+    cities_of,
+    list_people,
+    listed_person,
+    states_of,
+    totals_of,
+)
 
 UserId = Annotated[str, Path(alias="id", max_length=MAX_USER_CHARS)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+
+MAX_OFFSET = 10_000_000
+
+
+class Acceptance(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    run: str = Field(min_length=1, max_length=32)
+    """The run whose events are accepted."""
+
+
+class PeopleQuery(BaseModel):
+    """Which people, and in what order."""
+
+    query: str = Field("", max_length=200)
+    """Id, name or city contains it."""
+    state: State = ""
+    city: str = Field("", max_length=100)
+    has_behaviors: bool = False
+    sort: Sort = "id"
+    descending: bool = False
+    cities: bool = False
+    """List the cities too."""
 
 
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/api/people", tags=["people (S3)"])
     records = core.records
 
-    async def shown(people: list[Person]) -> list[dict[str, Any]]:
-        ids = [person.id for person in people]
-        behaviors, events = await behavior_counts(records, ids), await event_counts(records, ids)
-        runs = await runs_of(core.journal)
-        return [
-            {
-                "id": person.id,
-                "name": person.name,
-                "gender": person.gender,
-                "age": person.age,
-                "city": person.city,
-                "properties": person.properties,
-                "behaviors": behaviors.get(person.id, 0),
-                "events": events.get(person.id, 0),
-                "run": runs.get(person.id),
-            }
-            for person in people
-        ]
-
     @router.get("")
     async def list_all(
-        query: Annotated[str, Query(max_length=200)] = "",
+        which: Annotated[PeopleQuery, Query()],
         after: Annotated[str, Query(max_length=MAX_USER_CHARS)] = "",
+        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """List people by id; `next` is the `after` of the next page, `run` a live extraction."""
-        people = await list_people(records, query=query, after=after, limit=limit)
+        """
+        List people: search, filters, order and page by page, with the totals of all that match.
+
+        `next` is the `after` of the next page in the order by id, `run` a live extraction.
+        """
+        wanted = PeopleFilter(which.query, which.state, which.city, which.has_behaviors)
+        page = Page(which.sort, which.descending, after, offset, limit)
+        people = await list_people(records, wanted, page)
+        totals = await totals_of(records, wanted)
         return {
-            "people": await shown(people),
-            "total": await count_people(records, query=query),
-            "next": people[-1].id if len(people) == limit else None,
+            "people": [_person_json(person) for person in people],
+            "total": totals["people"],
+            "behaviors": totals["behaviors"],
+            "events": totals["events"],
+            "states": await states_of(records, wanted),
+            "next": people[-1].person.id if len(people) == limit and which.sort == "id" else None,
+            **({"cities": await cities_of(records)} if which.cities else {}),
         }
 
-    @router.get("/{id}")
-    async def read_person(user_id: UserId) -> dict[str, Any]:
-        """Return a person; `progress` is that of a live extraction, as in `GET /v1/runs/{id}`."""
-        (person,) = await shown([await find_person(records, user_id)])
-        await core.eta.learn("extraction")
-        run = await whole(core, person["run"]) if person["run"] else {"progress": None}
-        return {**person, "progress": run["progress"]}
-
-    @router.get("/{id}/behaviors")
+    @router.get("/{id:path}/behaviors")
     async def read_behaviors(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
         """Return the latest behaviours, oldest first."""
         await find_person(records, user_id)
         behaviors = await behaviors_of(records, user_id, limit=limit)
         return {"behaviors": [_behavior_json(behavior) for behavior in behaviors]}
 
-    @router.get("/{id}/events")
+    @router.get("/{id:path}/events")
     async def read_events(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
         """Return the latest events, oldest first, and the run that produced them."""
         await find_person(records, user_id)
@@ -80,17 +105,55 @@ def plug(core: Core) -> APIRouter:
             "events": [_event_json(event) for event in events],
         }
 
+    @router.post("/{id:path}/events/accept")
+    async def accept(user_id: UserId, acceptance: Acceptance) -> dict[str, Any]:
+        """Replace a person's events by those that wait, because there are far fewer of them."""
+        await find_person(records, user_id)
+        run = Run()
+        async for events in read_all(core.journal, acceptance.run):
+            for event in events:
+                run.apply(event)
+        await accept_events(records, user_id, acceptance.run, events_in(run))
+        return await read_events(user_id)
+
+    @router.get("/{id:path}")
+    async def read_person(user_id: UserId) -> dict[str, Any]:
+        """Return a person; `progress` is that of a live extraction, as in `GET /v1/runs/{id}`."""
+        await find_person(records, user_id)
+        found = await listed_person(records, user_id)
+        if found is None:
+            raise UnknownRecord(f"no user {user_id!r}")
+        person = _person_json(found)
+        await core.eta.learn("extraction")
+        run = await whole(core, person["run"]) if person["run"] else {"progress": None}
+        return {**person, "progress": run["progress"]}
+
     return router
 
 
-async def runs_of(journal: Journal) -> dict[str, str]:
-    """Return the newest live extraction of each person."""
-    heads = await journal.heads(status="running", flow="extraction", limit=500)
-    runs: dict[str, str] = {}
-    for head in heads:
-        (started,) = await journal.read(head.run_id, after=0, limit=1)
-        runs.setdefault(started.data["input"].get("user_id", ""), head.run_id)
-    return runs
+def _person_json(listed: ListedPerson) -> dict[str, Any]:
+    person, extraction = listed.person, listed.extraction
+    is_live = extraction is not None and extraction.status == "running"
+    return {
+        "id": person.id,
+        "name": person.name,
+        "gender": person.gender,
+        "age": person.age,
+        "city": person.city,
+        "properties": person.properties,
+        "behaviors": listed.behaviors,
+        "events": listed.events,
+        "run": extraction.run_id if extraction is not None and is_live else None,
+        "extraction": None
+        if extraction is None
+        else {
+            "run": extraction.run_id,
+            "status": extraction.status,
+            "code": extraction.code,
+            "found": extraction.found,
+            "changed_ms": extraction.changed_ms,
+        },
+    }
 
 
 def _behavior_json(behavior: Behavior) -> dict[str, Any]:

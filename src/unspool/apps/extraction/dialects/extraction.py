@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from unspool.dialects import Options, RunGateway
@@ -22,7 +22,10 @@ from unspool.formats.lines import LineBuffer
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec
 
+from ..flows.extraction import MAX_BEHAVIORS, USUAL_BEHAVIORS
+from ..flows.extraction_batch import PeopleBatch
 from ..frames import frame
+from ..privacy import with_true_id
 
 EVENT = "event"
 
@@ -32,36 +35,36 @@ UserId = Annotated[str, Path(min_length=1, max_length=128)]
 class ExtractionRequest(BaseModel):
     model: str = Field("", max_length=128)
     """Model or route; empty: the default."""
-    limit: int = Field(200, ge=1, le=500)
+    limit: int = Field(USUAL_BEHAVIORS, ge=1, le=MAX_BEHAVIORS)
     """Number of behaviours to use, the latest ones."""
+    whole_profile: bool = False
+    """Send the person's whole profile to the model, the name too."""
     force: bool = False
     """Start a new run even if an equal one exists (`Unspool-Cache: refresh`)."""
 
 
-class BatchRequest(BaseModel):
-    user_ids: list[Annotated[str, StringConstraints(min_length=1, max_length=128)]] = Field(
-        min_length=1, max_length=1000
-    )
-    limit: int = Field(200, ge=1, le=500)
-    """Number of behaviours to use of each person, the latest ones."""
-    concurrency: int = Field(4, ge=1, le=32)
-    """People at once."""
+class BatchRequest(PeopleBatch):
     model: str = Field("", max_length=128)
+    """Model or route; empty: the default."""
 
 
 class ExtractionEncoder:
     def __init__(self) -> None:
         self._lines: dict[str, LineBuffer] = {}  # by step
         self._has_shown = False
+        self._is_in_line = False
+        """The last shown line has no end yet; only a step's last one can."""
         self._count = 0
+        self._user_id = self._alias = ""
 
     def encode(self, event: Event) -> Sequence[bytes]:
         data = event.data
         frames: Sequence[bytes] = ()
         match event.type:
             case "run.started":
-                user_id = data["input"].get("user_id", "")
-                frames = (frame("start", message=f"开始为用户 {user_id} 抽象事件..."),)
+                self._user_id = data["input"].get("user_id", "")
+                self._alias = data["input"].get("alias") or self._user_id
+                frames = (frame("start", message=f"开始为用户 {self._user_id} 抽象事件..."),)
             case "text.delta":
                 frames = self._text(data["step"], data["text"])
             case "step.finished":
@@ -82,13 +85,19 @@ class ExtractionEncoder:
 
     def _text(self, step: str, text: str) -> list[bytes]:
         lines = self._lines.setdefault(step, LineBuffer()).feed(text)
-        self._has_shown |= bool(lines)
-        return [frame("llm_chunk", content=line) for line in lines]
+        return [self._shown(line) for line in lines]
+
+    def _shown(self, line: str) -> bytes:
+        line = with_true_id(line, self._alias, self._user_id)
+        if self._is_in_line:  # the last line of the step before had no end
+            line = f"\n{line}"
+        self._has_shown, self._is_in_line = True, not line.endswith("\n")
+        return frame("llm_chunk", content=line)
 
     def _rest(self, step: str) -> list[bytes]:
         lines = self._lines.pop(step, None)
         rest = lines.take() if lines else ""
-        return [frame("llm_chunk", content=rest)] if rest else []
+        return [self._shown(rest)] if rest else []
 
     def _rewound(self, data: Mapping[str, Any]) -> list[bytes]:
         self._lines.pop(data["step"], None)
@@ -117,13 +126,11 @@ class ExtractionDialect:
         @router.post("/api/v1/events/extract/batch/llm-stream")
         async def extract_batch(request: BatchRequest, options: Options) -> Response:
             """Extract the events of many people; an unknown one fails without the others."""
-            ids = dict.fromkeys(request.user_ids)
-            items = [{"user_id": user_id, "limit": request.limit} for user_id in ids]
-            body = {"flow": "extraction", "items": items, "concurrency": request.concurrency}
-            spec = RunSpec("batch", body, request.model, "extraction_batch")
+            body = request.model_dump(exclude={"model"})
+            spec = RunSpec("extraction_batch", body, request.model, "extraction_batch")
             return await gateway.stream(spec, options)
 
-        @router.post("/api/v1/events/extract/{user_id}/llm-stream")
+        @router.post("/api/v1/events/extract/{user_id:path}/llm-stream")
         async def extract_events(
             user_id: UserId,
             options: Options,
@@ -141,6 +148,8 @@ class ExtractionDialect:
             if request.force or force:
                 options = replace(options, cache="refresh")
             body = {"user_id": user_id, "limit": request.limit}
+            if request.whole_profile:
+                body["whole_profile"] = True
             name = request.model or model
             spec = RunSpec("extraction", body, name, dialect="extraction")
             return await gateway.stream(spec, options)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Index, String, delete, func, select
+from sqlalchemy import Index, String, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -76,20 +76,3 @@ async def events_of(records: Records, user_id: str, *, limit: int) -> list[Perso
     )
     async with records.session() as session:
         return list(await session.scalars(latest))[::-1]
-
-
-async def count_events(session: AsyncSession, user_id: str) -> int:
-    """Return the number of a person's events."""
-    of_them = select(func.count()).where(PersonEvent.user_id == user_id)
-    return await session.scalar(of_them) or 0
-
-
-async def event_counts(records: Records, user_ids: Sequence[str]) -> dict[str, int]:
-    """Return the number of events of each of these people; people without any are left out."""
-    counted = (
-        select(PersonEvent.user_id, func.count().label("events"))
-        .where(PersonEvent.user_id.in_(user_ids))
-        .group_by(PersonEvent.user_id)
-    )
-    async with records.session() as session:
-        return {row.user_id: row.events for row in await session.execute(counted)}

@@ -1,0 +1,1 @@
+"""The records of the debug chat: test cases and their verdicts."""
