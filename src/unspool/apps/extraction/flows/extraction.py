@@ -168,7 +168,7 @@ class _Windows:
             try:
                 return await self._generate(before, step, start, end), end, size
             except ProviderRefused as error:
-                if error.code != "too_long" or end - start <= MIN_WINDOW:
+                if not error.is_too_long or end - start <= MIN_WINDOW:
                     raise
             half = (end - start + 1) // 2
 
