@@ -29,6 +29,8 @@ PAGES = (
     "/models?model=whole",
     "/extraction",
     "/graph",
+    "/graph?show=patterns",
+    "/graph?show=dropOff",
     "/story",
     "/data",
     "/usage",
