@@ -28,6 +28,8 @@ PAGES = (
     "/models?model=whole",
     "/extraction",
     "/graph",
+    "/graph?show=patterns",
+    "/graph?show=dropOff",
     "/story",
     "/data",
     "/usage",

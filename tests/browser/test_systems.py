@@ -161,17 +161,17 @@ def test_all_people_are_extracted_together_and_that_is_stopped(
 NODES = [
     {"id": "n1", "type": "event", "name": "浏览商品", "description": "看"},
     {"id": "n2", "type": "event", "name": "收藏商品", "description": "存"},
-    {"id": "n3", "type": "feature", "name": "价格犹豫", "description": "想"},
+    {"id": "n3", "type": "event", "name": "看直播", "description": "没有这样的模式"},
     {"id": "n4", "type": "result", "name": "下单购买", "description": "买"},
     {"id": "n5", "type": "result", "name": "流失", "description": "走"},
 ]
 EDGES = [
-    {"from": "n1", "to": "n2", "relation_type": "causal", "relation_desc": "喜欢"},
-    {"from": "n2", "to": "n3", "relation_type": "sequential", "relation_desc": "看购买页"},
-    {"from": "n3", "to": "n5", "relation_type": "conditional", "relation_desc": "停留"},
-    {"from": "n2", "to": "n4", "relation_type": "causal", "relation_desc": "成交"},
+    {"from": "n1", "to": "n4", "relation_type": "causal", "relation_desc": "喜欢"},
+    {"from": "n3", "to": "n4", "relation_type": "causal", "relation_desc": "停留"},
+    {"from": "n2", "to": "n4", "relation_type": "sequential", "relation_desc": "成交"},
+    {"from": "n2", "to": "n5", "relation_type": "sequential", "relation_desc": "没有成交"},
 ]
-GRAPH = {"nodes": NODES, "edges": EDGES, "insights": ["100% 的人先浏览", "价格犹豫的人会走"]}
+GRAPH = {"nodes": NODES, "edges": EDGES, "insights": ["浏览的人也会收藏"]}
 
 
 def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
@@ -179,9 +179,9 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
 ) -> None:
     stage.register(
         model("painter", whole(json.dumps(GRAPH, ensure_ascii=False, indent=1), 300, first_s=0.1)),
-        model("teller", whole("收藏商品 [n2] 之后是价格犹豫 [n3]。", 60, first_s=0.1)),
+        model("teller", whole("收藏商品 [n2] 之后下单购买 [n4]。", 60, first_s=0.1)),
     )
-    for number in (5, 19):
+    for number in (2, 3):
         path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
         http.post(path, json={"model": "offline"})
     page = open_page("/graph")
@@ -192,6 +192,14 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
     until_state(page, "completed")
     graph = http.get("/api/v1/graphs?limit=1").json()["graphs"][0]
     assert f"{graph['node_count']} 个节点" in nodes.inner_text()
+    # What no pattern has is not drawn, and said beside the graph.
+    until(page, lambda: page.locator("[data-node]").count() == graph["node_count"], "the nodes")
+    assert "看直播" not in page.locator(".graph-canvas").inner_text()
+    assert "看直播" in page.locator(".graph-side .findings").inner_text()
+    page.locator("[data-edge]").first.dispatch_event("click")
+    evidence = page.locator("[data-evidence]").inner_text()
+    for word in ("置信度", "基准", "提升度", "间隔中位数", "例如"):
+        assert word in evidence
     page.get_by_role("button", name="列表").click()
     rows = page.locator(".graph-list table").first.locator("tbody tr")
     assert rows.count() == graph["node_count"]
@@ -200,7 +208,65 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
     box.fill("为什么有人收藏了却没有下单？")
     box.press("Enter")
     until(page, lambda: page.locator(".qa .cited").count() == 2, "both nodes")
-    assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "价格犹豫"]
+    assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "下单购买"]
+    box.fill("今天天气怎么样？")
+    box.press("Enter")
+    until(page, lambda: "图里没有说：天气" in page.locator(".qa").inner_text(), "no answer")
+    until(page, lambda: page.locator(".asked").count() == 1, "the question before")
+    page.get_by_role("button", name="图", exact=True).click()
+    page.reload()
+    page.locator("[data-node]").first.wait_for()
+    until(page, lambda: page.locator(".asked").count() == 1, "the questions are still there")
+
+
+def test_patterns_have_options_and_those_who_dropped_off_are_told(
+    http: httpx.Client, open_page: Open
+) -> None:
+    for number in (2, 3):
+        path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
+        http.post(path, json={"model": "offline"})
+    page = open_page("/graph")
+    page.get_by_role("button", name="频繁模式").click()
+    rows = page.locator(".patterns tbody tr")
+    until(page, lambda: rows.count() == 30, "thirty patterns")
+    page.locator("input[name=most]").fill("3")
+    page.locator("input[name=most]").press("Tab")
+    until(page, lambda: rows.count() == 3, "three patterns")
+    page.locator("select[name=outcome]").select_option("收藏商品")
+    ends = page.locator(".patterns tbody td:first-child")
+    until(page, lambda: all(t.endswith("收藏商品") for t in ends.all_inner_texts()), "the outcome")
+    page.get_by_role("button", name="流失").click()
+    page.locator("select[name=start]").select_option("浏览商品")
+    told = page.locator("[data-drop]")
+    until(page, lambda: "人没有到" in told.inner_text(), "the figures")
+    page.locator(".drop input[type=number]").fill("0.1")
+    page.locator(".drop input[type=number]").press("Tab")
+    found = http.get("/api/v1/drop-off?start=浏览商品&outcome=购买&window_days=0.1").json()
+    until(page, lambda: told.inner_text().startswith(f"{found['dropped']} 人没有到"), "fewer days")
+
+
+def test_the_nodes_of_a_graph_are_legible_on_a_phone_and_on_a_desk(
+    http: httpx.Client, open_page: Open
+) -> None:
+    for number in (2, 3):
+        path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
+        http.post(path, json={"model": "offline"})
+    http.post("/api/v1/causal-graph/generate/llm-stream", json={"model": "offline"})
+    for width in (1360, 390):
+        page = open_page("/graph", viewport={"width": width, "height": 828})
+        page.locator("[data-node]").nth(4).wait_for()
+        sizes: list[float] = page.evaluate(
+            "() => [...document.querySelectorAll('.node .name')].map((text) =>"
+            " 13 * text.getScreenCTM().a)"
+        )
+        assert min(sizes) >= 11
+        boxes = [node.bounding_box() for node in page.locator("[data-node] rect").all()]
+        known = [box for box in boxes if box is not None]
+        assert len(known) == len(boxes) > 4
+        for at, one in enumerate(known):
+            for other in known[at + 1 :]:
+                is_beside = abs(one["x"] - other["x"]) >= one["width"]
+                assert is_beside or abs(one["y"] - other["y"]) >= one["height"]
 
 
 def test_s4_11_a_stage_is_written_behind_its_tab(http: httpx.Client, open_page: Open) -> None:

@@ -9,12 +9,81 @@ export interface NodeJson {
   readonly description: string;
 }
 
+/** Figures for what follows what; see docs/protocol/extraction.md. */
+interface Evidence {
+  readonly people: number;
+  readonly people_before: number;
+  readonly people_without: number;
+  readonly reached_without: number;
+  readonly times: number;
+  readonly times_before: number;
+  readonly rate: number;
+  readonly base_rate: number;
+  readonly lift: number | null;
+  readonly gap_s: number | null;
+  readonly examples: readonly string[];
+}
+
 export interface EdgeJson {
   readonly from: string;
   readonly to: string;
   readonly relation_type: "sequential" | "causal" | "conditional";
   readonly relation_desc: string;
+  readonly evidence?: Evidence;
 }
+
+export interface PatternJson {
+  readonly events: readonly string[];
+  readonly users: number;
+  readonly support: number;
+  readonly confidence: number;
+  readonly evidence: Evidence;
+}
+
+export interface EventType {
+  readonly type: string;
+  readonly people: number;
+  readonly again: number;
+  readonly rate: number;
+}
+
+export interface DropOff {
+  readonly start: string;
+  readonly outcome: string;
+  readonly dropped: number;
+  readonly reached: number;
+  readonly undecided: number;
+  readonly differences: readonly {
+    readonly trait: string;
+    readonly value: string;
+    readonly dropped: number;
+    readonly reached: number;
+    readonly dropped_share: number;
+    readonly reached_share: number;
+    readonly is_clear: boolean;
+  }[];
+  readonly people: readonly string[];
+  readonly next: string | null;
+}
+
+export interface AskedQuestion {
+  readonly id: string;
+  readonly question: string;
+  readonly answer: string;
+  readonly is_answered: boolean;
+  readonly status: string;
+}
+
+/** What the patterns of a graph are searched by. */
+export interface SearchOptions {
+  min_support: number;
+  max_length: number;
+  most: number;
+  outcome: string;
+  window_days: number;
+}
+
+export const edgeKey = (edge: EdgeJson) => `${edge.from}>${edge.to}`;
 
 export interface GraphJson {
   readonly id: string;

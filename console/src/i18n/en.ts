@@ -94,7 +94,6 @@ export const en: Messages = {
     auth: "key refused",
     unknown_model: "no such model",
     invalid_request: "bad request",
-    too_long: "longer than the model can read",
     nothing_found: "no events found",
     fewer_than_before: "far fewer than before",
     nothing_to_do: "no behaviours",

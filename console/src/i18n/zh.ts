@@ -93,7 +93,6 @@ export const zh = {
     auth: "密钥被拒",
     unknown_model: "没有这个模型",
     invalid_request: "请求有误",
-    too_long: "超过模型能读的长度",
     nothing_found: "没有得到事件",
     fewer_than_before: "比原来少很多",
     nothing_to_do: "没有行为",

@@ -234,6 +234,9 @@ class RunContext:
             self._notes[name] = value
         return self._notes[name]
 
+    def noted(self, name: str) -> Any:
+        return self._notes.get(name)
+
     async def child(
         self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
     ) -> Outcome:

@@ -212,6 +212,9 @@ class Context(Recorder, Protocol):
     async def note(self, name: str, compute: Callable[[], Awaitable[Any]]) -> Any:
         """Return `compute()`, computed once in the life of the run (it must be JSON)."""
 
+    def noted(self, name: str) -> Any:
+        """Return what `note` has computed under this name; None: nothing yet."""
+
     async def child(
         self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
     ) -> Outcome:

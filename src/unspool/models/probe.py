@@ -177,7 +177,7 @@ async def _try(model: Model, prompt: Prompt, whole: str, http: Client) -> Tried:
     try:
         text = (await _ask(model, prompt, http)).text
     except ProviderError as error:
-        is_no = error.code in {"prefill", "prefill_refused", "invalid_request", "too_long"}
+        is_no = error.code in {"prefill", "prefill_refused", "invalid_request"}
         return Tried(model.prefill, "refused" if is_no else "cannot_tell", f"{error.code}: {error}")
     return Tried(model.prefill, verdict_of(whole, prompt.prefix, text), text[:80])
 

@@ -41,6 +41,7 @@ async def test_s2_4_and_6_text_streams_and_ends_with_metrics_and_done(
         "output": "人工智能",
         "metrics": final["metrics"],
         "status": "success",
+        "finish_reason": "stop",
     }
 
 

@@ -37,10 +37,11 @@ async def test_a_route_falls_back_and_shows_how_its_models_do(
         await add(api, body(upstream, name="org/second"))
         said = {"name": "best/of", "models": ["first", {"model": "org/second", "weight": 2}]}
         made = await api.post("/api/routes", json=said)
-        assert (made.status_code, made.headers["location"]) == (201, "/api/routes/best/of")
+        assert (made.status_code, made.headers["location"]) == (201, "/api/routes/best%2Fof")
         facts = await request_digest(api, "best/of")
     assert facts["text"] == "你好"
     assert [a["model"] for a in facts["attempts"]] == ["first", "org/second"]
+    assert (await api.get("/api/routes/best%2Fof")).status_code == 200
     route = (await api.get("/api/routes/best/of")).json()
     assert (route["strategy"], route["source"]) == ("ordered", "database")
     first, second = route["models"]

@@ -21,6 +21,9 @@ export const zh = {
   coverage: "没有写到原文的全部",
   few: "比原来少很多",
   relation: "数据不支持这种关系",
+  count: "数据里没有这个数",
+  lift: "数据里没有这个提升度",
+  citation: "没有指出依据",
   more: "还有更多，见运行日志",
 };
 
@@ -45,5 +48,8 @@ export const en = {
   coverage: "does not cover the whole text",
   few: "far fewer than before",
   relation: "the data does not support this relation",
+  count: "the data has no such number",
+  lift: "the data has no such lift",
+  citation: "names nothing it is based on",
   more: "and more, see the log of the run",
 };

@@ -27,7 +27,7 @@ LEAST_PEOPLE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class GroupDifference:
-    """One value of a trait, and how common it is in each group."""
+    """One value of a trait, and how common it is in each group of people."""
 
     trait: str
     value: str
@@ -109,6 +109,8 @@ def _differences(groups: DropOff, traits: Traits) -> list[GroupDifference]:
         here, there = dropped[trait, value], reached[trait, value]
         of_here, of_there = (total[trait] for total in totals)
         z = _between(here, of_here, there, of_there)
+        if not z:
+            continue
         is_clear = abs(z) >= least
         shares = here / of_here, there / of_there
         found.append(GroupDifference(trait, value, here, there, *shares, z, is_clear))

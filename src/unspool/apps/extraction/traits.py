@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
 from statistics import median, quantiles
 from typing import Any, Final
 
@@ -35,19 +35,18 @@ _OLDER: Final = "45 岁以上"
 class TraitFold:
     """Takes in behaviours and profiles one by one, and then gives the traits of each person."""
 
-    def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
+    def __init__(self) -> None:
         self._seen: dict[str, dict[str, Counter[str]]] = {}
         self._prices: dict[str, list[float]] = {}
         self._profiles: dict[str, dict[str, str]] = {}
 
     def behavior(self, user_id: str, at: datetime, product: Mapping[str, Any]) -> None:
-        """Take in a behaviour; `product` has its own columns and those of its product."""
+        """Take in a behaviour at a time by the shop's clocks, with the columns of its product."""
         seen = self._seen.setdefault(user_id, {})
         facts = {
             BRAND: _first(product, _BRANDS),
             CATEGORY: _first(product, _CATEGORIES),
-            TIME_OF_DAY: time_of_day(at.astimezone(self._zone).hour),
+            TIME_OF_DAY: time_of_day(at.hour),
         }
         for trait, value in facts.items():
             if value:

@@ -116,13 +116,36 @@ def _from_graph(raw: str, unknown: str) -> str | None:
     try:
         graph = json.loads(raw)
         nodes = {node["id"]: node["name"] for node in graph["nodes"]}
-        edges = [(edge["from"], edge["to"], edge["relation_desc"]) for edge in graph["edges"]]
+        edges = [(edge["from"], edge["to"], _figures(edge)) for edge in graph["edges"]]
     except (ValueError, KeyError, TypeError):
         return None
     said = list(_told(nodes, edges))[:MAX_TOLD]
     if unknown or not said:
         return f"图里没有说{f'：{unknown}' if unknown else ''}。"
     return "从图中可以看到：\n" + "\n".join(said)
+
+
+def _figures(edge: Mapping[str, Any]) -> str:
+    """Return the figures of an edge in words; without any, its description."""
+    known = edge.get("evidence")
+    if not known:
+        return str(edge["relation_desc"])
+    words = [
+        f"{known['people']} 人如此",
+        f"置信度 {known['rate']:.0%}，基准 {known['base_rate']:.0%}",
+    ]
+    if known.get("lift") is not None:
+        words.append(f"提升度 {known['lift']:.2f}")
+    if known.get("gap_s") is not None:
+        words.append(f"间隔中位数 {_duration(known['gap_s'])}")
+    return "，".join(words)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("天", 86_400), ("小时", 3600), ("分钟", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} 秒"
 
 
 def _told(nodes: Mapping[str, str], edges: Sequence[tuple[str, str, str]]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from .. import Model
 
 REFUSED: Final = frozenset(
-    {"auth", "quota", "invalid_request", "too_long", "unknown_model", "redirect", "address"}
+    {"auth", "quota", "invalid_request", "unknown_model", "redirect", "address"}
 )
 """Codes of errors that the same request would meet again."""
 
@@ -138,14 +138,6 @@ PHRASES: Final = tuple(
 
 _SPECIFIC: Final = frozenset({"quota", "auth", "unreadable"})
 """Words in the message of an error that its vendor calls a plain bad request."""
-
-_TOO_LONG: Final = re.compile(
-    r"context[ _-]?(length|window|size)|maximum.{0,20}context|exceed.{0,40}context|"
-    r"(prompt|input|request|message)s?\b.{0,30}too (long|large|many tokens)|"
-    r"too many (input )?tokens|token (count|limit).{0,40}exceed|range of input length|"
-    r"(输入|上下文).{0,10}(过长|超)"
-)
-"""Words of a request that is longer than the model can read."""
 
 _WAIT: Final = re.compile(
     r"(?:retry|try again)[^.;]{0,20}? (?:in|after) (\d+(?:\.\d+)?) ?(ms|m(?:in)?|s)", re.IGNORECASE
@@ -289,13 +281,16 @@ def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = N
         fields, words = _with_nested(fields, words)
     wait_s = _wait_in(fields, words)
     code = _code_of(fields, words, status)
-    if code == "invalid_request" and _TOO_LONG.search(f"{fields.get('code')} {words}".lower()):
-        code = "too_long"
     if code == "quota" and wait_s is not None:
         code = "rate_limit"  # an allowance that refills by itself is not used up
-    message = without_key(words, model)[:MAX_MESSAGE_CHARS]
+    message = without_key(words or _name_in(fields), model)[:MAX_MESSAGE_CHARS]
     param = fields.get("param")
     return VendorError(code, message, wait_s, param if isinstance(param, str) else None)
+
+
+def _name_in(fields: Mapping[str, Any]) -> str:
+    """Return the name of an error that says nothing else."""
+    return next((v for n in ("code", "type") if isinstance(v := fields.get(n), str)), "")
 
 
 def _with_nested(fields: dict[str, Any], words: str) -> tuple[dict[str, Any], str]:

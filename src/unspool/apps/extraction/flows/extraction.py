@@ -162,13 +162,13 @@ class _Windows:
         """
         halvings = 0
         while True:
-            while (known := await self._noted(f"{step} halved {halvings + 1}")) is not None:
+            while (known := self.ctx.noted(f"{step} halved {halvings + 1}")) is not None:
                 size, halvings = known, halvings + 1
             end = window_end(self.request.behaviors, start, size)
             try:
                 return await self._generate(before, step, start, end), end, size
             except ProviderRefused as error:
-                if error.code != "too_long" or end - start <= MIN_WINDOW:
+                if not error.is_too_long or end - start <= MIN_WINDOW:
                     raise
             half = (end - start + 1) // 2
 
@@ -176,13 +176,6 @@ class _Windows:
                 return size
 
             await self.ctx.note(f"{step} halved {halvings + 1}", halved)
-
-    async def _noted(self, name: str) -> Any:
-        """Return what the log remembers under a name; None: nothing."""
-        try:
-            return await self.ctx.note(name, _nothing)
-        except LookupError:
-            return None
 
     async def _generate(self, before: EventReader, step: str, start: int, end: int) -> EventReader:
         ctx, request = self.ctx, self.request
@@ -205,10 +198,6 @@ class _Windows:
         prompt = events_prompt({alias: request.behaviors[start:end]}, {alias: request.profile})
         await ctx.generate(prompt, step=step, system=SYSTEM, read=read, by_lines=True)
         return reader
-
-
-async def _nothing() -> Any:
-    raise LookupError
 
 
 def events_in(run: Run) -> list[dict[str, Any]]:

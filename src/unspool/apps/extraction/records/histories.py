@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, or_, select
@@ -55,9 +54,7 @@ async def read_histories(records: Records, *, query: str = "") -> list[EventHist
     return [EventHistory(user_id, *events) for user_id, events in found.items()]
 
 
-async def read_traits(
-    records: Records, *, query: str = "", zone: tzinfo = UTC
-) -> dict[str, dict[str, str]]:
+async def read_traits(records: Records, *, query: str = "") -> dict[str, dict[str, str]]:
     """Return the traits of the people with events: from their behaviours, and their profiles."""
     people = _people(query).scalar_subquery()
     behaviors = (
@@ -74,7 +71,7 @@ async def read_traits(
         .order_by(Behavior.user_id, Behavior.at.desc())
         .limit(MAX_TOGETHER)
     )
-    fold = TraitFold(zone)
+    fold = TraitFold()
 
     def take_behaviors(rows: _Rows) -> None:
         for user_id, at, properties, brand, category, price in rows:
