@@ -44,74 +44,48 @@ def _told(text: str) -> list[list[Told]]:
 
 
 ZH: Final = _told("""
-1950年，英国数学家艾伦·图灵写下一个问题：机器能思考吗？|图灵的问题|中景|夜里的书房，图灵伏\
-在桌前写字，台灯照着一叠稿纸|艾伦·图灵
-他设想了一场模仿游戏：隔着屏幕聊天，如果分不出对面是人还是机器，就算机器会思考。|模仿游戏|全\
-景|一道隔板把房间分成两半，两边各有一台打字机，纸条从缝里递过来
+1950年，图灵问了一个问题：机器能思考吗？|图灵的问题|中景|夜里的书房，图灵伏在桌前写字|艾伦·图灵
+他设想了一场游戏：隔着墙聊天，分不出是人还是机器，就算机器会思考。|模仿游戏|全景|\
+一道隔板，两边各有一台打字机，纸条从缝里递过来
 
-1956年夏天，麦卡锡和几位同行在美国达特茅斯学院开会，“人工智能”这个名字从这里传开。|达特茅斯\
-的夏天|远景|校园的草坪和白色小楼，几个人抱着书走进门|约翰·麦卡锡
-没过几年，感知机学会了辨认简单的图形，聊天程序伊丽莎也能用打字和人对话。|第一批学生|近景|老\
-式电传打字机自己动起来，一行字慢慢打在纸上
+1956年的达特茅斯会议上，“人工智能”有了自己的名字。|达特茅斯的夏天|远景|\
+草坪和白色小楼，几个人抱着书走进门|约翰·麦卡锡
+可是算力太小，经费被砍，七十年代成了人工智能的寒冬。|寒冬|远景|\
+空荡荡的机房，窗外下着雪，一盏灯灭了
 
-可是算力太小，数据太少，七十年代的经费被砍掉，人们把那段日子叫作人工智能的寒冬。|寒冬|远景\
-|空荡荡的机房，窗外下着雪，一台机柜的灯灭了
-八十年代的专家系统热闹过一阵，后来也因为太贵、太难维护而冷了下去。|专家系统|中景|一面墙的磁\
-带柜，工程师翻着厚厚的规则手册
+1997年，深蓝战胜国际象棋冠军卡斯帕罗夫。|深蓝落子|特写|一枚棋子被放下，棋钟跳了一格|卡斯帕罗夫
+2012年，AlexNet让深度学习火了起来。|学会看图|近景|屏幕上闪过猫和花的照片，每张跳出一个名字
+2016年，AlphaGo战胜围棋棋手李世石。|围棋之夜|特写|棋盘一角，黑白交错，一只手停在半空|李世石
 
-1997年，深蓝在国际象棋上战胜了世界冠军卡斯帕罗夫。|深蓝落子|特写|棋盘上的一枚棋子被轻轻放下，\
-棋钟跳了一格|卡斯帕罗夫
-2012年，一个叫AlexNet的神经网络在图像识别比赛里把别人远远甩开，深度学习火了起来。|学会看图\
-|近景|屏幕上飞快闪过猫、汽车和花的照片，每张下面跳出一个名字
-2016年，AlphaGo以四比一战胜围棋棋手李世石。|围棋之夜|特写|围棋盘的一角，黑白棋子交错，一只\
-手停在半空|李世石
-
-2017年，谷歌的研究者提出了Transformer，后来的大语言模型大多从它长出来。|一张新图纸|中景|白\
-板上画满方框和箭头，有人擦掉一角又重画
-2022年底，ChatGPT上线，普通人第一次可以像聊天一样用上人工智能。|人人都能聊|近景|地铁里，一\
-部手机的对话框里正一个字一个字地冒出回答
-从一个问题到随手可用的工具，这条路走了七十多年，而图灵的问题还在等一个答案。|还在路上|全景\
-|清晨的城市，窗户一扇扇亮起来
+2017年，Transformer出现，大语言模型从它长出来。|一张新图纸|中景|白板上画满方框和箭头，有人擦掉重画
+2022年底，ChatGPT上线，人人都能和人工智能聊天。|人人都能聊|近景|手机的对话框里，一个字一个字冒出回答
+七十多年过去，图灵的问题还在等一个答案。|还在路上|全景|清晨的城市，窗户一扇扇亮起来
 """)
 
 EN: Final = _told("""
-In 1950 the British mathematician Alan Turing wrote down a question: can machines think?|Turing's \
-question|medium shot|A study at night, Turing writes under a desk lamp on a pile of paper|Alan \
-Turing
-He imagined a game: you chat with somebody behind a wall, and if you cannot tell a machine \
-from a person, the machine may be said to think.|The imitation game|wide shot|A wall divides \
-a room, with a typewriter on either side, and a note comes through a slit
+In 1950 Alan Turing asked a question: can machines think?|Turing's question|medium shot|\
+A study at night, Turing writes under a lamp|Alan Turing
+He imagined a game: if you cannot tell a machine from a person through a wall, it thinks.|\
+The imitation game|wide shot|A wall with a typewriter on either side, a note comes through a slit
 
-In the summer of 1956 John McCarthy and a few others met at Dartmouth College, and the name \
-artificial intelligence spread from there.|The summer at Dartmouth|extreme wide shot|A lawn \
-and a white building, a few people carry books through the door|John McCarthy
-A few years later the perceptron learned to tell simple shapes apart, and a program named \
-ELIZA talked with people by typewriter.|The first pupils|medium close-up|An old teletype begins \
-to move by itself and prints a line
+At Dartmouth in 1956 artificial intelligence got its name.|The summer at Dartmouth|\
+extreme wide shot|A lawn and a white building, a few people carry books inside|John McCarthy
+But computers were small, money was cut, and the seventies became the AI winter.|Winter|\
+extreme wide shot|An empty machine room, snow behind the window, a lamp goes out
 
-But computers were small and data was scarce, money was cut in the seventies, and people called \
-that time the AI winter.|Winter|extreme wide shot|An empty machine room, snow behind the window, \
-a lamp on a cabinet goes out
-Expert systems were the fashion of the eighties, until they proved too costly to maintain.\
-|Expert systems|medium shot|A wall of tape drives, an engineer turns the pages of a thick \
-book of rules
+In 1997 Deep Blue beat Garry Kasparov, the champion of chess.|Deep Blue moves|close-up|\
+A chess piece is put down and the clock jumps|Garry Kasparov
+In 2012 AlexNet made deep learning take off.|Learning to see|medium close-up|\
+Photos of cats and flowers flash by, each with a name
+In 2016 AlphaGo beat the Go player Lee Sedol.|The night of Go|close-up|\
+A corner of a Go board, a hand stops in the air|Lee Sedol
 
-In 1997 Deep Blue beat Garry Kasparov, the world champion of chess.|Deep Blue moves|close-up\
-|A chess piece is put down gently and the clock jumps|Garry Kasparov
-In 2012 a neural network named AlexNet won a contest in recognising images by a wide margin, \
-and deep learning took off.|Learning to see|medium close-up|Photos of cats, cars and flowers \
-flash by on a screen, each with a name below
-In 2016 AlphaGo beat the Go player Lee Sedol by four games to one.|The night of Go|close-up\
-|A corner of a Go board, black and white stones, a hand stops in the air|Lee Sedol
-
-In 2017 researchers at Google described the Transformer, from which most large language models \
-have grown.|A new blueprint|medium shot|A whiteboard full of boxes and arrows, somebody wipes \
-a corner and draws again
-At the end of 2022 ChatGPT opened, and everybody could use artificial intelligence by chatting.\
-|Everybody talks|medium close-up|On the underground, an answer appears word by word on a phone
-From a question to a tool at hand it took more than seventy years, and the question of Turing \
-still waits for its answer.|Still on the way|wide shot|A city at dawn, the windows light up \
-one by one
+In 2017 came the Transformer, from which large language models have grown.|A new blueprint|\
+medium shot|A whiteboard full of boxes and arrows, somebody draws again
+At the end of 2022 ChatGPT opened, and everybody could chat with AI.|Everybody talks|\
+medium close-up|An answer appears word by word on a phone
+Over seventy years later, the question of Turing still waits for its answer.|Still on the way|\
+wide shot|A city at dawn, the windows light up one by one
 """)
 
 LOOKS: Final[Mapping[str, str]] = {

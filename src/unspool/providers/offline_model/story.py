@@ -129,7 +129,7 @@ def answer(messages: Messages) -> str | None:
 
 
 def _written(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _tongue(text: str) -> Tongue:
