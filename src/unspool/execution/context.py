@@ -108,7 +108,7 @@ class RunContext:
         self._pace_s = SAY_CHARS / settings.say_chars_per_s
         self.first_text_s = settings.first_text_s
         self.model = spec.model
-        self._began_s = time.monotonic() - max(0.0, time.time() - began_s(past))
+        self._began_s = time.monotonic() - carried_s(past)
 
     @property
     def has_written(self) -> bool:
@@ -332,9 +332,15 @@ class RunContext:
         self._pen.append(state.ending())
 
 
-def began_s(past: Run) -> float:
-    """Return when a run began, in Unix seconds; now, if its first owner has it."""
-    return past.started_ms / 1000 if past.started_ms else time.time()
+def carried_s(past: Run) -> float:
+    """
+    Return how long earlier owners carried a run.
+
+    The time between two owners does not count: nobody could ask a model then.
+    """
+    if past.started_ms is None:
+        return 0.0
+    return max(0, past.last_ms - past.started_ms - past.away_ms) / 1000
 
 
 def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:

@@ -145,6 +145,10 @@ class Run:
     first_token_ms: int | None = None
     """When the first text was logged (Unix ms), not how long it took."""
     ended_ms: int | None = None
+    last_ms: int = 0
+    """The time of the last event."""
+    away_ms: int = 0
+    """How long no server carried it, as far as its events tell."""
     is_carried: bool = False
     """A server carries it and did not release it; if that server is gone, it died."""
     parent: str | None = None
@@ -184,6 +188,7 @@ class Run:
                 self._run(event)
             case _:
                 self._rest(event)
+        self.last_ms = event.at_ms
 
     def _step(self, event: Event) -> None:
         data = event.data
@@ -269,6 +274,7 @@ class Run:
                 return
             case "run.recovered":
                 self.is_carried = True
+                self.away_ms += max(0, event.at_ms - self.last_ms)
                 self.recoveries += event.data["reason"] == "died"
                 return
             case _:

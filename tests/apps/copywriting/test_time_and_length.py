@@ -12,6 +12,9 @@ from support.copywriting import LONG
 from support.readers import COPY, SHOE, copy_posts, post
 from support.servers import Served, ServeModel
 from support.upstream import SILENCE, Script, Upstream, UpstreamRequest, answer, chunk, refusal
+from unspool.execution.context import carried_s
+from unspool.runs.events import Event
+from unspool.runs.run import Run
 
 BUDGET_S = 1.0
 
@@ -184,3 +187,17 @@ async def test_a_checked_post_that_is_too_long_is_cut_after_a_whole_sentence(
     done = await post(client, served.url + COPY, body)
     assert copy_posts(done.seen.documents, total=1) == ["鞋面是飞织的，走一天也不闷脚。"]
     assert len(upstream.requests) == 1
+
+
+def test_the_time_without_a_server_does_not_count_against_the_budget() -> None:
+    run = Run()
+    began = {"flow": "copywriting", "input": {}}
+    told = [
+        ("run.started", 0, began),
+        ("step.started", 1_000, {"step": "post-1"}),
+        ("run.recovered", 61_000, {"epoch": 2, "reason": "died"}),
+        ("step.started", 62_000, {"step": "post-2"}),
+    ]
+    for seq, (kind, at_ms, data) in enumerate(told, start=1):
+        run.apply(Event(seq, kind, at_ms, data))  # type: ignore[arg-type]
+    assert carried_s(run) == 2

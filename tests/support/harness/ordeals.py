@@ -9,6 +9,7 @@ checked against all that was seen.
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import random
 import re
@@ -16,6 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import aiohttp
@@ -55,9 +58,13 @@ def words_of(number: int) -> list[str]:
     return [chr(start + 2 * n) + chr(start + 2 * n + 1) for n in range(WORDS)]
 
 
+@cache
 def lines_of(user_id: str) -> str:
-    """What the model says of a person."""
-    return "".join(f"{user_id}|浏览|2025-11-24 10:{n:02d}:00|第 {n} 次\n" for n in range(12))
+    """What the model says of a person: looks at the times of the person's behaviours."""
+    with (files("unspool.records.samples") / "behaviors.csv").open(encoding="utf-8") as file:
+        times = {row["at"] for row in csv.DictReader(file) if row["user_id"] == user_id}
+    named = enumerate(sorted(times)[:12])
+    return "".join(f"{user_id}|浏览|{at}|第 {n} 次\n" for n, at in named)
 
 
 EXPECTED = {f"post-{number}": "".join(words_of(number)) for number in range(1, POSTS + 1)}
