@@ -15,6 +15,7 @@ export const router = createRouter({
       props: (route) => ({ id: route.params.id, readOnly: true }),
     },
     { path: "/pages/debug.html", name: "debug", component: () => import("@/pages/DebugPage.vue") },
+    { path: "/cases", name: "cases", component: () => import("@/pages/CasesPage.vue") },
     { path: "/copy", name: "copy", component: () => import("@/pages/CopyPage.vue") },
     {
       path: "/experiments",

@@ -14,11 +14,15 @@ WITHIN_S = 20.0
 
 
 def text_of(page: Page) -> str:
-    """The words of all steps on the page, without stitches, line ends left out."""
+    """The words of all steps on the page, without stitches and buttons, line ends left out."""
     said = page.evaluate(
-        """() => [...document.querySelectorAll('.model-text > p')]
-            .flatMap((p) => [...p.childNodes].filter((n) => n.nodeType === 3))
-            .map((node) => node.data)
+        """() => [...document.querySelectorAll('.model-text > :is(p, .blk)')]
+            .map((part) => {
+                const words = part.cloneNode(true);
+                for (const other of words.querySelectorAll('.code > header, annotation'))
+                    other.remove();
+                return words.textContent;
+            })
             .join('')"""
     )
     return plain(str(said))

@@ -158,8 +158,7 @@ def take_all(camera: Camera, stage: Stage, runs: dict[str, str]) -> None:
     camera.take("first-visit", "/runs?first=1")
     camera.take("run-dark", f"/runs/{runs['seam']}", dark=True)
     camera.take("run-narrow", f"/runs/{runs['seam']}", narrow=True)
-    pair = f"run={runs['advice']}&right={runs['advice-2']}&pair=1"
-    camera.take("debug", f"/pages/debug.html?{pair}")
+    camera.take("debug", f"/pages/debug.html?run={runs['advice']},{runs['advice-2']}")
     camera.take("copy", f"/copy?run={runs['copy']}&sku=8WZ01CM1")
     camera.take("flows", "/flows?flow=copywriting")
     camera.take("models", "/models?model=qwen-plus")

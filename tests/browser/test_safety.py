@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from .conftest import Open
-from .payloads import EVIL, HIT, PAYLOADS
+from .payloads import EVIL, HIT, MARKDOWN, PAYLOADS
 from .reading import plain, text_of, until, until_state
 from .stage import Stage, Steps, model
 
@@ -56,8 +56,13 @@ class Watch:
         facts: Any = self._page.evaluate("() => [window.hit ?? null, window.refused ?? []]")
         assert facts == [None, []]
         assert (self.foreign, self.dialogs) == ([], [])
-        inside = ".model-text :is(script, img, svg:not([aria-hidden]), iframe, a)"
+        inside = ".model-text :is(script, img, svg:not([aria-hidden]), iframe, style, form, object)"
         assert self._page.locator(inside).count() == 0
+        links: Any = self._page.locator(".model-text a").evaluate_all(
+            "(links) => links.map((link) => [link.protocol, link.rel, link.target])"
+        )
+        away = [("http:", "noopener noreferrer nofollow", "_blank")]
+        assert [link for link in map(tuple, links) if link not in away] == []
 
 
 def test_there_are_eighty_and_each_would_do_something() -> None:
@@ -79,7 +84,9 @@ def test_the_page_of_a_run_shows_all_of_it_as_text(
     watch = Watch(page, stage.url)
     page.goto(f"/runs/{hostile_run}")
     until_state(page, "completed")
-    assert text_of(page) == plain(ALL)
+    watch.check()
+    page.locator("[data-raw]").click()
+    until(page, lambda: text_of(page) == plain(ALL), "the source, to the character")
     page.locator(".think summary").click()
     page.get_by_role("button", name="逐条").click()
     page.get_by_role("button", name="对比").click()
@@ -95,8 +102,31 @@ def test_nothing_runs_while_half_a_tag_is_there(stage: Stage, open_page: Open) -
     while page.locator("[data-state].completed").count() == 0:
         watch.check()
         page.wait_for_timeout(60)
-    assert text_of(page) == plain(ALL)
+    page.locator("[data-raw]").click()
+    until(page, lambda: text_of(page) == plain(ALL), "the source, to the character")
     watch.check()
+
+
+def test_markdown_and_formulas_of_a_model_run_nothing_and_ask_for_nothing(
+    stage: Stage, open_page: Open
+) -> None:
+    said = "\n\n".join(MARKDOWN)
+    pieces: Steps = []
+    for at in range(0, len(said), 23):
+        pieces += [{"text": said[at : at + 23]}, {"pause_s": 0.01}]
+    stage.register(model("hostile-markdown", [*pieces, {"finish": "stop"}]))
+    page = open_page("/states")
+    watch = Watch(page, stage.url)
+    page.goto(f"/runs/{stage.ask('x', 'hostile-markdown')}")
+    while page.locator("[data-state].completed").count() == 0:
+        watch.check()
+        page.wait_for_timeout(60)
+    page.locator("math").first.wait_for()
+    watch.check()
+    assert page.locator(".stitch").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1360
+    page.locator("[data-raw]").click()
+    until(page, lambda: text_of(page) == plain(said), "the source, to the character")
 
 
 def bring_hostile_file(stage: Stage) -> None:
@@ -120,6 +150,26 @@ def bring_hostile_file(stage: Stage) -> None:
         assert http.post(f"{answered.headers['location']}/start", json=asked).status_code == 202
 
 
+def save_hostile_words(stage: Stage, run: str) -> int:
+    """A conversation of two hostile turns, presets and a case; return the conversation."""
+    said = PAYLOADS[7] + PAYLOADS[0]
+    with httpx.Client(base_url=stage.url, trust_env=False, timeout=30) as http:
+        rules = [{"kind": "contains", "value": each.replace("\0", "")} for each in PAYLOADS[:20]]
+        case = {"run": run, "name": said, "expectation": {"text": rules}}
+        number = http.post("/api/cases", json=case).raise_for_status().json()["id"]
+        asked = {"case_ids": [number], "models": ["offline"]}
+        ended = http.post("/v1/runs", json={"flow": "evaluation", "input": asked}).json()["id"]
+        stage.wait(ended)
+        http.post("/api/presets", json={"name": said, "prompt": said}).raise_for_status()
+        models = http.get("/api/models").json()["models"]
+        hostile = next(each["id"] for each in models if each["name"] == "hostile")
+        begun = int(http.post("/api/conversations", json={"name": said}).json()["id"])
+        for _ in range(2):
+            turn = {"model_id": hostile, "prompt": said, "conversation_id": begun}
+            http.post("/api/debug/chat", json=turn).raise_for_status()
+    return begun
+
+
 def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
     stage: Stage, hostile_run: str, open_page: Open
 ) -> None:
@@ -127,6 +177,7 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
     stage.register(model("refuses", [refusal]))
     refused = stage.wait(stage.ask(PAYLOADS[0], "refuses"))["id"]
     bring_hostile_file(stage)
+    conversation = save_hostile_words(stage, hostile_run)
     page = open_page("/states")
     watch = Watch(page, stage.url)
     page.goto("/data")
@@ -138,6 +189,8 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
         f"/runs/{refused}",
         f"/view/{hostile_run}",
         f"/pages/debug.html?run={hostile_run}",
+        f"/pages/debug.html?c={conversation}",
+        "/cases",
         f"/flows?flow=chat&run={hostile_run}",
         "/models?model=refuses",
         "/extraction?sort=behaviors&desc=1",

@@ -87,3 +87,16 @@ def test_d23_the_tabs_of_a_story_stay_on_one_line_on_a_phone(stage: Stage, open_
     heights = [names.nth(at).bounding_box()["height"] for at in range(names.count())]  # type: ignore[index]
     assert len(heights) == 3
     assert max(heights) < 32
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("zh-CN", "格式不对"), ("en-US", "String should match")]
+)
+def test_d21_a_wrong_field_is_named_in_the_language_of_the_page(
+    stage: Stage, open_page: Open, language: str, words: str
+) -> None:
+    page = open_page("/models?add=1", language=language)
+    form = page.locator(".model-form")
+    form.locator("input").first.fill("two words")
+    form.locator("button[type='submit']").click()
+    until(page, lambda: words in form.inner_text(), "a message in the reader's language")

@@ -14,6 +14,7 @@ export const en: Messages = {
     graph: "Causal graph",
     story: "Story",
     flows: "Flows",
+    cases: "Cases",
     runs: "Runs",
     models: "Models",
     usage: "Usage",

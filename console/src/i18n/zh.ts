@@ -13,6 +13,7 @@ export const zh = {
     graph: "因果图",
     story: "故事",
     flows: "流程",
+    cases: "评测",
     runs: "运行",
     models: "模型",
     usage: "用量",

@@ -6,6 +6,8 @@ import { TimelineFold } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
 import { Findings } from "./findings";
 
+const OUTPUTS = new Set(["text.delta", "reasoning.delta", "tool.delta"]);
+
 /** From `start` (in UTF-16 units) on, one writer wrote the text of a step. */
 interface Span {
   readonly start: number;
@@ -22,12 +24,23 @@ export interface Passage {
   revision: number;
 }
 
+/** A text that is whole, of one writer. */
+export function passageOf(text: string, hue: Hue): Passage {
+  return {
+    step: { text } as Step,
+    spans: [{ start: 0, model: "", hue, seam: null }],
+    revision: 0,
+  };
+}
+
 export class RunModel {
   readonly fold = new RunFold();
   readonly hues: Hues;
   readonly timeline: TimelineFold;
   readonly passages = new Map<string, Passage>();
   readonly findings = new Findings();
+  /** When the first token came, of reasoning and tool calls too. */
+  firstOutputMs: number | null = null;
   /** How often a server took the run over from one that had stopped. */
   recoveries = 0;
   input: Readonly<Record<string, unknown>> = {};
@@ -57,6 +70,7 @@ export class RunModel {
       this.parent = event.data.parent ?? null;
       this.forkedFrom = event.data.forked_from ?? null;
     }
+    if (OUTPUTS.has(event.type)) this.firstOutputMs ??= event.at_ms;
     if (event.type === "run.recovered") this.recoveries += 1;
     const step = name === undefined ? undefined : this.fold.steps.get(name);
     if (step === undefined) return;

@@ -38,6 +38,8 @@ export class RunView {
   readonly past: ShallowRef<RunModel | null> = shallowRef(null);
   /** The last event before a reconnect, for a few seconds after it. */
   readonly resumedAt: Ref<number | null> = ref(null);
+  /** Called when the run has an id, before its first event. */
+  onId: ((id: string) => void) | null = null;
   /** Called with each event as it comes. */
   onEvent: ((event: RunEvent) => void) | null = null;
 
@@ -125,7 +127,6 @@ export class RunView {
 
   #apply(event: RunEvent): void {
     if (this.events.length === 0) {
-      this.#resolveId();
       queueMicrotask(() => void this.#readProgress());
       this.#timers.push(setInterval(() => void this.#readProgress(), PROGRESS_MS));
     }
@@ -156,9 +157,16 @@ export class RunView {
 
   #setContact(contact: Contact): void {
     this.contact.value = contact;
+    if (contact === "open" && this.id !== null) this.#found(this.id);
     if (this.events.length > 0 && (contact === "away" || contact === "waiting")) {
       this.#wasAway = true;
     }
+  }
+
+  #found(id: string): void {
+    this.#resolveId();
+    this.onId?.(id);
+    this.onId = null;
   }
 
   #showResumed(seq: number): void {

@@ -43,6 +43,10 @@ export interface Snapshot {
   readonly seq: number;
   readonly nowS: number;
   readonly firstS: number | null;
+  /** Until the first token, of reasoning and tool calls too. */
+  readonly firstOutputS: number | null;
+  /** Why the newest step ended, in the provider's words: `stop`, `length` … */
+  readonly finish: string | null;
   readonly rate: number;
   readonly tokens: number;
   /** `measured` if the provider counted them. */
@@ -87,6 +91,8 @@ export function snapshotOf({ runModel, progress }: Source, nowS: number): Snapsh
     seq: fold.seq,
     nowS,
     firstS: sinceStart(runModel, fold.firstTokenMs),
+    firstOutputS: sinceStart(runModel, runModel.firstOutputMs),
+    finish: [...fold.steps.values()].at(-1)?.finishReason ?? null,
     rate: fold.isEnded ? meanRate(runModel) : fold.tokensPerS((fold.startedMs ?? 0) + nowS * 1000),
     tokens: fold.isEnded && counted.length > 0 ? sum : fold.tokens,
     tokensBasis: fold.isEnded && isMeasured ? "measured" : "estimated",

@@ -37,10 +37,10 @@ export function useStartedRun(name = "run", onEvent?: (event: RunEvent) => void)
       (options) => openRun(url, { ...options, body, headers }),
       models.hueOf,
     );
-    next.onEvent = (event) => {
-      if (event.seq === 1 && view.value === next) write(next.id);
-      onEvent?.(event);
+    next.onId = (id) => {
+      if (view.value === next) write(id);
     };
+    if (onEvent !== undefined) next.onEvent = onEvent;
     set(next);
     return next;
   }

@@ -42,6 +42,7 @@ export const SHAPES: Readonly<Record<StateName, readonly Stroke[]>> = {
 
 /** On a square of 16. */
 export const ICONS = {
+  cases: "M3 2h10v12H3zM5 6l1 1 2-2M5 11l1 1 2-2M10 6h1M10 11h1",
   debug: "M2 3h12v10H2zM5 6l2 2-2 2M9 10h3",
   copy: "M3 2h10v12H3zM5.5 5.5h5M5.5 8h5M5.5 10.5h3",
   extraction: "M2 4h12M2 8h7M2 12h4M12 8v6M9.5 11.5L12 14l2.5-2.5",

@@ -6,28 +6,17 @@
  */
 
 import type { Passage } from "@/live/runModel";
-import { STITCH } from "@/styles/shapes";
 import type { Seam } from "@/timeline/fold";
 import type { Hue } from "@/timeline/hues";
+import { frayOf, make, noteOf, stitchOf, type WriteOptions } from "./signs";
 
-export interface WriteOptions {
-  /** Steady while text arrives, waiting while it stalls. */
-  readonly caret: "steady" | "wait" | "none";
-  readonly isFrayed: boolean;
-  readonly stitchLabel: (seam: Seam) => string;
-  /** The note in the margin beside a stitch, if there is a margin. */
-  readonly note?: (seam: Seam) => { readonly title: string; readonly lines: readonly string[] };
-}
-
-const SVG = "http://www.w3.org/2000/svg";
-const FRAY = "M0 7h6M6 7c3 0 4-3.4 7-4M6 7h7M6 7c3 0 4 3.4 7 4";
 const BREAKS = /((?:\r?\n)+)/;
 
 export class TextWriter {
   readonly #root: HTMLElement;
   readonly #margin: HTMLElement | null;
   readonly #caret = make("i", "caret");
-  readonly #fray: HTMLElement;
+  readonly #fray = frayOf();
   #passage: Passage | null = null;
   #revision = 0;
   #shown = 0;
@@ -46,8 +35,6 @@ export class TextWriter {
   constructor(root: HTMLElement, margin: HTMLElement | null) {
     this.#root = root;
     this.#margin = margin;
-    this.#fray = make("span", "fray");
-    this.#fray.append(drawing(FRAY, 14, 14, 1.5));
     this.#caret.setAttribute("aria-hidden", "true");
   }
 
@@ -137,10 +124,7 @@ export class TextWriter {
     const paragraph = this.#paragraph as HTMLElement;
     const before = [...paragraph.querySelectorAll<HTMLElement>(".gut")].at(-1) as HTMLElement;
     const gutter = make("i", `gut ${this.#hue}`);
-    const stitch = make("span", "stitch");
-    stitch.setAttribute("role", "note");
-    stitch.setAttribute("aria-label", manner.stitchLabel(seam));
-    stitch.append(drawing(STITCH, 17, 15, 2));
+    const stitch = stitchOf(manner.stitchLabel(seam));
     this.#node = document.createTextNode("");
     paragraph.append(gutter, stitch, this.#node);
     this.#stitches.push({ stitch, gutter, before, note: this.#noteFor(seam, manner) });
@@ -149,16 +133,7 @@ export class TextWriter {
 
   #noteFor(seam: Seam, manner: WriteOptions): HTMLElement | null {
     if (this.#margin === null || manner.note === undefined) return null;
-    const { title, lines } = manner.note(seam);
-    const note = make("aside", "note");
-    const heading = make("b");
-    heading.textContent = title;
-    note.append(heading);
-    for (const line of lines) {
-      const row = make("span");
-      row.textContent = line;
-      note.append(row);
-    }
+    const note = noteOf(manner.note(seam));
     this.#margin.append(note);
     return note;
   }
@@ -172,28 +147,4 @@ export class TextWriter {
     if (this.#paragraph.lastChild !== tail) this.#paragraph.append(tail);
     this.#caret.className = `caret ${manner.caret === "wait" ? "wait" : this.#hue}`;
   }
-}
-
-function make(tag: string, className = ""): HTMLElement {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  return element;
-}
-
-function drawing(path: string, width: number, height: number, stroke: number): SVGElement {
-  const svg = document.createElementNS(SVG, "svg");
-  const line = document.createElementNS(SVG, "path");
-  const set = (element: Element, facts: Record<string, string | number>) => {
-    for (const [name, value] of Object.entries(facts)) element.setAttribute(name, String(value));
-  };
-  set(svg, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  set(line, {
-    d: path,
-    fill: "none",
-    stroke: "currentColor",
-    "stroke-width": stroke,
-    "stroke-linecap": "round",
-  });
-  svg.append(line);
-  return svg;
 }

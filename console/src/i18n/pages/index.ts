@@ -1,5 +1,6 @@
 /** Words of each page, both languages of a page in one file. */
 
+import * as cases from "./cases";
 import * as copy from "./copy";
 import * as data from "./data";
 import * as debug from "./debug";
@@ -20,6 +21,7 @@ export const zh = {
   runs: runs.zh,
   first: first.zh,
   debug: debug.zh,
+  cases: cases.zh,
   data: data.zh,
   copy: copy.zh,
   experiments: experiments.zh,
@@ -38,6 +40,7 @@ export const en = {
   runs: runs.en,
   first: first.en,
   debug: debug.en,
+  cases: cases.en,
   data: data.en,
   copy: copy.en,
   experiments: experiments.en,

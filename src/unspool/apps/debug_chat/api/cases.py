@@ -63,11 +63,12 @@ def plug(core: Core) -> APIRouter:
         after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 200,
     ) -> dict[str, Any]:
-        """List cases by number, each with the latest verdict of each model."""
+        """List cases by number, each with the latest verdict of each model and the one before."""
         rows = await list_cases(records, after=after, limit=limit)
         latest: dict[int, list[dict[str, Any]]] = {}
-        for verdict in await latest_verdicts(records, [row.id for row in rows]):
-            latest.setdefault(verdict.case_id, []).append(_verdict_json(verdict))
+        for verdict, before in await latest_verdicts(records, [row.id for row in rows]):
+            facts = {**_verdict_json(verdict), "before": before}
+            latest.setdefault(verdict.case_id, []).append(facts)
         return {
             "cases": [{**_case_json(row), "latest": latest.get(row.id, [])} for row in rows],
             "total": await count_cases(records),

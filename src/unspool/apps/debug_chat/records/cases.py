@@ -147,25 +147,33 @@ async def verdicts_of(records: Records, case_id: int, *, limit: int = 100) -> li
         return list(await session.scalars(newest))
 
 
-async def latest_verdicts(records: Records, case_ids: Sequence[int]) -> list[VerdictRow]:
-    """Return the latest verdict on each of these cases by each model."""
-    place = func.row_number().over(
-        partition_by=(VerdictRow.case_id, VerdictRow.model),
-        order_by=(VerdictRow.at_ms.desc(), VerdictRow.evaluation.desc()),
-    )
+async def latest_verdicts(
+    records: Records, case_ids: Sequence[int]
+) -> list[tuple[VerdictRow, str | None]]:
+    """Return the latest verdict on each case by each model, with the verdict before it."""
+    newest_first = (VerdictRow.at_ms.desc(), VerdictRow.evaluation.desc())
+    each_model = (VerdictRow.case_id, VerdictRow.model)
+    place = func.row_number().over(partition_by=each_model, order_by=newest_first)
+    before = func.lead(VerdictRow.verdict).over(partition_by=each_model, order_by=newest_first)
     ranked = (
-        select(VerdictRow.evaluation, VerdictRow.number, place.label("place"))
+        select(
+            VerdictRow.evaluation,
+            VerdictRow.number,
+            place.label("place"),
+            before.label("before"),
+        )
         .where(VerdictRow.case_id.in_(case_ids))
         .subquery()
     )
-    newest = select(VerdictRow).join(
+    newest = select(VerdictRow, ranked.c.before).join(
         ranked,
         (ranked.c.evaluation == VerdictRow.evaluation)
         & (ranked.c.number == VerdictRow.number)
         & (ranked.c.place == 1),
     )
     async with records.session() as session:
-        return list(await session.scalars(newest.order_by(VerdictRow.case_id, VerdictRow.model)))
+        rows = await session.execute(newest.order_by(VerdictRow.case_id, VerdictRow.model))
+        return [(verdict, earlier) for verdict, earlier in rows]
 
 
 def _unknown(number: int) -> UnknownRecord:
