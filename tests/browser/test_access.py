@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from .conftest import Open
@@ -32,6 +34,8 @@ PAGES = (
     "/graph?show=patterns",
     "/graph?show=dropOff",
     "/story",
+    "/story/{story}?stage=storyboard",
+    "/story/{story}?stage=camera",
     "/data",
     "/usage",
     "/states",
@@ -50,11 +54,31 @@ def run(stage: Stage) -> str:
     return str(stage.wait(stage.ask("明天适合晨跑吗？", "best"))["id"])
 
 
+@pytest.fixture(scope="module")
+def story(stage: Stage) -> int:
+    """A project whose storyboard and camera have findings, and whose camera is stale."""
+    board = {
+        "characters": [{"name": "老人", "look": "白胡子"}],
+        "scenes": [{"description": "灯塔", "duration_s": 9999, "characters": ["船长"]}],
+    }
+    moves = {"cameras": [{"scene": 1, "movement": "teleport"}]}
+    for name, said in (("boards", board), ("moves", moves)):
+        stage.register(model(name, whole(json.dumps(said), 2000)))
+    number = stage.post("/api/v1/projects/", {"name": "灯塔", "original_topic": "一封信"})["id"]
+    place = f"{stage.url}/api/v1/projects/{number}"
+    drafts = (("rewrite", "offline"), ("storyboard", "boards"), ("camera", "moves"))
+    for kind, name in (*drafts, ("storyboard", "boards")):
+        httpx.post(f"{place}/{kind}-stream/", json={"model": name}, timeout=60, trust_env=False)
+    wish = {"model": "boards", "wish": "再来"}
+    httpx.post(f"{place}/scenes/1/rewrite-stream/", json=wish, timeout=60, trust_env=False)
+    return int(number)
+
+
 @pytest.mark.parametrize("path", PAGES)
-def test_no_serious_violation(path: str, run: str, open_page: Open) -> None:
+def test_no_serious_violation(path: str, run: str, story: int, open_page: Open) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: npm ci in console/")
-    page = open_page(path.format(run=run))
+    page = open_page(path.format(run=run, story=story))
     page.wait_for_load_state("networkidle")
     # By the debugger, which the page's policy does not bind.
     code = AXE.read_text()

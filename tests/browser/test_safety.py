@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -222,3 +223,41 @@ def test_the_policy_itself_stops_what_a_fault_of_the_page_would_let_through(
     page.wait_for_timeout(400)
     assert page.evaluate("() => window.hit ?? null") is None
     assert not [url for url in answers if not url.startswith((stage.url, "data:"))]
+
+
+def test_a_story_of_payloads_is_text_in_every_field(stage: Stage, open_page: Open) -> None:
+    said = [payload.replace("\x00", "") for payload in PAYLOADS]
+    cast = [{"name": one[:99], "look": one} for one in said[:40]]
+    scenes = [
+        {"title": one[:199], "description": one, "narration": other, "characters": [one[:99]]}
+        for one, other in zip(said[:40], said[40:80], strict=True)
+    ]
+    board = json.dumps(
+        {"characters": cast, "scenes": [*scenes[:-1], {**scenes[-1], "shot_size": EVIL}]}
+    )
+    moves = [
+        {"scene": at, "movement": one[:199], "reason": one} for at, one in enumerate(said[40:80], 1)
+    ]
+    for name, text in (("story-text", ALL), ("story-board", board)):
+        stage.register(model(name, [{"text": text}, {"finish": "stop"}]))
+    camera = json.dumps({"cameras": moves})
+    stage.register(model("story-camera", [{"text": camera}, {"finish": "stop"}]))
+    named = {"name": said[0][:200], "original_topic": ALL}
+    number = stage.post("/api/v1/projects/", named)["id"]
+    place = f"{stage.url}/api/v1/projects/{number}"
+    for kind, name in (("rewrite", "text"), ("storyboard", "board"), ("camera", "camera")):
+        body = {"model": f"story-{name}", "wish": said[1]}
+        httpx.post(f"{place}/{kind}-stream/", json=body, timeout=60, trust_env=False)
+    page = open_page("/states")
+    watch = Watch(page, stage.url)
+    for shown in ("rewrite", "storyboard", "camera"):
+        page.goto(f"/story/{number}?stage={shown}")
+        page.locator("[data-output]").wait_for()
+        if shown != "rewrite":
+            until(page, lambda: page.locator("[data-scene]").count() == 40, "all of them")
+        watch.check()
+        inside = "[data-output] :is(script, img, iframe, a), .history :is(script, img, iframe, a)"
+        assert page.locator(inside).count() == 0
+    page.goto("/story")
+    page.locator(".project").first.wait_for()
+    watch.check()

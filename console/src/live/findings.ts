@@ -8,6 +8,8 @@ export interface Finding {
   readonly message: string;
   readonly quote: string;
   readonly known: string;
+  /** Number of the scene that it concerns, in a story. */
+  readonly scene?: number;
 }
 
 /** What went wrong with a step, so that the flow helped itself. */
@@ -28,9 +30,9 @@ export class Findings {
       if (step !== undefined && code !== undefined) this.#troubles.set(step, { code, message });
       return;
     }
-    const { step = "", kind = "", message = "", quote = "", known = "" } = data;
+    const { step = "", kind = "", message = "", quote = "", known = "", scene } = data;
     const found = this.#byStep.get(step) ?? [];
-    found.push({ kind, message, quote, known });
+    found.push({ kind, message, quote, known, ...(scene === undefined ? {} : { scene }) });
     this.#byStep.set(step, found);
   }
 

@@ -149,6 +149,16 @@ def test_s4_markdown_says_the_total_and_the_characters() -> None:
         assert words in written
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_s4_a_film_in_english_has_no_chinese_words_of_ours(form: Any) -> None:
+    camera = {"movement": "push", "reason": "closer"}
+    one = shot(title="Rain", description="A shop", narration="It rains.", camera=camera)
+    film = FilmPlan("Film", "A topic", "It rains.", [one], [{"name": "Ann", "look": "old"}])
+    text, _ = exported(film, form)
+    assert not re.search(r"[\u3400-\u9fff：]", text)
+    assert "It rains." in text
+
+
 @pytest.mark.parametrize(
     "text", [".INT. X", "[[注]]", "/* x */", "> 居中 <", "~歌", "(轻声)", "# 幕"]
 )

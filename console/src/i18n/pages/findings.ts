@@ -24,6 +24,13 @@ export const zh = {
   count: "数据里没有这个数",
   lift: "数据里没有这个提升度",
   citation: "没有指出依据",
+  single: "这么长的文案只有一个镜头",
+  form: "形式不对，没有采用",
+  movement: "没有这种运镜",
+  shot_size: "没有这种景别",
+  character: "人物表里没有这个人物",
+  camera: "运镜和理由或景别矛盾",
+  scene: "没有这个镜头",
   more: "还有更多，见运行日志",
 };
 
@@ -51,5 +58,12 @@ export const en = {
   count: "the data has no such number",
   lift: "the data has no such lift",
   citation: "names nothing it is based on",
+  single: "one scene for so long a text",
+  form: "not of the right kind, left out",
+  movement: "no such camera movement",
+  shot_size: "no such shot size",
+  character: "not in the list of characters",
+  camera: "the movement contradicts its reason or its shot size",
+  scene: "there is no such scene",
   more: "and more, see the log of the run",
 };

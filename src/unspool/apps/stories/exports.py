@@ -32,9 +32,81 @@ MIN_SCENE_S: Final = 3
 MAX_CUE_CHARS: Final = 40
 """Of one subtitle: two lines of a phone's screen."""
 
-COLUMNS: Final = (
-    "镜号", "标题", "景别", "运镜", "画面", "旁白", "人物", "开始(秒)", "时长(秒)", "运镜说明"
-)  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Our own words in a file: in the language of the film."""
+
+    columns: Sequence[str]
+    text: str
+    cast: str
+    board: str
+    total: str
+    seconds: str
+    picture: str
+    narration: str
+    camera: str
+    colon: str
+    comma: str
+    scene: str
+    sizes: Mapping[str, str]
+    moves: Mapping[str, str]
+
+
+ZH: Final = Labels(
+    columns=[
+        "镜号",
+        "标题",
+        "景别",
+        "运镜",
+        "画面",
+        "旁白",
+        "人物",
+        "开始(秒)",
+        "时长(秒)",
+        "运镜说明",
+    ],
+    text="文案",
+    cast="人物",
+    board="分镜",
+    total="共 {n} 个镜头，{s:g} 秒。",
+    seconds="秒",
+    picture="画面",
+    narration="旁白",
+    camera="运镜",
+    colon="：",
+    comma="、",
+    scene="镜头",
+    sizes=SHOT_SIZES,
+    moves=MOVEMENTS,
+)
+EN: Final = Labels(
+    columns=[
+        "scene",
+        "title",
+        "shot size",
+        "movement",
+        "picture",
+        "narration",
+        "characters",
+        "start (s)",
+        "length (s)",
+        "reason",
+    ],
+    text="Text",
+    cast="Characters",
+    board="Storyboard",
+    total="{n} scenes, {s:g} s.",
+    seconds="s",
+    picture="Picture",
+    narration="Narration",
+    camera="Camera",
+    colon=": ",
+    comma=", ",
+    scene="Scene",
+    sizes={name: name.replace("_", " ") for name in SHOT_SIZES},
+    moves={name: name for name in MOVEMENTS},
+)
 
 _FORMULA: Final = re.compile(r"^[\s\ufeff]*[=+\-@＝＋－＠\t\r]")
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#|~!])")
@@ -50,14 +122,17 @@ class Shot:
     start_s: float
     end_s: float
 
-    @property
-    def size(self) -> str:
-        return SHOT_SIZES.get(self.scene.get("shot_size", ""), "")
+    def size(self, labels: Labels) -> str:
+        return labels.sizes.get(self.scene.get("shot_size", ""), "")
 
-    @property
-    def movement(self) -> str:
-        known = MOVEMENTS.get(self.camera.get("movement") or "", "")
+    def movement(self, labels: Labels) -> str:
+        known = labels.moves.get(self.camera.get("movement") or "", "")
         return known or str(self.camera.get("movement_text", ""))
+
+    def facts(self, labels: Labels) -> list[str]:
+        """Return size, movement and length, as far as they are known."""
+        facts = [self.size(labels), self.movement(labels)]
+        return [*filter(None, facts), f"{self.end_s - self.start_s:g} {labels.seconds}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +144,11 @@ class FilmPlan:
     text: str = ""
     shots: Sequence[Shot] = ()
     characters: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def labels(self) -> Labels:
+        told = self.text + "".join(shot.scene["description"] for shot in self.shots)
+        return ZH if re.search(r"[\u3400-\u9fff]", told) else EN
 
 
 def plan_of(name: str, topic: str, results: Mapping[Any, StageResult]) -> FilmPlan:
@@ -112,22 +192,24 @@ def _line(text: Any) -> str:
 
 
 def _markdown(plan: FilmPlan) -> str:
+    labels = plan.labels
     lines = [f"# {_plain(plan.name)}", ""]
     if plan.topic:
         lines += [f"> {_plain(plan.topic)}", ""]
     if plan.text:
-        lines += ["## 文案", ""]
+        lines += [f"## {labels.text}", ""]
         lines += [f"{_plain(part)}\n" for part in plan.text.splitlines() if part.strip()]
     if plan.characters:
-        lines += ["## 人物", ""]
+        lines += [f"## {labels.cast}", ""]
         lines += [
             f"- **{_plain(c['name'])}** {_plain(c['look'])}".rstrip() for c in plan.characters
         ]
         lines.append("")
     if plan.shots:
-        lines += ["## 分镜", "", f"共 {len(plan.shots)} 个镜头，{_total(plan):g} 秒。", ""]
+        total = labels.total.format(n=len(plan.shots), s=_total(plan))
+        lines += [f"## {labels.board}", "", total, ""]
     for shot in plan.shots:
-        lines += _markdown_shot(shot)
+        lines += _markdown_shot(shot, labels)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -136,19 +218,19 @@ def _total(plan: FilmPlan) -> float:
     return known if all(s.scene.get("duration_s") for s in plan.shots) else plan.shots[-1].end_s
 
 
-def _markdown_shot(shot: Shot) -> Iterator[str]:
+def _markdown_shot(shot: Shot, labels: Labels) -> Iterator[str]:
     scene, camera = shot.scene, shot.camera
     yield f"### {scene['number']}\\. {_plain(scene['title'])}".rstrip()
     yield ""
-    facts = [shot.size, shot.movement, f"{shot.end_s - shot.start_s:g} 秒"]
-    yield "- " + " · ".join(_plain(fact) for fact in facts if fact)
-    yield f"- 画面：{_plain(scene['description'])}"
+    colon = labels.colon
+    yield "- " + " · ".join(_plain(fact) for fact in shot.facts(labels))
+    yield f"- {labels.picture}{colon}{_plain(scene['description'])}"
     if scene["narration"]:
-        yield f"- 旁白：{_plain(scene['narration'])}"
+        yield f"- {labels.narration}{colon}{_plain(scene['narration'])}"
     if scene["characters"]:
-        yield f"- 人物：{_plain('、'.join(scene['characters']))}"
+        yield f"- {labels.cast}{colon}{_plain(labels.comma.join(scene['characters']))}"
     if camera.get("reason"):
-        yield f"- 运镜：{_plain(camera['reason'])}"
+        yield f"- {labels.camera}{colon}{_plain(camera['reason'])}"
     yield ""
 
 
@@ -165,17 +247,17 @@ def _csv(plan: FilmPlan) -> str:
     out = io.StringIO()
     out.write("\ufeff")  # a spreadsheet takes it for UTF-8 then
     table = csv.writer(out)
-    table.writerow(COLUMNS)
+    table.writerow(plan.labels.columns)
     for shot in plan.shots:
         scene = shot.scene
         cells = (
             scene["number"],
             scene["title"],
-            shot.size,
-            shot.movement,
+            shot.size(plan.labels),
+            shot.movement(plan.labels),
             scene["description"],
             scene["narration"],
-            "、".join(scene["characters"]),
+            plan.labels.comma.join(scene["characters"]),
             f"{shot.start_s:g}",
             f"{shot.end_s - shot.start_s:g}",
             shot.camera.get("reason", ""),
@@ -232,29 +314,28 @@ def _fountain(plan: FilmPlan) -> str:
     if plan.topic:
         lines.append(f"Notes: {_note(plan.topic)}")
     for character in plan.characters:
-        lines += ["", f"!{_note(character['name'])}：{_note(character['look'])}"]
+        lines += ["", f"!{_note(character['name'])}{plan.labels.colon}{_note(character['look'])}"]
     for shot in plan.shots:
-        lines += ["", *_fountain_shot(shot)]
+        lines += ["", *_fountain_shot(shot, plan.labels)]
     return "\n".join(lines) + "\n"
 
 
-def _fountain_shot(shot: Shot) -> Iterator[str]:
+def _fountain_shot(shot: Shot, labels: Labels) -> Iterator[str]:
     scene = shot.scene
     # A dot in front makes any line a heading, and a mark of exclamation makes it action.
-    yield f".{_note(scene['title']).lstrip('.') or '镜头'} #{scene['number']}#"
+    yield f".{_note(scene['title']).lstrip('.') or labels.scene} #{scene['number']}#"
     yield ""
     yield f"!{_note(scene['description'])}"
     if scene["characters"]:
         yield ""
-        yield f"!人物：{_note('、'.join(scene['characters']))}"
+        yield f"!{labels.cast}{labels.colon}{_note(labels.comma.join(scene['characters']))}"
     if scene["narration"]:
         yield ""
-        yield "@旁白 (V.O.)"
+        yield f"@{labels.narration} (V.O.)"
         # A sign at its head would make it a direction, a song, a heading.
         yield re.sub(r"^[(~.>@!=]+", "", _note(scene["narration"]))
-    facts = [shot.size, shot.movement, f"{shot.end_s - shot.start_s:g} 秒"]
     yield ""
-    yield f"[[{' · '.join(_note(fact) for fact in facts if fact)}]]"
+    yield f"[[{' · '.join(_note(fact) for fact in shot.facts(labels))}]]"
 
 
 def _note(text: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from unspool.flows.kit.grounding import Finding, number, overlap
 
-from .film import MOVEMENTS, SHOT_SIZES, shots_in
+from .film import SHOT_SIZES, shots_in
 
 Item = Mapping[str, Any]
 
@@ -66,7 +66,7 @@ def _coverage(text: str, scenes: Sequence[Item]) -> Iterator[Finding]:
     parts = sentences(text)
     chars = sum(map(len, parts))
     if len(scenes) == 1 and len(parts) >= LONG_SENTENCES and chars >= LONG_CHARS:
-        yield mark("single", "这么长的文案只有一个镜头", known=f"{len(parts)} 句")
+        yield mark("single", "这么长的文案只有一个镜头", known=str(len(parts)))
     told = "\n".join(f"{s['title']}\n{s['description']}\n{s['narration']}" for s in scenes)
     is_chinese = bool(_CHINESE.search(text))
     if not any(s["narration"] for s in scenes) or is_chinese != bool(_CHINESE.search(told)):
@@ -74,7 +74,7 @@ def _coverage(text: str, scenes: Sequence[Item]) -> Iterator[Finding]:
     size = 2 if is_chinese else 5
     left = [part for part in parts if overlap(part, told, size) < TOLD]
     if sum(map(len, left)) > LEFT_OUT * chars:
-        for part in left:
+        for part in dict.fromkeys(left):
             yield mark("coverage", "这句话不在任何镜头里", quote=part)
 
 
@@ -115,7 +115,7 @@ def _length(wish: str, scenes: Sequence[Item]) -> Iterator[Finding]:
             least, most = wanted, float("inf")
         if not least <= total <= most:
             said = found[0].strip()
-            yield mark("length", "各镜头加起来不是要的时长", quote=said, known=f"{total:g} 秒")
+            yield mark("length", "各镜头加起来不是要的时长", quote=said, known=f"{total:g} s")
         return
 
 
@@ -166,7 +166,8 @@ def check_camera(camera: Item, scene: Item) -> Iterator[Finding]:
         return
     reason = f"{camera.get('movement_text', '')} {camera['reason']}".strip()
     if why := TOO_FAR.get((movement, size or "")):
-        yield mark("camera", why, quote=MOVEMENTS[movement], known=SHOT_SIZES[size or ""])
+        said = camera.get("movement_text") or movement
+        yield mark("camera", why, quote=said, known=size or "")
     if movement == "static":
         for found in _MOVES.finditer(reason):
             if not _DENIED.search(reason[: found.start()]):
@@ -183,5 +184,4 @@ def _ways(movement: str, reason: str) -> Iterator[Finding]:
             continue
         tighter = _SIZES.index(end[0]) - _SIZES.index(start[-1])
         if tighter <= 0 if movement == "push" else tighter >= 0:
-            known = f"{MOVEMENTS[movement]}是{'越来越近' if movement == 'push' else '越来越远'}"
-            yield mark("camera", "景别的变化和运镜相反", quote=found[0], known=known)
+            yield mark("camera", "景别的变化和运镜相反", quote=found[0])

@@ -204,14 +204,14 @@ class Cameras(Elements):
         if scene is None or camera.scene in self._seen:
             kind = "scene" if scene is None else "double"
             message = "没有这个镜头" if scene is None else "这个镜头已经有运镜了"
-            quote, known = f"镜头 {camera.scene}", f"共 {len(self._scenes)} 个镜头"
+            quote, known = f"镜头 {camera.scene}", "、".join(map(str, self._scenes))
             raise NoElement(finding=mark(kind, message, quote, known))
         self._seen.add(camera.scene)
         item: Item = {"scene": camera.scene, "movement": None, "reason": camera.reason}
         said = (camera.movement or "").strip()
         item["movement"] = movement = movement_named(said)
         if movement is None:
-            findings.append(mark("movement", "没有这种运镜", said, "、".join(MOVEMENTS.values())))
+            findings.append(mark("movement", "没有这种运镜", said))
         if said and said.casefold() not in {movement, MOVEMENTS.get(movement or "")}:
             item["movement_text"] = said
         return item, [*findings, *check_camera(item, scene)]
