@@ -86,7 +86,7 @@ def quick_stream(browser: Browser, stage: Stage) -> None:
     page.goto("/states")
     run = stage.ask("x", "quick")
     page.goto(f"/runs/{run}")
-    page.locator(".model-text > p").first.wait_for()
+    page.locator(".model-text > .blk").first.wait_for()
     page.evaluate(WATCH_FRAMES)
     began = time.monotonic()
     until_state(page, "completed")
