@@ -125,7 +125,7 @@ async def test_s4_8_projects_stages_and_history_are_urls_of_the_django_project(
     with django(tmp_path) as served:
         for kind in ("asgi", "wsgi"):
             root = f"http://127.0.0.1:{served[kind]}"
-            named = {"name": "一个故事", "original_topic": "介绍AI技术的发展历程"}
+            named = {"name": "一个故事", "original_topic": "一家雨天才开门的书店"}
             made = await client.post(f"{root}/api/v1/projects/", json=named)
             assert made.status_code == 201, made.text
             url = f"{root}/api/v1/projects/{made.json()['id']}"
@@ -150,7 +150,7 @@ async def test_a_view_of_the_rest_framework_streams_to_a_client_that_asks_for_a_
     with django(tmp_path, "drf_app") as served:
         for kind in ("asgi", "wsgi"):
             root = f"http://127.0.0.1:{served[kind]}"
-            named = {"name": "p", "original_topic": "介绍AI技术的发展历程"}
+            named = {"name": "p", "original_topic": "一家雨天才开门的书店"}
             made = (await client.post(f"{root}/api/v1/projects/", json=named)).json()
             url = f"{root}/drf/projects/{made['id']}/rewrite-stream/"
             accept = {"accept": "text/event-stream"}

@@ -106,6 +106,12 @@ class Stage:
         body = {"name": name, "strategy": strategy, "models": list(models)}
         self._http.post("/api/routes", json=body).raise_for_status()
 
+    def get(self, path: str) -> Any:
+        return self._http.get(path).raise_for_status().json()
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._http.post(path, json=body).raise_for_status().json()
+
     def start(self, flow: str, asked: dict[str, Any], model: str = "") -> str:
         answer = self._http.post("/v1/runs", json={"flow": flow, "input": asked, "model": model})
         answer.raise_for_status()

@@ -236,3 +236,14 @@ async def test_s1_13_each_attempt_and_its_failure_is_told(
     upstream.play = [refusal(503, "full"), answer("好")]
     await said(LLMClient(upstream.model()))
     assert any("503" in r.getMessage() and "full" in r.getMessage() for r in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("retries", "words"), [(0, "after one attempt: "), (1, "after 2 attempts")]
+)
+async def test_d28_a_failure_is_told_in_a_sentence_that_people_say(
+    upstream: Upstream, retries: int, words: str
+) -> None:
+    upstream.play = [refusal(503, "full")]
+    with pytest.raises(LLMClientError, match=words):
+        await said(LLMClient(upstream.model(), retries=retries))

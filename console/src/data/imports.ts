@@ -3,7 +3,7 @@
 export const KINDS = ["products", "behaviors", "people"] as const;
 export type Kind = (typeof KINDS)[number];
 
-export interface Report {
+interface Report {
   readonly read: number;
   readonly added: number;
   readonly changed: number;

@@ -107,6 +107,7 @@ class RunContext:
         self._enough: dict[str, Enough] = {}
         self._pace_s = SAY_CHARS / settings.say_chars_per_s
         self.first_text_s = settings.first_text_s
+        self.model = spec.model
         self._began_s = time.monotonic() - max(0.0, time.time() - began_s(past))
 
     @property

@@ -162,9 +162,11 @@ class Context(Recorder, Protocol):
 
     Attributes:
         first_text_s: The server's setting, for flows with a text of their own.
+        model: The model or route that the request names; empty: it names none.
     """
 
     first_text_s: float
+    model: str
 
     async def generate(
         self,

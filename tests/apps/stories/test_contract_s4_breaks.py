@@ -14,7 +14,7 @@ from support.upstream import SILENCE, Upstream, answer, chunk
 RUBBISH = [
     ('{"scenes": [nothing, {"description": "一"}]}', 1),
     (scenes(*(f"镜头 {number}" for number in range(41))), 40),
-    ('{"scenes": [{"description": ""}, {"number": "x", "description": "一"}, null]}', 0),
+    ('{"scenes": [{"description": ""}, {"number": "x", "description": "一"}, null]}', 1),
     ("I cannot do that.", 0),
     ('{"scenes": [{"title": "no description"}, 7, {"description": "看得见的"}]}', 1),
     ('{"scenes": [{"description": "一"}, {"description": "二"', 1),
@@ -40,20 +40,23 @@ async def test_of_rubbish_what_can_be_read_is_kept_and_the_rest_is_a_warning(
         assert frames[-1]["full_text"] == said
 
 
-async def test_an_unknown_movement_and_a_scene_without_one_are_warnings(
+async def test_d10_an_unknown_movement_costs_that_field_and_the_model_s_own_word_stays(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
 ) -> None:
     moves = '{"cameras": [{"scene": 1, "movement": "teleport"}, {"scene": 2, "movement": "横移"}]}'
-    upstream.play = [answer(TEXT), answer(scenes("一", "二")), answer(moves)]
+    upstream.play = [answer(TEXT), answer(scenes("一", "二", "三")), answer(moves)]
     served = serve_model()
     place = await project(client, served)
     for kind in ("rewrite", "storyboard"):
         await told(client, f"{place}/{kind}-stream/")
     frames = await told(client, f"{place}/camera-stream/")
-    assert [f["camera"]["movement"] for f in frames if f["type"] == "camera"] == ["truck"]
+    assert [f["camera"] for f in frames if f["type"] == "camera"] == [
+        {"scene": 1, "movement": None, "reason": "", "movement_text": "teleport"},
+        {"scene": 2, "movement": "truck", "reason": "", "movement_text": "横移"},
+    ]
     warnings = [f["message"] for f in frames if f["type"] == "warning"]
     assert "teleport" in warnings[0]
-    assert "[1]" in warnings[1]
+    assert "[3]" in warnings[1]
     assert frames[-1]["type"] == "done"
 
 

@@ -7,15 +7,17 @@ end the project stores the whole stages as current results, even if the run brok
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from unspool.errors import AlreadyRunning, InvalidAnswer, NotReady, SpecError
-from unspool.flows import Context, KeepingFlow
-from unspool.runs.run import Run
+from unspool.errors import AlreadyRunning, InvalidAnswer, NotReady, SpecError, UnknownRecord
+from unspool.flows import Context, KeepingFlow, Recorder
+from unspool.runs.run import Run, Step
 
+from .film import MOVEMENTS
 from .prompts import SYSTEM, stage_prompt
-from .readers import Elements, cameras, scenes
+from .readers import Cameras, Elements, OneScene, Scenes, findings_in
 from .records import (
     STAGES,
     StageKind,
@@ -29,7 +31,7 @@ from .records import (
     point_at,
     stages_of,
 )
-from .request import Story
+from .request import Board, Story
 
 if TYPE_CHECKING:
     from unspool.records import Records
@@ -49,13 +51,15 @@ class StoryFlow(KeepingFlow[Story]):
         Fill in the project's data, and check that the first stage has a source.
 
         Raises:
-            UnknownRecord: There is no such project.
+            UnknownRecord: There is no such project, or no such scene.
             NotReady: The stage before the first one has no result, or there is no text.
             AlreadyRunning: Another run is writing one of the stages.
         """
         project = await find_project(records, request.project_id)
         stages = {stage.kind: stage for stage in await stages_of(records, project.id)}
         kinds = [kind for kind in STAGES if kind in request.stages]
+        if request.scene is not None:
+            kinds = ["storyboard"]
         for kind in kinds:
             if stages[kind].status in {"running", "queued"}:
                 raise AlreadyRunning(f"the stage {kind}", stages[kind].run_id)
@@ -70,6 +74,9 @@ class StoryFlow(KeepingFlow[Story]):
         whole = request.model_copy(
             update={"original_text": text, "topic": project.original_topic, "models": models}
         )
+        if request.scene is not None:
+            return _for_scene(whole, request.scene, results)
+        whole.board = None
         if request.only_stale:
             kinds = _stale(whole, kinds, results)
         given = _given(kinds, results)
@@ -81,7 +88,14 @@ class StoryFlow(KeepingFlow[Story]):
         return whole.model_copy(update={"stages": kinds, "given": given})
 
     async def begin(self, run_id: str, request: Story, records: Records) -> None:
-        other = await claim_stages(records, request.project_id, request.stages, run_id)
+        source = None
+        if "rewrite" in request.stages and request.original_text is not None:
+            # The text stays with the stage, except where it is the topic, which may yet change.
+            is_topic = request.original_text == request.topic
+            source = "" if is_topic else request.original_text
+        other = await claim_stages(
+            records, request.project_id, request.stages, run_id, input_text=source
+        )
         if other is not None:
             raise AlreadyRunning(f"a stage of project {request.project_id}", other)
 
@@ -102,25 +116,14 @@ class StoryFlow(KeepingFlow[Story]):
             if stages.get(kind) != run_id:
                 continue  # another run has taken the stage over
             step = run.steps.get(kind)
-            items = [item["item"] for item in run.items if item.get("step") == kind]
-            is_whole = step is not None and step.finished and (kind == "rewrite" or bool(items))
+            is_whole = step is not None and step.finished and _has_result(run, kind, step)
             if step is None or not is_whole:
                 await self._left(records, request, kind, run, had=kind in results)
                 continue
             source = given[FED_BY[kind]]
-            given[kind] = step.text if kind == "rewrite" else items
-            result = {
-                "project_id": request.project_id,
-                "kind": kind,
-                "run_id": run_id,
-                "original_text": source if isinstance(source, str) else _plain(source),
-                "text": step.text,
-                "items": items,
-                "model": step.model or "",
-                "prompt": stage_prompt(request, kind, source),
-                "details": {"wish": request.wish, "finish_reason": step.finish_reason},
-                "made_of": made_of(request.wish, kind, source),
-            }
+            result = _result(request, kind, source, step, run)
+            given[kind] = result["text"] if kind == "rewrite" else result["items"]
+            result |= {"project_id": request.project_id, "run_id": run_id}
             async with records.session() as session:
                 await point_at(session, result, await add_result(session, result))
                 await session.commit()
@@ -177,25 +180,45 @@ def _given(kinds: list[StageKind], results: Mapping[StageKind, StageResult]) -> 
     return given
 
 
+def _for_scene(request: Story, number: int, results: Mapping[StageKind, StageResult]) -> Story:
+    """Return the request to write one scene again, with the storyboard that it is part of."""
+    old = results.get("storyboard")
+    if old is None:
+        raise NotReady("there is no storyboard yet; write the stage storyboard first")
+    if number not in (numbers := [scene["number"] for scene in old.items]):
+        raise UnknownRecord(f"the storyboard has no scene {number}; it has {numbers}")
+    board = Board(
+        result=old.id,
+        made_of=old.made_of,
+        wish=old.details.get("wish", ""),
+        scenes=old.items,
+        characters=old.details.get("characters", []),
+        findings=old.details.get("findings", []),
+    )
+    given = {"rewrite": old.original_text}
+    return request.model_copy(update={"stages": ["storyboard"], "given": given, "board": board})
+
+
 async def _stage(
     ctx: Context, request: Story, kind: StageKind, given: Mapping[str, Any]
 ) -> str | list[dict[str, Any]]:
     source = given[FED_BY[kind]]
-    prompt, model = stage_prompt(request, kind, source), request.models.get(kind, "")
+    # A model that the request names goes before the stage's own.
+    how: Any = {"step": kind, "system": SYSTEM[kind]}
+    how["model"] = ctx.model or request.models.get(kind, "")
+    prompt = stage_prompt(request, kind, source)
     if kind == "rewrite":
-        return await ctx.generate(prompt, step=kind, system=SYSTEM[kind], model=model)
+        text = await ctx.generate(prompt, **how)
+        if not text.strip():
+            raise InvalidAnswer("the model's answer is empty; try again, or use another model")
+        return text
     readers: list[Elements] = []
 
     def read() -> Elements:
-        numbers = [scene["number"] for scene in source] if kind == "camera" else []
-        reader = cameras(ctx, kind, numbers) if kind == "camera" else scenes(ctx, kind)
-        readers.append(reader)
-        return reader
+        readers.append(_reader(request, kind, source)(ctx))
+        return readers[-1]
 
-    make: Callable[[], Elements] = read
-    await ctx.generate(
-        prompt, step=kind, system=SYSTEM[kind], model=model, read=make, is_bound=True
-    )
+    await ctx.generate(prompt, read=read, is_bound=True, **how)
     items = readers[-1].items
     if not items:
         raise InvalidAnswer(
@@ -205,11 +228,72 @@ async def _stage(
     if kind == "camera" and len(items) < len(source):
         missing = sorted({scene["number"] for scene in source} - {item["scene"] for item in items})
         ctx.warn(f"scenes without a camera movement: {missing}", step=kind, code="incomplete")
-    return items
+    return items if request.board is None else request.board.with_scene(items[0])
 
 
-def _plain(items: list[dict[str, Any]]) -> str:
-    return "\n".join(f"{item['number']}. {item['description']}" for item in items)
+def _reader(request: Story, kind: StageKind, source: Any) -> Callable[[Recorder], Elements]:
+    """Return what makes a reader of a stage's answer."""
+    board, number = request.board, request.scene
+    if kind == "camera":
+        return lambda ctx: Cameras(ctx, kind, source)
+    if board is not None and number is not None:
+        return lambda ctx: OneScene(ctx, kind, number, source, board)
+    return lambda ctx: Scenes(ctx, kind, source, request.wish)
+
+
+ITEMS: Final[Mapping[StageKind, str]] = {"storyboard": "scene", "camera": "camera"}
+"""Kind of the items of a stage."""
+
+
+def _has_result(run: Run, kind: StageKind, step: Step) -> bool:
+    return bool(step.text.strip() if kind == "rewrite" else _items(run, kind))
+
+
+def _items(run: Run, kind: StageKind, item: str = "") -> list[dict[str, Any]]:
+    """Return the items of a stage in a run."""
+    wanted = item or ITEMS.get(kind)
+    found = (one for one in run.items if one.get("step") == kind)
+    return [one["item"] for one in found if one["kind"] == wanted]
+
+
+def _result(request: Story, kind: StageKind, source: Any, step: Step, run: Run) -> dict[str, Any]:
+    """Return the columns of a stage's result, besides its project and run."""
+    board, text, items = request.board, step.text, _items(run, kind)
+    details: dict[str, Any] = {"wish": request.wish, "finish_reason": step.finish_reason}
+    made = made_of(request.wish, kind, source)
+    if kind != "rewrite":
+        details["findings"] = findings_in(text, _reader(request, kind, source))
+    if kind == "storyboard":
+        details["characters"] = _items(run, kind, "character")
+    if board is not None and request.scene is not None:
+        # All but the scene stays: what the storyboard was made of, too.
+        made, items = board.made_of, board.with_scene(items[0])
+        text = json.dumps({"scenes": items}, ensure_ascii=False, indent=1)
+        details |= {"wish": board.wish, "scene": request.scene, "scene_wish": request.wish}
+        details["characters"] = board.characters
+        details["findings"] = board.with_findings(request.scene, details["findings"])
+    return {
+        "kind": kind,
+        "original_text": source if isinstance(source, str) else plain(source),
+        "text": text,
+        "items": items,
+        "model": step.model or "",
+        "prompt": stage_prompt(request, kind, source),
+        "details": details,
+        "made_of": made,
+    }
+
+
+def plain(items: list[dict[str, Any]]) -> str:
+    """Return scenes or camera movements as lines for people."""
+    return "\n".join(_line(item) for item in items)
+
+
+def _line(item: dict[str, Any]) -> str:
+    if "movement" in item:
+        said = item.get("movement_text") or MOVEMENTS.get(item["movement"] or "", "")
+        return f"{item['scene']}. {said} {item['reason']}"
+    return f"{item['number']}. {item['description']}"
 
 
 plug = StoryFlow()

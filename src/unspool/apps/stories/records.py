@@ -196,10 +196,17 @@ async def change_stage(
 
 
 async def claim_stages(
-    records: Records, project_id: int, kinds: Sequence[StageKind], run_id: str
+    records: Records,
+    project_id: int,
+    kinds: Sequence[StageKind],
+    run_id: str,
+    *,
+    input_text: str | None = None,
 ) -> str | None:
     """
     Claim stages for a run: the first becomes `running`, the others `queued`.
+
+    `input_text` becomes that of `rewrite`; None leaves it as it is.
 
     Idempotent. If another run has one of them, return its id and change nothing.
     """
@@ -214,6 +221,8 @@ async def claim_stages(
             return other
         for number, kind in enumerate(kinds):
             values = {"run_id": run_id, "status": "queued" if number else "running"}
+            if kind == "rewrite" and input_text is not None:
+                values["input_text"] = input_text
             taking = update(Stage).where(Stage.project_id == project_id, Stage.kind == kind)
             await session.execute(taking.values(**values, error=None))
         await session.commit()

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from .. import Recorder
 
@@ -39,12 +39,18 @@ class Finding:
     """What is known instead; empty: nothing is."""
 
 
-def report(ctx: Recorder, findings: Iterable[Finding], *, step: str) -> None:
-    """Record each finding as a warning; those above the limit as one more, with their number."""
+def report(ctx: Recorder, findings: Iterable[Finding], *, step: str, **place: Any) -> None:
+    """
+    Record each finding as a warning; those above the limit as one more, with their number.
+
+    `place` says where in the step's result it is, as facts of the warning.
+    """
     found = list(findings)
     for one in found[:MAX_FINDINGS]:
         quote, known = one.quote[:MAX_QUOTE_CHARS], one.known[:MAX_QUOTE_CHARS]
-        ctx.warn(one.message, step=step, code=CODE, kind=one.kind, quote=quote, known=known)
+        ctx.warn(
+            one.message, step=step, code=CODE, kind=one.kind, quote=quote, known=known, **place
+        )
     if (more := len(found) - MAX_FINDINGS) > 0:
         ctx.warn(f"另有 {more} 处与已知不符", step=step, code=CODE, kind="more", count=more)
 

@@ -11,7 +11,8 @@ from unspool.core import Core
 from unspool.errors import UnknownRun
 from unspool.server.api.json.run import iso
 
-from ..flow import FED_BY, made_of
+from ..flow import FED_BY, made_of, plain
+from ..grounding import total_s
 from ..records import Project, Stage, StageResult, current_results, stages_of
 
 MAX_DIFF_PARTS: Final = 1500
@@ -90,9 +91,19 @@ def result_json(result: StageResult, *, whole: bool = False) -> dict[str, Any]:
     }
     if result.kind == "rewrite":
         facts["rewritten_text"] = result.text
+    else:
+        facts["findings"] = result.details.get("findings", [])
+    if result.kind == "storyboard":
+        facts["characters"] = result.details.get("characters", [])
+        facts["total_s"] = total_s(result.items)
     if whole:
         facts |= {"prompt": result.prompt, "metadata": result.details}
     return facts
+
+
+def words_of(result: StageResult) -> str:
+    """Return a result as people read it: scenes and movements as lines."""
+    return plain(result.items) if result.items else result.text
 
 
 async def diff_json(old: str, new: str) -> dict[str, Any]:

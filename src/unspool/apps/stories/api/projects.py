@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,12 +16,14 @@ from unspool.errors import NotReady
 from unspool.runs.fork import Changes
 from unspool.viewing.streams import stream_of
 
+from ..exports import Format, exported, plan_of
 from ..records import (
     MAX_NAME_CHARS,
     MAX_TEXT_CHARS,
     StageKind,
     add_project,
     change_project,
+    current_results,
     find_project,
     find_result,
     list_projects,
@@ -29,7 +32,7 @@ from ..records import (
     stages_of,
 )
 from .project_edits import edit_stage
-from .project_json import diff_json, project_json, result_json, stage_json
+from .project_json import diff_json, project_json, result_json, stage_json, words_of
 
 ProjectId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
 ResultId = Annotated[int, Path(alias="result", ge=1, lt=2**63)]
@@ -183,7 +186,24 @@ def _add_history(core: Core, router: APIRouter) -> None:
         """Compare a result with another one (`against`), or with its original text."""
         new = await find_result(records, project, result)
         old = None if against is None else await find_result(records, project, against)
-        return await diff_json(new.original_text if old is None else old.text, new.text)
+        before = new.original_text if old is None else words_of(old)
+        return await diff_json(before, words_of(new))
+
+    @both(router.get, "/{id}/export")
+    async def export(
+        project: ProjectId, form: Annotated[Format, Query(alias="format")] = "md"
+    ) -> Response:
+        """Download the film plan as Markdown, a shot list (CSV), subtitles (SRT) or Fountain."""
+        found = await find_project(records, project)
+        plan = plan_of(found.name, found.original_topic, await current_results(records, project))
+        text, kind = exported(plan, form)
+        named = quote(f"{found.name}.{form}", safe="")
+        headers = {
+            "Content-Disposition": f'attachment; filename="story-{project}.{form}"; '
+            f"filename*=UTF-8''{named}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(text, media_type=kind, headers=headers)
 
 
 async def _run_of(core: Core, project: int, kind: StageKind) -> str:

@@ -1,10 +1,10 @@
 """
 S4: `POST /api/v1/projects/{id}/rewrite-stream/` and its sisters.
 
-`stage_update info (token | scene | camera | warning)* done | error`. In a run of several stages
-each begins with a `stage_update`, and all but the last end with `stage_done`. The encoder builds
-`full_text` for each token and never stores it; clients that do not need it send `?full_text=0`
-and read the same run in the dialect `story_lean`.
+`stage_update info (token | scene | camera | warning)* done | error`, also for a single scene. In
+a run of several stages each begins with a `stage_update`, and all but the last end with
+`stage_done`. The encoder builds `full_text` for each token and never stores it; clients that do
+not need it send `?full_text=0` and read the same run in the dialect `story_lean`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ LABELS = {"rewrite": "文案改写", "storyboard": "分镜生成", "camera": "�
 MAX_TEXT_CHARS = 200_000
 
 ProjectId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
+SceneNumber = Annotated[int, Path(alias="n", ge=1, le=1000)]
 FullText = Annotated[Literal["0", "1"], Query()]
 
 
@@ -64,6 +65,8 @@ class StoryEncoder:
         self._parts: list[str] = []
         self._texts: dict[str, str] = {}
         self._items: dict[str, list[Any]] = {}
+        self._characters: list[Any] = []
+        self._board: dict[str, Any] | None = None
         self._now = ""
 
     def encode(self, event: Event) -> Sequence[bytes]:
@@ -84,6 +87,8 @@ class StoryEncoder:
         match event.type:
             case "text.delta":
                 return self._token(data["text"])
+            case "item.found" if data["kind"] == "character":
+                self._characters.append(data["item"])
             case "item.found" if "step" in data:
                 self._items.setdefault(data["step"], []).append(data["item"])
                 return {"type": data["kind"], data["kind"]: data["item"]}
@@ -91,6 +96,7 @@ class StoryEncoder:
                 return {"type": "warning", "message": data["message"]}
             case _:
                 return self._turn(event)
+        return None
 
     def _turn(self, event: Event) -> dict[str, Any] | None:
         """Return the frame for the beginning or the end of a run or a stage."""
@@ -100,16 +106,18 @@ class StoryEncoder:
             case "run.started":
                 self._project = data["input"].get("project_id", 0)
                 self._stages = data["input"].get("stages", [])
+                self._board = data["input"].get("board")
                 self._now = self._stages[0] if self._stages else ""
                 frame = {"type": "stage_update", "stage": self._stage("running")}
             case "step.finished":
                 self._texts[self._now] = "".join(self._parts)
-                if self._stages and self._now != self._stages[-1]:
+                if self._stages and self._now != self._stages[-1] and self._is_whole():
                     frame = self._ended("stage_done")
             case "step.rewound":  # only in a run of another dialect
                 cut(self._parts, at := data.get("at", 0))
                 if not at:
                     self._items.pop(data["step"], None)
+                    self._characters.clear()
                 frame = {"type": "rewound", "stage": self._stage("running")}
             case "run.completed":
                 frame = self._ended("done")
@@ -129,10 +137,23 @@ class StoryEncoder:
     def _stage(self, status: str) -> dict[str, Any]:
         return {"project_id": self._project, "stage_type": self._now, "status": status}
 
+    def _is_whole(self) -> bool:
+        """Whether the stage has a result: an answer without one of its items is none."""
+        return bool(self._texts[self._now].strip() if self._now == "rewrite" else self._found())
+
+    def _found(self) -> list[Any]:
+        items = self._items.get(self._now, [])
+        if self._board is None or not items:
+            return items
+        new = items[-1]
+        return [new if old["number"] == new["number"] else old for old in self._board["scenes"]]
+
     def _ended(self, kind: str) -> dict[str, Any]:
         stage = self._stage("completed")
-        if items := self._items.get(self._now):
+        if items := self._found():
             stage["items"] = items
+        if self._now == "storyboard" and self._characters:
+            stage["characters"] = self._characters
         return {"type": kind, "full_text": self._texts.get(self._now, ""), "stage": stage}
 
     def _error(self, event: Event) -> dict[str, Any]:
@@ -198,6 +219,20 @@ class StoryContract:
             request = request or PipelineRequest()
             return await begin(project, request, full_text, options, only_stale=request.only_stale)
 
+        async def scene_stream(
+            project: ProjectId,
+            scene: SceneNumber,
+            options: Options,
+            request: StageRequest | None = None,
+            full_text: FullText = "1",
+        ) -> Response:
+            """Write one scene of the storyboard again; the others stay as they are."""
+            request = request or StageRequest()
+            facts = {"stages": ["storyboard"], "scene": scene, "original_text": None}
+            return await begin(project, request, full_text, options, **facts)
+
+        router.post("/{id}/scenes/{n}/rewrite-stream/")(scene_stream)
+        router.post("/{id}/scenes/{n}/rewrite-stream", include_in_schema=False)(scene_stream)
         router.post("/{id}/pipeline-stream/")(pipeline_stream)
         router.post("/{id}/pipeline-stream", include_in_schema=False)(pipeline_stream)
         return router
