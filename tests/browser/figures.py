@@ -81,12 +81,12 @@ def first_page(browser: Browser, stage: Stage) -> None:
 def quick_stream(browser: Browser, stage: Stage) -> None:
     step = [{"text": "字字"}, {"text": "，字"}, {"pause_s": 1.6 / PER_S}]
     script = [{"repeat": PER_S * SECONDS // 2, "steps": step}, {"finish": "stop"}]
-    stage.register(model("quick", script))
+    stage.register(model("quick", script, limits={"repetition": False}))
     page = opened(browser, stage.url)
     page.goto("/states")
     run = stage.ask("x", "quick")
     page.goto(f"/runs/{run}")
-    page.locator(".model-text > p").first.wait_for()
+    page.locator(".model-text > .blk").first.wait_for()
     page.evaluate(WATCH_FRAMES)
     began = time.monotonic()
     until_state(page, "completed")
@@ -103,7 +103,7 @@ def quick_stream(browser: Browser, stage: Stage) -> None:
 
 def long_run(browser: Browser, stage: Stage) -> None:
     script = [{"repeat": EVENTS, "steps": [{"text": "字字字 "}]}, {"finish": "stop"}]
-    stage.register(model("long", script))
+    stage.register(model("long", script, limits={"repetition": False}))
     run = stage.wait(stage.ask("x", "long"))["id"]
     times = []
     for _ in range(3):

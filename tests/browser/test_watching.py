@@ -130,6 +130,7 @@ def test_the_connection_is_cut_by_a_button_and_nothing_is_lost(
     before = until_said(page, 15)
     page.locator("[data-kill]").click()
     page.get_by_text("已断开，文字都在").wait_for()
+    page.wait_for_timeout(300)
     held = text_of(page)
     page.wait_for_timeout(600)
     assert text_of(page) == held
@@ -171,7 +172,7 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     assert stitch.get_attribute("aria-label") == "此处由 goes-on 接续"
     before = stitch.evaluate(
         """(stitch) => {
-            const paragraphs = [...document.querySelectorAll('.model-text > p')];
+            const paragraphs = [...document.querySelectorAll('.model-text > .blk')];
             const range = document.createRange();
             range.setStart(paragraphs[0], 0);
             range.setEndBefore(stitch);
@@ -182,7 +183,7 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     assert text_of(page) == plain(LETTER)
     assert page.locator(".note").get_by_text("由 goes-on 接续").count() == 1
     assert page.locator(".ev.seam").count() == 1
-    hues = page.locator(".model-text > p", has=stitch).locator(".gut")
+    hues = page.locator(".model-text > .blk", has=stitch).locator(".gut")
     assert hues.count() == 2
 
 
@@ -219,7 +220,7 @@ def test_one_looks_back_by_keys_and_returns(stage: Stage, done: str, open_page: 
 def test_a_replay_tells_it_again(stage: Stage, done: str, open_page: Open) -> None:
     page = open_page(f"/runs/{done}")
     until_state(page, "completed")
-    shown = Record(page, ".model-text > p")
+    shown = Record(page, ".model-text > .blk")
     page.get_by_role("button", name="回放").first.click()
     shown.until(lambda text: len(plain(text)) < len(plain(LETTER)) - 10, "a part of the text")
     until(page, lambda: text_of(page) == plain(LETTER), "its end")

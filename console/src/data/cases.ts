@@ -1,5 +1,7 @@
 /** Test cases: what an answer must be like, and how models did. */
 
+import type { ErrorJson } from "@/i18n/labels";
+
 export const RULE_KINDS = ["contains", "lacks", "equals"] as const;
 
 interface TextRule {
@@ -33,6 +35,8 @@ export interface Verdict {
   readonly misses: readonly Miss[];
   /** The verdict before this one; null if there was none. */
   readonly before: Verdict["verdict"] | null;
+  /** Why there is no whole answer; the evaluation tells it, the list does not. */
+  readonly error?: ErrorJson;
 }
 
 export interface CaseJson {

@@ -91,7 +91,8 @@ async def test_a_run_is_saved_as_a_case_and_asked_of_a_model_again(
         for each in (await client.get(f"{desk.url}/api/cases")).json()["cases"]
         if each["id"] == case["id"]
     ]
-    assert [each["verdict"] for each in listed["latest"]] == ["error"]
+    latest = [(each["verdict"], each["before"]) for each in listed["latest"]]
+    assert latest == [("error", "failed")]
 
 
 async def test_a_run_that_called_tools_becomes_a_case_that_expects_these_calls(

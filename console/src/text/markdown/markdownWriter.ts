@@ -12,7 +12,11 @@ import { NodeMaker } from "./nodes";
 import { blocksOf } from "./parse";
 import { type Mark, markedText, marksOf } from "./seams";
 
-/** Between two drawings it waits this many times as long as the last one took. */
+/** A long text is parsed in parts of this many characters, or of one block. */
+const PART_CHARS = 16_000;
+
+/** After a drawing that took longer than this, it waits so many times as long. */
+const QUICK_MS = 8;
 const REST_TIMES = 5;
 
 export class MarkdownWriter {
@@ -44,12 +48,13 @@ export class MarkdownWriter {
     ) {
       this.#begin(passage);
     }
-    if (text.length > this.#shown && this.#isDue()) {
+    if (text.length > this.#shown && (manner.caret === "none" || this.#isDue())) {
       const begunMs = performance.now();
       this.#shown = text.length;
       this.#draw(passage, text, manner);
       const nowMs = performance.now();
-      this.#nextMs = nowMs + REST_TIMES * (nowMs - begunMs);
+      const tookMs = nowMs - begunMs;
+      this.#nextMs = tookMs > QUICK_MS ? nowMs + REST_TIMES * tookMs : 0;
     }
     this.#end(manner, passage.spans.at(-1)?.hue ?? "d");
   }
@@ -94,16 +99,36 @@ export class MarkdownWriter {
     this.#caret.remove();
     this.#fray.remove();
     const marks = marksOf(passage);
-    const source = markedText(text, this.#openAt, marks);
-    const { tokens, isExact } = blocksOf(source);
-    const last = tokens.findLastIndex((token) => token.type !== "space");
+    let size = PART_CHARS;
+    for (let isWhole = false; !isWhole;) {
+      const begun = this.#openAt;
+      isWhole = begun + size >= text.length;
+      const part = isWhole ? text : text.slice(0, begun + size);
+      this.#drawPart(passage, part, { marks, isWhole }, manner);
+      size = this.#openAt === begun ? 2 * size : PART_CHARS;
+    }
+    if (marks.length > 0) {
+      this.#note(marks, manner);
+      this.layout();
+    }
+  }
+
+  /** Draw the blocks of a text from the first one that has not ended. */
+  #drawPart(
+    passage: Passage,
+    text: string,
+    { marks, isWhole }: { marks: readonly Mark[]; isWhole: boolean },
+    manner: WriteOptions,
+  ): void {
+    const { tokens, isExact, last } = blocksOf(markedText(text, this.#openAt, marks));
     let [at, place] = [this.#openAt, this.#ended];
     tokens.forEach((token, number) => {
       const signs = token.raw.match(/[\ufdd0-\ufdef]/g) ?? [];
       const end = at + token.raw.length - signs.length;
       if (token.type !== "space") {
         const inside = marks.filter((mark) => mark.at >= at && mark.at <= end);
-        const lost = number === last ? marks.filter((mark) => mark.at > text.length) : [];
+        const isEnd = isWhole && number === last;
+        const lost = isEnd ? marks.filter((mark) => mark.at > text.length) : [];
         const next = this.#block(passage, token, at, { inside, lost }, manner);
         const old = this.#root.children[place];
         if (old === undefined) this.#root.append(next);
@@ -114,10 +139,6 @@ export class MarkdownWriter {
       if (isExact && number < last) [this.#openAt, this.#ended] = [at, place];
     });
     while (this.#root.children.length > place) this.#root.lastElementChild?.remove();
-    if (marks.length > 0) {
-      this.#note(marks, manner);
-      this.layout();
-    }
   }
 
   #block(
@@ -145,7 +166,7 @@ export class MarkdownWriter {
     const node = new NodeMaker({ copyLabel: manner.copyLabel, stitch }).block(token);
     block.append(node);
     // A mark in an address or a formula has no place there.
-    for (const mark of [...missing]) block.append(signOf(mark));
+    for (const mark of [...missing]) endOf(block).append(signOf(mark));
     block.prepend(...hues.map((each) => make("i", `gut ${each}`)));
     return block;
   }

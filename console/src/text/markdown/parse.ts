@@ -12,10 +12,14 @@ export interface FormulaToken {
   readonly isDisplay: boolean;
 }
 
+/** Without an empty line inside, as TeX has it. */
 const DISPLAY = [
-  /^\$\$((?:\\[\s\S]|[^\\$])+?)\$\$/,
-  /^\\\[((?:\\(?!\])[\s\S]|[^\\])+?)\\\]/,
+  /^\$\$((?:(?!\n[^\S\n]*\n)(?:\\[\s\S]|[^\\$]))+?)\$\$/,
+  /^\\\[((?:(?!\n[^\S\n]*\n)(?:\\(?!\])[\s\S]|[^\\]))+?)\\\]/,
 ] as const;
+
+/** A formula of its own that has not ended yet: no list and no heading begins in it. */
+const OPEN = /^(?:\$\$|\\\[)(?:(?!\n[^\S\n]*\n)[\s\S])*\n?$/;
 
 /** As pandoc has it: "$5 and $6" are prices, since a space stands before the second dollar. */
 const INLINE = [
@@ -45,7 +49,9 @@ const marked = new Marked({
       tokenizer: (source) => {
         const found = formulaIn(source, DISPLAY, true);
         const end = found && /^[^\S\n]*(?:\n+|$)/.exec(source.slice(found.raw.length));
-        return found && end ? { ...found, raw: found.raw + end[0] } : undefined;
+        if (found && end) return { ...found, raw: found.raw + end[0] };
+        const isOpen = !found && source.length < MAX_FORMULA_CHARS && OPEN.test(source);
+        return isOpen ? { type: "html", raw: source, text: source } : undefined;
       },
     },
     {
@@ -60,13 +66,15 @@ const marked = new Marked({
   ],
 });
 
-/** Longer blocks stay plain: so long a paragraph is no Markdown, and parsing it takes too long. */
-const MAX_BLOCK_CHARS = 200_000;
+/** A longer block, and what follows it, is plain: hostile ones of this size take two seconds. */
+const MAX_BLOCK_CHARS = 40_000;
 
 export interface Blocks {
   readonly tokens: readonly Token[];
   /** Whether the tokens' `raw` together are the text, so that each has its place in it. */
   readonly isExact: boolean;
+  /** Place of the last block, which more text may change; those before it have ended. */
+  readonly last: number;
 }
 
 export function blocksOf(text: string): Blocks {
@@ -76,7 +84,8 @@ export function blocksOf(text: string): Blocks {
   try {
     const tokens = marked.lexer(source);
     const chars = tokens.reduce((sum, token) => sum + token.raw.length, 0);
-    return { tokens, isExact: chars === text.length };
+    const last = tokens.findLastIndex((token) => token.type !== "space");
+    return { tokens, isExact: chars === text.length, last };
   } catch {
     return plain(text); // thousands of quotes in each other
   }
@@ -84,5 +93,5 @@ export function blocksOf(text: string): Blocks {
 
 function plain(text: string): Blocks {
   const token = { type: "html", raw: text, text, block: true, pre: false } as Token;
-  return { tokens: [token], isExact: true };
+  return { tokens: [token], isExact: true, last: 0 };
 }

@@ -13,12 +13,12 @@ export interface Mark {
 
 const FIRST = 0xfdd0;
 const COUNT = 32;
-const LETTER = /\p{L}/u;
-const NEXT = /[\p{L} ，。；：！？、]/u;
+/** Two of these beside each other are no sign of Markdown, unless both are spaces. */
+const PLAIN = /[\p{L} ，。；：！？、]/u;
 
 /**
- * The marks of a text. Each stands between two letters at or behind its seam, where it changes no
- * meaning: between two signs of Markdown it could. Infinity while there is no such place.
+ * The marks of a text. Each stands at its seam, or behind it between two letters, where it changes
+ * no meaning: between two signs of Markdown it could. Infinity while there is no such place.
  */
 export function marksOf(passage: Passage): readonly Mark[] {
   const { text } = passage.step;
@@ -33,7 +33,8 @@ export function marksOf(passage: Passage): readonly Mark[] {
 
 function placeIn(text: string, start: number): number {
   for (let at = Math.max(start, 1); at < text.length; at += 1) {
-    if (LETTER.test(text[at - 1] ?? "") && NEXT.test(text[at] ?? "")) return at;
+    const [before, after] = [text[at - 1] ?? "", text[at] ?? ""];
+    if (PLAIN.test(before) && PLAIN.test(after) && before + after !== "  ") return at;
   }
   return Number.POSITIVE_INFINITY;
 }
