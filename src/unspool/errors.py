@@ -227,13 +227,14 @@ class ProviderError(UnspoolError):
         self.turn_state: object = None
 
 
-_TOO_LONG: Final = re.compile(
+TOO_LONG: Final = re.compile(
     r"context[ _-]?(length|window|size)|maximum.{0,20}context|exceed.{0,40}context|"
     r"(prompt|input|request|message)s?\b.{0,30}too (long|large|many tokens)|"
     r"too many (input )?tokens|token (count|limit).{0,40}exceed|range of input length|"
     r"(输入|上下文).{0,10}(过长|超)",
     re.IGNORECASE,
 )
+"""Words of vendors for a request that is longer than the model can read."""
 
 
 class ProviderRefused(ProviderError):
@@ -242,7 +243,7 @@ class ProviderRefused(ProviderError):
     @property
     def is_too_long(self) -> bool:
         """Whether the provider says that the request is longer than the model can read."""
-        return self.code == "invalid_request" and bool(_TOO_LONG.search(str(self)))
+        return self.code == "invalid_request" and bool(TOO_LONG.search(str(self)))
 
 
 class ProviderUnavailable(ProviderError):

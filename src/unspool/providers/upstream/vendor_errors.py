@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...errors import TOO_LONG
 from .. import Model
 
 REFUSED: Final = frozenset(
@@ -283,7 +284,10 @@ def told_by(error: Mapping[str, Any] | str, model: Model, status: int | None = N
     code = _code_of(fields, words, status)
     if code == "quota" and wait_s is not None:
         code = "rate_limit"  # an allowance that refills by itself is not used up
-    message = without_key(words or _name_in(fields), model)[:MAX_MESSAGE_CHARS]
+    name = _name_in(fields)
+    if TOO_LONG.search(name) and not TOO_LONG.search(words):
+        words = f"{words} ({name})".strip()  # `ProviderRefused.is_too_long` reads the message
+    message = without_key(words or name, model)[:MAX_MESSAGE_CHARS]
     param = fields.get("param")
     return VendorError(code, message, wait_s, param if isinstance(param, str) else None)
 
