@@ -18,6 +18,8 @@ MAX_TOKENS = 400
 """Of one answer: a small model loops, and nobody waits for it."""
 
 
+FIRST_TEXT_S = 120
+
 BEHAVIORS = 12
 """Of one person: the model reads some hundred tokens a second."""
 
@@ -35,10 +37,13 @@ class Result:
 
 async def _copy(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
     products = (await api.get("/api/products")).json()["products"]
-    spec = {"sku": products[0]["sku"], "style": "natural"}
+    # A small model on a processor shows its first word later than any shop would wait.
+    spec = {"sku": products[0]["sku"], "style": "natural", "first_text_s": FIRST_TEXT_S}
     run = await _ended(api, await api.post("/ai/generate/copy", json=spec))
     posts = [step for step in run["steps"] if step["name"].startswith("post-")]
-    return run, f"{len(posts)} posts, {sum(len(step['text']) for step in posts)} characters"
+    writers = ", ".join(sorted({step["model"] for step in posts}))
+    chars = sum(len(step["text"]) for step in posts)
+    return run, f"{len(posts)} posts by {writers}, {chars} characters, {_findings(run)}"
 
 
 async def _debug(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
@@ -53,12 +58,15 @@ async def _extraction(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
     path = f"/api/v1/events/extract/{person}/llm-stream"
     run = await _ended(api, await api.post(path, json={"limit": BEHAVIORS}))
     facts = run["result"] or {}
-    return run, f"{facts.get('event_count', 0)} events, {facts.get('left_out', 0)} lines left out"
+    counts = f"{facts.get('event_count', 0)} events, {facts.get('left_out', 0)} lines left out"
+    return run, f"{counts}, {facts.get('ungrounded', 0)} invented"
 
 
 async def _graph(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
     run = await finished(api, {"flow": "causal_graph", "input": {"most": 5}})
-    return run, f"{len(run['text'])} characters"
+    graph = run["result"] or {}
+    counts = f"{graph.get('nodes', 0)} nodes, {graph.get('edges', 0)} edges"
+    return run, f"{counts}, {_findings(run)}"
 
 
 async def _story(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
@@ -89,6 +97,10 @@ async def results_of(engine: Engine, folder: Path) -> list[Result]:
             took_s = time.monotonic() - began
             results.append(Result(name, _ending(run), took_s, came))
     return results
+
+
+def _findings(run: dict[str, Any]) -> str:
+    return f"{len(run['warnings'])} warnings"
 
 
 def _ending(run: dict[str, Any]) -> str:
