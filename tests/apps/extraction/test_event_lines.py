@@ -174,3 +174,14 @@ def test_the_built_in_model_says_nothing_that_was_not_done() -> None:
         "u|登录|2025-11-24 23:30:00|深夜活跃",
     ]
     assert said_to(events_prompt({"u": []})) == []
+
+
+def test_a_model_that_only_repeats_itself_after_its_events_is_stopped() -> None:
+    stops: list[int] = []
+    reader = EventReader(Told(), people("u"), "events", enough=lambda: stops.append(1))
+    reader.feed("这里是分析\n" * 30 + "u|浏览|2025-11-24 09:50:50|早间\n")
+    assert stops == []
+    reader.feed("u|浏览|2025-11-24 09:50:50|早间\n" * 19)
+    assert stops == []
+    reader.feed("u|浏览|2025-11-24 09:50:50|早间\n" * 40)
+    assert stops == [1]

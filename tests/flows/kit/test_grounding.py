@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from unspool.flows.kit.grounding import MAX_FINDINGS, Finding, amounts, number, overlap, report
+from unspool.flows.kit.grounding import (
+    MAX_FINDINGS,
+    Finding,
+    amounts,
+    number,
+    overlap,
+    repeated,
+    report,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +76,19 @@ def test_a_model_that_invents_without_end_makes_a_bounded_number_of_warnings() -
     assert ctx.warnings[-1]["count"] == 1000 - MAX_FINDINGS
     assert {w["code"] for w in ctx.warnings} == {"ungrounded"}
     assert max(len(w.get("quote", "")) for w in ctx.warnings) == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("回弹，" + "落地轻，" * 9 + "通勤必备", "落地轻，"),
+        ("very very very good", ""),
+        ("轻便，轻便，轻便。", ""),
+        ("哈哈哈哈哈哈哈哈", "哈哈"),
+        ("a b " * 2000, "a b "),
+        ("----------------", ""),
+        ("", ""),
+    ],
+)
+def test_a_part_that_repeats_itself_is_found(text: str, part: str) -> None:
+    assert repeated(text) == part

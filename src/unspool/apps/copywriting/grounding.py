@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from unspool.flows.kit.grounding import Amount, Finding, amounts, number, overlap
+from unspool.flows.kit.grounding import Amount, Finding, amounts, number, overlap, repeated
 
 from .claims import (
     BARE_PRICE,
@@ -63,6 +63,7 @@ def check(post: str, product: Mapping[str, Any], rivals: Iterable[str] = ()) -> 
         *_claims(plain, known, "function", FUNCTIONS, ""),
         *_colors(plain, known, str(product.get("color", ""))),
         *_brands(plain, product, known, rivals),
+        *_loops(plain),
     ]
     once = {(finding.kind, finding.quote): finding for finding in found}
     return [_as_written(finding, plain, post) for finding in once.values()]
@@ -77,6 +78,11 @@ def _narrow(text: str) -> str:
 def _as_written(finding: Finding, plain: str, post: str) -> Finding:
     at = plain.find(finding.quote)
     return replace(finding, quote=post[at : at + len(finding.quote)]) if at >= 0 else finding
+
+
+def _loops(plain: str) -> list[Finding]:
+    part = repeated(plain)
+    return [Finding("loop", f"“{part}”一再重复", part * 4)] if part else []
 
 
 def alike(post: str, others: Sequence[str]) -> list[Finding]:

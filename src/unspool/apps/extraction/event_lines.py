@@ -125,6 +125,10 @@ def _moment(text: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+MAX_IDLE_LINES: Final = 20
+"""Lines in a row without a new event, after some, until a model is stopped: it repeats itself."""
+
+
 class EventReader:
     """
     Records each event when its line ends (`flows.Reader`).
@@ -160,7 +164,7 @@ class EventReader:
         self.people = people
         self._step = step
         self._lines = LineBuffer()
-        self._number = 0
+        self._number = self._idle = 0
         self._max_lines = max_lines
         self._enough = enough
         self._reasons: Counter[str] = Counter()
@@ -200,6 +204,7 @@ class EventReader:
         self._number += 1
         if not line.strip():
             return
+        before = len(self.events)
         try:
             event = read_line(line, self.people)
             if event in self.known:
@@ -217,7 +222,9 @@ class EventReader:
                 self._warn(f"第 {self._number} 行未识别为事件（{error}）：{shown}", 1)
         else:
             self._judge(event, line.strip())
-        if self._number == self._max_lines:
+        self._idle = 0 if len(self.events) > before else self._idle + 1
+        is_idle = self._idle == MAX_IDLE_LINES and self.events
+        if self._number == self._max_lines or is_idle:
             self._enough()
 
     def _judge(self, event: EventLine, line: str) -> None:

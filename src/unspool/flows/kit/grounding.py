@@ -70,6 +70,18 @@ def _grams(text: str, size: int) -> set[str]:
     return {plain[i : i + size] for i in range(len(plain) - size + 1)}
 
 
+_AGAIN: Final = re.compile(r"(\w.{1,29}?)\1{3,}", re.DOTALL)
+
+MAX_SEARCHED_CHARS: Final = 4000
+"""The search takes the square of a repeated part."""
+
+
+def repeated(text: str) -> str:
+    """Return a part that stands four times or more in a row; empty: there is none."""
+    found = _AGAIN.search(text[:MAX_SEARCHED_CHARS])
+    return found[1] if found else ""
+
+
 Unit = Literal["money", "percent", "discount", "seconds", "days", "count"]
 
 
