@@ -178,7 +178,7 @@ def test_the_built_in_model_says_nothing_that_was_not_done() -> None:
 
 def test_a_model_that_only_repeats_itself_after_its_events_is_stopped() -> None:
     stops: list[int] = []
-    reader = EventReader(Told(), people("u"), "events", enough=lambda: stops.append(1))
+    reader = EventReader(Told(), people("u"), "s", enough=lambda: stops.append(1))
     reader.feed("这里是分析\n" * 30 + "u|浏览|2025-11-24 09:50:50|早间\n")
     assert stops == []
     reader.feed("u|浏览|2025-11-24 09:50:50|早间\n" * 19)
