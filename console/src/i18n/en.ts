@@ -128,6 +128,17 @@ export const en: Messages = {
     content_filter: "content filter",
   },
   error: {
+    answer_unfit:
+      "The model's answer has not the form that was asked for. Try again, or use another model.",
+    refused: "The model would not answer in that form. Ask in other words, or use another model.",
+    not_ready: "The step before has no result yet. Complete it first.",
+    going_on: "A run is at it already. Wait for it, or stop it first.",
+    nothing_to_do: "There is no data to work on. Import some first.",
+    nothing_found: "No event could be used. Look at the model's output, or try another model.",
+    fewer_than_before:
+      "There are far fewer events than before, which stay. Accept the new ones to replace them.",
+    records_unavailable: "The database cannot be read or written now. Try again soon.",
+    stopping: "The server is stopping. It goes on after its next start.",
     offline: "Cannot reach the server. Check that it is running; this page retries by itself.",
     unreachable:
       "The server has not answered for a long time. Check that it is running, then press “Reconnect”.",
