@@ -137,9 +137,22 @@ class Pruning:
 
 
 class Retention:
-    """Keeps the journal of a server within its settings."""
+    """
+    Keeps the journal of a server within its settings.
 
-    def __init__(self, journal: Journal, viewing: Viewing, settings: Settings) -> None:
+    Args:
+        on_deleted: Called after runs were deleted.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        viewing: Viewing,
+        settings: Settings,
+        *,
+        on_deleted: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._on_deleted = on_deleted
         self._journal = journal
         self._viewing = viewing
         self._rules = RetentionRules.of(settings)
@@ -168,6 +181,7 @@ class Retention:
             )
             done = await pruning.apply(rules, now_s=time.time())
             if done.runs and not is_dry:
+                self._on_deleted()
                 while await self._journal.give_back():  # noqa: ASYNC110 - a pause, not a wait
                     await asyncio.sleep(PAUSE_S)
         return done
