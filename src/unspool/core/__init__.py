@@ -170,7 +170,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         runner.on_ended += [observer.note for observer in observers]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
-        retention = Retention(journal, viewing, settings)
+        retention = Retention(journal, viewing, settings, records)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)

@@ -35,6 +35,14 @@ class ConversationInput(BaseModel):
     """Empty: the beginning of the first question becomes its name."""
 
 
+class ConversationChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=MAX_NAME_CHARS, pattern=r"^\P{Cc}*$")
+    current: int | None = Field(None, ge=1, le=MAX_NUMBER)
+    """A turn; the newest one that follows from it becomes the current one."""
+
+
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/api/conversations", tags=["conversations"])
     records, conversations = core.records, core.conversations
@@ -61,16 +69,23 @@ def plug(core: Core) -> APIRouter:
         number: Number,
         before: Before = MAX_NUMBER,
         limit: Annotated[int, Query(ge=1, le=MAX_TURNS)] = 50,
+        turn: Annotated[int | None, Query(ge=0, le=MAX_NUMBER)] = None,
     ) -> dict[str, Any]:
-        """Read a conversation and its last turns; `before` a turn number, earlier ones."""
+        """
+        Read a conversation and its last turns, up to the current one or to `turn`; `before` a turn
+        number, earlier ones.
+        """
         counted = await find_conversation(records, number)
-        turns = await conversations.turns(number, before=before, limit=limit)
+        turns = await conversations.turns(number, before=before, limit=limit, upto=turn)
         return {**counted_json(counted), "last_turns": [turn_json(turn) for turn in turns]}
 
     @router.patch("/{id}")
-    async def rename(number: Number, definition: ConversationInput) -> dict[str, Any]:
-        """Rename a conversation."""
-        await rename_conversation(records, number, definition.name)
+    async def change(number: Number, change: ConversationChange) -> dict[str, Any]:
+        """Rename a conversation, or go to the branch through another turn."""
+        if change.current is not None:
+            await conversations.choose(number, change.current)
+        if change.name is not None:
+            await rename_conversation(records, number, change.name)
         return counted_json(await find_conversation(records, number))
 
     @router.delete("/{id}", status_code=204)
@@ -88,21 +103,25 @@ def counted_json(counted: ConversationCount) -> dict[str, Any]:
         "id": row.id,
         "name": row.name,
         "turns": counted.turns,
+        "current": row.current,
         "created_at": iso(row.created_ms),
         "updated_at": iso(row.updated_ms),
     }
 
 
 def turn_json(turn: Turn) -> dict[str, Any]:
-    """Return a turn; if its run was deleted, all fields are null except `number` and `run`."""
+    """Return a turn; if its run was deleted, what its log held is null."""
     head, run = turn.head, turn.run
     has_run = head is not None and run is not None
     return {
         "number": turn.number,
         "run": turn.run_id,
+        "parent": turn.parent,
+        "siblings": turn.siblings,
         "status": run.status if run is not None else None,
         "model": head.model if head is not None else None,
         "prompt": turn.prompt if has_run else None,
+        "images": turn.images if has_run else None,
         "text": run.text if run is not None else None,
         "error": run.error if run is not None else None,
         "created_at": iso(head.created_ms) if head is not None else None,
