@@ -21,6 +21,7 @@ from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
 from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
+from ..index import RunIndex
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
 from ..models.learning import Learning
@@ -37,6 +38,7 @@ from ..viewing.eta import EtaEstimator
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
+from .indexing import Indexing
 from .retention import Retention
 
 try:
@@ -81,6 +83,8 @@ class Core:
     retention: Retention
     eta: EtaEstimator
     timelines: Timelines
+    index: RunIndex
+    indexing: Indexing
     uploads: Uploads
 
     @property
@@ -170,12 +174,14 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         runner.on_ended += [observer.note for observer in observers]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
-        retention = Retention(journal, viewing, settings, records)
+        index, indexing = _index(settings, journal, opened)
+        retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
         await runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
+        indexing.watch()
         yield Core(
             settings=settings,
             journal=journal,
@@ -189,8 +195,21 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             retention=retention,
             eta=eta,
             timelines=Timelines(journal),
+            index=index,
+            indexing=indexing,
             uploads=uploads,
         )
+
+
+def _index(
+    settings: Settings, journal: Journal, opened: AsyncExitStack
+) -> tuple[RunIndex, Indexing]:
+    """Open the index of runs, and close it with `opened`."""
+    index = RunIndex(settings.data_dir / "index.db")
+    opened.push_async_callback(index.aclose)
+    indexing = Indexing(journal, index)
+    opened.push_async_callback(indexing.close)
+    return index, indexing
 
 
 def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:

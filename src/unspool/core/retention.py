@@ -139,11 +139,23 @@ class Pruning:
 
 
 class Retention:
-    """Keeps the journal of a server within its settings."""
+    """
+    Keeps the journal of a server within its settings.
+
+    Args:
+        on_deleted: Called after runs were deleted.
+    """
 
     def __init__(
-        self, journal: Journal, viewing: Viewing, settings: Settings, records: Records
+        self,
+        journal: Journal,
+        viewing: Viewing,
+        settings: Settings,
+        records: Records,
+        *,
+        on_deleted: Callable[[], object] = lambda: None,
     ) -> None:
+        self._on_deleted = on_deleted
         self._journal = journal
         self._records = records
         self._viewing = viewing
@@ -178,6 +190,7 @@ class Retention:
                 before_s = now_s - rules.max_age_s - DAY_S
                 await forget_images(self._records, before_ms=int(before_s * 1000))
             if done.runs and not is_dry:
+                self._on_deleted()
                 while await self._journal.give_back():  # noqa: ASYNC110 - a pause, not a wait
                     await asyncio.sleep(PAUSE_S)
         return done

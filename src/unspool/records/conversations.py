@@ -9,7 +9,7 @@ see, and what the next question follows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, ForeignKey, String, delete, func, select, update
@@ -66,14 +66,26 @@ async def add_conversation(records: Records, name: str) -> int:
         return row.id
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Words that a name holds, or runs that are turns; either will do."""
+
+    words: str
+    runs: Sequence[str]
+
+
 async def list_conversations(
-    records: Records, *, before: int, limit: int
+    records: Records, *, before: int, limit: int, sought: Sought | None = None
 ) -> list[ConversationCount]:
     """Return conversations with a number below `before`, the newest first."""
     async with records.session() as session:
         turns = select(func.count()).where(TurnRow.conversation_id == ConversationRow.id)
         wanted = select(ConversationRow, turns.scalar_subquery())
         wanted = wanted.where(ConversationRow.id < before).order_by(ConversationRow.id.desc())
+        if sought is not None:
+            talks = select(TurnRow.conversation_id).where(TurnRow.run_id.in_(sought.runs))
+            is_named = ConversationRow.name.icontains(sought.words, autoescape=True)
+            wanted = wanted.where(is_named | ConversationRow.id.in_(talks))
         return [
             ConversationCount(row, count)
             for row, count in await session.execute(wanted.limit(limit))
@@ -128,6 +140,13 @@ async def turns_of(records: Records, number: int) -> list[TurnRow]:
     async with records.session() as session:
         wanted = select(TurnRow).where(TurnRow.conversation_id == number)
         return list(await session.scalars(wanted.order_by(TurnRow.number)))
+
+
+async def number_of_turn(records: Records, conversation: int, run_id: str) -> int:
+    """Return the number of the turn that a run is; 0: it is none of this conversation."""
+    async with records.session() as session:
+        wanted = select(TurnRow.number).where(TurnRow.conversation_id == conversation)
+        return await session.scalar(wanted.where(TurnRow.run_id == run_id)) or 0
 
 
 async def save_turn(

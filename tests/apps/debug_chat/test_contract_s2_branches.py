@@ -88,6 +88,30 @@ async def test_turns_that_follow_the_same_one_may_run_at_once(
     slow.cancel()
 
 
+async def test_a_conversation_is_found_by_its_name_its_questions_and_its_answers(
+    client: httpx.AsyncClient, desk: Desk, upstream: Upstream
+) -> None:
+    upstream.play = [answer("幂等就是按两次电梯"), answer("别的话")]
+    first, second = Talk(client, desk, upstream), Talk(client, desk, upstream)
+    for talk, question in ((first, f"什么叫幂等性 {desk.model_id}"), (second, "今天吃什么好呢")):
+        await talk.begin()
+        await talk.ask(question)
+    url = f"{desk.url}/api/conversations"
+
+    async def found(q: str) -> list[int]:
+        listed = (await client.get(url, params={"q": q})).json()["conversations"]
+        return [it["id"] for it in listed if it["id"] in {first.number, second.number}]
+
+    assert await found("什么叫幂等") == [first.number]
+    assert await found("按两次电梯") == [first.number]
+    assert await found("今天吃") == [second.number]
+    await client.patch(f"{url}/{second.number}", json={"name": "100% 晚饭_计划"})
+    assert await found("0% 晚") == [second.number]
+    assert await found("晚饭%计划") == []
+    assert await found("没有这句话") == []
+    await refused(await client.get(url, params={"q": "x" * 201}), "q")
+
+
 async def test_a_turn_that_is_not_there_is_followed_by_none(
     client: httpx.AsyncClient, desk: Desk, upstream: Upstream
 ) -> None:
