@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import Open
 from .reading import until
-from .stage import Stage
+from .stage import Stage, model, whole
 
 PHONE = {"width": 390, "height": 800}
 
@@ -107,3 +107,29 @@ def test_on_a_phone_every_page_is_two_taps_away(open_page: Open) -> None:
     page.locator("[data-more]").click()
     page.get_by_role("dialog").get_by_role("button", name="English").click()
     page.get_by_role("dialog").get_by_text("Usage").wait_for()
+
+
+def test_a_route_is_made_reordered_by_the_keyboard_and_removed(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    stage.register(*(model(f"hop-{name}", whole("好", 100)) for name in "abc"))
+    page = open_page("/models")
+    page.locator("[data-new-route]").click()
+    box = page.get_by_role("dialog")
+    box.get_by_label("名称").fill("三跳")
+    for name in "abc":
+        box.locator("[data-add-member]").select_option(f"hop-{name}")
+    box.locator("[data-save]").click()
+    page.locator("[data-edit-route='三跳']").click()
+    box.locator("[data-member='hop-c']").focus()
+    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Alt+ArrowUp")
+    box.get_by_role("button", name="hop-b 往前").press("Enter")
+    box.locator("[data-save]").press("Enter")
+    until(page, lambda: box.count() == 0, "it is saved")
+    kept = next(each for each in http.get("/api/routes").json()["routes"] if each["name"] == "三跳")
+    assert [each["model"] for each in kept["models"]] == ["hop-c", "hop-b", "hop-a"]
+    page.locator("[data-edit-route='三跳']").click()
+    box.get_by_role("button", name="删除").click()
+    page.locator("dialog.confirm").get_by_role("button", name="删除").click()
+    until(page, lambda: page.locator("[data-edit-route='三跳']").count() == 0, "it is gone")
