@@ -12,12 +12,14 @@ import * as flows from "./flows";
 import * as graph from "./graph";
 import * as interest from "./interest";
 import * as models from "./models";
+import * as run from "./run";
 import * as runs from "./runs";
 import * as states from "./states";
 import * as story from "./story";
 import * as usage from "./usage";
 
 export const zh = {
+  run: run.zh,
   runs: runs.zh,
   first: first.zh,
   debug: debug.zh,
@@ -37,6 +39,7 @@ export const zh = {
 };
 
 export const en = {
+  run: run.en,
   runs: runs.en,
   first: first.en,
   debug: debug.en,

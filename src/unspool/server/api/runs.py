@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.dialects import Options, open_dialect
 from unspool.journals import Wanted, read_all
+from unspool.records.feedback import feedback_of
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
 from unspool.server.headers import wants_stream
@@ -19,7 +20,7 @@ from unspool.viewing.cursor import Cursor
 from unspool.viewing.streams import stream_of
 
 from .json.progress import ProgressFold, ProgressFolds
-from .json.run import head_json, run_json
+from .json.run import feedback_json, head_json, run_json
 
 MAX_FORKS = 100
 """Forks to show with a run, newest first."""
@@ -68,7 +69,11 @@ def plug(core: Core) -> APIRouter:
         wanted = Wanted(status=status, flow=flow, parent=parent)
         heads = await journal.heads(before=before, limit=limit, **wanted)
         more = heads[-1].run_id if len(heads) == limit else None
-        return {"runs": [head_json(head) for head in heads], "next": more}
+        given = await feedback_of(core.records, [head.run_id for head in heads])
+        runs = [
+            head_json(head) | {"feedback": feedback_json(given.get(head.run_id))} for head in heads
+        ]
+        return {"runs": runs, "next": more}
 
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:
