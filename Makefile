@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser \
+.PHONY: run install console test test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser bench-search \
 	screenshots wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -46,6 +46,9 @@ test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has 
 
 test-console: console  ## format, lint, types, dead exports and tests of the pages and the client
 	$(BIN)/python console/check.py
+
+bench-search: $(VENV)/.bench  ## search, filters and sorting over 100,000 runs
+	$(BIN)/python -m bench search
 
 bench-browser: $(VENV)/.browser console  ## how quick the pages are, in figures
 	cd tests && ../$(BIN)/python -m browser.figures

@@ -36,8 +36,14 @@ PAGES = (
     "/story",
     "/story/{story}?stage=storyboard",
     "/story/{story}?stage=camera",
+    "/prompts",
+    "/prompts?preset=1",
+    "/tools?tool=1",
+    "/tools?tool=new",
     "/data",
     "/usage",
+    "/guide",
+    "/settings",
     "/states",
 )
 

@@ -82,15 +82,24 @@ class Indexing:
         """
         Write the runs that began or ended since the last call.
 
+        Where the index cannot be written, it stays as it was.
+
         Args:
             most: Events to read; the rest is left to the next call.
         """
-        async with self._one_at_a_time:
-            if self._has_gone:
-                self._has_gone = False
-                await self._erase_oldest()
-            await self._find_new()
-            left = await self._put(list(self._waiting), most)
+        try:
+            async with self._one_at_a_time:
+                await self._catch_up(most)
+        except sqlite3.Error as error:
+            log.warning("The index of runs waits: %s", error)
+
+    async def _catch_up(self, most: int) -> None:
+        if self._has_gone:
+            self._has_gone = False
+            await self._erase_oldest()
+        await self._find_new()
+        left = await self._put(list(self._waiting), most)
+        if left:
             await self._put(await self._ended(), left)
 
     async def reconcile(self) -> None:

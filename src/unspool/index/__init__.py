@@ -26,6 +26,8 @@ from . import listing, tables, usage, writing
 from .facts import RunRow
 from .listing import Search, Wanted
 
+__all__ = ["Listed", "RunIndex", "Search", "Totals", "Wanted"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

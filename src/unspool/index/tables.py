@@ -41,6 +41,8 @@ create index runs_parent on runs (parent) where parent is not null;
 create index runs_change on runs (change);
 create index runs_created on runs (created_ms, status, seams);
 create index runs_totals on runs (status, parent, flow);
+create index runs_flow on runs (flow);
+create index runs_model on runs (model);
 create index runs_live on runs (no) where ended_ms is null;
 create table attempts (
     run integer not null, number integer not null, model text not null, status text not null,

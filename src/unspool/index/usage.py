@@ -93,8 +93,8 @@ def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows:
         key = row["day"], row["flow"], row["model"]
-        costs = [{"currency": row["currency"], "amount": row["amount"]}]
-        costs = costs if row.get("amount") is not None and row.get("currency") else []
+        is_priced = row.get("amount") is not None and row["currency"]
+        costs = [{name: row[name] for name in ("currency", "amount")}] if is_priced else []
         counts = {name: row.get(name, 0) for name in _COUNTS}
         counts["is_estimated"] = bool(row.get("is_estimated"))
         known = found.get(key)

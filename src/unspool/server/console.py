@@ -34,8 +34,12 @@ PAGES: Final = (
     "/story/{project_id}",
     "/flows",
     "/models",
+    "/prompts",
+    "/tools",
     "/data",
     "/usage",
+    "/guide",
+    "/settings",
     "/states",
 )
 """The addresses in `console/src/routes.ts`."""
