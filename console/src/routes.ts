@@ -14,7 +14,12 @@ export const router = createRouter({
       component: () => import("@/pages/RunPage.vue"),
       props: (route) => ({ id: route.params.id, readOnly: true }),
     },
-    { path: "/pages/debug.html", name: "debug", component: () => import("@/pages/DebugPage.vue") },
+    {
+      path: "/pages/debug.html",
+      name: "debug",
+      alias: "/debug",
+      component: () => import("@/pages/DebugPage.vue"),
+    },
     { path: "/cases", name: "cases", component: () => import("@/pages/CasesPage.vue") },
     { path: "/copy", name: "copy", component: () => import("@/pages/CopyPage.vue") },
     {

@@ -125,6 +125,8 @@ export const en: Messages = {
     started_anew: "started over",
     repetition: "repeats itself",
     no_model: "no model",
+    no_images: "takes no images",
+    image_gone: "image deleted",
     out_of_time: "out of time",
     no_end: "no end",
     cancelled: "cancelled",
@@ -169,6 +171,7 @@ export const en: Messages = {
     protocol:
       "The response is not a valid answer. Check that the address speaks the OpenAI protocol.",
     aborted: "The provider aborted the answer. Try again, or use another model.",
+    no_images: "This model takes no images. Ask one that does.",
     no_model: "There is no model yet. Add one under Models.",
     address: "This address is not allowed. Change it under Models.",
     cancelled: "Cancelled. The text so far is kept.",

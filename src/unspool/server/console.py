@@ -24,6 +24,7 @@ PAGES: Final = (
     "/runs/{run_id}",
     "/view/{run_id}",
     "/pages/debug.html",
+    "/debug",
     "/cases",
     "/copy",
     "/experiments",
