@@ -38,8 +38,14 @@ PAGES = (
     "/story",
     "/story/{story}?stage=storyboard",
     "/story/{story}?stage=camera",
+    "/prompts",
+    "/prompts?preset=1",
+    "/tools?tool=1",
+    "/tools?tool=new",
     "/data",
     "/usage",
+    "/guide",
+    "/settings",
     "/states",
 )
 

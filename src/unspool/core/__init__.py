@@ -175,7 +175,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         index, indexing = _index(settings, journal, opened)
-        retention = Retention(journal, viewing, settings, on_deleted=indexing.note_deleted)
+        retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
