@@ -22,6 +22,8 @@ SERIOUS = {"serious", "critical"}
 PAGES = (
     "/runs",
     "/runs?first=1",
+    "/runs?q=晨跑&status=completed",
+    "/usage?days=7&by=flow",
     "/runs/{run}",
     "/pages/debug.html?models=1,2,3&run={run}",
     "/cases",

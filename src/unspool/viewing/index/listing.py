@@ -131,7 +131,7 @@ def page_of(db: sqlite3.Connection, wanted: Criteria) -> list[dict[str, Any]]:
     found = [dict(row) for row in rows]
     _add_children(db, found)
     if words_of(wanted.q):
-        _add_hits(db, found, words_of(wanted.q))
+        _add_hits(db, found, [wanted.q.strip(), *words_of(wanted.q)])
     return found
 
 
@@ -303,6 +303,7 @@ def _add_children(db: sqlite3.Connection, found: list[dict[str, Any]]) -> None:
 
 
 def _add_hits(db: sqlite3.Connection, found: list[dict[str, Any]], words: list[str]) -> None:
+    """Add the first hit of any of `words`; where several begin at one place, of the earlier."""
     pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
     for row in found:
         (text,) = db.execute("select text from texts where rowid = ?", (row["no"],)).fetchone()
