@@ -4,7 +4,8 @@ import type { RunView } from "./runView";
 /** The timeline of a run that is being watched; null before its first event. */
 export function drawingOf(view: RunView | null): Drawing | null {
   if (view === null || view.runModel.fold.seq === 0) return null;
-  return { shape: view.runModel.timeline, nowS: view.nowS, etaS: etaOf(view) };
+  const isWaiting = view.snapshot.value.waiting !== null;
+  return { shape: view.runModel.timeline, nowS: view.nowS, etaS: etaOf(view), isWaiting };
 }
 
 /** When the run is expected to end, in seconds since it began; null if that is unknown. */

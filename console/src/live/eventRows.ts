@@ -1,10 +1,16 @@
-/** The log as rows: one per event, or one per group of neighbours of the same kind. */
+/**
+ * The log as rows: one per event, or one per stretch of a step.
+ *
+ * Steps may be written at the same time, so a stretch is what one step wrote until something else
+ * happened to that step; other steps may have written in between.
+ */
 
 import type { RunEvent } from "unspool-client";
 
 export interface EventRow {
   readonly first: number;
   last: number;
+  count: number;
   readonly type: string;
   /** Seconds since the run began. */
   t: number;
@@ -19,6 +25,10 @@ const MAX_CHARS = 160;
 export class EventRows {
   readonly folded: EventRow[] = [];
   readonly single: EventRow[] = [];
+  /** By `seq` - 1: the place of the folded row that holds the event. */
+  readonly places: number[] = [];
+  /** By step: the place of the row that its next delta joins. */
+  readonly #open = new Map<string, number>();
   #startMs = 0;
 
   /** Add the new events of a log that only grows. */
@@ -32,20 +42,28 @@ export class EventRows {
     const t = (event.at_ms - this.#startMs) / 1000;
     const text = textOf(event);
     const { seq, type } = event;
-    this.single.push({ first: seq, last: seq, type, t, text, event });
-    const before = this.folded.at(-1);
-    const joins =
-      before !== undefined &&
-      DELTAS.has(type) &&
-      before.type === type &&
-      before.event.data.step === event.data.step;
-    if (!joins) {
-      this.folded.push({ first: seq, last: seq, type, t, text, event });
+    const row = { first: seq, last: seq, count: 1, type, t, text, event };
+    this.single.push(row);
+    const step: string | undefined = event.data.step;
+    const place = step === undefined ? undefined : this.#open.get(step);
+    const before = place === undefined ? undefined : this.folded[place];
+    if (place === undefined || before === undefined || before.type !== type) {
+      this.#begin({ ...row }, step);
       return;
     }
     before.last = seq;
+    before.count += 1;
     before.t = t;
     if (before.text.length < MAX_CHARS) before.text += text;
+    this.places.push(place);
+  }
+
+  #begin(row: EventRow, step: string | undefined): void {
+    this.places.push(this.folded.length);
+    this.folded.push(row);
+    if (step === undefined) return;
+    if (DELTAS.has(row.type)) this.#open.set(step, this.folded.length - 1);
+    else this.#open.delete(step);
   }
 }
 

@@ -4,7 +4,10 @@ import { type RunEvent, RunFold, type Step } from "unspool-client";
 import type { Seam } from "@/timeline/fold";
 import { TimelineFold } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
+import { Children } from "./children";
 import { Findings } from "./findings";
+import { Spans } from "./spans";
+import { Retries } from "./waiting";
 
 const OUTPUTS = new Set(["text.delta", "reasoning.delta", "tool.delta"]);
 
@@ -39,6 +42,9 @@ export class RunModel {
   readonly timeline: TimelineFold;
   readonly passages = new Map<string, Passage>();
   readonly findings = new Findings();
+  readonly children = new Children();
+  readonly retries = new Retries();
+  readonly spans = new Spans();
   /** When the first token came, of reasoning and tool calls too. */
   firstOutputMs: number | null = null;
   /** How often a server took the run over from one that had stopped. */
@@ -63,6 +69,9 @@ export class RunModel {
     this.fold.apply(event);
     this.timeline.apply(event);
     this.findings.apply(event);
+    this.children.apply(event);
+    this.retries.apply(event);
+    this.spans.apply(event);
     if (event.type === "run.started") {
       this.input = event.data.input ?? {};
       this.flow = event.data.flow;

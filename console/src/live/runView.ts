@@ -7,7 +7,7 @@
 
 import { type Contact, type OpenRun, type RunEvent, UnspoolError } from "unspool-client";
 import { type SharedRun, shareRun } from "unspool-client/shared";
-import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
+import { type Ref, ref, type ShallowRef, shallowRef, triggerRef } from "vue";
 import { getJson, sendJson } from "@/data/http";
 import type { RunProgress } from "@/data/types";
 import type { Hue } from "@/timeline/hues";
@@ -25,6 +25,9 @@ const LOADING_EVENTS = 100;
 const WINDOW_MS = 100;
 /** Between two drawings of a log that is loading. */
 const LOADING_MS = 150;
+
+/** Within this time of a reconnect, the events come that were missed. */
+const CATCH_UP_MS = 1500;
 
 export class RunView {
   readonly runModel: RunModel;
@@ -54,6 +57,8 @@ export class RunView {
   #inWindow = 0;
   #delayed: ReturnType<typeof setTimeout> | undefined;
   #wasAway = false;
+  /** Since when this page gets no events; nobody knows whether the model is silent meanwhile. */
+  #awayAt: number | null = null;
   #isDone = false;
 
   constructor(
@@ -74,7 +79,12 @@ export class RunView {
   /** Seconds since the run began, by the log's clock; it goes on between two events. */
   get nowS(): number {
     if (this.runModel.fold.isEnded || this.events.length === 0) return this.runModel.timeline.lastS;
-    return this.runModel.timeline.lastS + (performance.now() - this.#lastAt) / 1000;
+    const now = this.#awayAt ?? performance.now();
+    return this.runModel.timeline.lastS + (now - this.#lastAt) / 1000;
+  }
+
+  get isAway(): boolean {
+    return this.#awayAt !== null;
   }
 
   get id(): string | null {
@@ -86,9 +96,13 @@ export class RunView {
     if (seq === null || seq >= this.events.length) {
       this.past.value = null;
     } else {
-      const past = new RunModel(this.#hueOf);
-      for (const event of this.events.slice(0, Math.max(1, seq))) past.apply(event);
+      const wanted = Math.max(1, seq);
+      // Forward, as in a replay, only what came between is read again.
+      let past = this.past.value;
+      if (past === null || past.fold.seq > wanted) past = new RunModel(this.#hueOf);
+      for (const event of this.events.slice(past.fold.seq, wanted)) past.apply(event);
       this.past.value = past;
+      triggerRef(this.past);
     }
     wantFrame();
   }
@@ -133,6 +147,7 @@ export class RunView {
     this.events.push(event);
     this.runModel.apply(event);
     this.#lastAt = performance.now();
+    this.#awayAt = null;
     if (this.#wasAway) this.#showResumed(event.seq - 1);
     this.onEvent?.(event);
     this.#draw();
@@ -160,7 +175,14 @@ export class RunView {
     if (contact === "open" && this.id !== null) this.#found(this.id);
     if (this.events.length > 0 && (contact === "away" || contact === "waiting")) {
       this.#wasAway = true;
+      this.#awayAt ??= performance.now();
     }
+    // What was missed comes at once; what has not come by then has not been written.
+    if (contact === "open") setTimeout(() => this.#isBack(), CATCH_UP_MS);
+  }
+
+  #isBack(): void {
+    if (this.contact.value === "open") this.#awayAt = null;
   }
 
   #found(id: string): void {

@@ -1,11 +1,12 @@
 /** A run at one moment, in the numbers and labels that a page shows. */
 
-import type { Attempt } from "unspool-client";
+import type { Attempt, Step } from "unspool-client";
 import type { RunProgress } from "@/data/types";
 import type { StateName } from "@/styles/shapes";
 import type { Hue } from "@/timeline/hues";
 import type { Finding, Trouble } from "./findings";
 import type { RunModel } from "./runModel";
+import { type Waiting, waitingOf } from "./waiting";
 
 export interface StepLine {
   readonly name: string;
@@ -16,6 +17,7 @@ export interface StepLine {
   /** The last writer; null until the step is finished. */
   readonly writer: string | null;
   readonly trouble: Trouble | null;
+  readonly waiting: Waiting | null;
 }
 
 export interface AttemptLine {
@@ -30,6 +32,11 @@ export interface AttemptLine {
   readonly tokens: number | null;
   readonly basis: string | null;
   readonly cost: Money | null;
+  /** In seconds since the run began. */
+  readonly fromS: number;
+  readonly toS: number | null;
+  readonly firstS: number | null;
+  readonly reason: string | null;
 }
 
 export interface Money {
@@ -54,12 +61,7 @@ export interface Snapshot {
   readonly leftS: number | null;
   readonly cost: Money | null;
   readonly stalledS: number | null;
-  /** Its place in the line at a model, or for how long a model has said nothing at all. */
-  readonly waiting: {
-    readonly place?: number;
-    readonly model?: string;
-    readonly for_s?: number;
-  } | null;
+  readonly waiting: Waiting | null;
   readonly seams: number;
   readonly recoveries: number;
   readonly steps: readonly StepLine[];
@@ -68,26 +70,37 @@ export interface Snapshot {
   readonly error: { readonly code: string; readonly message: string } | null;
   readonly warnings: number;
   readonly viewers: number;
+  /** Whether the server has no such run. */
+  readonly isUnknown: boolean;
+  /** Whether this page gets events as they come. */
+  readonly isWatched: boolean;
 }
 
 interface Source {
   readonly runModel: RunModel;
   readonly progress?: { readonly value: RunProgress | null };
+  readonly failure?: { readonly value: Error | null };
+  readonly isAway?: boolean;
 }
 
 /** A stall is a silence of eight times the usual gap of this run, and at least five seconds. */
 const STALL_S = 5;
 const STALL_TIMES = 8;
 
-export function snapshotOf({ runModel, progress }: Source, nowS: number): Snapshot {
+export function snapshotOf(
+  { runModel, progress, failure, isAway }: Source,
+  nowS: number,
+): Snapshot {
   const { fold, timeline, hues, recoveries } = runModel;
-  const stalledS = stallOf(runModel, nowS);
+  const waiting = waitingOf(fold, runModel.retries, (fold.startedMs ?? 0) + nowS * 1000);
+  const stalledS = isAway || waiting !== null ? null : stallOf(runModel, nowS);
   const attempts = fold.attempts.map((attempt) => lineOf(attempt, runModel));
   const counted = attempts.filter((attempt) => attempt.tokens !== null);
   const isMeasured = counted.length > 0 && counted.every((each) => each.basis === "measured");
   const sum = counted.reduce((total, each) => total + (each.tokens ?? 0), 0);
+  const state = stateOf(runModel, waiting, stalledS);
   return {
-    state: fold.status === "running" ? (stalledS === null ? "streaming" : "stalled") : fold.status,
+    state,
     seq: fold.seq,
     nowS,
     firstS: sinceStart(runModel, fold.firstTokenMs),
@@ -99,16 +112,33 @@ export function snapshotOf({ runModel, progress }: Source, nowS: number): Snapsh
     leftS: fold.isEnded ? null : (progress?.value?.left_s ?? fold.leftS),
     cost: costOf(attempts),
     stalledS,
-    waiting: fold.isEnded ? null : fold.waiting,
+    waiting,
     seams: timeline.seams.length,
     recoveries,
-    steps: stepsOf(runModel),
+    steps: stepsOf(runModel, nowS),
     attempts,
     legend: hues.legend,
-    error: fold.error as Snapshot["error"],
+    error: (fold.error as Snapshot["error"]) ?? cutOff(fold.status, state),
     warnings: fold.warnings.length,
     viewers: progress?.value?.viewers ?? 0,
+    isUnknown: (failure?.value as { serverCode?: string } | null)?.serverCode === "unknown_run",
+    isWatched: !isAway,
   };
+}
+
+/** A text that reached its limit of tokens is not all there, however well its provider ended it. */
+const isCut = (step: Step) => !step.isUnseen && step.finishReason === "length";
+
+const cutOff = (status: string, state: StateName) =>
+  status === "completed" && state === "incomplete" ? { code: "length", message: "" } : null;
+
+function stateOf({ fold }: RunModel, waiting: Waiting | null, stalledS: number | null): StateName {
+  if (fold.status === "running") {
+    if (waiting !== null) return "queued";
+    return stalledS === null ? "streaming" : "stalled";
+  }
+  const isWhole = fold.status !== "completed" || ![...fold.steps.values()].some(isCut);
+  return isWhole ? fold.status : "incomplete";
 }
 
 function sinceStart({ fold }: RunModel, ms: number | null): number | null {
@@ -121,31 +151,48 @@ function meanRate({ fold, timeline }: RunModel): number {
 }
 
 function stallOf({ fold, timeline }: RunModel, nowS: number): number | null {
-  if (fold.status !== "running" || timeline.lastWordS === null) return null;
+  if (fold.status !== "running") return null;
+  // The server has told of the silence, for longer than this page may have watched.
+  const told: number | undefined = fold.waiting?.for_s;
+  if (told !== undefined) return told + nowS - timeline.lastS;
+  if (timeline.lastWordS === null) return null;
   const usual = [...timeline.gaps].sort((a, b) => a - b)[timeline.gaps.length >> 1] ?? 0;
   // Other events (a retry, the next step) end a silence: the model is not stalled.
   const silence = nowS - Math.max(timeline.lastWordS, timeline.lastS);
   return silence >= Math.max(STALL_S, STALL_TIMES * usual) ? silence : null;
 }
 
-function stepsOf({ fold, timeline, hues, findings }: RunModel): StepLine[] {
+function stepsOf(runModel: RunModel, nowS: number): StepLine[] {
+  const { fold, hues, findings, passages, retries } = runModel;
   const shown = [...fold.steps.values()].filter((step) => !step.isUnseen);
-  return shown.map((step) => ({
-    name: step.name,
-    state: step.isFinished ? "completed" : fold.status === "running" ? "streaming" : fold.status,
-    chars: step.text.length,
-    hue: hues.of(step.isFinished ? writerOf(step.model) : timeline.writerOf(step.name)),
-    findings: findings.of(step.name),
-    writer: step.isFinished ? step.model : null,
-    trouble: findings.troubleOf(step.name),
-  }));
+  const nowMs = (fold.startedMs ?? 0) + nowS * 1000;
+  return shown.map((step) => {
+    const waiting = step.isFinished || fold.isEnded ? null : retries.of(step.name, nowMs);
+    const open = waiting === null ? "streaming" : "queued";
+    return {
+      name: step.name,
+      state: step.isFinished ? stateOfEnded(step) : fold.status === "running" ? open : fold.status,
+      chars: step.text.length,
+      hue: step.isFinished
+        ? hues.of(writerOf(step.model))
+        : (passages.get(step.name)?.spans.at(-1)?.hue ?? "d"),
+      findings: findings.of(step.name),
+      writer: step.isFinished ? step.model : null,
+      trouble: findings.troubleOf(step.name),
+      waiting,
+    };
+  });
 }
+
+const stateOfEnded = (step: Step): StateName => (isCut(step) ? "incomplete" : "completed");
 
 function writerOf(model: string | null): string {
   return model?.endsWith("+template") ? "template" : (model ?? "template");
 }
 
-function lineOf(attempt: Attempt, { hues }: RunModel): AttemptLine {
+function lineOf(attempt: Attempt, { hues, fold, spans }: RunModel): AttemptLine {
+  const since = (ms: number | null | undefined) =>
+    ms === null || ms === undefined ? null : (ms - (fold.startedMs ?? 0)) / 1000;
   const usage = attempt.facts.usage ?? null;
   const goesOn = ["resume", "reattach", "prefill", "instruct", "restart"].includes(
     attempt.strategy,
@@ -165,6 +212,10 @@ function lineOf(attempt: Attempt, { hues }: RunModel): AttemptLine {
     tokens: usage?.completion_tokens ?? null,
     basis: usage?.basis ?? null,
     cost: attempt.facts.cost ?? null,
+    fromS: since(attempt.startedMs) ?? 0,
+    toS: since(attempt.endedMs),
+    firstS: since(spans.firstMs.get(attempt.number)),
+    reason: attempt.reason,
   };
 }
 

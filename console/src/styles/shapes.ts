@@ -65,6 +65,13 @@ export const ICONS = {
   more: "M3.5 8h.1M8 8h.1M12.5 8h.1",
   play: "M4 2.5v11l9-5.5z",
   pause: "M4.5 3v10M11.5 3v10",
+  more: "M3 8h.01M8 8h.01M13 8h.01",
+  fold: "M3.5 10L8 5.5l4.5 4.5",
+  unfold: "M3.5 6L8 10.5 12.5 6",
+  left: "M10 3.5L5.5 8l4.5 4.5",
+  right: "M6 3.5L10.5 8 6 12.5",
+  up: "M5 14V7l3-5 1 .6V6h4l-1 8zM2.5 7H5v7H2.5z",
+  down: "M11 2v7l-3 5-1-.6V10H3l1-8zM13.5 9H11V2h2.5z",
   close: "M3.5 3.5l9 9M12.5 3.5l-9 9",
 } as const;
 

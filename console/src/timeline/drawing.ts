@@ -18,6 +18,8 @@ export interface Drawing {
   readonly spanS?: number | null;
   /** Tokens a second of the full thickness; null: the fastest of this run. */
   readonly most?: number | null;
+  /** Whether no model is asked now: nothing can arrive, so the line is dotted and not slack. */
+  readonly isWaiting?: boolean;
   readonly viewers?: readonly Viewer[];
   readonly scrubS?: number | null;
   readonly seamLabel?: (seq: number) => string;

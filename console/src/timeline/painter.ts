@@ -170,6 +170,7 @@ function paintEnd(pen: Pen, drawing: Drawing): void {
   const place = waits ? nowS : endS;
   if (etaS !== null && etaS > place) drawGhost(pen, place, Math.min(etaS, pen.scale.spanS));
   if (last !== undefined) drawStretch(pen, last, !waits);
-  if (waits) drawSlack(pen, hue, endS, nowS);
+  if (waits && drawing.isWaiting) drawGhost(pen, endS, nowS);
+  else if (waits) drawSlack(pen, hue, endS, nowS);
   if (last !== undefined || waits) drawSpool(pen, pen.scale.x(place), hue);
 }

@@ -13,6 +13,7 @@ import * as graph from "./graph";
 import * as interest from "./interest";
 import * as models from "./models";
 import * as prompts from "./prompts";
+import * as run from "./run";
 import * as runs from "./runs";
 import * as settings from "./settings";
 import * as states from "./states";
@@ -21,6 +22,7 @@ import * as tools from "./tools";
 import * as usage from "./usage";
 
 export const zh = {
+  run: run.zh,
   runs: runs.zh,
   settings: settings.zh,
   first: first.zh,
@@ -43,6 +45,7 @@ export const zh = {
 };
 
 export const en = {
+  run: run.en,
   runs: runs.en,
   settings: settings.en,
   first: first.en,

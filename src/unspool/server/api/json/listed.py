@@ -16,8 +16,9 @@ from unspool.errors import UnknownRun
 from unspool.index import Totals, Wanted
 from unspool.index.listing import Sort
 from unspool.journals import Wanted as HeadsWanted
+from unspool.records.feedback import feedback_of
 
-from .run import head_json, iso
+from .run import feedback_json, head_json, iso
 
 MINUTES: Final = 30
 """Minutes of the bars above the list."""
@@ -80,7 +81,7 @@ async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
     wanted = HeadsWanted(status=status, flow=query.flow, parent=query.parent)
     heads = await core.journal.heads(before=query.before, limit=query.limit, **wanted)
     more = heads[-1].run_id if len(heads) == query.limit else None
-    return {"runs": [head_json(head) for head in heads], "next": more}
+    return {"runs": await _judged(core, [head_json(head) for head in heads]), "next": more}
 
 
 async def indexed_list(core: Core, query: RunQuery) -> dict[str, Any]:
@@ -100,7 +101,7 @@ async def indexed_list(core: Core, query: RunQuery) -> dict[str, Any]:
             for minute in await core.index.minutes(since_ms)
         ]
     return {
-        "runs": [run for run in runs if run is not None],
+        "runs": await _judged(core, [run for run in runs if run is not None]),
         "next": listed.runs[-1]["id"] if len(listed.runs) == query.limit else None,
         "change": listed.change,
         "is_stale": listed.is_stale,
@@ -109,6 +110,12 @@ async def indexed_list(core: Core, query: RunQuery) -> dict[str, Any]:
         "totals": totals and _totals_json(totals),
         "minutes": minutes,
     }
+
+
+async def _judged(core: Core, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return runs with what people think of them."""
+    given = await feedback_of(core.records, [run["id"] for run in runs])
+    return [run | {"feedback": feedback_json(given.get(run["id"]))} for run in runs]
 
 
 def _totals_json(totals: Totals) -> dict[str, Any]:

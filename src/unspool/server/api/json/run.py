@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from unspool.journals import Head
+from unspool.records.feedback import FeedbackRow
 from unspool.runs.run import Attempt, Run, Step
 from unspool.runs.usage import UsageTotal, total
 
@@ -24,6 +25,13 @@ def head_json(head: Head) -> dict[str, Any]:
         "ended_at": None if head.ended_ms is None else iso(head.ended_ms),
         "total_ms": _since(head, head.ended_ms),
     }
+
+
+def feedback_json(row: FeedbackRow | None) -> dict[str, Any] | None:
+    """Return what somebody thinks of a run; None if nobody has said."""
+    if row is None:
+        return None
+    return {"verdict": row.verdict, "note": row.note, "updated_at": iso(row.updated_ms)}
 
 
 def run_json(head: Head, run: Run) -> dict[str, Any]:
