@@ -17,6 +17,7 @@ from ..errors import SetupError
 from ..execution.admission import Admission
 from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
+from ..execution.exchanges import Exchanges
 from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
 from ..formats.moments import zone_of
@@ -166,6 +167,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         eta = EtaEstimator(journal)
         observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
+        runner.exchanges = _exchanges(records, settings, opened)
         runner.on_ended.append(lambda run_id, _: eta.note(run_id))
         runner.on_ended += [observer.note for observer in observers]
         admission = Admission(runner, journal, registry.catalog, records, settings)
@@ -191,6 +193,15 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             timelines=Timelines(journal),
             uploads=uploads,
         )
+
+
+def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> Exchanges | None:
+    """Return what keeps the exchanges of attempts, if they are wanted; close it with `opened`."""
+    if not settings.keep_raw:
+        return None
+    exchanges = Exchanges(records)
+    opened.push_async_callback(exchanges.aclose)
+    return exchanges
 
 
 def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:

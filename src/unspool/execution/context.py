@@ -30,6 +30,7 @@ from ..providers import Prompt, Tool
 from ..runs.events import Draft, EventType
 from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
+from .exchanges import Exchanges
 from .step_writer import ReaderFeed, StepWriter
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class RunContext:
     """The runner sets it if runs may have children."""
     tools: ToolRunner | None = None
     """Likewise, if tools can be called."""
+    exchanges: Exchanges | None = None
+    """Likewise, if what attempts send and get is kept."""
 
     def __init__(
         self,
@@ -147,10 +150,13 @@ class RunContext:
         # A reader has read the end already, and what it found there stands in the log.
         so_far.can_cut = self._can_rewind is True and reading is None
         bounds = self._bounds(so_far, how)
+        deps = bounds.around(self._deps) if bounds else self._deps
+        if self.exchanges is not None:
+            deps = replace(deps, ask=self.exchanges.around(deps.ask, self._pen.run_id))
         generation = Generation(
             prompt,
             models,
-            bounds.around(self._deps) if bounds else self._deps,
+            deps,
             so_far=so_far,
             numbers=self._numbers,
             can_rewind=self._can_rewind is True,
