@@ -23,6 +23,8 @@ PAGES = (
     "/runs",
     "/runs?first=1",
     "/runs/{run}",
+    "/runs/{run}?tab=attempts",
+    "/runs/{run}?tab=feedback&at=9",
     "/pages/debug.html?models=1,2,3&run={run}",
     "/cases",
     "/copy",
