@@ -21,7 +21,6 @@ from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
 from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
-from ..index import RunIndex
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
 from ..models.learning import Learning
@@ -35,6 +34,7 @@ from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
 from ..tools.calling.registry import ToolRegistry
 from ..viewing.eta import EtaEstimator
+from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
@@ -168,10 +168,9 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         viewing = Viewing(journal, settings)
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
-        observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [observer.note for observer in observers]
+        runner.on_ended += [observer.note for observer in _observers(journal, opened)]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         index, indexing = _index(settings, journal, opened)
@@ -181,7 +180,6 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.callback(abandoned.close)
         await runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
-        indexing.watch()
         yield Core(
             settings=settings,
             journal=journal,
@@ -204,11 +202,12 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
 def _index(
     settings: Settings, journal: Journal, opened: AsyncExitStack
 ) -> tuple[RunIndex, Indexing]:
-    """Open the index of runs, and close it with `opened`."""
+    """Open the index of runs, follow the journal, and close both with `opened`."""
     index = RunIndex(settings.data_dir / "index.db")
     opened.push_async_callback(index.aclose)
     indexing = Indexing(journal, index)
     opened.push_async_callback(indexing.close)
+    indexing.watch()
     return index, indexing
 
 
