@@ -17,9 +17,9 @@ export const router = createRouter({
     {
       path: "/pages/debug.html",
       name: "debug",
-      alias: "/debug",
       component: () => import("@/pages/DebugPage.vue"),
     },
+    { path: "/debug", redirect: ({ query }) => ({ name: "debug", query }) },
     { path: "/cases", name: "cases", component: () => import("@/pages/CasesPage.vue") },
     { path: "/copy", name: "copy", component: () => import("@/pages/CopyPage.vue") },
     {

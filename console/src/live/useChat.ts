@@ -105,7 +105,10 @@ export function useChat(): Chat {
 
   function make(model: number): ChatColumn {
     const column = new ChatColumn(model, hueOf);
-    column.onPlace = write;
+    column.onPlace = () => {
+      write();
+      changes.value += 1; // its run is there, and so is its turn
+    };
     return column;
   }
 
@@ -168,7 +171,6 @@ export function useChat(): Chat {
     if (!(await begun(asked, prompt))) return;
     const body = bodyOf(settings.value, prompt);
     await Promise.all(asked.map((column) => column.ask(body, isStreamed.value, images, after)));
-    changes.value += 1;
   }
 
   /** Give the columns that have none a conversation: one for all of them. */

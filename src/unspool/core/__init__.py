@@ -148,9 +148,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(journal.aclose)
         records = await Records.open(settings.data_dir / "records.db")
         opened.push_async_callback(records.aclose)
-        folder = settings.data_dir / "imports"
-        uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
-        opened.push_async_callback(uploads.aclose)
+        uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
         http = await opened.enter_async_context(
@@ -168,18 +166,20 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         viewing = Viewing(journal, settings)
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
+        index, indexing = _index(settings, journal, opened)
+        observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [observer.note for observer in _observers(journal, opened)]
+        runner.on_ended += [indexing.note_ended, *(each.note for each in observers)]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
-        index, indexing = _index(settings, journal, opened)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
         await runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
+        indexing.watch()
         yield Core(
             settings=settings,
             journal=journal,
@@ -199,15 +199,22 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         )
 
 
+async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:
+    """Open the files that wait for their import, and close them with `opened`."""
+    folder = settings.data_dir / "imports"
+    uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
+    opened.push_async_callback(uploads.aclose)
+    return uploads
+
+
 def _index(
     settings: Settings, journal: Journal, opened: AsyncExitStack
 ) -> tuple[RunIndex, Indexing]:
-    """Open the index of runs, follow the journal, and close both with `opened`."""
+    """Open the index of runs, and close it with `opened`."""
     index = RunIndex(settings.data_dir / "index.db")
     opened.push_async_callback(index.aclose)
     indexing = Indexing(journal, index)
     opened.push_async_callback(indexing.close)
-    indexing.watch()
     return index, indexing
 
 

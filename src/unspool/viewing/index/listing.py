@@ -45,7 +45,7 @@ _ID: Final = re.compile(r"[0-9a-z]{6,26}")
 
 
 @dataclass(frozen=True, slots=True)
-class WantedRuns:
+class Criteria:
     """
     Which runs, and in which order. What is empty or None matches every run.
 
@@ -105,7 +105,7 @@ def words_of(q: str) -> list[str]:
     return q.split()[:MAX_WORDS]
 
 
-def page_of(db: sqlite3.Connection, wanted: WantedRuns) -> list[dict[str, Any]]:
+def page_of(db: sqlite3.Connection, wanted: Criteria) -> list[dict[str, Any]]:
     """Return one page of runs, and for each the words around the first hit."""
     clause, source = _clause_of(db, wanted)
     if wanted.statuses:
@@ -135,7 +135,7 @@ def page_of(db: sqlite3.Connection, wanted: WantedRuns) -> list[dict[str, Any]]:
     return found
 
 
-def totals_of(db: sqlite3.Connection, wanted: WantedRuns) -> tuple[dict[str, int], Search]:
+def totals_of(db: sqlite3.Connection, wanted: Criteria) -> tuple[dict[str, int], Search]:
     """Count the runs per status, whatever `wanted.statuses` says."""
     clause, source = _clause_of(db, replace(wanted, sort="longest"))
     counts = db.execute(
@@ -146,7 +146,7 @@ def totals_of(db: sqlite3.Connection, wanted: WantedRuns) -> tuple[dict[str, int
 
 
 def changes_of(
-    db: sqlite3.Connection, wanted: WantedRuns, shown: Sequence[dict[str, Any]]
+    db: sqlite3.Connection, wanted: Criteria, shown: Sequence[dict[str, Any]]
 ) -> list[str]:
     """Return the runs that changed too, and are not among those `shown`."""
     rows = db.execute(
@@ -186,7 +186,7 @@ select flow from flows where flow is not null
 """One step for each flow: `distinct` would read every run."""
 
 
-def _clause_of(db: sqlite3.Connection, wanted: WantedRuns) -> tuple[Clause, str]:
+def _clause_of(db: sqlite3.Connection, wanted: Criteria) -> tuple[Clause, str]:
     """Return the condition without statuses and place, and the tables that it is about."""
     clause = Clause()
     _add_names(clause, wanted)
@@ -212,7 +212,7 @@ def _clause_of(db: sqlite3.Connection, wanted: WantedRuns) -> tuple[Clause, str]
     return clause, _source_of(db, wanted, clause)
 
 
-def _add_names(clause: Clause, wanted: WantedRuns) -> None:
+def _add_names(clause: Clause, wanted: Criteria) -> None:
     equal = {"flow": wanted.flow, "code": wanted.code, "parent": wanted.parent}
     for name, value in equal.items():
         if value:
@@ -227,7 +227,7 @@ def _add_names(clause: Clause, wanted: WantedRuns) -> None:
         )
 
 
-def _source_of(db: sqlite3.Connection, wanted: WantedRuns, clause: Clause) -> str:
+def _source_of(db: sqlite3.Connection, wanted: Criteria, clause: Clause) -> str:
     words = words_of(wanted.q)
     if not words:
         return "runs r"
@@ -272,7 +272,7 @@ select min(no) from (
 """
 
 
-def _reach(db: sqlite3.Connection, wanted: WantedRuns, clause: Clause) -> Search:
+def _reach(db: sqlite3.Connection, wanted: Criteria, clause: Clause) -> Search:
     """Say whether the search looked at all runs."""
     if "least" in clause.values:
         (older,) = db.execute(

@@ -15,7 +15,7 @@ from unspool.core import Core
 from unspool.errors import UnknownRun
 from unspool.journals import Wanted
 from unspool.records.feedback import feedback_of
-from unspool.viewing.index import Totals, WantedRuns
+from unspool.viewing.index import Criteria, Totals
 from unspool.viewing.index.listing import Sort
 
 from .run import feedback_json, head_json, iso
@@ -50,12 +50,12 @@ class RunFilter(BaseModel):
     """Leave out children."""
     sort: Sort = "newest"
 
-    def wanted(self, **more: Any) -> WantedRuns:
+    def wanted(self, **more: Any) -> Criteria:
         """Return it as the index takes it."""
         names = ("q", "flow", "model", "code", "parent", "seams", "unpriced", "top", "sort")
         facts: dict[str, Any] = {name: getattr(self, name) for name in names}
         facts |= {"since_ms": _ms(self.since), "until_ms": _ms(self.until)}
-        return WantedRuns(**facts, statuses=tuple(filter(None, self.status)), **more)
+        return Criteria(**facts, statuses=tuple(filter(None, self.status)), **more)
 
 
 class RunQuery(RunFilter):
