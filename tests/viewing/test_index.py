@@ -348,3 +348,16 @@ async def test_minutes_count_failures_apart_from_the_rest(tmp_path: Path) -> Non
             await follow.catch_up()
             minutes = await index.minutes(1774737000000 - 60_000)
     assert minutes == [{"at_ms": 1774737000000, "runs": 3, "failed": 1, "seams": 0}]
+
+
+async def test_an_index_that_was_filled_once_is_whole_at_once_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        await write(journal)
+        for is_filled in (False, True):
+            async with index_of(journal, tmp_path) as (index, follow):
+                assert await index.is_filled() is is_filled
+                assert not follow.is_whole
+                await follow.reconcile()
+                assert follow.is_whole

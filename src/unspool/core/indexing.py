@@ -43,6 +43,9 @@ IDLE_SHARE: Final = 0.5
 BUSY_SHARE: Final = 0.05
 """Shares of the time to work in, without live runs and with some."""
 
+FILL_S: Final = 0.3
+"""How long a question waits for a new index: a small journal is read by then."""
+
 ASKED_EVENTS: Final = 20_000
 """Events to read before a question is answered: some 50 ms."""
 
@@ -57,7 +60,7 @@ class Indexing:
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[str, Head] = {}
         """Runs that began, oldest first, and are not in the index yet."""
-        self._is_whole = False
+        self._is_filled = asyncio.Event()
         self._has_gone = False
         """Runs were deleted since the last look."""
         self._has_news = asyncio.Event()
@@ -66,7 +69,7 @@ class Indexing:
     @property
     def is_whole(self) -> bool:
         """Whether the index has all runs of the journal."""
-        return self._is_whole and not self._waiting
+        return self._is_filled.is_set() and not self._waiting
 
     def watch(self) -> None:
         """Work until `close`."""
@@ -96,6 +99,9 @@ class Indexing:
             most: Events to read; the rest is left to the next call.
         """
         try:
+            if self._task is not None and not self._is_filled.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_filled.wait(), FILL_S)
             async with self._one_at_a_time:
                 await self._catch_up(most)
         except sqlite3.Error as error:
@@ -134,17 +140,24 @@ class Indexing:
             if is_last:
                 break
             before = newer = ids[-1]
-        self._is_whole = True
+        await self._index.note_filled()
+        self._is_filled.set()
 
     async def _work(self) -> None:
+        is_checked = False
         while True:
             await self._has_news.wait()
             self._has_news.clear()
             started = time.monotonic()
             try:
-                await self.catch_up(most=BATCH_EVENTS)
-                if not self._is_whole:
+                # A file that was filled once lacks only what began since then.
+                if await self._index.is_filled():
+                    self._is_filled.set()
+                async with self._one_at_a_time:
+                    await self._catch_up(BATCH_EVENTS)
+                if not is_checked:
                     await self.reconcile()
+                    is_checked = True
             except (JournalError, sqlite3.Error) as error:
                 log.warning("The index of runs waits: %s", error)
                 self._has_news.set()

@@ -96,6 +96,14 @@ class RunIndex:
     async def oldest(self, limit: int) -> list[str]:
         return await self._read(_ids, "order by no limit ?", limit)
 
+    async def is_filled(self) -> bool:
+        """Whether `note_filled` was called for this file."""
+        return await self._read(_is_filled)
+
+    async def note_filled(self) -> None:
+        """Remember that all runs of the journal were in the index once."""
+        await self._write(writing.note_filled)
+
     async def listed(self, wanted: Criteria) -> Listed:
         """Return one page of runs."""
         return await self._read(_listed, wanted)
@@ -152,6 +160,10 @@ def _unknown(db: sqlite3.Connection, run_ids: Sequence[str]) -> list[str]:
     rows = db.execute(f"select id from runs where id in ({marks})", list(run_ids))  # noqa: S608
     known = {run_id for (run_id,) in rows}
     return [run_id for run_id in run_ids if run_id not in known]
+
+
+def _is_filled(db: sqlite3.Connection) -> bool:
+    return db.execute("select 1 from state where name = 'filled'").fetchone() is not None
 
 
 def _ids(db: sqlite3.Connection, rest: str, *values: object) -> list[str]:

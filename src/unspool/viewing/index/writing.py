@@ -99,6 +99,11 @@ def erase(db: sqlite3.Connection, run_ids: Iterable[str]) -> None:
         raise
 
 
+def note_filled(db: sqlite3.Connection) -> None:
+    """Remember that all runs of the journal were in the index once."""
+    db.execute("insert or ignore into state values ('filled', 1)")
+
+
 def _erase_parts(db: sqlite3.Connection, no: int) -> None:
     db.execute("delete from attempts where run = ?", (no,))
     db.execute("delete from texts where rowid = ?", (no,))
