@@ -92,6 +92,14 @@ def test_three_models_are_one_conversation_and_it_goes_on_from_one_of_them(
     box = page.get_by_role("dialog")
     box.locator("del", has_text="一").wait_for()
     page.keyboard.press("Escape")
+    page.locator("[data-better]").nth(2).click()
+    until(page, lambda: page.locator("[data-votes] [aria-pressed=true]").count() == 3, "votes")
+    runs = in_address(page, "run")
+    verdicts = [http.get(f"/v1/runs/{run}/feedback").json()["feedback"]["verdict"] for run in runs]
+    assert verdicts == ["down", "down", "up"]
+    page.locator("[data-tie]").click()
+    until(page, lambda: page.locator("[data-verdict=up][aria-pressed=true]").count() == 3, "a tie")
+    assert http.get(f"/v1/runs/{runs[0]}/feedback").json()["feedback"]["note"] == "打平"
     page.locator(".answer").nth(1).locator("[data-go-on]").click()
     cut_text = plain(text[:6])
     until(page, lambda: text_of(page) == cut_text * 3, "all go on from the second")

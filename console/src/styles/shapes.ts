@@ -65,7 +65,6 @@ export const ICONS = {
   more: "M3.5 8h.1M8 8h.1M12.5 8h.1",
   play: "M4 2.5v11l9-5.5z",
   pause: "M4.5 3v10M11.5 3v10",
-  more: "M3 8h.01M8 8h.01M13 8h.01",
   fold: "M3.5 10L8 5.5l4.5 4.5",
   unfold: "M3.5 6L8 10.5 12.5 6",
   left: "M10 3.5L5.5 8l4.5 4.5",
