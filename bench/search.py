@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _measured(folder: Path, count: int, times: int, say: Any) -> dict[str, Any]:
-    from unspool.index import RunIndex, Wanted
+    from unspool.viewing.index import Criteria, RunIndex
 
     index = RunIndex(folder / "index.db")
     began = time.perf_counter()
@@ -76,7 +76,7 @@ async def _measured(folder: Path, count: int, times: int, say: Any) -> dict[str,
     say(f"[dim]search: {count:,} runs in {took_s:.0f} s, {_size(folder) / 2**20:.0f} MiB")
     found = {}
     for question, facts in QUESTIONS.items():
-        wanted, took_ms = Wanted(**facts), []
+        wanted, took_ms = Criteria(**facts), []
         for _ in range(times):
             began = time.perf_counter()
             await index.listed(wanted)
@@ -92,8 +92,8 @@ def _size(folder: Path) -> int:
 
 
 def _rows(count: int) -> Iterator[Any]:
-    from unspool.index.facts import AttemptRow, RunRow
     from unspool.journals.sqlite import new_run_id
+    from unspool.viewing.index.facts import AttemptRow, RunRow
 
     chance = random.Random(5)
     start_ms = 1_780_000_000_000

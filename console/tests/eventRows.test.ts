@@ -33,3 +33,28 @@ test("neighbours of one kind and step are one row, told as they came or all at o
   ]);
   expect(all.single).toHaveLength(EVENTS.length);
 });
+
+test("a step that writes while others do is one row until something else happens to it", () => {
+  const rows = new EventRows();
+  rows.extend(
+    log(
+      ["run.started", { flow: "chat" }],
+      delta("a", "今"),
+      delta("b", "x"),
+      ["step.started", { step: "c" }],
+      delta("a", "天"),
+      delta("b", "y"),
+      ["step.finished", { step: "a", chars: 1 }],
+      delta("a", "又"),
+    ),
+  );
+  expect(rows.folded.map(({ first, last, count, text }) => [first, last, count, text])).toEqual([
+    [1, 1, 1, "chat"],
+    [2, 5, 2, "今天"],
+    [3, 6, 2, "xy"],
+    [4, 4, 1, "c"],
+    [7, 7, 1, "a · 1 chars"],
+    [8, 8, 1, "又"],
+  ]);
+  expect(rows.places).toEqual([0, 1, 2, 3, 1, 2, 4, 5]);
+});

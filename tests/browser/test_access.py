@@ -24,6 +24,8 @@ SERIOUS = {"serious", "critical"}
 PAGES = (
     "/runs",
     "/runs?first=1",
+    "/runs?q=晨跑&status=completed",
+    "/usage?days=7&by=flow",
     "/runs/{run}",
     "/pages/debug.html?models=1,2,3&run={run}",
     "/debug?c={conversation}&models=1&temperature=0.5",

@@ -207,7 +207,7 @@ def test_usage_tells_what_was_used(stage: Stage, adviser: str, open_page: Open) 
     row = page.locator("tbody tr", has_text=adviser)
     row.wait_for()
     assert "¥" in row.inner_text()
-    page.locator(".day-chart canvas").wait_for()
+    page.locator(".day-chart g[data-day] rect.ground").last.wait_for(state="attached")
     page.get_by_role("button", name="按流程").click()
     page.locator("tbody tr", has_text="对话").wait_for()
 

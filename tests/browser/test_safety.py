@@ -199,6 +199,7 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
         "/extraction?sort=behaviors&desc=1",
         "/extraction?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E",
         "/usage",
+        "/runs?q=onerror",
         "/runs?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E&flow=%3Csvg+onload%3Dwindow.hit%3D1%3E",
     ):
         page.goto(path)

@@ -36,23 +36,22 @@ export function rowState(
 
 /** How far the children of a run are, as shares of all. */
 export interface BatchState {
-  readonly total: number;
+  /** Null: the batch has not said it yet. */
+  readonly total: number | null;
   readonly completed: number;
   readonly failed: number;
   readonly live: number;
 }
 
 /** Null: the run has no children. */
-export function batchOf(
-  { children }: RunRowJson,
-  timeline: TimelineJson | undefined,
-): BatchState | null {
-  if (children === null) return null;
-  const { completed = 0, running = 0, ...other } = children;
+export function batchOf(run: RunRowJson, timeline: TimelineJson | undefined): BatchState | null {
+  if (run.children === null) return null;
+  const { completed = 0, running = 0, ...other } = run.children;
   const failed = Object.values(other).reduce((sum, count) => sum + count, 0);
   const known = completed + running + failed;
+  const told = timeline?.progress?.total ?? null;
   return {
-    total: Math.max(known, timeline?.progress?.total ?? 0),
+    total: told === null && run.status === "running" ? null : Math.max(known, told ?? 0),
     completed,
     failed,
     live: running,

@@ -1,5 +1,7 @@
 /** The answer of `/api/usage`, and sums over it. */
 
+import { type Hue, Hues } from "@/timeline/hues";
+
 interface Row {
   /** By the reader's clock. */
   readonly day: string;
@@ -70,6 +72,27 @@ export function add(rows: readonly Row[]): Sum {
       sum.costs.set(currency, (sum.costs.get(currency) ?? 0) + amount);
   }
   return sum;
+}
+
+/** A model's hue; `rest`: more models than there are hues. */
+export type SeriesHue = Hue | "rest";
+
+const HUES = 3;
+
+/** Give the models that wrote most a hue of their own; text that no model wrote keeps its own. */
+export function huesOf(rows: readonly Row[], base: (model: string) => Hue): Map<string, SeriesHue> {
+  const tokens = new Map<string, number>();
+  for (const { model, completion_tokens } of rows)
+    tokens.set(model, (tokens.get(model) ?? 0) + completion_tokens);
+  const names = [...tokens.keys()].sort((a, b) => (tokens.get(b) ?? 0) - (tokens.get(a) ?? 0));
+  const hues = new Hues(base);
+  const first = names.filter((name) => base(name) !== "d").slice(0, HUES);
+  return new Map(
+    names.map((name) => {
+      const hasOwn = first.includes(name) || base(name) === "d";
+      return [name, hasOwn ? hues.of(name) : "rest"];
+    }),
+  );
 }
 
 /** The local days that end today, oldest first. */

@@ -223,7 +223,6 @@ export const en: Messages = {
   },
   find: {
     title: "Search",
-    hint: "run id, page or model",
     pages: "Pages",
     runs: "Runs",
     models: "Models",

@@ -212,7 +212,6 @@ export const zh = {
   },
   find: {
     title: "查找",
-    hint: "运行编号、页面、模型",
     pages: "页面",
     runs: "运行",
     models: "模型",

@@ -41,9 +41,10 @@ export function frayOf(): HTMLElement {
   return fray;
 }
 
-export function noteOf({ title, lines }: SeamNote): HTMLElement {
-  const note = make("aside", "note");
-  const heading = make("b");
+export function noteOf({ title, lines }: SeamNote): HTMLDetailsElement {
+  const note = document.createElement("details");
+  note.className = "note";
+  const heading = make("summary");
   heading.textContent = title;
   note.append(heading);
   for (const line of lines) {

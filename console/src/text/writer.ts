@@ -8,6 +8,7 @@
 import type { Passage } from "@/live/runModel";
 import type { Seam } from "@/timeline/fold";
 import type { Hue } from "@/timeline/hues";
+import { placeNotes } from "./notes";
 import { frayOf, make, noteOf, stitchOf, type WriteOptions } from "./signs";
 
 const BREAKS = /((?:\r?\n)+)/;
@@ -29,7 +30,7 @@ export class TextWriter {
     stitch: HTMLElement;
     gutter: HTMLElement;
     before: HTMLElement;
-    note: HTMLElement | null;
+    note: HTMLDetailsElement | null;
   }[] = [];
 
   constructor(root: HTMLElement, margin: HTMLElement | null) {
@@ -53,14 +54,19 @@ export class TextWriter {
 
   /** Place gutters and notes; this needs the final line breaks. */
   layout(): void {
-    for (const { stitch, gutter, before, note } of this.#stitches) {
+    const placed = this.#stitches.map((each) => {
+      const { stitch } = each;
+      const paragraph = stitch.parentElement as HTMLElement;
       const y = stitch.offsetTop + stitch.offsetHeight / 2;
+      return { ...each, y, top: paragraph.offsetTop + stitch.offsetTop - 4 };
+    });
+    for (const { gutter, before, y } of placed) {
       before.style.bottom = `calc(100% - ${y - 10}px)`;
       gutter.style.top = `${y}px`;
-      if (note === null || this.#margin === null) continue;
-      const paragraph = stitch.parentElement as HTMLElement;
-      note.style.top = `${paragraph.offsetTop + stitch.offsetTop - 4}px`;
     }
+    if (this.#margin === null) return;
+    const notes = placed.flatMap(({ note, top }) => (note === null ? [] : [{ note, top }]));
+    placeNotes(this.#margin, notes);
   }
 
   #begin(passage: Passage): void {
@@ -131,7 +137,7 @@ export class TextWriter {
     this.layout();
   }
 
-  #noteFor(seam: Seam, manner: WriteOptions): HTMLElement | null {
+  #noteFor(seam: Seam, manner: WriteOptions): HTMLDetailsElement | null {
     if (this.#margin === null || manner.note === undefined) return null;
     const note = noteOf(manner.note(seam));
     this.#margin.append(note);

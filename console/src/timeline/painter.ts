@@ -13,6 +13,7 @@ import {
   drawSpool,
   drawStretch,
   type Pen,
+  seamGroups,
   seamStart,
 } from "./strokes";
 
@@ -128,7 +129,7 @@ function paintStill(pen: Pen, drawing: Drawing, frame: Frame, closed: number): v
     if (before === undefined || stretch.t1 > before.t1) before = stretch;
     if (at < closed) drawStretch(pen, stretch, false);
   });
-  for (const seam of shape.seams) drawSeam(pen, seam.t0, seam.t1);
+  for (const group of seamGroups(pen, shape.seams)) drawSeam(pen, group);
   if (!frame.isSmall && !frame.isPlain) paintSeamLabels(pen, drawing);
   // A low drawing has room for one line of labels: the seams matter more than the steps.
   const isLow = !frame.isPlain && frame.height < LOW && shape.seams.length > 0;

@@ -133,7 +133,34 @@ export function seamStart({ scale, isSmall }: Pen, t0: number, t1: number): numb
   return isSmall ? Math.min(scale.x(t0), to) : Math.min(Math.max(scale.x(t0), to - 52), to - 14);
 }
 
-export function drawSeam(pen: Pen, t0: number, t1: number): void {
+/** Closer than this, in pixels, seams are one drawing with a count. */
+const MERGED_PX = 6;
+
+export interface SeamGroup {
+  readonly t0: number;
+  t1: number;
+  count: number;
+}
+
+/** Seams as they can be told apart at this scale. */
+export function seamGroups(
+  { scale }: Pick<Pen, "scale">,
+  seams: readonly { t0: number; t1: number }[],
+): SeamGroup[] {
+  const groups: SeamGroup[] = [];
+  let end = Number.NEGATIVE_INFINITY;
+  for (const { t0, t1 } of [...seams].sort((a, b) => a.t1 - b.t1)) {
+    const last = groups.at(-1);
+    if (last !== undefined && scale.x(t1) - end < MERGED_PX) {
+      last.count += 1;
+      last.t1 = t1;
+    } else groups.push({ t0, t1, count: 1 });
+    end = scale.x(t1);
+  }
+  return groups;
+}
+
+export function drawSeam(pen: Pen, { t0, t1, count }: SeamGroup): void {
   const { ctx, scale, theme, y, isSmall } = pen;
   const to = scale.x(t1);
   const from = seamStart(pen, t0, t1);
@@ -145,12 +172,16 @@ export function drawSeam(pen: Pen, t0: number, t1: number): void {
     const middle = (from + to) / 2;
     for (const shift of [-2.5, 1.5]) stitch(ctx, middle + shift, y + 6, 3, 12);
   } else {
-    const count = Math.max(3, Math.min(9, Math.round((to - from) / 7)));
-    const width = (to - from) / count;
-    for (let at = 0; at < count; at += 1) stitch(ctx, from + at * width, y + 11, width + 3, 22);
+    const stitches = Math.max(3, Math.min(9, Math.round((to - from) / 7)));
+    const width = (to - from) / stitches;
+    for (let at = 0; at < stitches; at += 1) stitch(ctx, from + at * width, y + 11, width + 3, 22);
   }
   ctx.stroke();
   ctx.lineCap = "butt";
+  if (count === 1) return;
+  ctx.font = `600 ${isSmall ? 10 : 11}px ${theme.log}`;
+  ctx.fillStyle = theme.colour["seam-ink"];
+  ctx.fillText(`×${count}`, to + 3, y + (isSmall ? 10 : 22));
 }
 
 function stitch(ctx: CanvasRenderingContext2D, x: number, y: number, dx: number, dy: number): void {

@@ -21,7 +21,6 @@ from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
 from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
-from ..index import RunIndex
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
 from ..models.learning import Learning
@@ -35,6 +34,7 @@ from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
 from ..tools.calling.registry import ToolRegistry
 from ..viewing.eta import EtaEstimator
+from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
@@ -148,9 +148,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(journal.aclose)
         records = await Records.open(settings.data_dir / "records.db")
         opened.push_async_callback(records.aclose)
-        folder = settings.data_dir / "imports"
-        uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
-        opened.push_async_callback(uploads.aclose)
+        uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
         http = await opened.enter_async_context(
@@ -168,13 +166,13 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         viewing = Viewing(journal, settings)
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
+        index, indexing = _index(settings, journal, opened)
         observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [observer.note for observer in observers]
+        runner.on_ended += [indexing.note_ended, *(each.note for each in observers)]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
-        index, indexing = _index(settings, journal, opened)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
@@ -199,6 +197,14 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             indexing=indexing,
             uploads=uploads,
         )
+
+
+async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:
+    """Open the files that wait for their import, and close them with `opened`."""
+    folder = settings.data_dir / "imports"
+    uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
+    opened.push_async_callback(uploads.aclose)
+    return uploads
 
 
 def _index(

@@ -1,9 +1,10 @@
 """
 Keeps the index of runs up to the journal.
 
-It looks at the journal, not at the running server, so it finds what began or ended while it was
-not there. `catch_up` writes the runs that began or ended since its last call; `reconcile` goes
-through all of the journal, once after each start, and writes old runs that are missing.
+It looks at the journal when a run has ended or somebody asks, so it finds what began or ended
+while the server was not there. `catch_up` writes the runs that began or ended since its last call;
+`reconcile` goes through all of the journal, once after each start, and writes old runs that are
+missing.
 
 It works behind the streams: a little at a time, and it rests many times as long as it worked.
 """
@@ -19,14 +20,14 @@ from contextlib import suppress
 from typing import Final
 
 from ..errors import JournalError, UnknownRun
-from ..index import RunIndex
-from ..index.facts import RunFacts, RunRow
 from ..journals import Head, Journal, read_all
+from ..viewing.index import RunIndex
+from ..viewing.index.facts import RunFacts, RunRow
 
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-"""Seconds between two looks at the journal."""
+"""Seconds at least between two looks at the journal."""
 
 NEWEST: Final = 20
 """Runs in one page of a look; it goes on while all of them are new."""
@@ -59,6 +60,8 @@ class Indexing:
         self._is_whole = False
         self._has_gone = False
         """Runs were deleted since the last look."""
+        self._has_news = asyncio.Event()
+        self._has_news.set()
 
     @property
     def is_whole(self) -> bool:
@@ -77,6 +80,11 @@ class Indexing:
     def note_deleted(self) -> None:
         """Remember that the journal has deleted runs."""
         self._has_gone = True
+        self._has_news.set()
+
+    def note_ended(self, _run_id: str, _spec: object) -> None:
+        """Remember that a run has ended."""
+        self._has_news.set()
 
     async def catch_up(self, *, most: int = ASKED_EVENTS) -> None:
         """
@@ -92,6 +100,7 @@ class Indexing:
                 await self._catch_up(most)
         except sqlite3.Error as error:
             log.warning("The index of runs waits: %s", error)
+            self._has_news.set()
 
     async def _catch_up(self, most: int) -> None:
         if self._has_gone:
@@ -100,7 +109,9 @@ class Indexing:
         await self._find_new()
         left = await self._put(list(self._waiting), most)
         if left:
-            await self._put(await self._ended(), left)
+            left = await self._put(await self._ended(), left)
+        if not left:
+            self._has_news.set()
 
     async def reconcile(self) -> None:
         """Go through the journal, newest runs first: write missing rows, remove others."""
@@ -127,6 +138,8 @@ class Indexing:
 
     async def _work(self) -> None:
         while True:
+            await self._has_news.wait()
+            self._has_news.clear()
             started = time.monotonic()
             try:
                 await self.catch_up(most=BATCH_EVENTS)
@@ -134,6 +147,8 @@ class Indexing:
                     await self.reconcile()
             except (JournalError, sqlite3.Error) as error:
                 log.warning("The index of runs waits: %s", error)
+                self._has_news.set()
+                await asyncio.sleep(LOOK_S)
             await self._rest(time.monotonic() - started)
             if not self._waiting:
                 await asyncio.sleep(LOOK_S)

@@ -28,6 +28,7 @@ export const zh = {
   incomplete: "索引还在建立，较早的运行还没有算进来。",
   chart: "每天的输出 token",
   unit: "token",
+  others: "其余 {n} 个模型",
 };
 
 export const en = {
@@ -58,4 +59,5 @@ export const en = {
   incomplete: "The index is still being built; older runs are not counted yet.",
   chart: "Tokens out per day",
   unit: "tokens",
+  others: "{n} other models",
 };

@@ -6,6 +6,7 @@
 import { wantFrame } from "@/live/frame";
 import type { Passage } from "@/live/runModel";
 import type { Hue } from "@/timeline/hues";
+import { placeNotes } from "../notes";
 import { frayOf, make, noteOf, stitchOf, type WriteOptions } from "../signs";
 import { morph } from "./morph";
 import { NodeMaker } from "./nodes";
@@ -24,7 +25,7 @@ export class MarkdownWriter {
   readonly #margin: HTMLElement | null;
   readonly #caret = make("i", "caret");
   readonly #fray = frayOf();
-  readonly #notes = new Map<number, HTMLElement>();
+  readonly #notes = new Map<number, HTMLDetailsElement>();
   #passage: Passage | null = null;
   #revision = 0;
   #shown = 0;
@@ -61,9 +62,12 @@ export class MarkdownWriter {
 
   /** Place gutters and notes; this needs the final line breaks. */
   layout(): void {
-    for (const [number, note] of this.#notes) {
-      const stitch = this.#root.querySelector(`[data-seam="${number}"]`);
-      if (stitch !== null) note.style.top = `${topOf(stitch, this.#root) - 4}px`;
+    if (this.#margin !== null) {
+      const wanted = [...this.#notes].flatMap(([number, note]) => {
+        const stitch = this.#root.querySelector(`[data-seam="${number}"]`);
+        return stitch === null ? [] : [{ note, top: topOf(stitch, this.#root) - 4 }];
+      });
+      placeNotes(this.#margin, wanted);
     }
     for (const stitch of this.#root.querySelectorAll(".stitch")) this.#split(stitch);
   }

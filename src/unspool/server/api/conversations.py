@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.execution.conversations import MAX_TURNS, Turn
-from unspool.index.listing import Wanted
 from unspool.records.conversations import (
     MAX_NAME_CHARS,
     ConversationCount,
@@ -22,6 +21,7 @@ from unspool.records.conversations import (
     remove_conversation,
     rename_conversation,
 )
+from unspool.viewing.index.listing import Criteria
 
 from .json.places import place
 from .json.run import iso
@@ -76,7 +76,7 @@ def plug(core: Core) -> APIRouter:
         sought = None
         if words := " ".join(q.split()):
             await core.indexing.catch_up()
-            hits = (await core.index.listed(Wanted(q=words, flow="chat", limit=MAX_RUNS))).runs
+            hits = (await core.index.listed(Criteria(q=words, flow="chat", limit=MAX_RUNS))).runs
             sought = Sought(words, [str(run["id"]) for run in hits])
         found = await list_conversations(records, before=before, limit=limit, sought=sought)
         more = found[-1].row.id if len(found) == limit else None

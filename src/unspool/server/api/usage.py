@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from unspool.core import Core
 from unspool.errors import SpecError
 from unspool.formats.moments import zone_of
-from unspool.index.usage import midnight_ms
+from unspool.viewing.index.usage import midnight_ms
 
 
 def plug(core: Core) -> APIRouter:

@@ -13,10 +13,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from unspool.core import Core
 from unspool.errors import UnknownRun
-from unspool.index import Totals, Wanted
-from unspool.index.listing import Sort
-from unspool.journals import Wanted as HeadsWanted
+from unspool.journals import Wanted
 from unspool.records.feedback import feedback_of
+from unspool.viewing.index import Criteria, Totals
+from unspool.viewing.index.listing import Sort
 
 from .run import feedback_json, head_json, iso
 
@@ -50,12 +50,12 @@ class RunFilter(BaseModel):
     """Leave out children."""
     sort: Sort = "newest"
 
-    def wanted(self, **more: Any) -> Wanted:
+    def wanted(self, **more: Any) -> Criteria:
         """Return it as the index takes it."""
         names = ("q", "flow", "model", "code", "parent", "seams", "unpriced", "top", "sort")
         facts: dict[str, Any] = {name: getattr(self, name) for name in names}
         facts |= {"since_ms": _ms(self.since), "until_ms": _ms(self.until)}
-        return Wanted(**facts, statuses=tuple(filter(None, self.status)), **more)
+        return Criteria(**facts, statuses=tuple(filter(None, self.status)), **more)
 
 
 class RunQuery(RunFilter):
@@ -78,7 +78,7 @@ class RunQuery(RunFilter):
 async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
     """Answer from the journal alone."""
     status = next(iter(query.status), "")
-    wanted = HeadsWanted(status=status, flow=query.flow, parent=query.parent)
+    wanted = Wanted(status=status, flow=query.flow, parent=query.parent)
     heads = await core.journal.heads(before=query.before, limit=query.limit, **wanted)
     more = heads[-1].run_id if len(heads) == query.limit else None
     return {"runs": await _judged(core, [head_json(head) for head in heads]), "next": more}

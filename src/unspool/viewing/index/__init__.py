@@ -24,9 +24,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from . import listing, tables, usage, writing
 from .facts import RunRow
-from .listing import Search, Wanted
+from .listing import Criteria, Search
 
-__all__ = ["Listed", "RunIndex", "Search", "Totals", "Wanted"]
+__all__ = ["Criteria", "Listed", "RunIndex", "Search", "Totals"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Listed:
 
     Attributes:
         change: The last change of the index; ask for what has `changed` since then.
-        is_stale: Runs were removed since `Wanted.changed`: read the list again.
+        is_stale: Runs were removed since `Criteria.changed`: read the list again.
         others: Runs that changed and are not in `runs`.
     """
 
@@ -96,11 +96,11 @@ class RunIndex:
     async def oldest(self, limit: int) -> list[str]:
         return await self._read(_ids, "order by no limit ?", limit)
 
-    async def listed(self, wanted: Wanted) -> Listed:
+    async def listed(self, wanted: Criteria) -> Listed:
         """Return one page of runs."""
         return await self._read(_listed, wanted)
 
-    async def totals(self, wanted: Wanted) -> Totals:
+    async def totals(self, wanted: Criteria) -> Totals:
         """Count the runs per status, whatever status is wanted."""
         return await self._read(_totals, wanted)
 
@@ -158,7 +158,7 @@ def _ids(db: sqlite3.Connection, rest: str, *values: object) -> list[str]:
     return [run_id for (run_id,) in db.execute(f"select id from runs {rest}", values)]  # noqa: S608
 
 
-def _listed(db: sqlite3.Connection, wanted: Wanted) -> Listed:
+def _listed(db: sqlite3.Connection, wanted: Criteria) -> Listed:
     rows = db.execute("select name, value from state").fetchall()
     state = {name: int(value) for name, value in rows}
     since = wanted.changed
@@ -170,6 +170,6 @@ def _listed(db: sqlite3.Connection, wanted: Wanted) -> Listed:
     return Listed(found, state["change"], is_stale, others)
 
 
-def _totals(db: sqlite3.Connection, wanted: Wanted) -> Totals:
+def _totals(db: sqlite3.Connection, wanted: Criteria) -> Totals:
     counts, search = listing.totals_of(db, wanted)
     return Totals(counts, search, listing.flows_of(db))

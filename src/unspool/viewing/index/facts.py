@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from ..journals import Head
-from ..runs.events import Event
-from ..runs.run import cut
-from ..runs.timeline import Timeline
-from ..runs.usage import total
+from ...journals import Head
+from ...runs.events import Event
+from ...runs.run import cut
+from ...runs.timeline import Timeline
+from ...runs.usage import total
 
 MAX_TEXT: Final = 64 * 1024
 """Characters of one run that can be searched; a quarter of them at most is its input."""

@@ -14,8 +14,8 @@ from support.journals import opened
 from unspool import Draft, Journal, Pen, RunSpec
 from unspool.core.indexing import Indexing
 from unspool.formats.moments import zone_of
-from unspool.index import RunIndex, Wanted, listing, tables
-from unspool.index.usage import midnight_ms
+from unspool.viewing.index import Criteria, RunIndex, listing, tables
+from unspool.viewing.index.usage import midnight_ms
 
 USED = {"prompt_tokens": 10, "completion_tokens": 4, "basis": "measured"}
 COST = {"amount": 0.5, "currency": "CNY", "basis": "measured"}
@@ -63,7 +63,7 @@ async def write(
 
 
 async def found(index: RunIndex, q: str = "", **wanted: Any) -> list[str]:
-    return [row["id"] for row in (await index.listed(Wanted(q=q, **wanted))).runs]
+    return [row["id"] for row in (await index.listed(Criteria(q=q, **wanted))).runs]
 
 
 # What a row says
@@ -77,7 +77,7 @@ async def test_a_row_has_the_facts_of_the_log(tmp_path: Path) -> None:
         pen.append(Draft("warning.raised", {"message": "left out"}))
         await pen.end(Draft("run.completed"))
         await follow.catch_up()
-        (row,) = (await index.listed(Wanted(q="老周"))).runs
+        (row,) = (await index.listed(Criteria(q="老周"))).runs
     assert (row["status"], row["seams"], row["recoveries"], row["warnings"]) == (
         *("completed", 1, 0),
         1,
@@ -96,7 +96,7 @@ async def test_a_run_without_a_price_says_so_and_costs_nothing_known(tmp_path: P
         await pen.end(Draft("run.completed"))
         priced = await write(journal)
         await follow.catch_up()
-        (row,) = (await index.listed(Wanted(unpriced=True))).runs
+        (row,) = (await index.listed(Criteria(unpriced=True))).runs
         assert (row["id"], row["amount"], row["unpriced"]) == (pen.run_id, None, 1)
         assert await found(index, sort="dearest") == [priced, pen.run_id]
 
@@ -141,7 +141,7 @@ async def test_words_are_found_in_any_language(tmp_path: Path, q: str, hits: int
         await write(journal, "nothing of the kind")
         await follow.catch_up()
         assert len(await found(index, q)) == hits
-        assert sum((await index.totals(Wanted(q=q))).statuses.values()) == hits
+        assert sum((await index.totals(Criteria(q=q))).statuses.values()) == hits
 
 
 async def test_the_end_of_an_id_finds_its_run(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ async def test_a_short_word_is_looked_for_in_the_newest_texts_and_that_is_said(
         runs = [await write(journal, "一只鞋") for _ in range(3)]
         await follow.catch_up()
         assert await found(index, "鞋") == [runs[2], runs[1]]
-        search = (await index.totals(Wanted(q="鞋"))).search
+        search = (await index.totals(Criteria(q="鞋"))).search
         assert (search.is_whole, search.runs) == (False, 2)
-        assert (await index.totals(Wanted(q="一只鞋"))).search.is_whole
+        assert (await index.totals(Criteria(q="一只鞋"))).search.is_whole
 
 
 # Filters, order, places
@@ -183,13 +183,13 @@ async def test_every_filter_leaves_what_fits(tmp_path: Path) -> None:
         assert await found(index, model="other") == []
         assert await found(index, top=True) == [parent.run_id, broken, done]
         assert await found(index, parent=parent.run_id) == [child]
-        rows = {row["id"]: row for row in (await index.listed(Wanted())).runs}
+        rows = {row["id"]: row for row in (await index.listed(Criteria())).runs}
         assert rows[parent.run_id]["children"] == {"completed": 1}
         assert rows[done]["children"] is None
         at = rows[broken]["created_ms"]
         assert done not in await found(index, since_ms=at + 100_000)
         assert len(await found(index, until_ms=at + 100_000)) == 4
-        totals = await index.totals(Wanted(top=True, statuses=["failed"]))
+        totals = await index.totals(Criteria(top=True, statuses=["failed"]))
         assert totals.statuses == {"completed": 1, "failed": 1, "running": 1}
         assert totals.flows == ["batch", "chat", "copywriting"]
 
@@ -214,16 +214,16 @@ async def test_a_live_run_is_listed_and_its_end_is_a_change(tmp_path: Path) -> N
         pen = await begin(journal)
         other = await write(journal)
         await follow.catch_up()
-        first = await index.listed(Wanted())
+        first = await index.listed(Criteria())
         assert {row["id"]: row["status"] for row in first.runs}[pen.run_id] == "running"
-        nothing = await index.listed(Wanted(changed=first.change))
+        nothing = await index.listed(Criteria(changed=first.change))
         assert (nothing.runs, nothing.others) == ([], [])
         await pen.end(Draft("run.cancelled"))
         await follow.catch_up()
-        then = await index.listed(Wanted(changed=first.change))
+        then = await index.listed(Criteria(changed=first.change))
         assert [row["id"] for row in then.runs] == [pen.run_id]
         assert not then.is_stale
-        elsewhere = await index.listed(Wanted(changed=first.change, flow="copywriting"))
+        elsewhere = await index.listed(Criteria(changed=first.change, flow="copywriting"))
         assert (elsewhere.runs, elsewhere.others) == ([], [pen.run_id])
         assert other in await found(index)
 
@@ -261,12 +261,12 @@ async def test_deleted_runs_leave_the_index_with_their_children(tmp_path: Path) 
         child = await write(journal, parent=gone)
         stays = await write(journal)
         await follow.catch_up()
-        change = (await index.listed(Wanted())).change
+        change = (await index.listed(Criteria())).change
         await journal.forget([gone])
         follow.note_deleted()
         await follow.catch_up()
         assert await found(index) == [stays]
-        assert (await index.listed(Wanted(changed=change))).is_stale
+        assert (await index.listed(Criteria(changed=change))).is_stale
         assert child not in await found(index, "今天推荐")
 
 

@@ -45,7 +45,7 @@ _ID: Final = re.compile(r"[0-9a-z]{6,26}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Criteria:
     """
     Which runs, and in which order. What is empty or None matches every run.
 
@@ -105,7 +105,7 @@ def words_of(q: str) -> list[str]:
     return q.split()[:MAX_WORDS]
 
 
-def page_of(db: sqlite3.Connection, wanted: Wanted) -> list[dict[str, Any]]:
+def page_of(db: sqlite3.Connection, wanted: Criteria) -> list[dict[str, Any]]:
     """Return one page of runs, and for each the words around the first hit."""
     clause, source = _clause_of(db, wanted)
     if wanted.statuses:
@@ -131,11 +131,11 @@ def page_of(db: sqlite3.Connection, wanted: Wanted) -> list[dict[str, Any]]:
     found = [dict(row) for row in rows]
     _add_children(db, found)
     if words_of(wanted.q):
-        _add_hits(db, found, words_of(wanted.q))
+        _add_hits(db, found, [wanted.q.strip(), *words_of(wanted.q)])
     return found
 
 
-def totals_of(db: sqlite3.Connection, wanted: Wanted) -> tuple[dict[str, int], Search]:
+def totals_of(db: sqlite3.Connection, wanted: Criteria) -> tuple[dict[str, int], Search]:
     """Count the runs per status, whatever `wanted.statuses` says."""
     clause, source = _clause_of(db, replace(wanted, sort="longest"))
     counts = db.execute(
@@ -146,7 +146,7 @@ def totals_of(db: sqlite3.Connection, wanted: Wanted) -> tuple[dict[str, int], S
 
 
 def changes_of(
-    db: sqlite3.Connection, wanted: Wanted, shown: Sequence[dict[str, Any]]
+    db: sqlite3.Connection, wanted: Criteria, shown: Sequence[dict[str, Any]]
 ) -> list[str]:
     """Return the runs that changed too, and are not among those `shown`."""
     rows = db.execute(
@@ -186,7 +186,7 @@ select flow from flows where flow is not null
 """One step for each flow: `distinct` would read every run."""
 
 
-def _clause_of(db: sqlite3.Connection, wanted: Wanted) -> tuple[Clause, str]:
+def _clause_of(db: sqlite3.Connection, wanted: Criteria) -> tuple[Clause, str]:
     """Return the condition without statuses and place, and the tables that it is about."""
     clause = Clause()
     _add_names(clause, wanted)
@@ -212,7 +212,7 @@ def _clause_of(db: sqlite3.Connection, wanted: Wanted) -> tuple[Clause, str]:
     return clause, _source_of(db, wanted, clause)
 
 
-def _add_names(clause: Clause, wanted: Wanted) -> None:
+def _add_names(clause: Clause, wanted: Criteria) -> None:
     equal = {"flow": wanted.flow, "code": wanted.code, "parent": wanted.parent}
     for name, value in equal.items():
         if value:
@@ -227,7 +227,7 @@ def _add_names(clause: Clause, wanted: Wanted) -> None:
         )
 
 
-def _source_of(db: sqlite3.Connection, wanted: Wanted, clause: Clause) -> str:
+def _source_of(db: sqlite3.Connection, wanted: Criteria, clause: Clause) -> str:
     words = words_of(wanted.q)
     if not words:
         return "runs r"
@@ -272,7 +272,7 @@ select min(no) from (
 """
 
 
-def _reach(db: sqlite3.Connection, wanted: Wanted, clause: Clause) -> Search:
+def _reach(db: sqlite3.Connection, wanted: Criteria, clause: Clause) -> Search:
     """Say whether the search looked at all runs."""
     if "least" in clause.values:
         (older,) = db.execute(
@@ -303,6 +303,7 @@ def _add_children(db: sqlite3.Connection, found: list[dict[str, Any]]) -> None:
 
 
 def _add_hits(db: sqlite3.Connection, found: list[dict[str, Any]], words: list[str]) -> None:
+    """Add the first hit of any of `words`; where several begin at one place, of the earlier."""
     pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
     for row in found:
         (text,) = db.execute("select text from texts where rowid = ?", (row["no"],)).fetchone()
