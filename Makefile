@@ -6,8 +6,8 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser \
-	screenshots wheel format clean
+.PHONY: run install console test test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser bench-search \
+	screenshots every-page wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	$(BIN)/unspool serve --port $(PORT) --data-dir $(DATA_DIR)
@@ -47,11 +47,17 @@ test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has 
 test-console: console  ## format, lint, types, dead exports and tests of the pages and the client
 	$(BIN)/python console/check.py
 
+bench-search: $(VENV)/.bench  ## search, filters and sorting over 100,000 runs
+	$(BIN)/python -m bench search
+
 bench-browser: $(VENV)/.browser console  ## how quick the pages are, in figures
 	cd tests && ../$(BIN)/python -m browser.figures
 
 screenshots: $(VENV)/.browser console  ## every page, both languages, into docs/screenshots
 	cd tests && ../$(BIN)/python -m browser.screens
+
+every-page: $(VENV)/.browser console  ## every page, languages, themes and widths, into build/pages, to look at
+	cd tests && ../$(BIN)/python -m browser.every_page
 
 test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m engine

@@ -19,6 +19,7 @@ COMMANDS = {
     "stages": "where in the server a token's CPU goes",
     "flat": "whether the last token of a long run costs more than the first",
     "start": "whether a run begins as quickly beside many ended ones",
+    "search": "how long the list of runs takes to search, filter, sort and count",
     "idle": "what a viewer costs while the model is silent",
     "eta": "how well the time left of a run is told",
     "provider": "what a chunk costs to read, beside other clients of the same API",

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { en } from "../src/i18n/en";
 import { money, shortId } from "../src/i18n/format";
@@ -19,6 +21,32 @@ test("both languages have the same words, with the same things to fill in", () =
   for (const [at, [path, words]] of both.zh.entries()) {
     expect(holes(both.en[at]?.[1] ?? ""), path).toEqual(holes(words));
   }
+});
+
+const SOURCE = join(import.meta.dirname, "../src");
+
+const source = readdirSync(SOURCE, { recursive: true, encoding: "utf8" })
+  .filter((name) => /\.(vue|ts)$/.test(name) && !/^i18n[\\/](pages|zh|en)/.test(name))
+  .map((name) => readFileSync(join(SOURCE, name), "utf8"))
+  .join("\n");
+
+test("every word has a place that shows it", () => {
+  const literal = new Set(
+    [...source.matchAll(/["'`]([a-z]\w*(?:\.\w+)+)["'`]/g)].map(([, it]) => it),
+  );
+  const begun = [...source.matchAll(/`([a-z]\w*\.[\w.]*)\$\{/g)].map(([, it]) => it as string);
+  const unused = both.zh
+    .map(([path]) => path)
+    .filter((path) => !literal.has(path) && !begun.some((start) => path.startsWith(start)));
+  expect(unused).toEqual([]);
+});
+
+test("every word that a page asks for is there", () => {
+  const known = new Set(both.zh.map(([path]) => path));
+  const asked = [...source.matchAll(/\b(?:t|te)\(\s*"([a-zA-Z]\w*(?:\.\w+)+)"/g)].map(
+    ([, it]) => it,
+  );
+  expect(asked.filter((path) => !known.has(path as string))).toEqual([]);
 });
 
 test("nobody is told to be sorry, to wait, or with an exclamation mark", () => {

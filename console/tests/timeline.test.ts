@@ -39,21 +39,13 @@ test.each(vectors)("the same events are the same timeline: $says", ({ events, sh
 });
 
 test("models keep the hue of their place, and two in one run never share one while there is another", () => {
-  const names = ["offline", "one", "two", "three", "four"];
-  const base = (model: string) => hueByPlace(names, model);
-  expect(["offline", "one", "two", "three", "four", "template"].map(base)).toEqual([
-    "d",
-    "a",
-    "b",
-    "c",
-    "a",
-    "d",
-  ]);
+  const models = ["one", "two", "three", "four", "five", "six", "seven"];
+  const base = (model: string) => hueByPlace(["offline", ...models], model);
+  expect(["offline", ...models, "template"].map(base).join("")).toBe("dabcefhad");
   const hues = new Hues(base);
-  expect(["one", "four", "two", "one"].map((model) => hues.of(model))).toEqual([
-    "a",
-    "b",
-    "c",
-    "a",
-  ]);
+  expect(["one", "seven", "two", "one"].map((model) => hues.of(model)).join("")).toBe("abca");
+  for (const model of ["three", "four", "five"]) hues.of(model);
+  expect(
+    new Set(["one", "seven", "two", "three", "four", "five"].map((it) => hues.of(it))).size,
+  ).toBe(6);
 });

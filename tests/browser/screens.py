@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,8 +178,9 @@ def take_live(camera: Camera, stage: Stage) -> None:
         stage.cancel(other)
 
 
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def dressed() -> Iterator[tuple[Browser, Stage]]:
+    """A browser, and a server with the models and the experiment of the pictures."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         program = Program(Path(folder) / "data")
         program.start()
@@ -187,18 +189,24 @@ def main() -> None:
         try:
             scene.register(stage)
             experiment(stage)
-            runs = scene.play(stage)
-            camera = Camera(browser, stage)
-            take_all(camera, stage, runs)
-            camera.take("story", f"/story/{story(stage)}")
-            person, graph = extraction(stage)
-            camera.take("extraction", f"/extraction?run={person}")
-            camera.take("graph", f"/graph?run={graph}")
-            take_live(camera, stage)
+            yield browser, stage
         finally:
             browser.close()
             stage.close()
             program.stop()
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with dressed() as (browser, stage):
+        runs = scene.play(stage)
+        camera = Camera(browser, stage)
+        take_all(camera, stage, runs)
+        camera.take("story", f"/story/{story(stage)}")
+        person, graph = extraction(stage)
+        camera.take("extraction", f"/extraction?run={person}")
+        camera.take("graph", f"/graph?run={graph}")
+        take_live(camera, stage)
 
 
 if __name__ == "__main__":

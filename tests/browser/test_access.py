@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from support.images import data_url
+
 from .conftest import Open
 from .stage import ADVICE, Stage, broken, model, whole
 
@@ -22,10 +24,13 @@ SERIOUS = {"serious", "critical"}
 PAGES = (
     "/runs",
     "/runs?first=1",
+    "/runs?q=晨跑&status=completed",
+    "/usage?days=7&by=flow",
     "/runs/{run}",
     "/runs/{run}?tab=attempts",
     "/runs/{run}?tab=feedback&at=9",
     "/pages/debug.html?models=1,2,3&run={run}",
+    "/debug?c={conversation}&models=1&temperature=0.5",
     "/cases",
     "/copy",
     "/experiments",
@@ -38,8 +43,14 @@ PAGES = (
     "/story",
     "/story/{story}?stage=storyboard",
     "/story/{story}?stage=camera",
+    "/prompts",
+    "/prompts?preset=1",
+    "/tools?tool=1",
+    "/tools?tool=new",
     "/data",
     "/usage",
+    "/guide",
+    "/settings",
     "/states",
 )
 
@@ -76,11 +87,23 @@ def story(stage: Stage) -> int:
     return int(number)
 
 
+@pytest.fixture(scope="module")
+def conversation(stage: Stage) -> int:
+    """Two answers to one question with an image, and a turn before them."""
+    number = int(stage.post("/api/conversations", {"name": "看图"})["id"])
+    for after in (0, 1, 1):
+        turn = {"model_id": 1, "prompt": "看", "conversation_id": number, "after_turn": after}
+        stage.post("/api/debug/chat", {**turn, "images": [data_url()]})
+    return number
+
+
 @pytest.mark.parametrize("path", PAGES)
-def test_no_serious_violation(path: str, run: str, story: int, open_page: Open) -> None:
+def test_no_serious_violation(
+    path: str, run: str, story: int, conversation: int, open_page: Open
+) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: npm ci in console/")
-    page = open_page(path.format(run=run, story=story))
+    page = open_page(path.format(run=run, story=story, conversation=conversation))
     page.wait_for_load_state("networkidle")
     # By the debugger, which the page's policy does not bind.
     code = AXE.read_text()

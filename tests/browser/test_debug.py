@@ -153,19 +153,25 @@ def test_conversations_are_listed_opened_renamed_and_deleted(
     begun = http.post("/api/conversations").json()["id"]
     http.post("/api/debug/chat", json={**asked, "conversation_id": begun}).raise_for_status()
     page = open_page(PAGE)
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="历次对话").click()
     row = page.locator(f"[data-conversation='{begun}']")
+    row.hover()
     row.get_by_role("button", name="改名").click()
     row.get_by_label("改名").fill("关于幂等")
     row.get_by_role("button", name="保存").click()
     row.get_by_role("button", name="关于幂等").click()
     page.locator(".asked", has_text="第一问").wait_for()
     assert in_address(page, "c") == [str(begun)]
-    page.get_by_role("button", name="历次对话").click()
+    find = page.locator("[data-find-conversation]")
+    find.fill("没有这样的话")
+    until(page, lambda: row.count() == 0, "nothing is found")
+    find.fill("于幂等")
+    row.wait_for()
     row.get_by_role("button", name="删除").click()
+    assert http.get(f"/api/conversations/{begun}").status_code == 200
+    row.get_by_role("button", name="确定删除").click()
     until(page, lambda: row.count() == 0, "it is gone")
     assert http.get(f"/api/conversations/{begun}").status_code == 404
+    until(page, lambda: in_address(page, "c") == [], "an empty page")
 
 
 WRITTEN = """# 标题

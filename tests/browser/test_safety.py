@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from support.images import PNG, data_url
+
 from .conftest import Open
 from .payloads import EVIL, HIT, MARKDOWN, PAYLOADS
 from .reading import plain, text_of, until, until_state
@@ -170,8 +172,9 @@ def save_hostile_words(stage: Stage, run: str) -> int:
         models = http.get("/api/models").json()["models"]
         hostile = next(each["id"] for each in models if each["name"] == "hostile")
         begun = int(http.post("/api/conversations", json={"name": said}).json()["id"])
-        for _ in range(2):
+        for after in (0, 1, 1):  # the last two are branches
             turn = {"model_id": hostile, "prompt": said, "conversation_id": begun}
+            turn |= {"after_turn": after, "images": [data_url()]}
             http.post("/api/debug/chat", json=turn).raise_for_status()
     return begun
 
@@ -202,11 +205,20 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
         "/extraction?sort=behaviors&desc=1",
         "/extraction?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E",
         "/usage",
+        "/runs?q=onerror",
         "/runs?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E&flow=%3Csvg+onload%3Dwindow.hit%3D1%3E",
     ):
         page.goto(path)
         page.wait_for_timeout(350)
         watch.check()
+    page.goto(f"/pages/debug.html?c={conversation}")
+    named = {"name": PAYLOADS[7].replace("\0", ""), "mimeType": "image/png", "buffer": PNG}
+    page.locator("[data-pick-images]").set_input_files([named])
+    page.locator("form.ask [data-images] img").wait_for()
+    assert page.locator(".question img").count() == 2
+    page.locator("[data-find-conversation]").fill(PAYLOADS[0].replace("\0", ""))
+    page.locator(f"[data-conversation='{conversation}'] .clip").wait_for()
+    watch.check()
 
 
 def test_the_policy_itself_stops_what_a_fault_of_the_page_would_let_through(

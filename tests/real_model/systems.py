@@ -47,7 +47,8 @@ async def _copy(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
 
 
 async def _debug(api: httpx.AsyncClient) -> tuple[dict[str, Any], str]:
-    number = (await api.get("/api/models")).json()["models"][-1]["id"]
+    models = (await api.get("/api/models")).json()["models"]
+    number = next(model["id"] for model in models if model["is_default"])
     body = {"model_id": number, "prompt": "什么是防水透气膜？两句话回答。", "stream": True}
     run = await _ended(api, await api.post("/api/debug/chat", json=body))
     return run, f"{len(run['text'])} characters"

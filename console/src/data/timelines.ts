@@ -16,6 +16,18 @@ export interface SeamJson {
   readonly strategy: string;
 }
 
+export interface WaitJson {
+  readonly t0: number;
+  /** When it was over; null: it goes on. */
+  readonly t1: number | null;
+  /** When the next request is due; null: nobody knows. */
+  readonly until: number | null;
+  /** The code of the failure before it, or `queued`. */
+  readonly cause: string;
+  readonly model: string;
+  readonly place: number | null;
+}
+
 export interface TimelineJson {
   readonly run: string;
   readonly end: TimelineShape["end"];
@@ -35,6 +47,9 @@ export interface TimelineJson {
     readonly strategy: string;
   }[];
   readonly recoveries: number;
+  /** Pauses that the server made before it asked a model again, or in the line at one. */
+  readonly waits: readonly WaitJson[];
+  readonly progress: { readonly current: number; readonly total: number } | null;
   readonly tokens: number;
   readonly tokens_basis: "measured" | "estimated";
   readonly cost: Money | null;

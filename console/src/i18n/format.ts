@@ -31,6 +31,15 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
 }
 
+const UNITS = ["B", "KB", "MB", "GB", "TB"];
+
+/** A size on disk, in steps of 1024. */
+export function bytes(value: number): string {
+  const step = value < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(value) / 10));
+  const amount = value / 1024 ** step;
+  return `${amount < 10 && step > 0 ? amount.toFixed(1) : Math.round(amount)} ${UNITS[step]}`;
+}
+
 export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const minutes = Math.floor(seconds / 60);

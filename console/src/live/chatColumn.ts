@@ -1,4 +1,4 @@
-/** One column of the debug page: a model, its conversation, and the turn that is shown live. */
+/** One column of the chat page: a model, its path through a conversation, and the live turn. */
 
 import { openRun } from "unspool-client";
 import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
@@ -7,9 +7,20 @@ import { getJsonOrNull, sendJson } from "@/data/http";
 import type { ErrorJson } from "@/i18n/labels";
 import type { Hue } from "@/timeline/hues";
 import { RunView, watchRun } from "./runView";
+import { type Attached, stored } from "./useImages";
 import { isLive } from "./useStartedRun";
 
 export const CHAT_PATH = "/api/debug/chat";
+
+/** The place of the live turn in its conversation. */
+export type Place = Pick<TurnJson, "number" | "parent" | "siblings">;
+
+/** A question that may be asked anew: what it said, and what it follows. */
+export interface Asked {
+  readonly prompt: string;
+  readonly parent: number;
+  readonly images: readonly Attached[];
+}
 
 export class ChatColumn {
   readonly model: Ref<number>;
@@ -19,6 +30,9 @@ export class ChatColumn {
   readonly view: ShallowRef<RunView | null> = shallowRef(null);
   /** The question of the turn in `view`. */
   readonly prompt = ref("");
+  readonly images: ShallowRef<readonly Attached[]> = shallowRef([]);
+  /** Null until the server has told it. */
+  readonly place: ShallowRef<Place | null> = shallowRef(null);
   readonly refusal: ShallowRef<ErrorJson | null> = shallowRef(null);
   /** Whether a whole answer is awaited. */
   readonly isWaiting = ref(false);
@@ -27,6 +41,8 @@ export class ChatColumn {
 
   readonly #hueOf: (model: string) => Hue;
   #run: string | null = null;
+  /** Set by a question that took the live turn's place: what the live turn follows. */
+  #parent = 0;
 
   constructor(model: number, hueOf: (model: string) => Hue) {
     this.model = ref(model);
@@ -46,27 +62,39 @@ export class ChatColumn {
     return this.prompt.value !== "" || this.turns.value.length > 0;
   }
 
-  /** Ask the next turn. The first one begins the conversation. */
-  async ask(body: Record<string, unknown>, isStreamed: boolean, name: string): Promise<void> {
-    this.#settle();
+  /** The turn that the live one follows. */
+  get parent(): number {
+    return this.place.value?.parent ?? this.#parent;
+  }
+
+  /** Whether a turn (0: none) is on the path of this column. */
+  has(turn: number): boolean {
+    const isEarlier = this.turns.value.some((each) => each.number === turn);
+    return turn === 0 || isEarlier || this.place.value?.number === turn;
+  }
+
+  /** Ask after the live turn, or after the turn `after` of the path, which then branches. */
+  async ask(
+    body: Record<string, unknown>,
+    isStreamed: boolean,
+    images: readonly Attached[],
+    after?: number,
+  ): Promise<void> {
+    if (after === undefined) await this.#settle();
+    else this.turns.value = this.turns.value.filter((turn) => turn.number <= after);
+    this.#set(null);
+    this.#parent = after ?? this.turns.value.at(-1)?.number ?? 0;
+    this.place.value = null;
     this.prompt.value = String(body.prompt);
+    this.images.value = images;
     this.refusal.value = null;
     this.isWaiting.value = true;
+    const sent = images.length > 0 ? { images: images.map((image) => image.sent) } : {};
+    const place = { conversation_id: this.conversation.value, after_turn: this.#parent };
+    const whole = { ...body, ...sent, ...place, model_id: this.model.value };
     try {
-      if (this.conversation.value === null) {
-        const made = await sendJson<{ id: number }>("POST", "/api/conversations", { name });
-        this.conversation.value = made.id;
-        this.onPlace();
-      }
-      const whole = {
-        ...body,
-        model_id: this.model.value,
-        conversation_id: this.conversation.value,
-      };
       if (isStreamed) this.#stream(whole);
       else await this.#askWhole(whole);
-    } catch (error) {
-      this.refusal.value = error as ErrorJson & Error;
     } finally {
       this.isWaiting.value = false;
     }
@@ -103,39 +131,73 @@ export class ChatColumn {
     return next;
   }
 
-  /** Open a conversation with its last turn live. False: there is none with this number. */
-  async open(number: number): Promise<boolean> {
-    const path = `/api/conversations/${number}`;
-    const found = await getJsonOrNull<ConversationPage>(path);
+  /**
+   * Open a conversation with its last turn live: the current one, or that of a run. False: there is
+   * no such conversation.
+   */
+  async open(number: number, run = ""): Promise<boolean> {
+    const found = await this.#read(number, run);
     if (found === null) return false;
     this.conversation.value = number;
+    this.refusal.value = null;
     const last = found.last_turns.at(-1);
     this.turns.value = found.last_turns.slice(0, -1);
-    if (last?.prompt == null) {
-      this.turns.value = found.last_turns;
-      return true;
-    }
-    this.prompt.value = last.prompt;
-    this.show(last.run);
+    this.prompt.value = last?.prompt ?? "";
+    this.images.value = stored(last?.images ?? null);
+    this.place.value = last ?? null;
+    this.#set(null);
+    if (last?.prompt == null) this.turns.value = found.last_turns;
+    else this.show(last.run);
     return true;
   }
 
+  /** Go to the branch through another turn, as far as it was continued last. */
+  async switchTo(turn: number): Promise<void> {
+    const number = this.conversation.value;
+    if (number === null) return;
+    await sendJson("PATCH", `/api/conversations/${number}`, { current: turn });
+    await this.open(number);
+  }
+
+  #read(number: number, run: string, limit = 50): Promise<ConversationPage | null> {
+    const upto = run === "" ? "" : `&run=${encodeURIComponent(run)}`;
+    return getJsonOrNull<ConversationPage>(`/api/conversations/${number}?limit=${limit}${upto}`);
+  }
+
   /** The live turn, as far as it came, becomes an earlier one. */
-  #settle(): void {
+  async #settle(): Promise<void> {
     const view = this.view.value;
     if (view?.id == null) return;
+    if (this.place.value === null) await this.#learn(view.id);
     const { fold, model } = view.runModel;
+    const images = view.runModel.input.images as TurnJson["images"] | undefined;
+    const place = this.place.value ?? { number: this.#parent + 1, parent: this.#parent };
     const turn: TurnJson = {
-      number: (this.turns.value.at(-1)?.number ?? 0) + 1,
+      siblings: [],
+      ...place,
       run: view.id,
       status: fold.status,
       model,
       prompt: this.prompt.value,
+      images: images ?? [],
       text: fold.text,
       error: fold.error as ErrorJson | null,
     };
     this.turns.value = [...this.turns.value, turn];
-    this.#set(null);
+  }
+
+  /** Read where the turn of a run stands in the conversation. */
+  async #learn(run: string): Promise<void> {
+    const number = this.conversation.value;
+    if (number === null) return;
+    const found = await this.#read(number, run, 1).catch(() => null);
+    const turn = found?.last_turns.at(-1);
+    if (turn?.run === run && this.#run === run) this.place.value = turn;
+  }
+
+  /** Read the siblings of the live turn anew: others may have come. */
+  async refresh(): Promise<void> {
+    if (this.#run !== null) await this.#learn(this.#run);
   }
 
   #set(next: RunView | null): void {
@@ -147,6 +209,7 @@ export class ChatColumn {
   #place(id: string): void {
     this.#run = id;
     this.onPlace();
+    if (this.place.value === null) void this.#learn(id);
   }
 
   close(): void {

@@ -1,8 +1,8 @@
-/** The writer of a text as one of four hues. `d` is text that no model wrote. */
+/** The writer of a text as one of seven hues. `d` is text that no model wrote. */
 
-export type Hue = "a" | "b" | "c" | "d";
+export type Hue = "a" | "b" | "c" | "d" | "e" | "f" | "h";
 
-const DYES = ["a", "b", "c"] as const;
+const DYES = ["a", "b", "c", "e", "f", "h"] as const;
 /** The built-in model and templates, which write fixed texts. */
 const UNDYED = new Set(["offline", "template"]);
 
@@ -40,6 +40,6 @@ export class Hues {
 
 function nextFree(hue: Hue, taken: ReadonlySet<Hue>): Hue {
   const place = DYES.indexOf(hue as "a");
-  const others = [1, 2].map((step) => DYES[(place + step) % DYES.length] ?? hue);
+  const others = DYES.map((_, step) => DYES[(place + step) % DYES.length] ?? hue);
   return others.find((each) => !taken.has(each)) ?? hue;
 }

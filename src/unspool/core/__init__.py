@@ -35,9 +35,11 @@ from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
 from ..tools.calling.registry import ToolRegistry
 from ..viewing.eta import EtaEstimator
+from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
+from .indexing import Indexing
 from .retention import Retention
 
 try:
@@ -82,6 +84,8 @@ class Core:
     retention: Retention
     eta: EtaEstimator
     timelines: Timelines
+    index: RunIndex
+    indexing: Indexing
     uploads: Uploads
 
     @property
@@ -145,9 +149,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(journal.aclose)
         records = await Records.open(settings.data_dir / "records.db")
         opened.push_async_callback(records.aclose)
-        folder = settings.data_dir / "imports"
-        uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
-        opened.push_async_callback(uploads.aclose)
+        uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
         http = await opened.enter_async_context(
@@ -165,19 +167,21 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         viewing = Viewing(journal, settings)
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
+        index, indexing = _index(settings, journal, opened)
         observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.exchanges = _exchanges(records, settings, opened)
         runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [observer.note for observer in observers]
+        runner.on_ended += [indexing.note_ended, *(each.note for each in observers)]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
-        retention = Retention(journal, viewing, settings)
+        retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
         await runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
+        indexing.watch()
         yield Core(
             settings=settings,
             journal=journal,
@@ -191,6 +195,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             retention=retention,
             eta=eta,
             timelines=Timelines(journal),
+            index=index,
+            indexing=indexing,
             uploads=uploads,
         )
 
@@ -202,6 +208,25 @@ def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> 
     exchanges = Exchanges(records)
     opened.push_async_callback(exchanges.aclose)
     return exchanges
+
+
+async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:
+    """Open the files that wait for their import, and close them with `opened`."""
+    folder = settings.data_dir / "imports"
+    uploads = await Uploads.open(records, folder, settings.max_upload_bytes, settings.time_zone)
+    opened.push_async_callback(uploads.aclose)
+    return uploads
+
+
+def _index(
+    settings: Settings, journal: Journal, opened: AsyncExitStack
+) -> tuple[RunIndex, Indexing]:
+    """Open the index of runs, and close it with `opened`."""
+    index = RunIndex(settings.data_dir / "index.db")
+    opened.push_async_callback(index.aclose)
+    indexing = Indexing(journal, index)
+    opened.push_async_callback(indexing.close)
+    return index, indexing
 
 
 def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import JournalError
+from ..errors import JournalError, RecordsError
 from ..journals import EndedRun, Journal
+from ..records import Records
+from ..records.images import forget_images
 from ..settings import Settings
 from ..viewing.viewers import Viewing
 
@@ -137,10 +139,25 @@ class Pruning:
 
 
 class Retention:
-    """Keeps the journal of a server within its settings."""
+    """
+    Keeps the journal of a server within its settings.
 
-    def __init__(self, journal: Journal, viewing: Viewing, settings: Settings) -> None:
+    Args:
+        on_deleted: Called after runs were deleted.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        viewing: Viewing,
+        settings: Settings,
+        records: Records,
+        *,
+        on_deleted: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._on_deleted = on_deleted
         self._journal = journal
+        self._records = records
         self._viewing = viewing
         self._rules = RetentionRules.of(settings)
         self._looking: asyncio.Task[None] | None = None
@@ -166,8 +183,14 @@ class Retention:
             pruning = Pruning(
                 self._journal, spare=watched.__contains__, pause_s=PAUSE_S, is_dry=is_dry
             )
-            done = await pruning.apply(rules, now_s=time.time())
+            now_s = time.time()
+            done = await pruning.apply(rules, now_s=now_s)
+            if rules.max_age_s is not None and not is_dry:
+                # A run is kept from its end on, and it used its images a while before that.
+                before_s = now_s - rules.max_age_s - DAY_S
+                await forget_images(self._records, before_ms=int(before_s * 1000))
             if done.runs and not is_dry:
+                self._on_deleted()
                 while await self._journal.give_back():  # noqa: ASYNC110 - a pause, not a wait
                     await asyncio.sleep(PAUSE_S)
         return done
@@ -176,7 +199,7 @@ class Retention:
         while True:
             try:
                 done = await self.prune(self._rules)
-            except JournalError as error:
+            except (JournalError, RecordsError) as error:
                 log.warning("Old runs are not deleted yet: %s", error)
             else:
                 if done.runs:

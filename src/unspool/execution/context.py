@@ -16,17 +16,21 @@ from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
 from ..dialects import open_dialect
-from ..errors import ProviderInterrupted, SpecError
+from ..errors import ProviderInterrupted, ProviderRefused, SpecError, UnknownRecord
 from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
+from ..formats.images import ImageBytes
 from ..generation.bounds import GAVE_UP, Bounds
 from ..generation.continuation import PartialText, RetainedAnswer
 from ..generation.enough import Enough
 from ..generation.generate import Generation, GenerationDeps
 from ..journals import Pen
 from ..models.catalog import Catalog
-from ..providers import Prompt, Tool
+from ..providers import Image, Prompt, Tool
+from ..providers.upstream.prompts import seeing
+from ..records import Records
+from ..records.images import find_images
 from ..runs.events import Draft, EventType
 from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
@@ -88,6 +92,8 @@ class RunContext:
     """Likewise, if tools can be called."""
     exchanges: Exchanges | None = None
     """Likewise, if what attempts send and get is kept."""
+    records: Records | None = None
+    """Where images are; None: a replay, which asks no model."""
 
     def __init__(
         self,
@@ -144,6 +150,8 @@ class RunContext:
         name = how.get("model") or self._spec.model
         models = self._catalog.models_for(name, self._spec.flow, stand_in=how.get("stand_in", True))
         prompt = _prompt(text, system, how)
+        if prompt.has_images:
+            models, prompt = seeing(models), await self._with_images(prompt)
         contract = self._spec.dialect
         writing = StepWriter(self._pen, state, prompt, reading, contract=contract)
         so_far = self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False)
@@ -168,6 +176,24 @@ class RunContext:
             writing.stopped()
             raise
         return self._ended(state, reading, model=writing.model, finish_reason=writing.finish_reason)
+
+    async def _with_images(self, prompt: Prompt) -> Prompt:
+        """
+        Put images in the place of their digests.
+
+        Raises:
+            ProviderRefused: One was deleted meanwhile.
+        """
+        if self.records is None:
+            return prompt
+        named = [image for message in prompt.messages for image in message.get("images", ())]
+        try:
+            found = await find_images(self.records, [image["sha256"] for image in named])
+        except UnknownRecord as error:
+            raise ProviderRefused(str(error), code="image_gone") from None
+        return replace(
+            prompt, messages=tuple(_shown(message, found) for message in prompt.messages)
+        )
 
     def _bounds(self, so_far: PartialText, how: GenerateOptions) -> Bounds | None:
         first_text_s, max_chars = how.get("first_text_s"), how.get("max_chars")
@@ -349,10 +375,19 @@ def carried_s(past: Run) -> float:
     return max(0, past.last_ms - past.started_ms - past.away_ms) / 1000
 
 
+def _shown(message: Mapping[str, Any], found: Mapping[str, ImageBytes]) -> Mapping[str, Any]:
+    if not message.get("images"):
+        return message
+    images = [Image(*found[image["sha256"]]) for image in message["images"]]
+    return {**message, "images": images}
+
+
 def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:
     """Return the messages: the system's, the earlier ones, the question, and the later ones."""
     prompt = Prompt.of(text, system=system, **how.get("params", {}))
     *head, question = prompt.messages
+    if images := how.get("images"):
+        question = {**question, "images": images}
     talk = (*head, *how.get("earlier", ()), question, *how.get("since", ()))
     tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
     return replace(prompt, messages=talk, tools=tools, is_bound=how.get("is_bound", False))

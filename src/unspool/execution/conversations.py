@@ -5,9 +5,10 @@ A conversation stores no text: the log of a run holds the question and the answe
 broken turn counts with the text it has. The input of a run holds the earlier turns for the model,
 so a crash does not change them.
 
-Turns run one at a time. The commit that creates a run claims its position in the conversation. If
-the server dies before it writes the row, the next turn finds the position claimed and writes that
-row first.
+A turn follows another one that has ended; where nobody says which, the current one. Several may
+follow the same turn, also at once: an edited question, an answer made again, answers of several
+models. The commit that creates a run claims its number in the conversation. If the server dies
+before it writes the row, the next turn finds the number claimed and writes that row first.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRun
+from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRecord, UnknownRun
 from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..records import Records
 from ..records.conversations import (
+    ConversationRow,
     TurnRow,
+    TurnTree,
+    choose_turn,
     find_conversation,
     rename_conversation,
     save_turn,
@@ -47,6 +51,12 @@ MAX_CONTEXT_CHARS: Final = 100_000
 Their characters together: some thirty thousand tokens, which leaves room in a model's context.
 """
 
+MAX_CONTEXT_IMAGES: Final = 8
+"""Images of earlier turns that a model gets again, the newest ones."""
+
+MAX_CONTEXT_IMAGE_BYTES: Final = 10 * 1024 * 1024
+"""Theirs together: with new ones a request mostly stays below the 32 MB that vendors take."""
+
 MAX_STATE_CHARS: Final = 500_000
 """Of what the providers want back with those turns, from the newest one on."""
 
@@ -64,6 +74,11 @@ class Turn:
     """None: the run was deleted."""
     prompt: str = ""
     run: Run | None = None
+    images: Sequence[Mapping[str, Any]] = ()
+    """Of the question: `sha256`, `type`, `bytes`."""
+    parent: int = 0
+    siblings: Sequence[int] = ()
+    """Turns that follow the same one, this one included."""
 
 
 class Conversations:
@@ -87,13 +102,14 @@ class Conversations:
         lock = self._locks.setdefault(number, asyncio.Lock())
         async with lock:
             counted = await find_conversation(self._records, number)
-            run_id = await self._begin(number, spec, options)
+            run_id = await self._begin(counted.row, spec, options)
             if not counted.row.name:
                 name = " ".join(str(spec.input.get("prompt", "")).split())[:NAME_CHARS]
                 await rename_conversation(self._records, number, name)
             return run_id
 
-    async def _begin(self, number: int, spec: RunSpec, options: RunOptions) -> str:
+    async def _begin(self, row: ConversationRow, spec: RunSpec, options: RunOptions) -> str:
+        number, current = row.id, row.current
         key = hashlib.sha256(options.key.encode()).hexdigest()[:24] if options.key else ""
         request = f"{key} {request_digest(spec)}" if key else secrets.token_hex(16)
         while True:
@@ -102,19 +118,31 @@ class Conversations:
                 return run_id
             if len(rows) >= MAX_TURNS:
                 raise SpecError(f"a conversation has at most {MAX_TURNS} turns; begin another")
-            if rows:
-                await self._check_ended(rows[-1])
+            parent = current if options.after_turn is None else options.after_turn
+            path = TurnTree(rows).path(parent)
+            if path:
+                await self._check_ended(path[-1])
+            elif parent:
+                raise SpecError(f"the conversation has no turn {parent}")
             position = len(rows) + 1
             claim = Claim(f"\x1fturn {number} {position}", request)  # no client's key looks like it
-            facts = {**spec.input, **await self._context(rows)}
+            facts = {**spec.input, **await self._context(path), "after_turn": parent}
             try:
                 run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:
                 # The server died after it created that run and before it wrote the row.
-                await save_turn(self._records, number, position, (taken.run_id, "lost"))
+                run, parent = (taken.run_id, "lost"), await self._parent_of(taken.run_id)
+                await save_turn(self._records, number, position, run, parent=parent)
+                current = position
             else:
-                await save_turn(self._records, number, position, (run_id, request))
+                run = (run_id, request)
+                await save_turn(self._records, number, position, run, parent=parent)
                 return run_id
+
+    async def _parent_of(self, run_id: str) -> int:
+        """Return the turn that a run follows, by its log."""
+        first = await self._journal.read(run_id, after=0, limit=1)
+        return int(spec_of(first[0]).input.get("after_turn", 0))
 
     async def _check_ended(self, row: TurnRow) -> None:
         try:
@@ -125,8 +153,9 @@ class Conversations:
             raise AlreadyRunning("the last turn of this conversation", row.run_id)
 
     async def _context(self, rows: list[TurnRow]) -> dict[str, Any]:
-        """Return the newest turns that fit, as messages for a model, and how many are left out."""
+        """Return the newest turns that fit, as messages for a model, and what is left out."""
         messages: list[Mapping[str, Any]] = []
+        images = _ImageRoom()
         chars = included = state_chars = 0
         for row in reversed(rows[-MAX_CONTEXT_TURNS:]):
             turn = await self.turn(row)
@@ -140,28 +169,72 @@ class Conversations:
                     state_chars += len(msgspec.json.encode(state))
                     if state_chars <= MAX_STATE_CHARS:
                         fields["turn_state"] = state
-                messages = [{"role": "user", "content": turn.prompt}, fields, *messages]
+                asked: dict[str, Any] = {"role": "user", "content": turn.prompt}
+                if shown := images.take(turn.images):
+                    asked["images"] = shown
+                messages = [asked, fields, *messages]
             included += turn.head is not None
-        return {"talk": messages, "left_out": len(rows) - included}
+        left_out = {"left_out": len(rows) - included, "unshown": images.unshown}
+        return {"talk": messages, **left_out}
 
-    async def turns(self, number: int, *, before: int, limit: int) -> list[Turn]:
-        """Return the last `limit` turns with a number below `before`, in order."""
-        rows = [row for row in await turns_of(self._records, number) if row.number < before]
-        return [await self.turn(row) for row in rows[-limit:]]
+    async def turns(
+        self, number: int, *, before: int, limit: int, upto: int | None = None
+    ) -> list[Turn]:
+        """
+        Return the last `limit` turns with a number below `before`, in order, on the path to the
+        turn `upto`; None: to the current one.
+        """
+        tree = TurnTree(await turns_of(self._records, number))
+        if upto is None:
+            upto = (await find_conversation(self._records, number)).row.current
+        path = [row for row in tree.path(upto) if row.number < before]
+        return [replace(await self.turn(row), siblings=tree.siblings(row)) for row in path[-limit:]]
+
+    async def choose(self, number: int, turn: int) -> None:
+        """
+        Make the branch through a turn the current one, up to its newest turn.
+
+        Raises:
+            UnknownRecord: There is no such conversation or turn.
+        """
+        await find_conversation(self._records, number)
+        tree = TurnTree(await turns_of(self._records, number))
+        if turn not in tree.rows:
+            raise UnknownRecord(f"the conversation has no turn {turn}")
+        await choose_turn(self._records, number, tree.newest_below(turn))
 
     async def turn(self, row: TurnRow) -> Turn:
         """Read a turn from the log of its run."""
+        gone = Turn(row.number, row.run_id, None, parent=row.parent)
         try:
             head = await self._journal.head(row.run_id)
-            run, prompt = Run(), ""
+            run, asked = Run(), dict[str, Any]()
             async for events in read_all(self._journal, row.run_id):
                 if run.seq == 0:
-                    prompt = str(spec_of(events[0]).input.get("prompt", ""))
+                    asked = dict(spec_of(events[0]).input)
                 for event in events:
                     run.apply(event)
         except UnknownRun:
-            return Turn(row.number, row.run_id, None)
-        return Turn(row.number, row.run_id, head, prompt, run)
+            return gone
+        prompt, images = str(asked.get("prompt", "")), asked.get("images") or ()
+        return replace(gone, head=head, prompt=prompt, run=run, images=images)
+
+
+class _ImageRoom:
+    """Chooses the images that a model gets again; give it the newest turn first."""
+
+    def __init__(self) -> None:
+        self._images = self._bytes = self.unshown = 0
+
+    def take(self, images: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return those of a question, all of them or none."""
+        count = self._images + len(images)
+        size = self._bytes + sum(image["bytes"] for image in images)
+        if count > MAX_CONTEXT_IMAGES or size > MAX_CONTEXT_IMAGE_BYTES:
+            self.unshown += len(images)
+            return []
+        self._images, self._bytes = count, size
+        return list(images)
 
 
 def _turn_state(turn: Turn) -> Mapping[str, Any] | None:

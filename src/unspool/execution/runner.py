@@ -332,6 +332,7 @@ class Runner:
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._deps, self._settings)
         ctx.children, ctx.tools, ctx.exchanges = self._children, self._tools, self.exchanges
+        ctx.records = self._records
         try:
             flow = open_flow(spec.flow)
             request = flow.input_model.model_validate(spec.input)

@@ -125,6 +125,9 @@ class GenerateOptions(TypedDict, total=False):
     """Messages before the prompt, in the form of `providers.Prompt.messages`."""
     since: Sequence[Mapping[str, Any]]
     """Messages after the prompt: tool calls and their answers."""
+    images: Sequence[Mapping[str, Any]]
+    """Stored images that stand before the text, by their `sha256` (none). Messages of `earlier`
+    may have `images` too."""
     is_unseen: bool
     """Only the flow reads this step, to check it before people see anything (False). The log
     holds it like any other step, but it is not part of the run's text, and only the native

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import ProviderError, SpecError
+from ..formats.images import read_data_url
+from ..records.images import find_images, save_images
 from ..records.tools import find_tools
 from . import Call, Context, Flow, ToolAnswer
 from .kit.gather import together
+from .kit.images import Images, StoredImage
 
 if TYPE_CHECKING:
     from ..records import Records
@@ -58,6 +61,7 @@ class ChatMessage(BaseModel):
 
     role: Literal["user", "assistant"]
     content: str = Field(max_length=200_000)
+    images: Images = Field(default_factory=list)
     turn_state: dict[str, Any] | None = None
     """Of an answer: `turn_state` of its last `step.finished`, for the model that wrote it."""
 
@@ -67,6 +71,8 @@ class Chat(BaseModel):
 
     prompt: str = Field(min_length=1, max_length=200_000)
     system: str = Field("You are a helpful sales assistant.", max_length=50_000)
+    images: Images = Field(default_factory=list)
+    """For models that take them."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Passed to the model: `temperature`, `max_tokens` …"""
     tools: list[ChatTool] = Field(default_factory=list, max_length=MAX_TOOLS)
@@ -77,8 +83,12 @@ class Chat(BaseModel):
     """Those tools as they were at the request. The server replaces whatever a client sends."""
     talk: list[ChatMessage] = Field(default_factory=list, max_length=MAX_TALK)
     """Earlier messages, oldest first."""
+    after_turn: int = Field(0, ge=0)
+    """In a conversation: the turn that it follows; 0: it begins one."""
     left_out: int = Field(0, ge=0)
     """Turns of the conversation that the model does not get: they are too old or too long."""
+    unshown: int = Field(0, ge=0)
+    """Images of earlier turns that the model does not get again."""
 
 
 class ChatFlow(Flow[Chat]):
@@ -86,12 +96,14 @@ class ChatFlow(Flow[Chat]):
 
     async def prepare(self, request: Chat, records: Records) -> Chat:
         """
-        Add the registered tools to the input.
+        Add the registered tools to the input, and store its images.
 
         Raises:
-            UnknownRecord: No tool has that number.
+            UnknownRecord: No tool has that number, or no image that digest.
             SpecError: Two tools share a name, so a call would not say which one it means.
         """
+        if request.images or any(message.images for message in request.talk):
+            request = await _stored(request, records)
         if not (request.tools or request.tool_ids or request.kept_tools):
             return request  # nearly all
         rows = await find_tools(records, request.tool_ids) if request.tool_ids else []
@@ -111,6 +123,8 @@ class ChatFlow(Flow[Chat]):
             ctx.warn(
                 f"the model is not told of {request.left_out} earlier turns; they stay in view"
             )
+        if request.unshown:
+            ctx.warn(f"the model does not get {request.unshown} images of earlier turns again")
         since: list[dict[str, Any]] = []
         for number in range(1, MAX_ROUNDS + 2):
             step = await _round(ctx, request, number, since)
@@ -197,12 +211,29 @@ async def _ask(
             system=request.system,
             params=params,
             tools=_offered(request),
-            earlier=[message.model_dump(exclude_none=True) for message in request.talk],
+            images=[{"sha256": it.sha256} for it in request.images if not isinstance(it, str)],
+            earlier=[message.model_dump(exclude_defaults=True) for message in request.talk],
             since=since,
         )
     except ProviderError as error:
         return error
     return None
+
+
+async def _stored(request: Chat, records: Records) -> Chat:
+    """Return the request with the digests of its images, which are in the records then."""
+    sent = [*request.images, *(image for message in request.talk for image in message.images)]
+    read = {url: read_data_url(url) for url in sent if isinstance(url, str)}
+    await save_images(records, read.values())
+    named = [image.sha256 for image in sent if not isinstance(image, str)]
+    known = await find_images(records, named) if named else {}
+
+    def kept(images: Images) -> list[StoredImage]:
+        found = [read[it] if isinstance(it, str) else known[it.sha256] for it in images]
+        return [StoredImage(sha256=it.sha256, type=it.type, bytes=len(it.data)) for it in found]
+
+    talk = [it.model_copy(update={"images": kept(it.images)}) for it in request.talk]
+    return request.model_copy(update={"images": kept(request.images), "talk": talk})
 
 
 def _offered(request: Chat) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ The contract: a reader whose `end` returns has told its sink exactly one `Finish
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -93,6 +94,23 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that stands beside the text of a message."""
+
+    type: str
+    """`image/png`, `image/jpeg`, `image/webp` or `image/gif`."""
+    data: bytes = field(repr=False)
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.data).decode()
+
+    @property
+    def url(self) -> str:
+        return f"data:{self.type};base64,{self.base64}"
+
+
+@dataclass(frozen=True, slots=True)
 class Handle:
     """An answer that the provider keeps: read on after its event number `after`."""
 
@@ -110,7 +128,8 @@ class Prompt:
     `{"role": "system" | "user" | "assistant", "content": …}`, oldest first. An assistant may
     have `tool_calls` (`{"id", "name", "arguments": {…}}`), what came back from one is
     `{"role": "tool", "tool_call_id", "name", "content"}`; each provider writes them its way. An
-    assistant's `turn_state` is the `TurnState` of that answer.
+    assistant's `turn_state` is the `TurnState` of that answer. A user's `images` (`Image`) stand
+    before the text.
     """
     prefix: str = ""
     """Text already written, and the model is to go on from there (`Model.prefill`)."""
@@ -130,6 +149,10 @@ class Prompt:
         head = ({"role": "system", "content": system},) if system else ()
         set_params = {name: value for name, value in params.items() if value is not None}
         return cls(messages=(*head, {"role": "user", "content": text}), params=set_params)
+
+    @property
+    def has_images(self) -> bool:
+        return any(message.get("images") for message in self.messages)
 
     @property
     def question(self) -> str:

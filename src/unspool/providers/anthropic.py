@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..errors import ProviderRefused
-from . import Model, Prompt, Request, Sink
+from . import Image, Model, Prompt, Request, Sink
 from .upstream.messages_events import MessagesReading
 from .upstream.prompts import (
     LENGTHS,
@@ -132,7 +132,13 @@ def _blocks(message: Mapping[str, Any], model: Model | None) -> list[Mapping[str
         return [{**result, "content": text_of(message)}]
     text, calls = text_of(message), message.get("tool_calls") or ()
     entries = state_in(message, model).get("entries") if model is not None else None
-    return arranged(entries or (), text, calls, said=_said, called=_called)
+    shown = [_shown(image) for image in message.get("images", ())]
+    return [*shown, *arranged(entries or (), text, calls, said=_said, called=_called)]
+
+
+def _shown(image: Image) -> dict[str, Any]:
+    source = {"type": "base64", "media_type": image.type, "data": image.base64}
+    return {"type": "image", "source": source}
 
 
 def _said(text: str) -> dict[str, Any]:

@@ -210,6 +210,10 @@ def _parts(message: Mapping[str, Any], model: Model) -> list[dict[str, Any]]:
     if message["role"] == "tool":
         return [{"functionResponse": {"name": message["name"], "response": _result(text)}}]
     state = state_in(message, model)
+    shown: list[dict[str, Any]] = [
+        {"inlineData": {"mimeType": image.type, "data": image.base64}}
+        for image in message.get("images", ())
+    ]
     parts: list[dict[str, Any]] = [{"text": text}] if text else []
     if parts and (signature := state.get("text")):
         parts[0]["thoughtSignature"] = signature
@@ -224,7 +228,7 @@ def _parts(message: Mapping[str, Any], model: Model) -> list[dict[str, Any]]:
     generation = re.search(r"gemini-(\d+)", model.upstream_name)
     if calls and not any(signatures) and generation and int(generation[1]) >= 3:
         calls[0]["thoughtSignature"] = UNSIGNED  # of calls side by side the first has it
-    return parts + calls
+    return shown + parts + calls
 
 
 def _result(text: str) -> dict[str, Any]:

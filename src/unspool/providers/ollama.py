@@ -156,6 +156,8 @@ def _format(form: Any) -> Any:
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     facts = {"role": message["role"], "content": text_of(message)}
+    if images := message.get("images"):
+        facts["images"] = [image.base64 for image in images]
     if message["role"] == "tool":
         facts["tool_name"] = message["name"]
     if calls := message.get("tool_calls"):

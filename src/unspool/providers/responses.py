@@ -169,6 +169,10 @@ def _items(message: Mapping[str, Any], model: Model) -> list[Mapping[str, Any]]:
     if message["role"] == "assistant":
         entries, calls = state_in(message, model).get("entries"), message.get("tool_calls")
         return arranged(entries or (), text, calls or (), said=_said, called=_called)
+    if images := message.get("images"):
+        shown = [{"type": "input_image", "image_url": image.url} for image in images]
+        asked = [{"type": "input_text", "text": text}] if text else []
+        return [{"role": message["role"], "content": [*shown, *asked]}]
     return [{"role": message["role"], "content": text}]
 
 

@@ -1,11 +1,15 @@
 """
 Conversations: a name, and the runs that are its turns.
 
-The prompts and answers are in the logs of those runs and nowhere else.
+The prompts and answers are in the logs of those runs and nowhere else. Each turn follows another
+one, so the turns are a tree: a question that is edited, an answer that is made again and the
+answers of several models are siblings. One of its turns is current; the path to it is what people
+see, and what the next question follows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, ForeignKey, String, delete, func, select, update
@@ -26,6 +30,8 @@ class ConversationRow(Base):
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
     updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
     """The latest rename, or the beginning of the latest turn."""
+    current: Mapped[int] = mapped_column(default=0)
+    """The turn that the next question follows; 0: none yet."""
 
 
 class TurnRow(Base):
@@ -39,6 +45,8 @@ class TurnRow(Base):
     run_id: Mapped[str] = mapped_column(String(32))
     asked: Mapped[str] = mapped_column(String(96))
     """Identifies its request; see `Claim.asked`."""
+    parent: Mapped[int] = mapped_column(default=0)
+    """The turn that it follows; 0: it begins the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +66,26 @@ async def add_conversation(records: Records, name: str) -> int:
         return row.id
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Words that a name holds, or runs that are turns; either will do."""
+
+    words: str
+    runs: Sequence[str]
+
+
 async def list_conversations(
-    records: Records, *, before: int, limit: int
+    records: Records, *, before: int, limit: int, sought: Sought | None = None
 ) -> list[ConversationCount]:
     """Return conversations with a number below `before`, the newest first."""
     async with records.session() as session:
         turns = select(func.count()).where(TurnRow.conversation_id == ConversationRow.id)
         wanted = select(ConversationRow, turns.scalar_subquery())
         wanted = wanted.where(ConversationRow.id < before).order_by(ConversationRow.id.desc())
+        if sought is not None:
+            talks = select(TurnRow.conversation_id).where(TurnRow.run_id.in_(sought.runs))
+            is_named = ConversationRow.name.icontains(sought.words, autoescape=True)
+            wanted = wanted.where(is_named | ConversationRow.id.in_(talks))
         return [
             ConversationCount(row, count)
             for row, count in await session.execute(wanted.limit(limit))
@@ -122,23 +142,76 @@ async def turns_of(records: Records, number: int) -> list[TurnRow]:
         return list(await session.scalars(wanted.order_by(TurnRow.number)))
 
 
-async def save_turn(records: Records, conversation: int, number: int, run: tuple[str, str]) -> None:
+async def number_of_turn(records: Records, conversation: int, run_id: str) -> int:
+    """Return the number of the turn that a run is; 0: it is none of this conversation."""
+    async with records.session() as session:
+        wanted = select(TurnRow.number).where(TurnRow.conversation_id == conversation)
+        return await session.scalar(wanted.where(TurnRow.run_id == run_id)) or 0
+
+
+async def save_turn(
+    records: Records, conversation: int, number: int, run: tuple[str, str], *, parent: int
+) -> None:
     """
-    Store a run (its id, and the identity of its request) as a turn; a repeat changes nothing.
+    Store a run (its id, and the identity of its request) as a turn, which becomes the current one;
+    a repeat changes nothing.
 
     If the conversation is gone meanwhile, it writes nothing.
     """
     run_id, request = run
-    values = {"conversation_id": conversation, "number": number, "run_id": run_id, "asked": request}
+    values = {
+        "conversation_id": conversation,
+        "number": number,
+        "run_id": run_id,
+        "asked": request,
+        "parent": parent,
+    }
     async with records.session() as session:
         touching = update(ConversationRow).where(ConversationRow.id == conversation)
         found = await session.scalar(
-            touching.values(updated_ms=now_ms()).returning(ConversationRow.id)
+            touching.values(updated_ms=now_ms(), current=number).returning(ConversationRow.id)
         )
         if found is not None:
             adding = insert_into(session, TurnRow).values(**values).on_conflict_do_nothing()
             await session.execute(adding)
         await session.commit()
+
+
+async def choose_turn(records: Records, conversation: int, number: int) -> None:
+    """Make a turn the current one; that is no change of the conversation's own."""
+    async with records.session() as session:
+        choosing = update(ConversationRow).where(ConversationRow.id == conversation)
+        kept = {"updated_ms": ConversationRow.updated_ms}
+        await session.execute(choosing.values(current=number, **kept))
+        await session.commit()
+
+
+class TurnTree:
+    """The turns of a conversation."""
+
+    def __init__(self, rows: Iterable[TurnRow]) -> None:
+        self.rows = {row.number: row for row in rows}
+
+    def path(self, number: int) -> list[TurnRow]:
+        """Return the turns from the first one to this one; empty if there is none."""
+        path: list[TurnRow] = []
+        while (row := self.rows.get(number)) is not None:
+            path.append(row)
+            number = row.parent if row.parent < number else 0
+        return path[::-1]
+
+    def siblings(self, row: TurnRow) -> list[int]:
+        """Return the turns that follow the same one, itself included, in order."""
+        return [other.number for other in self.rows.values() if other.parent == row.parent]
+
+    def newest_below(self, number: int) -> int:
+        """Return the end of the branch that goes from a turn to its newest child, and so on."""
+        newest: dict[int, int] = {}
+        for row in self.rows.values():
+            newest[row.parent] = max(row.number, newest.get(row.parent, 0))
+        while number in newest:
+            number = newest[number]
+        return number
 
 
 def _unknown(number: int) -> UnknownRecord:

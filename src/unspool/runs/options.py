@@ -47,6 +47,8 @@ class RunOptions:
     """Speed of the replay; None: everything at once."""
     conversation: int | None = None
     """The conversation whose next turn this run is; None: no conversation. Not a header."""
+    after_turn: int | None = None
+    """The turn of it that this one follows; 0: none; None: the current one. Not a header."""
 
 
 NO_OPTIONS: Final = RunOptions()

@@ -23,6 +23,9 @@ PAUSE_S: Final = 1.0
 MAX_SEAMS: Final = 50
 """Seams of one run: a row cannot show more."""
 
+MAX_WAITS: Final = 50
+"""Pauses of one run before the same model was asked again."""
+
 MAX_FACTS: Final = 6
 MAX_FACT_CHARS: Final = 80
 """Facts of the input in a row: as many as fit."""
@@ -54,6 +57,25 @@ class Gap:
 
 
 @dataclass(slots=True)
+class Wait:
+    """
+    A pause that the server made: before it asked a model again, or in the line at a model.
+
+    Attributes:
+        cause: The code of the failure before it, or `queued`.
+        until: When the next request is due; None: nobody knows.
+        t1: When it was over; None: not yet.
+    """
+
+    t0: float
+    until: float | None
+    cause: str
+    model: str
+    place: int | None = None
+    t1: float | None = None
+
+
+@dataclass(slots=True)
 class AttemptSummary:
     """Usage and outcome of one attempt."""
 
@@ -79,6 +101,9 @@ class Timeline:
     stretches: list[Stretch] = field(default_factory=list)
     seams: list[Gap] = field(default_factory=list)
     recoveries: int = 0
+    waits: list[Wait] = field(default_factory=list)
+    progress: dict[str, int] | None = None
+    """`current` and `total` of the last progress that had both."""
     error: dict[str, Any] | None = None
     attempts: dict[int, AttemptSummary] = field(default_factory=dict)
     """By number of the attempt."""
@@ -92,6 +117,7 @@ class Timeline:
     _broken: dict[str, tuple[float, str, str]] = field(default_factory=dict)
     """When a step with text broke, why, and its writer."""
     _spoken: set[str] = field(default_factory=set)
+    _waiting: dict[str, Wait] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """Read the next event."""
@@ -112,12 +138,20 @@ class Timeline:
                 self._step(event)
             case "run":
                 self._run(event)
+            case "progress":
+                self._progress(event.data)
+
+    def _progress(self, data: Mapping[str, Any]) -> None:
+        if data.get("current") is not None and data.get("total") is not None:
+            self.progress = {"current": data["current"], "total": data["total"]}
 
     def _run(self, event: Event) -> None:
         if event.type == "run.recovered":
             self.recoveries += 1
         elif event.is_terminal:
             self.end = event.type.partition(".")[2]
+            for step in tuple(self._waiting):
+                self._waited(step)
             self.error = dict(event.data) or None
 
     def _step(self, event: Event) -> None:
@@ -170,9 +204,29 @@ class Timeline:
             self._asks(event.data)
         elif event.type in {"attempt.finished", "attempt.failed"}:
             self._answers(event)
+        elif event.type == "attempt.queued":
+            data = event.data
+            waiting = self._waiting.get(data["step"])
+            if waiting is not None and waiting.cause == "queued":
+                waiting.place = data["place"]
+            else:
+                self._waits(data["step"], Wait(self.last_s, None, "queued", data["model"]))
+                self._waiting[data["step"]].place = data["place"]
+
+    def _waits(self, step: str, wait: Wait) -> None:
+        self._waited(step)
+        self._waiting[step] = wait
+        if len(self.waits) < MAX_WAITS:
+            self.waits.append(wait)
+
+    def _waited(self, step: str) -> None:
+        waiting = self._waiting.pop(step, None)
+        if waiting is not None:
+            waiting.t1 = self.last_s
 
     def _asks(self, data: Mapping[str, Any]) -> None:
         step, model = data["step"], data["model"]
+        self._waited(step)
         # An attempt that was open when its server died broke without an event.
         if step in self._writers:
             self._break(step, "interrupted", self._writer(step))
@@ -191,6 +245,9 @@ class Timeline:
         self._writers.pop(data["step"], None)
         if event.type == "attempt.failed":
             self._break(data["step"], data["code"], writer)
+            if (retry_in_s := data.get("retry_in_s")) is not None:
+                until = self.last_s + retry_in_s
+                self._waits(data["step"], Wait(self.last_s, until, data["code"], writer))
 
     def _break(self, step: str, cause: str, writer: str) -> None:
         if step in self._spoken:

@@ -24,6 +24,7 @@ PAGES: Final = (
     "/runs/{run_id}",
     "/view/{run_id}",
     "/pages/debug.html",
+    "/debug",
     "/cases",
     "/copy",
     "/experiments",
@@ -33,8 +34,12 @@ PAGES: Final = (
     "/story/{project_id}",
     "/flows",
     "/models",
+    "/prompts",
+    "/tools",
     "/data",
     "/usage",
+    "/guide",
+    "/settings",
     "/states",
 )
 """The addresses in `console/src/routes.ts`."""

@@ -24,6 +24,9 @@ from .headers import host_in, prefix_in
 UPLOAD_PATH = "/api/imports"
 """Where a body may be as long as `max_upload_bytes`."""
 
+IMAGE_PATH = "/api/debug/chat"
+"""Where a body may hold images, and be as long as `max_image_body_bytes`."""
+
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -134,8 +137,12 @@ class Guard:
 
     def _max_body(self, scope: Scope) -> int:
         """Return the most bytes of a body; files for an import go to the disk."""
-        is_upload = scope["method"] == "POST" and scope["path"].endswith(UPLOAD_PATH)
-        return self._settings.max_upload_bytes if is_upload else self._settings.max_body_bytes
+        path, settings = scope["path"] if scope["method"] == "POST" else "", self._settings
+        if path.endswith(UPLOAD_PATH):
+            return settings.max_upload_bytes
+        return (
+            settings.max_image_body_bytes if path.endswith(IMAGE_PATH) else settings.max_body_bytes
+        )
 
     def _wrong_body(self, scope: Scope) -> JSONResponse | None:
         headers = dict(scope["headers"])

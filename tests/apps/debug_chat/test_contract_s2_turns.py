@@ -168,7 +168,9 @@ async def test_s2_1_of_a_long_talk_the_model_is_told_the_end_and_the_log_says_so
         for place in range(1, MAX_CONTEXT_TURNS + 3):
             run_id = await served.core.admission.admit(RunSpec("chat", {"prompt": f"问{place}"}))
             await served.core.runner.ended(run_id, patience_s=5)
-            await save_turn(served.core.records, number, place, (run_id, str(place)))
+            await save_turn(
+                served.core.records, number, place, (run_id, str(place)), parent=place - 1
+            )
 
     await desk.served.call(fill)
     response = await ask(client, served, number, "现在呢")
@@ -216,7 +218,9 @@ async def test_s2_1_a_conversation_is_full_some_time(client: httpx.AsyncClient, 
 
     async def fill() -> None:
         for place in range(1, MAX_TURNS + 1):
-            await save_turn(served.core.records, number, place, ("gone", str(place)))
+            await save_turn(
+                served.core.records, number, place, ("gone", str(place)), parent=place - 1
+            )
 
     await desk.served.call(fill)
     await refused(await ask(client, served, number, "还有"), "begin another")
@@ -274,7 +278,7 @@ async def test_a_conversation_that_is_forgotten_during_a_turn_has_none(
     served = serve_with()
 
     async def write() -> None:
-        await save_turn(served.core.records, 77, 1, ("run", "asked"))
+        await save_turn(served.core.records, 77, 1, ("run", "asked"), parent=0)
 
     await served.call(write)
     assert await begun(client, served) == 1

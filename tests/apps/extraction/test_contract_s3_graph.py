@@ -13,9 +13,10 @@ import pytest
 from support.extraction import GRAPH, url_of
 from support.readers import View, look, post, with_cuts
 from support.servers import Serve, Served, ServeModel
-from support.upstream import CUT, Upstream, answer, chunk
+from support.upstream import CUT, DONE, SILENCE, Upstream, answer, chunk
 
 GENERATE = "/api/v1/causal-graph/generate/llm-stream"
+UNENDED = json.dumps(GRAPH, ensure_ascii=False)[:-2]
 USERS = [f"user_00{n:02d}" for n in range(1, 5)]
 
 
@@ -127,36 +128,43 @@ async def test_s3_7_what_says_nothing_is_left_out_with_a_word(
 @pytest.mark.parametrize(
     "case",
     [
-        (answer("我画不出来。"), "completed", "done", "没有 JSON"),
-        (
-            answer('{"nodes": [{"id": "n1", "name": "购买"}, {"id": "n2'),
-            "completed",
-            "done",
-            "没有写完",
-        ),
-        ([chunk('{"nodes": [{"id": "n1", "name": "购买"}, {"id'), CUT], "incomplete", "error", ""),
+        (answer("我画不出来。"), "nothing_found", "没有 JSON"),
+        (answer(json.dumps(GRAPH | {"edges": []})), "nothing_found", ""),
+        (answer('{"nodes": [{"id": "n1", "name": "购买"}, {"id": "n2'), "answer_unfit", "没有写完"),
+        ([chunk(UNENDED), chunk(finish="length"), DONE], "length", "没有写完"),
+        ([chunk('{"nodes": [{"id": "n1", "name": "购买"}, {"id'), CUT], "connection", ""),
     ],
 )
-async def test_s3_7_of_a_broken_graph_what_is_whole_is_kept(
-    client: httpx.AsyncClient,
-    abstracted: Served,
-    upstream: Upstream,
-    case: tuple[Any, str, str, str],
+async def test_s3_7_a_broken_graph_is_no_success_and_its_whole_parts_are_kept(
+    client: httpx.AsyncClient, abstracted: Served, upstream: Upstream, case: tuple[Any, str, str]
 ) -> None:
-    script, status, ending, words = case
+    script, code, words = case
     upstream.play = [script]
     view = await draw(client, abstracted)
-    assert view.seen.documents[-1]["type"] == ending
+    assert view.seen.documents[-1]["type"] == "error"
     run = (await client.get(f"{abstracted.url}/v1/runs/{view.run_id}")).json()
-    assert run["status"] == status
+    assert (run["status"], run["error"]["code"]) == ("incomplete", code)
     assert words in " ".join(run["warnings"])
     assert len(upstream.requests) == 1, "JSON is not gone on with in words"
     graphs = (await client.get(f"{abstracted.url}/api/v1/graphs")).json()
     if "n1" in run["text"]:
-        assert (graphs["total"], graphs["graphs"][0]["is_whole"]) == (1, status == "completed")
+        assert (graphs["total"], graphs["graphs"][0]["is_whole"]) == (1, False)
     else:
         assert graphs == {"graphs": [], "total": 0, "next": None}
-        assert "没有可保存的节点" in view.seen.raw.decode()
+
+
+async def test_s3_7_a_model_that_only_repeats_itself_is_let_go(
+    client: httpx.AsyncClient, abstracted: Served, upstream: Upstream
+) -> None:
+    nodes = ", ".join(json.dumps(node) for node in GRAPH["nodes"])
+    again = json.dumps(GRAPH["nodes"][0])
+    loop = [chunk(f'{{"nodes": [{nodes}'), *[chunk(f", {again}")] * 40]
+    upstream.play = [[*loop, SILENCE]]
+    async with asyncio.timeout(10):
+        view = await draw(client, abstracted)
+    run = (await client.get(f"{abstracted.url}/v1/runs/{view.run_id}")).json()
+    assert run["error"]["code"] == "nothing_found", "nodes alone are no graph"
+    assert any("不再读下去" in message for message in run["warnings"])
 
 
 async def test_s3_7_without_events_there_is_nothing_to_draw(

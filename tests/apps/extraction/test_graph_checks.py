@@ -165,6 +165,7 @@ def test_d2_a_percentage_of_other_steps_is_no_percentage_of_these() -> None:
         ("价格高的人更容易流失吗？", ("价位：高", "未购买"), ()),
         ("谁是美国总统", (), ("美国总统",)),
         ("天气会影响购买吗", ("购买",), ("天气",)),
+        ("上海天气会影响购买吗", ("购买",), ("上海天气",)),
         ("这张图说明了什么？", (), ()),
         ("Why do people favourite but not buy?", ("收藏商品", "未购买"), ()),
         ("How is the weather?", (), ("weather",)),

@@ -68,6 +68,13 @@ def test_s4_a_remark_in_brackets_is_nothing_that_scenes_must_tell() -> None:
     assert check_storyboard(text, "", [scene("雨一下，书店的灯就亮了。")]) == []
 
 
+def test_s4_one_narration_in_scene_after_scene_is_a_finding_and_a_refrain_is_none() -> None:
+    text = "雨一下，书店的灯就亮了。"
+    refrain = [scene(text), scene("门外有人。"), scene(text)]
+    assert kinds(check_storyboard(text, "", refrain)) == []
+    assert kinds(check_storyboard(text, "", [*refrain, scene(text)])) == ["loop"]
+
+
 # Fields
 
 

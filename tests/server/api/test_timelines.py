@@ -86,6 +86,33 @@ def test_a_run_that_breaks_without_end_has_no_endless_list_of_seams() -> None:
     assert len(timeline.seams) == MAX_SEAMS
 
 
+def test_a_pause_before_another_try_is_no_silence_of_the_model() -> None:
+    limit = {"step": "s", "number": 1, "code": "rate_limit", "retry_in_s": 18.0}
+    asked = {"step": "s", "model": "m", "strategy": "first"}
+    begun = [
+        ("run.started", {}),
+        ("attempt.queued", {"step": "s", "model": "m", "place": 2}),
+        ("attempt.queued", {"step": "s", "model": "m", "place": 1}),
+        ("attempt.started", {**asked, "number": 1}),
+        ("attempt.failed", limit),
+    ]
+    timeline = told(*begun)
+    line, pause = timeline.waits
+    assert (line.cause, line.place, line.t0, line.t1) == ("queued", 1, 0.1, 0.3)
+    assert (pause.cause, pause.model, pause.t0, pause.t1) == ("rate_limit", "m", 0.4, None)
+    assert pause.until == pytest.approx(18.4)
+    again = told(*begun, ("attempt.started", {**asked, "number": 2}))
+    assert again.waits[-1].t1 == 0.5
+    cancelled = told(*begun, ("run.cancelled", {}))
+    assert cancelled.waits[-1].t1 == 0.5
+
+
+def test_the_last_progress_of_a_batch_is_told() -> None:
+    made = [("progress.made", {"message": "…", "current": n, "total": 5}) for n in (1, 2)]
+    assert told(("run.started", {}), *made).progress == {"current": 2, "total": 5}
+    assert told(("progress.made", {"message": "words alone"})).progress is None
+
+
 async def written(journal: Journal, words: int) -> Pen:
     pen = await journal.create(RunSpec("chat", {"prompt": "鞋"}))
     pen.append(Draft("step.started", {"step": "answer"}))

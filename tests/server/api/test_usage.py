@@ -66,18 +66,39 @@ async def test_older_runs_than_asked_for_are_left_out_and_a_wrong_number_is_refu
         assert answer.status_code == 422
 
 
-async def test_where_there_are_too_many_runs_the_answer_says_that_it_is_not_whole(
-    serve_with: Serve, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_every_run_is_counted_and_a_template_needs_no_price(
+    serve_with: Serve, client: httpx.AsyncClient
 ) -> None:
-    monkeypatch.setattr("unspool.server.api.usage.MAX_RUNS", 3)
     served = serve_with()
     journal: Journal = served.core.journal
 
     async def write() -> None:
         pen = await journal.create(RunSpec("chat", {}))
-        await pen.end(Draft("run.completed", {}))
+        await pen.end(Draft("run.failed", {"code": "auth", "message": "no"}))
 
     for _ in range(5):
         await served.call(write)
-    usage = (await client.get(f"{served.url}/api/usage")).json()
-    assert (usage["runs"], usage["is_whole"]) == (3, False)
+    usage = (await client.get(f"{served.url}/api/usage?time_zone=Asia/Shanghai")).json()
+    assert (usage["runs"], usage["is_whole"], usage["time_zone"]) == (5, True, "Asia/Shanghai")
+    (flow,) = usage["flows"]
+    assert (flow["name"], flow["runs"], flow["failed"]) == ("chat", 5, 5)
+    assert usage["rows"] == []
+    wrong = await client.get(f"{served.url}/api/usage?time_zone=Mars/North")
+    assert wrong.status_code == 422
+
+
+async def test_tokens_without_a_price_and_times_are_told(
+    server: Served, client: httpx.AsyncClient
+) -> None:
+    url = server.url
+    facts = {"name": "free", "provider": "scripted", "params": {"script": SCRIPT}}
+    (await client.post(f"{url}/api/models", json=facts)).raise_for_status()
+    for _ in range(3):
+        await ask(client, url, "chat", {"prompt": "鞋"}, "free")
+    usage = (await client.get(f"{url}/api/usage")).json()
+    (row,) = usage["rows"]
+    assert (row["unpriced"], row["costs"]) == (3, [])
+    times = {(each["by"], each["of"], each["name"]): each for each in usage["times"]}
+    assert times["model", "first", "free"]["total"] == 3
+    total = times["flow", "total", "chat"]
+    assert 0 <= total["p50_ms"] <= total["p95_ms"]

@@ -12,15 +12,19 @@ import * as flows from "./flows";
 import * as graph from "./graph";
 import * as interest from "./interest";
 import * as models from "./models";
+import * as prompts from "./prompts";
 import * as run from "./run";
 import * as runs from "./runs";
+import * as settings from "./settings";
 import * as states from "./states";
 import * as story from "./story";
+import * as tools from "./tools";
 import * as usage from "./usage";
 
 export const zh = {
   run: run.zh,
   runs: runs.zh,
+  settings: settings.zh,
   first: first.zh,
   debug: debug.zh,
   cases: cases.zh,
@@ -29,11 +33,13 @@ export const zh = {
   experiments: experiments.zh,
   interest: interest.zh,
   models: models.zh,
+  prompts: prompts.zh,
   usage: usage.zh,
   flows: flows.zh,
   extraction: extraction.zh,
   graph: graph.zh,
   story: story.zh,
+  tools: tools.zh,
   states: states.zh,
   findings: findings.zh,
 };
@@ -41,6 +47,7 @@ export const zh = {
 export const en = {
   run: run.en,
   runs: runs.en,
+  settings: settings.en,
   first: first.en,
   debug: debug.en,
   cases: cases.en,
@@ -49,11 +56,13 @@ export const en = {
   experiments: experiments.en,
   interest: interest.en,
   models: models.en,
+  prompts: prompts.en,
   usage: usage.en,
   flows: flows.en,
   extraction: extraction.en,
   graph: graph.en,
   story: story.en,
+  tools: tools.en,
   states: states.en,
   findings: findings.en,
 };

@@ -10,7 +10,7 @@ makes the reader raise.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from unspool.flows import Recorder
@@ -47,6 +47,10 @@ MAX_WARNED: Final = 20
 """Parts left out that get a warning of their own."""
 
 
+MAX_IDLE_PARTS: Final = 20
+"""Parts in a row that add nothing, before the reader has enough: a small model repeats itself."""
+
+
 class GraphReader:
     """
     Records the parts of a graph (`flows.Reader`).
@@ -55,10 +59,19 @@ class GraphReader:
         nodes, edges, insights: The recorded parts.
     """
 
-    def __init__(self, ctx: Recorder, step: str, facts: GraphFacts) -> None:
+    def __init__(
+        self,
+        ctx: Recorder,
+        step: str,
+        facts: GraphFacts,
+        enough: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Read a graph; after `MAX_IDLE_PARTS` that add nothing, say `enough`."""
         self._ctx = ctx
         self._step = step
         self._facts = facts
+        self._enough = enough
+        self._idle = 0
         self._terms: dict[str, str] = {}
         """The known name of each node, by id."""
         self._invented: list[str] = []
@@ -93,6 +106,25 @@ class GraphReader:
             self._warn(f"另有 {more} 处未计入图")
 
     def _take(self, found: Found) -> None:
+        before = self._size
+        self._record(found)
+        if len(found.path) == 2 or isinstance(found, Unreadable):
+            self._idle = 0 if self._size > before else self._idle + 1
+            if self._idle == MAX_IDLE_PARTS:
+                self._warn(f"连续 {MAX_IDLE_PARTS} 处没有新内容，不再读下去")
+                self._enough()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer ended within its JSON, and not because the reader had enough."""
+        begun = self._scanner.has_begun and not self._scanner.is_over
+        return begun and self._idle < MAX_IDLE_PARTS
+
+    @property
+    def _size(self) -> int:
+        return len(self.nodes) + len(self._waiting) + len(self.edges) + len(self.insights)
+
+    def _record(self, found: Found) -> None:
         match found.path[:1]:
             case ("nodes",) if len(found.path) == 2 and not isinstance(found, Unreadable):
                 self._node(found.value)

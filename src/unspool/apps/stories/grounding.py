@@ -8,6 +8,7 @@ time, with the characters that it lists. A movement fits its reason and the shot
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ LEFT_OUT: Final = 0.2
 LONG_SENTENCES: Final = 4
 LONG_CHARS: Final = 80
 """From both on, a text is too long for a single scene."""
+
+MANY_TIMES: Final = 3
+"""So many scenes with one narration are a loop; two may be a refrain."""
 
 MIN_SENTENCE_CHARS: Final = 6
 """A shorter one says too little to be looked for."""
@@ -47,7 +51,7 @@ _CROWD: Final = re.compile(
 
 def check_storyboard(text: str, wish: str, scenes: Sequence[Item]) -> list[Finding]:
     """Return what a storyboard as a whole lacks; fields are the reader's to check."""
-    return [*_coverage(text, scenes), *_length(wish, scenes)]
+    return [*_coverage(text, scenes), *_length(wish, scenes), *_narrations(scenes)]
 
 
 def mark(kind: str, why: str, quote: str = "", known: str = "") -> Finding:
@@ -76,6 +80,13 @@ def _coverage(text: str, scenes: Sequence[Item]) -> Iterator[Finding]:
     if sum(map(len, left)) > LEFT_OUT * chars:
         for part in dict.fromkeys(left):
             yield mark("coverage", "这句话不在任何镜头里", quote=part)
+
+
+def _narrations(scenes: Sequence[Item]) -> Iterator[Finding]:
+    said = Counter(scene["narration"].strip() for scene in scenes)
+    for narration, times in said.items():
+        if times >= MANY_TIMES and len(narration) >= MIN_SENTENCE_CHARS:
+            yield mark("loop", "好几个镜头的旁白一样", quote=narration, known=str(times))
 
 
 # Length

@@ -71,14 +71,16 @@ def _grams(text: str, size: int) -> set[str]:
 
 
 _AGAIN: Final = re.compile(r"(\w.{1,29}?)\1{3,}", re.DOTALL)
+_SENTENCE_AGAIN: Final = re.compile(r"(\w[^。！？!?\n]{9,149}[。！？!?\n])\1{2,}")
 
 MAX_SEARCHED_CHARS: Final = 4000
 """The search takes the square of a repeated part."""
 
 
 def repeated(text: str) -> str:
-    """Return a part that stands four times or more in a row; empty: there is none."""
-    found = _AGAIN.search(text[:MAX_SEARCHED_CHARS])
+    """Return a part that stands four times in a row, or a sentence three times; empty: none."""
+    text = text[:MAX_SEARCHED_CHARS]
+    found = _AGAIN.search(text) or _SENTENCE_AGAIN.search(text)
     return found[1] if found else ""
 
 

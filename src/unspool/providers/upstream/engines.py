@@ -60,5 +60,6 @@ def can_render(prompt: Prompt) -> bool:
     its messages hold text alone.
     """
     is_text = all(isinstance(m.get("content"), str | None) for m in prompt.messages)
+    is_text = is_text and not prompt.has_images
     has_calls = any(m.get("tool_calls") or m["role"] == "tool" for m in prompt.messages)
     return is_text and not has_calls and not prompt.tools

@@ -27,6 +27,7 @@ from .. import (
 from .http import send
 from .kept import keeping
 from .learned import OTHER_NAMES, OURS
+from .prompts import of_images
 from .templates import rendered
 from .tool_names import NamesRestored, plain_names
 
@@ -47,7 +48,12 @@ async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
     prompt, given = plain_names(prompt)
     if given:
         sink = NamesRestored(sink, given)
-    await converse(open_provider(model.provider), model, prompt, http, sink)
+    try:
+        await converse(open_provider(model.provider), model, prompt, http, sink)
+    except ProviderRefused as error:
+        if prompt.has_images:
+            of_images(error)
+        raise
 
 
 async def converse(

@@ -133,6 +133,9 @@ def _message(message: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
     if "turn_state" in message:
         plain = {name: value for name, value in message.items() if name != "turn_state"}
         return with_state(dict(_message(plain, model)), state_in(message, model))
+    if images := message.get("images"):
+        shown = [{"type": "image_url", "image_url": {"url": image.url}} for image in images]
+        return {"role": message["role"], "content": [*shown, *_texts(message)]}
     if message["role"] == "tool":
         return {name: message[name] for name in ("role", "tool_call_id", "content")}
     if calls := message.get("tool_calls"):
@@ -142,6 +145,11 @@ def _message(message: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
             "tool_calls": [_call(call) for call in calls],
         }
     return message
+
+
+def _texts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    text = message["content"]
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,13 @@ their answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unspool.errors import ProviderError, ProviderRefused
 
 from .. import Model, Prompt
-from .vendors import prefill_of
+from .vendors import prefill_of, quirks_of
 
 LENGTHS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """Vendors' names for the most tokens of an answer."""
@@ -23,6 +23,12 @@ _OF_PREFILL: Final = re.compile(
     re.IGNORECASE,
 )
 """Words of refusals that concern the beginning of the answer, as vendors have written them."""
+
+
+_OF_IMAGES: Final = re.compile(
+    r"image|vision|multi-?modal|mmproj|inline_?data|expected `?text|图(片|像)|多模态", re.IGNORECASE
+)
+"""Words of refusals that concern images; "expected `text`" is DeepSeek's."""
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -69,6 +75,29 @@ def check_prefix(model: Model, prompt: Prompt) -> None:
             "only `assistant` is spoken here",
             code="prefill",
         )
+
+
+def seeing(models: Sequence[Model]) -> list[Model]:
+    """
+    Return the models of a route that are not known to take no images.
+
+    Raises:
+        ProviderRefused: None of them takes any (code `no_images`).
+    """
+    some = [model for model in models if "no_images" not in quirks_of(model)]
+    if models and not some:
+        names = ", ".join(model.name for model in models)
+        raise ProviderRefused(
+            f"{names} takes no images; choose a model that does", code="no_images"
+        )
+    return some
+
+
+def of_images(error: ProviderError) -> ProviderError:
+    """Give a refusal of images its own code."""
+    if error.status in {400, 404, 415, 422, 501} and _OF_IMAGES.search(str(error)):
+        error.code = "no_images"
+    return error
 
 
 def of_prefill(error: ProviderError) -> ProviderError:

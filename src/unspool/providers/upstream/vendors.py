@@ -36,6 +36,7 @@ QUIRKS: Final[dict[str, str]] = {
     "max_completion_tokens": "it wants `max_tokens` under this name",
     "thinks_first": "its answers begin with thoughts that only a closing `</think>` ends",
     "bearer": "its key goes out as `Authorization: Bearer` (Anthropic's tokens)",
+    "no_images": "it takes no images, so a route passes it over for a request that has one",
     "background": "answers are kept by the provider and can be read on (OpenAI Responses)",
 }
 """Deviations of deployments; a model names its own."""

@@ -1,76 +1,95 @@
-"""`/v1/runs/{id}/export`: a run as a file, its events or its text."""
+"""`/api/exports`: runs as JSON lines, a filter or a selection of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Literal
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.responses import StreamingResponse
 
 from unspool.core import Core
-from unspool.journals import Head, Journal, read_all
-from unspool.runs.events import encode_event
+from unspool.errors import UnknownRun
+from unspool.journals import read_all
 from unspool.runs.run import Run
 
+from .json.listed import RunFilter
 from .json.run import run_json
 
-Format = Literal["jsonl", "md"]
+MAX_RUNS: Final = 10_000
+"""Runs in one file."""
 
-MEDIA = {"jsonl": "application/x-ndjson", "md": "text/markdown; charset=utf-8"}
+MAX_CHOSEN: Final = 500
+"""Runs named one by one: the address may have some 16 kB."""
+
+PAGE: Final = 200
+
+
+class ExportQuery(RunFilter):
+    run: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list, max_length=MAX_CHOSEN
+    )
+    """Only these runs."""
 
 
 def plug(core: Core) -> APIRouter:
-    router = APIRouter(prefix="/v1/runs", tags=["runs"])
+    router = APIRouter(prefix="/api/exports", tags=["runs"])
 
-    @router.get("/{run_id}/export")
-    async def export_run(
-        run_id: str, form: Annotated[Format, Query(alias="format")] = "jsonl"
-    ) -> StreamingResponse:
+    @router.get("/runs.jsonl")
+    async def export_runs(query: Annotated[ExportQuery, Query()]) -> StreamingResponse:
         """
-        Read a run as a file, up to its present end.
+        Export runs, one JSON object a line: the run as `GET /v1/runs/{id}` has it, and its input.
 
-        `jsonl`: an event per line, as the native stream has them. `md`: the texts of its steps,
-        with the facts of the run in front (YAML).
+        At most 10,000; the header `X-Unspool-Runs` tells how many, `X-Unspool-Whole` whether these
+        are all.
         """
-        head = await core.journal.head(run_id)
-        pieces = _lines(core.journal, head) if form == "jsonl" else _document(core.journal, head)
-        name = f"unspool-{head.run_id}.{form}"
+        found, is_whole = await _ids(core, query)
         headers = {
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": 'attachment; filename="runs.jsonl"',
             "Cache-Control": "no-store",
-            "X-Run-Id": head.run_id,
+            "X-Unspool-Runs": str(len(found)),
+            "X-Unspool-Whole": "true" if is_whole else "false",
         }
-        return StreamingResponse(pieces, headers=headers, media_type=MEDIA[form])
+        return StreamingResponse(
+            _lines(core, found), media_type="application/x-ndjson", headers=headers
+        )
 
     return router
 
 
-async def _lines(journal: Journal, head: Head) -> AsyncGenerator[bytes]:
-    async for events in read_all(journal, head.run_id, upto=head.seq):
-        yield b"".join(encode_event(event) + b"\n" for event in events)
+async def _ids(core: Core, query: ExportQuery) -> tuple[list[str], bool]:
+    """Return the runs to export, and whether these are all."""
+    await core.indexing.catch_up()
+    found: list[str] = []
+    before = ""
+    while len(found) < MAX_RUNS:
+        wanted = query.wanted(ids=tuple(query.run), before=before, limit=PAGE)
+        page = [row["id"] for row in (await core.index.listed(wanted)).runs]
+        found += page
+        if len(page) < PAGE:
+            return found, True
+        before = page[-1]
+    return found, False
 
 
-async def _document(journal: Journal, head: Head) -> AsyncGenerator[bytes]:
-    """Yield the facts, and each step under its name if there are several."""
-    run, asked = Run(), dict[str, Any]()
-    async for events in read_all(journal, head.run_id, upto=head.seq):
+async def _lines(core: Core, run_ids: Sequence[str]) -> AsyncIterator[bytes]:
+    for run_id in run_ids:
+        with suppress(UnknownRun):
+            yield msgspec.json.encode(await _whole(core, run_id)) + b"\n"
+        await asyncio.sleep(0)
+
+
+async def _whole(core: Core, run_id: str) -> dict[str, Any]:
+    head = await core.journal.head(run_id)
+    run = Run()
+    asked: object = None
+    async for events in read_all(core.journal, run_id):
         for event in events:
+            if event.type == "run.started":
+                asked = event.data.get("input")
             run.apply(event)
-            if event.seq == 1:
-                asked = dict(event.data["input"])
-    told = run_json(head, run)
-    names = ("id", "flow", "model", "status", "created_at", "ended_at", "usage", "cost", "error")
-    # A line of JSON is YAML too.
-    facts = {**{name: told[name] for name in names}, "input": asked}
-    front = "".join(f"{name}: {_json(value)}\n" for name, value in facts.items())
-    yield f"---\n{front}---\n".encode("utf-8", "replace")
-    steps = [step for step in run.steps.values() if not step.is_unseen]
-    for step in steps:
-        heading = f"\n## {step.name}\n" if len(steps) > 1 else ""
-        yield f"{heading}\n{step.text.rstrip()}\n".encode("utf-8", "replace")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return {**run_json(head, run), "input": asked}

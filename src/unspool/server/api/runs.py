@@ -11,16 +11,16 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.dialects import Options, open_dialect
-from unspool.journals import Wanted, read_all
-from unspool.records.feedback import feedback_of
+from unspool.journals import read_all
 from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
 from unspool.server.headers import wants_stream
 from unspool.viewing.cursor import Cursor
 from unspool.viewing.streams import stream_of
 
+from .json.listed import RunQuery, indexed_list, plain_list
 from .json.progress import ProgressFold, ProgressFolds
-from .json.run import feedback_json, head_json, run_json
+from .json.run import run_json
 
 MAX_FORKS = 100
 """Forks to show with a run, newest first."""
@@ -56,24 +56,11 @@ def plug(core: Core) -> APIRouter:
         return JSONResponse(await whole(core, run_id), 201, headers=headers)
 
     @router.get("")
-    async def list_runs(
-        before: Annotated[str, Query(max_length=64)] = "",
-        status: Annotated[str, Query(max_length=32)] = "",
-        flow: Annotated[str, Query(max_length=64)] = "",
-        parent: Annotated[str, Query(max_length=64)] = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    ) -> dict[str, Any]:
-        """List runs, newest first; `next` is the `before` of the next page."""
-        if before:
-            await journal.head(before)
-        wanted = Wanted(status=status, flow=flow, parent=parent)
-        heads = await journal.heads(before=before, limit=limit, **wanted)
-        more = heads[-1].run_id if len(heads) == limit else None
-        given = await feedback_of(core.records, [head.run_id for head in heads])
-        runs = [
-            head_json(head) | {"feedback": feedback_json(given.get(head.run_id))} for head in heads
-        ]
-        return {"runs": runs, "next": more}
+    async def list_runs(query: Annotated[RunQuery, Query()]) -> dict[str, Any]:
+        """List runs; `next` is the `before` of the next page."""
+        if query.before:
+            await journal.head(query.before)
+        return await (plain_list if query.is_plain else indexed_list)(core, query)
 
     @router.get("/{run_id}")
     async def read_run(run_id: str) -> JSONResponse:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from unspool.core import Core
-from unspool.runs.timeline import BUCKET_S, TWELFTHS, Gap, Stretch, Timeline
+from unspool.runs.timeline import BUCKET_S, TWELFTHS, Gap, Stretch, Timeline, Wait
 from unspool.runs.usage import total
 
 MAX_RUNS = 100
@@ -58,6 +58,8 @@ def timeline_json(timeline: Timeline) -> dict[str, Any]:
             for attempt in islice(timeline.attempts.values(), MAX_ATTEMPTS)
         ],
         "recoveries": timeline.recoveries,
+        "waits": [_wait_json(wait) for wait in timeline.waits],
+        "progress": timeline.progress,
         "tokens": tokens if is_counted else -(-timeline.twelfths // TWELFTHS),
         "tokens_basis": usage.basis if usage and is_counted else "estimated",
         "cost": usage and usage.cost,
@@ -69,6 +71,12 @@ def _seam_json(seam: Gap) -> dict[str, Any]:
     facts = asdict(seam)
     facts["from"] = facts.pop("writer")
     return {**facts, "t0": round(seam.t0, 3), "t1": round(seam.t1, 3)}
+
+
+def _wait_json(wait: Wait) -> dict[str, Any]:
+    facts = asdict(wait)
+    times = {name: facts[name] for name in ("t0", "t1", "until")}
+    return facts | {name: None if at is None else round(at, 3) for name, at in times.items()}
 
 
 def _stretch_json(stretch: Stretch, step: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.dialects import Options, RunGateway
+from unspool.flows.kit.images import Images
 from unspool.providers import Model
 from unspool.runs.events import Event
 from unspool.runs.run import RunSpec, cut
@@ -35,8 +36,12 @@ class DebugChatRequest(BaseModel):
     """Parameters of the vendor's API; they override the model's own."""
     tool_ids: list[int] | None = Field(None, max_length=128)
     """Numbers of stored tools; we carry out the model's calls of these."""
+    images: Images | None = None
+    """Ours."""
     conversation_id: int | None = Field(None, ge=1, lt=2**63)
     """The answer becomes its next turn, and the model gets the turns before. Ours."""
+    after_turn: int | None = Field(None, ge=0, lt=2**31)
+    """The turn of the conversation that it follows, 0 for none; left out: the current one. Ours."""
     stream: bool = False
 
 
@@ -195,11 +200,18 @@ class DebugChat:
             body: dict[str, Any] = {"prompt": request.prompt, "system": request.system_prompt or ""}
             if request.params:
                 body["params"] = request.params
+            if request.images:
+                body["images"] = [
+                    image if isinstance(image, str) else image.model_dump()
+                    for image in request.images
+                ]
             if request.tool_ids:
                 body["tool_ids"] = request.tool_ids
             model = gateway.model(request.model_id)
             spec = RunSpec("chat", body, model=model.name, dialect="debug_chat")
-            options = replace(options, conversation=request.conversation_id)
+            options = replace(
+                options, conversation=request.conversation_id, after_turn=request.after_turn
+            )
             log_begin(model, is_streamed=request.stream)
             if request.stream:
                 return await gateway.stream(spec, options)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unspool.errors import EmptyInput
+from unspool.errors import AnswerCut, EmptyInput, InvalidAnswer, NothingFound
 from unspool.flows import Context, KeepingFlow
 
 from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS
@@ -88,13 +88,23 @@ class CausalGraphFlow(KeepingFlow[CausalGraph]):
 
         def read() -> GraphReader:
             nonlocal reader
-            reader = GraphReader(ctx, STEP, facts)
+            reader = GraphReader(ctx, STEP, facts, enough=lambda: ctx.enough(STEP))
             return reader
 
         prompt = graph_prompt(facts)
         await ctx.generate(prompt, step=STEP, system=GRAPH_SYSTEM, read=read, is_bound=True)
         counts = {"nodes": len(reader.nodes), "edges": len(reader.edges)}
         ctx.result(counts | {"insights": len(reader.insights)})
+        if ctx.ending(STEP) == "length":
+            raise AnswerCut(
+                "因果图没有写完：模型的输出达到长度上限。请提高最小支持度，或换一个模型"
+            )
+        if reader.is_cut:
+            raise InvalidAnswer("因果图没有写完：模型的 JSON 没有结尾。请换一个模型再试")
+        if not reader.edges:
+            raise NothingFound(
+                f"没有得到因果图：{len(reader.nodes)} 个节点，没有频繁模式支持的边，请换一个模型"
+            )
         ctx.progress("正在保存因果图到数据库...")
 
     async def keep(self, run_id: str, request: CausalGraph, run: Run, records: Records) -> None:

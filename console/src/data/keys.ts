@@ -1,0 +1,5 @@
+/** How the keys that open the search are written on this machine. */
+
+const isApple = /Mac|iPhone|iPad/.test(navigator.platform);
+
+export const findKeys = isApple ? "⌘ K" : "Ctrl K";

@@ -1,0 +1,32 @@
+/** The timelines of the newest runs; an ended one is read once. */
+
+import { type ShallowRef, shallowRef } from "vue";
+import { getJson } from "./http";
+import { readTimelines, type TimelineJson } from "./timelines";
+import type { RunHead } from "./types";
+
+const RUNS = 100;
+
+export type DatedTimeline = TimelineJson & { readonly at: string };
+
+/** `read` again brings the newest runs, newest first, and asks for no ended one twice. */
+export function useRecentTimelines(): {
+  readonly timelines: ShallowRef<readonly DatedTimeline[]>;
+  read(): Promise<void>;
+} {
+  const timelines = shallowRef<readonly DatedTimeline[]>([]);
+
+  async function read(): Promise<void> {
+    const { runs } = await getJson<{ runs: RunHead[] }>(`/v1/runs?limit=${RUNS}`);
+    const known = new Map(timelines.value.map((each) => [each.run, each]));
+    const wanted = runs.filter(({ id }) => (known.get(id)?.end ?? null) === null);
+    for (const each of await readTimelines(wanted.map(({ id }) => id)))
+      known.set(each.run, { ...each, at: "" });
+    timelines.value = runs.flatMap(({ id, created_at }) => {
+      const timeline = known.get(id);
+      return timeline === undefined ? [] : [{ ...timeline, at: created_at }];
+    });
+  }
+
+  return { timelines, read };
+}

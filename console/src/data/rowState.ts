@@ -1,0 +1,59 @@
+/** The state of a run in a list: a pause that the server made is no silence of the model. */
+
+import type { StateName } from "@/styles/shapes";
+import type { RunRowJson } from "./runs";
+import type { TimelineJson, WaitJson } from "./timelines";
+
+/** A silence of this length is told. */
+const STALL_S = 8;
+
+export interface RowState {
+  readonly state: StateName;
+  readonly wait: WaitJson | null;
+  /** Seconds until the next request is due. */
+  readonly waitS: number | null;
+  readonly stalledS: number | null;
+}
+
+export function rowState(
+  run: RunRowJson,
+  timeline: TimelineJson | undefined,
+  nowS: number,
+): RowState {
+  const plain = { wait: null, waitS: null, stalledS: null };
+  if (run.status !== "running") return { state: run.status, ...plain };
+  const wait = timeline?.waits.find((each) => each.t1 === null) ?? null;
+  if (wait !== null) {
+    const waitS = wait.until === null ? null : Math.max(0, Math.ceil(wait.until - nowS));
+    return { state: "queued", wait, waitS, stalledS: null };
+  }
+  // A parent does not write: its children do.
+  if (timeline === undefined || run.children !== null) return { state: "streaming", ...plain };
+  const silence = nowS - timeline.last_s;
+  if (silence <= STALL_S) return { state: "streaming", ...plain };
+  return { state: "stalled", ...plain, stalledS: Math.floor(silence) };
+}
+
+/** How far the children of a run are, as shares of all. */
+export interface BatchState {
+  /** Null: the batch has not said it yet. */
+  readonly total: number | null;
+  readonly completed: number;
+  readonly failed: number;
+  readonly live: number;
+}
+
+/** Null: the run has no children. */
+export function batchOf(run: RunRowJson, timeline: TimelineJson | undefined): BatchState | null {
+  if (run.children === null) return null;
+  const { completed = 0, running = 0, ...other } = run.children;
+  const failed = Object.values(other).reduce((sum, count) => sum + count, 0);
+  const known = completed + running + failed;
+  const told = timeline?.progress?.total ?? null;
+  return {
+    total: told === null && run.status === "running" ? null : Math.max(known, told ?? 0),
+    completed,
+    failed,
+    live: running,
+  };
+}
