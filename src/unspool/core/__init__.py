@@ -168,11 +168,10 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
         index, indexing = _index(settings, journal, opened)
-        observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.exchanges = _exchanges(records, settings, opened)
-        runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [indexing.note_ended, *(each.note for each in observers)]
+        noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
+        runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
