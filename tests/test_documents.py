@@ -87,6 +87,8 @@ def test_every_setting_is_in_the_table_with_its_default(name: str, path: Path) -
     shown = {None: "none", "": "empty", True: "`true`"}.get(default, f"`{default}`")
     if isinstance(default, float):
         shown = f"`{default:g}`"
+    if default is False:
+        shown = "`false`"
     assert f"| `{known_as}` | {shown} |" in path.read_text()
 
 

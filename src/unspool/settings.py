@@ -176,6 +176,13 @@ class Settings(BaseSettings):
     300 tokens for each model.
     """
 
+    keep_raw: bool = False
+    """
+    Keep the body of each request to a provider, and the first and last 4 KiB of its answer, of the
+    newest 2000 attempts, for `GET /v1/runs/{id}/attempts/{number}/raw`. Headers and keys are not
+    kept. Off, because prompts would stand in a second place.
+    """
+
     say_chars_per_s: float = Field(200.0, gt=0)
     """Speed of text that needs no model (templates): as readable as a fast model."""
 

@@ -27,6 +27,8 @@ PAGES = (
     "/runs?q=晨跑&status=completed",
     "/usage?days=7&by=flow",
     "/runs/{run}",
+    "/runs/{run}?tab=attempts",
+    "/runs/{run}?tab=feedback&at=9",
     "/pages/debug.html?models=1,2,3&run={run}",
     "/debug?c={conversation}&models=1&temperature=0.5",
     "/cases",

@@ -13,7 +13,7 @@ from support.images import PNG, digest
 
 from .conftest import Open
 from .reading import plain, text_of, until, until_state
-from .stage import Stage, broken, whole
+from .stage import ADVICE, Stage, broken, whole
 from .test_debug import PAGE, ask, in_address, registered
 
 if TYPE_CHECKING:
@@ -92,6 +92,14 @@ def test_three_models_are_one_conversation_and_it_goes_on_from_one_of_them(
     box = page.get_by_role("dialog")
     box.locator("del", has_text="一").wait_for()
     page.keyboard.press("Escape")
+    page.locator("[data-better]").nth(2).click()
+    until(page, lambda: page.locator("[data-votes] [aria-pressed=true]").count() == 3, "votes")
+    runs = in_address(page, "run")
+    verdicts = [http.get(f"/v1/runs/{run}/feedback").json()["feedback"]["verdict"] for run in runs]
+    assert verdicts == ["down", "down", "up"]
+    page.locator("[data-tie]").click()
+    until(page, lambda: page.locator("[data-verdict=up][aria-pressed=true]").count() == 3, "a tie")
+    assert http.get(f"/v1/runs/{runs[0]}/feedback").json()["feedback"]["note"] == "打平"
     page.locator(".answer").nth(1).locator("[data-go-on]").click()
     cut_text = plain(text[:6])
     until(page, lambda: text_of(page) == cut_text * 3, "all go on from the second")
@@ -180,7 +188,7 @@ def test_parameters_go_out_only_where_somebody_set_them_and_stay_in_the_address(
 def test_on_a_phone_a_conversation_is_found_opened_and_asked(
     stage: Stage, http: httpx.Client, open_page: Open
 ) -> None:
-    number = registered(http, stage, said("手机上的第一答。" * 60, "第二答。"))
+    number = registered(http, stage, said("手机上的第一答。" + ADVICE * 3, "第二答。"))
     begun = http.post("/api/conversations", json={"name": "路上想的"}).json()["id"]
     asked = {"model_id": number, "prompt": "第一问", "conversation_id": begun}
     http.post("/api/debug/chat", json=asked).raise_for_status()
@@ -203,3 +211,27 @@ def test_on_a_phone_a_conversation_is_found_opened_and_asked(
         "nothing is wider than the phone",
     )
     assert http.get(f"/api/conversations/{begun}").json()["turns"] == 2
+
+
+def test_the_end_of_an_answer_is_in_view_until_the_reader_scrolls_up(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    lines = [f"第 {line} 行说 {line * line} 件事。\n\n" for line in range(60)]
+    script = [step for line in lines for step in ({"text": line}, {"pause_s": 0.01})]
+    number = registered(http, stage, [*script, {"finish": "stop"}])
+    page = open_page(f"{PAGE}?models={number}")
+    box = page.locator(".answer .turn")
+
+    def below() -> float:
+        return float(box.evaluate("(it) => it.scrollHeight - it.scrollTop - it.clientHeight"))
+
+    ask(page, "写长一点")
+    until_state(page, "completed")
+    until(page, lambda: below() < 60, "the end")
+    page.get_by_role("button", name="重新生成").click()
+    until(page, lambda: switch(page) == "2/2", "another answer")
+    until_state(page, "completed")
+    until(page, lambda: below() < 60, "the end of the new one")
+    page.get_by_role("button", name="编辑再问").click()
+    page.get_by_role("button", name="取消").click()
+    assert page.get_by_role("textbox", name="提问").input_value() == ""

@@ -90,7 +90,13 @@ def test_the_page_of_a_run_shows_all_of_it_as_text(
     page.locator("[data-raw]").click()
     until(page, lambda: text_of(page) == plain(ALL), "the source, to the character")
     page.locator(".think summary").click()
+    page.locator("[data-input-open]").click()
+    page.locator(".ev", has_text="text.delta").first.click()
+    page.locator("[data-row-text]").wait_for()
+    page.locator("[data-event]").get_by_role("button", name="关闭").click()
     page.get_by_role("button", name="逐条").click()
+    for side in ("attempts", "result", "warnings", "events"):
+        page.locator(f"[data-tab={side}]").click()
     page.get_by_role("button", name="对比").click()
     page.get_by_role("dialog").wait_for()
     watch.check()

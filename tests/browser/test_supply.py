@@ -100,11 +100,11 @@ def test_settings_tell_where_the_data_is_and_what_deleting_old_runs_would_delete
 def test_on_a_phone_every_page_is_two_taps_away(open_page: Open) -> None:
     page = open_page("/runs", viewport=PHONE)
     for name, path in (("指南", "/guide"), ("设置", "/settings"), ("工具", "/tools")):
-        page.locator("[data-more]").click()
+        page.locator("[data-places]").click()
         page.get_by_role("dialog").get_by_role("link", name=name).click()
         page.wait_for_url(f"**{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.locator("[data-more]").click()
+    page.locator("[data-places]").click()
     page.get_by_role("dialog").get_by_role("button", name="English").click()
     page.get_by_role("dialog").get_by_text("Usage").wait_for()
 

@@ -139,7 +139,14 @@ export function useChat(): Chat {
     return first?.id ?? 1;
   }
 
-  async function restore(): Promise<void> {
+  let restoring: Promise<void> = Promise.resolve();
+
+  function restore(): Promise<void> {
+    restoring = read();
+    return restoring;
+  }
+
+  async function read(): Promise<void> {
     const asked = numbersIn(route.query.models);
     const conversations = numbersIn(route.query.c);
     const runs = String(route.query.run ?? "").split(",");
@@ -221,6 +228,7 @@ export function useChat(): Chat {
   const begin = () => set(columns.value.map((column) => make(column.model.value)));
 
   async function open(conversation: number): Promise<void> {
+    await restoring;
     const column = make(columns.value[0]?.model.value ?? usable(undefined));
     set([column]);
     await column.open(conversation);

@@ -17,6 +17,7 @@ from ..errors import SetupError
 from ..execution.admission import Admission
 from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
+from ..execution.exchanges import Exchanges
 from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
 from ..formats.moments import zone_of
@@ -167,10 +168,13 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
         index, indexing = _index(settings, journal, opened)
-        observers = _observers(journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
+        runner.exchanges = _exchanges(records, settings, opened)
         runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [indexing.note_ended, *(each.note for each in observers)]
+        runner.on_ended += [
+            indexing.note_ended,
+            *(each.note for each in _observers(journal, opened)),
+        ]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
@@ -216,6 +220,15 @@ def _index(
     indexing = Indexing(journal, index)
     opened.push_async_callback(indexing.close)
     return index, indexing
+
+
+def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> Exchanges | None:
+    """Return what keeps the exchanges of attempts, if they are wanted; close it with `opened`."""
+    if not settings.keep_raw:
+        return None
+    exchanges = Exchanges(records)
+    opened.push_async_callback(exchanges.aclose)
+    return exchanges
 
 
 def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:

@@ -34,6 +34,7 @@ from ..records.images import find_images
 from ..runs.events import Draft, EventType
 from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
+from .exchanges import Exchanges
 from .step_writer import ReaderFeed, StepWriter
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class RunContext:
     """Likewise, if tools can be called."""
     records: Records | None = None
     """Where images are; None: a replay, which asks no model."""
+    exchanges: Exchanges | None = None
+    """Likewise, if what attempts send and get is kept."""
 
     def __init__(
         self,
@@ -155,10 +158,13 @@ class RunContext:
         # A reader has read the end already, and what it found there stands in the log.
         so_far.can_cut = self._can_rewind is True and reading is None
         bounds = self._bounds(so_far, how)
+        deps = bounds.around(self._deps) if bounds else self._deps
+        if self.exchanges is not None:
+            deps = replace(deps, ask=self.exchanges.around(deps.ask, self._pen.run_id))
         generation = Generation(
             prompt,
             models,
-            bounds.around(self._deps) if bounds else self._deps,
+            deps,
             so_far=so_far,
             numbers=self._numbers,
             can_rewind=self._can_rewind is True,

@@ -28,6 +28,7 @@ from ..runs.events import Draft, Event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
 from .context import Children, RunContext, ToolRunner
+from .exchanges import Exchanges
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class Runner:
         self._records = records
         self._tools = tools
         self._children: Children | None = None
+        self.exchanges: Exchanges | None = None
+        """Keeps what attempts send and get."""
         self.on_begun: list[Callable[[str, float], object]] = []
         """Called with the id of a run that must end unwatched, and after how many seconds."""
         self._parents: set[str] = set()
@@ -328,7 +331,7 @@ class Runner:
         if live.stop is not None or live.is_let_go:  # before the first step of this task
             return live.stop
         ctx = RunContext(live.pen, spec, past, self._catalog, self._deps, self._settings)
-        ctx.children, ctx.tools = self._children, self._tools
+        ctx.children, ctx.tools, ctx.exchanges = self._children, self._tools, self.exchanges
         ctx.records = self._records
         try:
             flow = open_flow(spec.flow)

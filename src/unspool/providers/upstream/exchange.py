@@ -25,6 +25,7 @@ from .. import (
     open_provider,
 )
 from .http import send
+from .kept import keeping
 from .learned import OTHER_NAMES, OURS
 from .prompts import of_images
 from .templates import rendered
@@ -83,6 +84,8 @@ async def _converse(
 ) -> None:
     """Send the request, and again without a parameter that the provider refuses."""
     learned, left_out = http.learned, list[str]()
+    if kept := keeping.get():
+        reader = kept.around(reader)
     while True:
         try:
             async with send(http, learned.accepted(model, request), model, sink.take) as reply:

@@ -33,6 +33,7 @@ from .http1 import (
     Response,
     TransportError,
 )
+from .kept import keeping
 from .rounds import Rounds
 from .vendor_errors import REFUSED, error_in, of_status, sensible_s, told_by
 
@@ -219,11 +220,16 @@ async def _follow(http: Client, request: Request, model: Model, first_event_s: f
     body = None if request.body is None else msgspec.json.encode(request.body)
     headers = {**HEADERS, **request.headers}
     method = "GET" if body is None else "POST"
+    kept = keeping.get()
+    if kept is not None:
+        kept.asked(body)
     deadline = asyncio.get_running_loop().time() + first_event_s
     for _ in range(1 + MAX_REDIRECTS):
         check_url(url, allow_private=True)
         async with asyncio.timeout_at(deadline):
             response = await http.send(method, url, headers, body, connect_s=model.limits.connect_s)
+        if kept is not None:
+            kept.status = response.status
         if 200 <= response.status < 300:
             return response
         try:
@@ -295,6 +301,8 @@ async def _error_body(response: Response) -> bytes:
         async with asyncio.timeout(LINGER_S):
             while len(raw) < MAX_ERROR_BYTES and (chunk := await response.read()):
                 raw += chunk
+    if kept := keeping.get():
+        kept.take(bytes(raw))
     return bytes(raw)
 
 
