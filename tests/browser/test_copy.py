@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from .conftest import Open
+from .keyboard import tab_to
 from .payloads import PAYLOADS
 from .reading import plain, text_of, until, until_state
 from .stage import POSTS, Stage, model, whole
 from .test_safety import Watch
 
+JSON = "application/json"
 NARROW = {"width": 390, "height": 844}
 INVENTED = "只要 99 元，真皮鞋面，买一送一，今天就来看看吧。"
 
@@ -189,6 +191,43 @@ def test_copy_for_several_products_is_a_table_and_a_customer_is_searched(
     until(page, lambda: rows.count() == 2, "the table after a reload")
 
 
+def test_copy_is_written_edited_and_adopted_by_the_keyboard_alone(
+    stage: Stage, open_page: Open
+) -> None:
+    page = open_page("/copy?sku=8WZ01CM1")
+    page.locator("[data-length=long]").wait_for()
+    tab_to(page, page.locator("[data-length=long]"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.locator("[data-wish-field]"))
+    page.keyboard.type("写给雨天的人")
+    tab_to(page, page.locator(".form button[type=submit]"))
+    page.keyboard.press("Enter")
+    until_state(page, "completed")
+    first = page.locator("[data-post='1']")
+    tab_to(page, first.locator("[data-edit]"))
+    page.keyboard.press("Enter")
+    page.keyboard.press("End")
+    page.keyboard.type("按键改的。")
+    tab_to(page, first.locator("[data-save]"))
+    page.keyboard.press("Enter")
+    first.get_by_text("人工修改").wait_for()
+    assert first.locator("[data-edit]").evaluate("(it) => it === document.activeElement")
+    tab_to(page, page.locator("[data-post='2']").get_by_role("button", name="采纳"))
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="已采纳").wait_for()
+
+
+def test_without_products_the_page_says_so_and_leads_to_their_import(open_page: Open) -> None:
+    page = open_page("/states")
+    none = '{"products": [], "total": 0, "next": null}'
+    page.route("**/api/products?*", lambda route: route.fulfill(body=none, content_type=JSON))
+    page.goto("/copy")
+    empty = page.locator("[data-no-products]")
+    empty.get_by_text("还没有商品").wait_for()
+    assert empty.get_by_role("link").get_attribute("href") == "/data"
+    assert page.locator(".form button[type=submit]").is_disabled()
+
+
 @pytest.mark.parametrize("size", [None, NARROW])
 def test_an_experiment_is_begun_ended_and_won(
     stage: Stage, open_page: Open, size: dict[str, int] | None
@@ -230,3 +269,16 @@ def test_names_and_words_of_an_experiment_are_text(stage: Stage, open_page: Open
     write(page, "evil")
     page.locator(".findings").first.wait_for()
     watch.check()
+    run = page.url.split("run=")[1].split("&")[0]
+    place = f"{stage.url}/api/copies/{run}/posts"
+    for number in (1, 2, 3):
+        said = "\n".join(PAYLOADS[number::3]).replace("\0", "")
+        httpx.put(f"{place}/{number}", json={"text": said}, trust_env=False).raise_for_status()
+    page.reload()
+    marks = page.locator("[data-version]")
+    until(page, lambda: marks.count() == 3, "the edited posts")
+    for compare in page.locator("[data-compare]").all():
+        compare.click()
+    page.locator("[data-post] ins").first.wait_for()
+    watch.check()
+    assert page.locator("[data-post] :is(script, img, iframe, a)").count() == 0
