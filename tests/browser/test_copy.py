@@ -88,6 +88,8 @@ def test_a_post_is_edited_written_again_adopted_exported_and_opened_later(
     stage.register(model(name, {"attempts": [whole(text, 500, first_s=0) for text in POSTS]}))
     more = {"viewport": size} if size else {}
     page = open_page("/copy?sku=8WZ01CM1", **more)
+    if size:
+        page.locator("[data-unfold]").click()
     page.locator("[data-length=short]").click()
     page.locator("[data-tone]").select_option("lively")
     page.locator("[data-wish-field]").fill("提到江边")

@@ -124,6 +124,7 @@ export const en: Messages = {
     not_kept: "answer gone",
     started_anew: "started over",
     repetition: "repeats itself",
+    unknown_record: "no such record",
     no_model: "no model",
     no_images: "takes no images",
     image_gone: "image deleted",

@@ -123,6 +123,7 @@ export const zh = {
     not_kept: "回答已不在",
     started_anew: "重新开头了",
     repetition: "原地重复",
+    unknown_record: "没有这条记录",
     no_model: "没有模型",
     no_images: "不收图片",
     image_gone: "图片已删除",

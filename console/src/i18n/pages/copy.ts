@@ -1,7 +1,7 @@
 /** Words of sales copy. */
 
 export const zh = {
-  crumb: "一件商品，三篇文案",
+  crumb: "为一件或几件商品写文案",
   product: "商品",
   change: "换一件",
   style: "风格",
@@ -56,6 +56,8 @@ export const zh = {
   toneOfStyle: "随风格",
   tones: { warm: "更温暖", restrained: "更克制", lively: "更活泼", direct: "更直接" },
   wish: "给模型的话（可选）",
+  moreFields: "长度、语气、顾客、模型",
+  fewerFields: "收起",
   unsteered: "模板没有照做：{what}。",
   steer: { tone: "语气", wish: "给模型的话", length: "长度" },
   edit: "修改",
@@ -90,7 +92,7 @@ export const zh = {
 };
 
 export const en = {
-  crumb: "three posts for one product",
+  crumb: "posts for one product or several",
   product: "Product",
   change: "Change",
   style: "Style",
@@ -145,6 +147,8 @@ export const en = {
   toneOfStyle: "as the style",
   tones: { warm: "warmer", restrained: "calmer", lively: "livelier", direct: "more direct" },
   wish: "Instructions for the model (optional)",
+  moreFields: "Length, tone, customer, model",
+  fewerFields: "Fewer settings",
   unsteered: "The template did not follow: {what}.",
   steer: { tone: "tone", wish: "instructions", length: "length" },
   edit: "Edit",
