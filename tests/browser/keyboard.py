@@ -20,9 +20,3 @@ def tab_to(page: Page, place: Locator) -> None:
             assert place.is_visible(), "the focus is on something that nobody sees"
             return
     raise AssertionError(f"no focus after {MAX_STEPS} presses of Tab: {place}")
-
-
-def press(page: Page, place: Locator, key: str = "Enter") -> None:
-    """Go there by Tab, and press a key."""
-    tab_to(page, place)
-    page.keyboard.press(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .conftest import Open
-from .keyboard import press, tab_to
+from .keyboard import tab_to
 from .reading import plain, text_of, until, until_said, until_state
 from .stage import ADVICE, Stage, model, whole
 
@@ -34,5 +34,9 @@ def test_the_keyboard_reads_a_run_event_by_event(stage: Stage, open_page: Open) 
     page.keyboard.press("ArrowRight")
     until(page, lambda: "at=2" in page.url or page.get_by_role("slider").count() == 1, "moved")
     assert page.get_by_role("slider").get_attribute("aria-valuenow") == "2"
-    press(page, page.get_by_role("tab", name="结果"))
-    page.get_by_role("tabpanel").wait_for()
+    tab_to(page, page.get_by_role("tab", name="事件"))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    result = page.get_by_role("tab", name="结果", selected=True)
+    result.wait_for()
+    assert result.evaluate("(element) => element === document.activeElement")
