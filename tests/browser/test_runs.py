@@ -92,7 +92,7 @@ def test_the_list_a_run_a_chat_and_a_batch_say_the_same_of_the_same_run(
         page.locator(".who [data-state]").get_by_text(words).wait_for()
         page.goto("/runs")
         page.keyboard.press("Control+k")
-        page.get_by_role("combobox").fill(f"写 {name}")
+        page.get_by_role("dialog").get_by_role("combobox").fill(f"写 {name}")
         page.get_by_role("option").filter(has_text=words).first.wait_for()
         page.context.close()
 
