@@ -137,6 +137,17 @@ def load(kind: Kind, name: str) -> Any:
     return importlib.import_module(f"{__package__}.{FOLDERS[kind]}.{name}").plug
 
 
+def is_own(kind: Kind, name: str) -> bool:
+    """Return whether the plug of this name is somebody's own: it does not come with unspool."""
+    if (kind, name) in _offered or entry_points(group=f"unspool.{kind}", name=name):
+        return True
+    ours = f"{__package__}."
+    in_apps = any(
+        name in app.modules(kind) for app, package in apps().values() if package.startswith(ours)
+    )
+    return not in_apps and name not in _files(kind)
+
+
 def _files(kind: Kind) -> Iterator[str]:
     if kind in FOLDERS:
         folder = importlib.import_module(f"{__package__}.{FOLDERS[kind]}")

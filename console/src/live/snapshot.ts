@@ -88,8 +88,8 @@ interface Source {
 }
 
 /** A stall is a silence of eight times the usual gap of this run, and at least five seconds. */
-const STALL_S = 5;
-const STALL_TIMES = 8;
+export const STALL_S = 5;
+export const STALL_TIMES = 8;
 
 export function snapshotOf(
   { runModel, progress, failure, isAway }: Source,

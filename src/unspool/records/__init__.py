@@ -23,6 +23,7 @@ from sqlalchemy import JSON, URL, Dialect, MetaData, PoolProxiedConnection, Tabl
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
@@ -65,6 +66,8 @@ class Records:
         self.where = where
         self._engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._watching = asyncio.Lock()
+        self._watch: AsyncConnection | None = None
 
     @classmethod
     async def open(cls, url_or_path: str | Path) -> Records:
@@ -100,8 +103,26 @@ class Records:
                 raise
             raise RecordsError(sentence) from error
 
+    async def version(self) -> int | None:
+        """
+        Return a number that differs after every commit, by whatever process; None: unknown.
+
+        What was computed under the same number still holds.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return None
+        async with self._watching:
+            # SQLite counts, for each connection, the commits of all others: this one only looks.
+            self._watch = self._watch or await self._engine.connect()
+            found = (await self._watch.exec_driver_sql("PRAGMA data_version")).scalar_one()
+            await self._watch.rollback()
+        return int(found)
+
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""
+        if self._watch is not None:
+            await self._watch.close()
+            self._watch = None
         await self._engine.dispose()
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     CursorResult,
     Dialect,
     Index,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     func,
+    or_,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,7 +33,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..formats.moments import EPOCH, MS
 from . import Base, Records, insert_into
 from .people import MAX_USER_CHARS, meet
-from .products import MAX_SKU_CHARS
+from .products import MAX_PAGE_ROWS, MAX_SKU_CHARS
 
 MAX_ACTION_CHARS = 64
 """Longest name of an action; it is a word or two."""
@@ -88,6 +91,79 @@ async def behaviors_of(records: Records, user_id: str, *, limit: int) -> list[Be
     )
     async with records.session() as session:
         return list(await session.scalars(latest))[::-1]
+
+
+async def behaviors_between(
+    records: Records, user_id: str, first: datetime, last: datetime, *, limit: int
+) -> list[Behavior]:
+    """Return the behaviours of a user from `first` to `last`, oldest first; at most `limit`."""
+    theirs = (
+        select(Behavior)
+        .where(Behavior.user_id == user_id, Behavior.at >= first, Behavior.at <= last)
+        .order_by(Behavior.at, Behavior.id)
+        .limit(max(0, limit))
+    )
+    async with records.session() as session:
+        return list(await session.scalars(theirs))
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviorFilter:
+    """
+    Attributes:
+        query: User, SKU or action contains it, in any case.
+        action: Exactly this action.
+    """
+
+    query: str = ""
+    action: str = ""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if query := self.query.strip():
+            searched = (Behavior.user_id, Behavior.sku, Behavior.action)
+            found.append(or_(*(c.icontains(query, autoescape=True) for c in searched)))
+        if self.action:
+            found.append(Behavior.action == self.action)
+        return found
+
+
+async def list_behaviors(
+    records: Records, which: BehaviorFilter, *, offset: int = 0, limit: int = 50
+) -> list[Behavior]:
+    """Return a page of the behaviours of all users, the latest first."""
+    wanted = (
+        select(Behavior)
+        .where(*which.conditions())
+        .order_by(Behavior.at.desc(), Behavior.id.desc())
+        .offset(max(0, offset))
+        .limit(max(0, min(limit, MAX_PAGE_ROWS)))
+    )
+    async with records.session() as session:
+        return list(await session.scalars(wanted))
+
+
+async def count_matching(records: Records, which: BehaviorFilter) -> tuple[int, int]:
+    """Return the number of behaviours that match, and of the users they are of."""
+    counted = select(func.count(), func.count(Behavior.user_id.distinct())).where(
+        *which.conditions()
+    )
+    async with records.session() as session:
+        behaviors, users = (await session.execute(counted)).one()
+        return behaviors, users
+
+
+async def list_actions(records: Records, *, limit: int) -> list[dict[str, Any]]:
+    """Return the commonest actions, each with its number of behaviours."""
+    number = func.count().label("behaviors")
+    counted = (
+        select(Behavior.action, number)
+        .group_by(Behavior.action)
+        .order_by(number.desc(), Behavior.action)
+        .limit(limit)
+    )
+    async with records.session() as session:
+        return [{"action": action, "behaviors": n} for action, n in await session.execute(counted)]
 
 
 async def count_behaviors(records: Records, user_id: str | None = None) -> int:

@@ -95,20 +95,21 @@ async def names_of(records: Records, skus: Collection[str]) -> dict[str, str]:
 
 
 async def list_products(
-    records: Records, *, query: str = "", after: str = "", limit: int = 50
+    records: Records, *, query: str = "", after: str = "", offset: int = 0, limit: int = 50
 ) -> list[Product]:
     """
     Return products in the order of their SKU.
 
     SKU, name, category, brand or colour must contain `query`, in any case; `after` is the last
-    SKU of the previous page; `limit` is at most `MAX_PAGE_ROWS`.
+    SKU of the previous page, or `offset` the number of rows before; `limit` is at most
+    `MAX_PAGE_ROWS`.
     """
     wanted = select(Product).where(*_matching(query)).order_by(Product.sku)
     if after:
         wanted = wanted.where(Product.sku > after)
+    wanted = wanted.offset(max(0, offset)).limit(max(0, min(limit, MAX_PAGE_ROWS)))
     async with records.session() as session:
-        page = await session.scalars(wanted.limit(max(0, min(limit, MAX_PAGE_ROWS))))
-        return list(page)
+        return list(await session.scalars(wanted))
 
 
 async def count_products(records: Records, *, query: str = "") -> int:

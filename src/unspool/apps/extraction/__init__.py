@@ -23,6 +23,7 @@ app = App(
         "extraction_batch": ".dialects.extraction_batch",
     },
     api={
+        "behaviors": ".api.behaviors",
         "graphs": ".api.graphs",
         "patterns": ".api.patterns",
         "people": ".api.people",

@@ -204,6 +204,21 @@ class Grounds:
         return Finding("double", f"重复：{kind} {at}", line) if seen > len(within) else None
 
 
+def source_of(known: Known, kind: str, moment: float) -> int | None:
+    """Return the place of the behaviour that an event comes from: of its kind, then the nearest."""
+    day = moment % DAY_S == 0
+    near = range(
+        bisect_left(known.times, moment - (0 if day else VISIT_S)),
+        bisect_right(known.times, moment + (DAY_S - 1 if day else VISIT_S)),
+    )
+    wanted = {source for one in kinds_of(kind) for source in _FROM.get(one, (one,))}
+    return min(
+        near,
+        key=lambda at: (not known.kinds[at] & wanted, abs(known.times[at] - moment)),
+        default=None,
+    )
+
+
 def _no_type(line: str, kind: str, known: Known, near: range) -> Finding:
     actions = dict.fromkeys(known.words[at].split(" ", 1)[0] for at in near)
     return Finding("type", f"没有行为能得出“{kind}”", line, "、".join(list(actions)[:5]))

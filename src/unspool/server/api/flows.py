@@ -17,7 +17,11 @@ def plug(core: Core) -> APIRouter:
 
     @router.get("")
     async def list_flows() -> dict[str, Any]:
-        """List every flow with its name, its purpose, and the JSON Schema of its input."""
+        """
+        List every flow with its name, its purpose, and the JSON Schema of its input.
+
+        `is_own`: it does not come with unspool; somebody has added it.
+        """
         return {"flows": [_flow_json(name) for name in plugs.names("flows")]}
 
     @router.get("/{name}")
@@ -32,4 +36,9 @@ def plug(core: Core) -> APIRouter:
 
 def _flow_json(name: str) -> dict[str, Any]:
     flow = open_flow(name)
-    return {"name": name, "says": flow.description, "input": flow.input_model.model_json_schema()}
+    return {
+        "name": name,
+        "says": flow.description,
+        "is_own": plugs.is_own("flows", name),
+        "input": flow.input_model.model_json_schema(),
+    }

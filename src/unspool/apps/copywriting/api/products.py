@@ -13,6 +13,7 @@ from unspool.records.products import Product, count_products, find_product, list
 from ..product_analysis import analysis
 
 MAX_SKU_CHARS = 64
+MAX_OFFSET = 10_000_000
 
 Sku = Annotated[str, Path(max_length=256)]
 
@@ -31,10 +32,11 @@ def plug(core: Core) -> APIRouter:
     async def list_all(
         q: Annotated[str, Query(max_length=200)] = "",
         after: Annotated[str, Query(max_length=MAX_SKU_CHARS)] = "",
+        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
         """Products by SKU; `q` searches in number, name, category, brand and colour."""
-        found = await list_products(records, query=q, after=after, limit=limit)
+        found = await list_products(records, query=q, after=after, offset=offset, limit=limit)
         total = await count_products(records, query=q)
         more = found[-1].sku if len(found) == limit else None
         return {"products": [_json(each) for each in found], "total": total, "next": more}

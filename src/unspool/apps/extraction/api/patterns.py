@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -17,7 +18,8 @@ from ..event_lines import MAX_TYPE_CHARS
 from ..evidence import MAX_WINDOW_DAYS, WINDOW_DAYS, EventHistory, repeats
 from ..frequent_patterns import MAX_LENGTH, MAX_PATTERNS
 from ..graph_patterns import PatternSearch, find_type, mined_patterns, outcome_in
-from ..records.histories import read_histories, read_traits
+from ..kept_figures import KeptFigures
+from ..records.histories import read_traits
 
 MAX_TYPES = 200
 """Event types in one answer, the commonest ones."""
@@ -29,6 +31,7 @@ EventType = Annotated[str, Query(max_length=MAX_TYPE_CHARS)]
 
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["events (S3)"])
+    kept = KeptFigures(core.records)
 
     @router.get("/patterns")
     async def read_patterns(
@@ -40,19 +43,26 @@ def plug(core: Core) -> APIRouter:
         query: Words = "",
     ) -> dict[str, Any]:
         """Return frequent sequences of event types with their figures, the most frequent first."""
-        histories = await read_histories(core.records, query=query)
-        last = _type(outcome, histories) if outcome else ""
-        wanted = PatternSearch(min_support, max_length, limit, last, window_days)
-        mined, patterns = await asyncio.to_thread(mined_patterns, histories, wanted)
-        return {"users": mined.users, "is_whole": mined.is_whole, "patterns": patterns}
+        asked = PatternSearch(min_support, max_length, limit, outcome, window_days)
+
+        async def answer() -> dict[str, Any]:
+            histories = await kept.histories(query)
+            wanted = replace(asked, outcome=_type(outcome, histories) if outcome else "")
+            mined, patterns = await asyncio.to_thread(mined_patterns, histories, wanted)
+            return {"users": mined.users, "is_whole": mined.is_whole, "patterns": patterns}
+
+        return await kept.of(("patterns", query, asked), answer)
 
     @router.get("/event-types")
     async def read_types(
         window_days: WindowDays = WINDOW_DAYS, query: Words = ""
     ) -> dict[str, Any]:
         """Return the types of events, with how many people have each, and again in time."""
-        histories = await read_histories(core.records, query=query)
-        return await asyncio.to_thread(_types, histories, window_days)
+
+        async def answer() -> dict[str, Any]:
+            return await asyncio.to_thread(_types, await kept.histories(query), window_days)
+
+        return await kept.of(("types", query, window_days), answer)
 
     @router.get("/drop-off")
     async def read_drop_off(
@@ -68,26 +78,31 @@ def plug(core: Core) -> APIRouter:
 
         `next` is the `after` of the next page of people. An event type that nobody has: 404.
         """
-        histories = await read_histories(core.records, query=query)
-        first, last = _type(start, histories), outcome_in(histories, outcome)
-        if not last:
-            last = _type(outcome, histories)
-        traits = await read_traits(core.records, query=query)
-        groups = await asyncio.to_thread(
-            drop_off, histories, traits, start=first, outcome=last, window_days=window_days
-        )
-        rest = [user_id for user_id in groups.dropped if user_id > after]
-        return {
-            "start": first,
-            "outcome": last,
-            "window_days": window_days,
-            "dropped": len(groups.dropped),
-            "reached": len(groups.reached),
-            "undecided": len(groups.undecided),
-            "differences": [one.facts() for one in groups.differences],
-            "people": rest[:limit],
-            "next": rest[limit - 1] if len(rest) > limit else None,
-        }
+
+        async def answer() -> dict[str, Any]:
+            histories = await kept.histories(query)
+            first, last = _type(start, histories), outcome_in(histories, outcome)
+            if not last:
+                last = _type(outcome, histories)
+            traits = await read_traits(core.records, query=query)
+            groups = await asyncio.to_thread(
+                drop_off, histories, traits, start=first, outcome=last, window_days=window_days
+            )
+            return {
+                "start": first,
+                "outcome": last,
+                "window_days": window_days,
+                "dropped": len(groups.dropped),
+                "reached": len(groups.reached),
+                "undecided": len(groups.undecided),
+                "differences": [one.facts() for one in groups.differences],
+                "people": groups.dropped,
+            }
+
+        figures = await kept.of(("drop-off", query, start, outcome, window_days), answer)
+        rest = [user_id for user_id in figures["people"] if user_id > after]
+        following = rest[limit - 1] if len(rest) > limit else None
+        return {**figures, "people": rest[:limit], "next": following}
 
     return router
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from unspool.core import Core
 from unspool.errors import UnknownRecord
 from unspool.journals import read_all
-from unspool.records.behaviors import Behavior, behaviors_of
+from unspool.records.behaviors import Behavior, behaviors_between, behaviors_of
 from unspool.records.people import MAX_USER_CHARS, find_person
+from unspool.records.products import names_of
 from unspool.runs.run import Run
 from unspool.server.api.runs import whole
 
-from ..flows.extraction import events_in
-from ..records.events import PersonEvent, events_of
+from ..flows.extraction import MAX_BEHAVIORS, events_in
+from ..records.events import events_of
 from ..records.extractions import accept_events
 from ..records.people_pages import (
     ListedPerson,
@@ -30,11 +34,16 @@ from ..records.people_pages import (
     states_of,
     totals_of,
 )
+from ..records.person_timelines import TimelineEntry, timeline_of
+from ..standing import Standing, standings
 
 UserId = Annotated[str, Path(alias="id", max_length=MAX_USER_CHARS)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 MAX_OFFSET = 10_000_000
+
+AROUND: Final = timedelta(days=1)
+"""Before and after the events: their behaviours are within a visit, or the same day."""
 
 
 class Acceptance(BaseModel):
@@ -88,22 +97,45 @@ def plug(core: Core) -> APIRouter:
             **({"cities": await cities_of(records)} if which.cities else {}),
         }
 
+    _add_person(router, core)
+    return router
+
+
+def _add_person(router: APIRouter, core: Core) -> None:
+    """Add the routes of one person; the shortest path last, as it takes any other."""
+    records = core.records
+
     @router.get("/{id:path}/behaviors")
     async def read_behaviors(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
         """Return the latest behaviours, oldest first."""
         await find_person(records, user_id)
         behaviors = await behaviors_of(records, user_id, limit=limit)
-        return {"behaviors": [_behavior_json(behavior) for behavior in behaviors]}
+        return {"behaviors": [behavior_json(behavior) for behavior in behaviors]}
 
     @router.get("/{id:path}/events")
     async def read_events(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
-        """Return the latest events, oldest first, and the run that produced them."""
+        """Return the latest events, oldest first, each with its behaviour, and their run."""
         await find_person(records, user_id)
         events = await events_of(records, user_id, limit=limit)
-        return {
-            "run": events[0].run_id if events else None,
-            "events": [_event_json(event) for event in events],
-        }
+        if not events:
+            return {"run": None, "events": []}
+        first, last = events[0].at - AROUND, events[-1].at + AROUND
+        behaviors = await behaviors_between(records, user_id, first, last, limit=MAX_BEHAVIORS)
+        names = await names_of(records, {one.sku for one in behaviors if one.sku})
+        found = await asyncio.to_thread(standings, events, behaviors, names)
+        return {"run": events[0].run_id, "events": [_event_json(one) for one in found]}
+
+    @router.get("/{id:path}/timeline")
+    async def read_timeline(
+        user_id: UserId,
+        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> dict[str, Any]:
+        """Return behaviours and events in one list, the latest first."""
+        await find_person(records, user_id)
+        entries = await timeline_of(records, user_id, offset=offset, limit=limit)
+        names = await names_of(records, {one.sku for one in entries if one.sku})
+        return {"entries": [_entry_json(one, names) for one in entries]}
 
     @router.post("/{id:path}/events/accept")
     async def accept(user_id: UserId, acceptance: Acceptance) -> dict[str, Any]:
@@ -127,8 +159,6 @@ def plug(core: Core) -> APIRouter:
         await core.eta.learn("extraction")
         run = await whole(core, person["run"]) if person["run"] else {"progress": None}
         return {**person, "progress": run["progress"]}
-
-    return router
 
 
 def _person_json(listed: ListedPerson) -> dict[str, Any]:
@@ -156,7 +186,8 @@ def _person_json(listed: ListedPerson) -> dict[str, Any]:
     }
 
 
-def _behavior_json(behavior: Behavior) -> dict[str, Any]:
+def behavior_json(behavior: Behavior) -> dict[str, Any]:
+    """Return a behaviour as JSON."""
     return {
         "at": f"{behavior.at:%Y-%m-%d %H:%M:%S}",
         "action": behavior.action,
@@ -166,6 +197,20 @@ def _behavior_json(behavior: Behavior) -> dict[str, Any]:
     }
 
 
-def _event_json(event: PersonEvent) -> dict[str, Any]:
-    at = f"{event.at:%Y-%m-%d %H:%M:%S}"
-    return {"type": event.type, "at": at, "context": event.context}
+def _event_json(one: Standing) -> dict[str, Any]:
+    event, finding = one.event, one.finding
+    return {
+        "type": event.type,
+        "at": f"{event.at:%Y-%m-%d %H:%M:%S}",
+        "context": event.context,
+        "behavior": None if one.behavior is None else behavior_json(one.behavior),
+        "finding": None if finding is None else {"kind": finding.kind, "known": finding.known},
+    }
+
+
+def _entry_json(one: TimelineEntry, names: Mapping[str, str]) -> dict[str, Any]:
+    facts = {"kind": one.kind, "at": f"{one.at:%Y-%m-%d %H:%M:%S}"}
+    if one.kind == "event":
+        return {**facts, "type": one.name, "context": one.context, "run": one.run_id}
+    product = {"sku": one.sku, "product": names.get(one.sku or "")}
+    return {**facts, "action": one.name, **product, "stay_s": one.stay_s}

@@ -1,0 +1,59 @@
+"""
+Keeps figures over people's events until the database changes, for pages that ask again.
+
+They take seconds for many people, and a page asks once for each move of a slider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Final
+
+from unspool.records import Records
+
+from .evidence import EventHistory
+from .records.histories import read_histories
+
+MAX_ANSWERS: Final = 64
+"""Answers kept, some tens of kilobytes each."""
+
+
+class KeptFigures:
+    """
+    Answers by question, and the events of the last people that were asked about.
+
+    One question at a time, so two of the same are computed once.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._version: int | None = None
+        self._answers: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
+        self._histories: tuple[str, list[EventHistory]] | None = None
+        self._turn = asyncio.Lock()
+
+    async def of(
+        self, question: Hashable, answer: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """Return the kept answer, or the one that `answer` computes now."""
+        async with self._turn:
+            version = await self._records.version()
+            if version is None or version != self._version:
+                self._answers.clear()
+                self._histories = None
+                self._version = version
+            if question not in self._answers:
+                self._answers[question] = await answer()
+                if len(self._answers) > MAX_ANSWERS:
+                    self._answers.popitem(last=False)
+            self._answers.move_to_end(question)
+            return self._answers[question]
+
+    async def histories(self, query: str) -> list[EventHistory]:
+        """Return the events of the people that match. Ask for them within an answer only."""
+        if self._histories is None or self._histories[0] != query:
+            self._histories = None
+            self._histories = query, await read_histories(self._records, query=query)
+        return self._histories[1]
