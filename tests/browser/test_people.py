@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from .conftest import Open
+from .extracted import at_once, extracted, graph_of
 from .reading import Record, until, until_state
-from .stage import Stage, model, whole
+from .stage import Stage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -30,7 +31,9 @@ def many(stage: Stage) -> int:
     rows += [f"{user},visit,2025-11-24 09:50:50,SKU1" for user in ODD]
     with httpx.Client(base_url=stage.url, trust_env=False, timeout=60) as http:
         body = (HEAD + "\n".join(rows) + "\n").encode()
-        sent = http.post("/api/imports?name=many.csv", content=body).raise_for_status().json()
+        kind = {"content-type": "application/octet-stream"}
+        answer = http.post("/api/imports?name=many.csv", content=body, headers=kind)
+        sent = answer.raise_for_status().json()
         place = f"/api/imports/{sent['id']}"
         http.post(f"{place}/start", json={"kinds": ["behaviors"]}).raise_for_status()
         for _ in range(400):
@@ -41,17 +44,9 @@ def many(stage: Stage) -> int:
     return int(told["behaviors"])
 
 
-def extracted(stage: Stage, *users: str) -> None:
-    """Let a model write an event for each behaviour of these people, at once."""
-    names = {"visit": "浏览商品", "favorite": "收藏商品", "share": "分享商品", "buy": "购买"}
-    with httpx.Client(base_url=stage.url, trust_env=False, timeout=60) as http:
-        for user in users:
-            path = f"/api/people/{user}/behaviors?limit=40"
-            did = http.get(path).json()["behaviors"]
-            lines = [f"{user}|{names.get(b['action'], '浏览商品')}|{b['at']}|看\n" for b in did]
-            stage.register(model(f"lines-{user}", whole("".join(lines), 5000, first_s=0)))
-            asked = {"model": f"lines-{user}"}
-            http.post(f"/api/v1/events/extract/{user}/llm-stream", json=asked)
+@pytest.fixture(scope="module")
+def graph(stage: Stage, many: int) -> str:
+    return graph_of(stage, "painter")
 
 
 def test_the_totals_of_3990_people_are_those_of_the_server_not_of_the_page(
@@ -109,9 +104,11 @@ def test_stored_events_stand_beside_their_behaviours_and_are_sorted(
 def test_an_extraction_on_a_phone_opens_its_log_on_the_screen(
     stage: Stage, many: int, open_page: Open
 ) -> None:
+    at = stage.get("/api/people/user_0009/behaviors?limit=1")["behaviors"][0]["at"]
+    stage.register(at_once("short", f"user_0009|浏览商品|{at}|看\n"))
     page = open_page("/extraction?q=user_0009", viewport=PHONE)
     row = page.locator("[data-user='user_0009']")
-    page.locator("[data-model-pick]").select_option("offline")
+    page.locator("[data-model-pick]").select_option("short")
     notices = Record(page, ".el-message")
     row.get_by_role("button", name="重新生成").click()
     sheet = page.locator("[data-person]")
@@ -171,30 +168,6 @@ def test_data_is_searched_and_paged_and_an_event_leads_to_its_run(
     page.wait_for_url(f"**/runs/{run}")
 
 
-def graph_of(stage: Stage) -> str:
-    """A graph of the frequent steps of some people."""
-    extracted(stage, "user_0002", "user_0003", "user_0005", "user_0007")
-    found = stage.get("/api/v1/patterns?max_length=2&min_support=0.01&limit=60")["patterns"]
-    pairs = [one["events"] for one in found if len(set(one["events"])) == 2]
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    ids = {name: f"n{number}" for number, name in enumerate(names)}
-    kinds = {"购买": "result"}
-    nodes = [
-        {"id": ids[name], "type": kinds.get(name, "event"), "name": name, "description": ""}
-        for name in names
-    ]
-    edges = [
-        {"from": ids[a], "to": ids[b], "relation_type": "sequential", "relation_desc": ""}
-        for a, b in pairs
-    ]
-    drawn = json.dumps({"nodes": nodes, "edges": edges, "insights": ["看了才买"]})
-    stage.register(model("painter", whole(drawn, 5000, first_s=0)))
-    options = {"model": "painter", "min_support": 0.01}
-    with httpx.Client(base_url=stage.url, trust_env=False, timeout=60) as http:
-        answer = http.post("/api/v1/causal-graph/generate/llm-stream", json=options)
-    return str(answer.headers["x-run-id"])
-
-
 def focus_by_tab(page: Page, selector: str, most: int = 120) -> None:
     """Reach a part by the Tab key alone."""
     for _ in range(most):
@@ -205,9 +178,8 @@ def focus_by_tab(page: Page, selector: str, most: int = 120) -> None:
 
 
 def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(
-    stage: Stage, many: int, open_page: Open
+    stage: Stage, graph: str, open_page: Open
 ) -> None:
-    graph = graph_of(stage)
     page = open_page("/extraction?q=user_0011")
     page.locator("[data-user='user_0011']").wait_for()
     focus_by_tab(page, "[data-user='user_0011'] [data-choose]")
@@ -231,10 +203,9 @@ def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(
 
 
 def test_a_new_graph_is_asked_for_with_all_its_options_on_a_phone(
-    stage: Stage, many: int, open_page: Open
+    stage: Stage, graph: str, open_page: Open
 ) -> None:
-    graph_of(stage)
-    page = open_page("/graph", viewport=PHONE)
+    page = open_page(f"/graph?run={graph}", viewport=PHONE)
     page.locator("[data-more]").click()
     form = page.locator("[data-options]")
     for name, value in (("most", "5"), ("max_length", "2"), ("query", "user_000"), ("title", "新")):
@@ -248,7 +219,7 @@ def test_a_new_graph_is_asked_for_with_all_its_options_on_a_phone(
     until_state(page, "completed", "incomplete")
     run = re.search(r"run=(\w+)", page.url)
     assert run is not None
-    asked = stage.run(run[1])["input"]
+    asked = stage.events(run[1])[0]["data"]["input"]
     wanted = {"most": 5, "max_length": 2, "query": "user_000", "title": "新", "min_support": 0.01}
     assert {name: asked[name] for name in wanted} == wanted
     assert asked["is_acyclic"] is False
