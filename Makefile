@@ -57,7 +57,7 @@ screenshots: $(VENV)/.browser console  ## every page, both languages, into docs/
 	cd tests && ../$(BIN)/python -m browser.screens
 
 every-page: $(VENV)/.browser console  ## every page, languages, themes and widths, into build/pages, to look at
-	cd tests && ../$(BIN)/python -m browser.every_page
+	cd tests && ../$(BIN)/python -m browser.every_page $(ONLY)
 
 test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m engine

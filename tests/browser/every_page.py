@@ -2,7 +2,8 @@
 Take a picture of every page in both languages, both themes and two widths: `make every-page`.
 
 The pictures go into build/pages, to be looked at; nothing keeps them. A page that is wider than its
-window, or writes an error to the browser's console, is listed at the end.
+window, or writes an error to the browser's console, is listed at the end. `make every-page
+ONLY="runs run dark phone"` takes some of them: names of pages, and of what they may look like.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from . import scene
 from .screens import LANGUAGES, dressed, extraction, settle, story
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from playwright.sync_api import Browser, Page, ViewportSize
 
@@ -33,14 +34,19 @@ Look = tuple[str, str, str]
 """Language, theme, width."""
 
 
-def addresses(stage: Stage) -> dict[str, str]:
-    """Every page, by the name of its picture."""
+SLOW = {"extraction", "graph", "graph-patterns", "graph-dropoff", "story"}
+"""Pages whose runs take long; they are made only for these."""
+
+
+def addresses(stage: Stage, only: Collection[str]) -> dict[str, str]:
+    """The pages asked for, or every page, by the name of its picture."""
     runs = scene.play(stage)
-    person, graph = extraction(stage)
-    board = story(stage)
+    is_slow = not only or bool(SLOW & set(only))
+    person, graph = extraction(stage) if is_slow else ("", "")
+    board = story(stage) if is_slow else 0
     batch = stage.start("batch", {"flow": "copywriting", "items": BATCH})
     stage.wait(batch)
-    return {
+    pages = {
         "guide": "/guide",
         "chat": f"/pages/debug.html?run={runs['advice']},{runs['advice-2']}",
         "copy": f"/copy?run={runs['copy']}&sku=8WZ01CM1",
@@ -70,7 +76,9 @@ def addresses(stage: Stage) -> dict[str, str]:
         "usage": "/usage?days=7",
         "settings": "/settings",
         "states": "/states",
+        "first": "/runs?first=1",
     }
+    return {name: path for name, path in pages.items() if not only or name in only}
 
 
 BATCH = [
@@ -108,15 +116,21 @@ def take(browser: Browser, stage: Stage, pages: dict[str, str], look: Look) -> I
     context.close()
 
 
-def main() -> int:
+def looks(words: Collection[str]) -> list[Look]:
+    """All looks; or those with the words given, where a word names a language, theme or width."""
+    kinds = (tuple(LANGUAGES), THEMES, tuple(WIDTHS))
+    return list(itertools.product(*([it for it in kind if it in words] or kind for kind in kinds)))
+
+
+def main(words: Collection[str]) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    only = set(words) - {*LANGUAGES, *THEMES, *WIDTHS}
     with dressed() as (browser, stage):
-        pages = addresses(stage)
-        looks = itertools.product(LANGUAGES, THEMES, WIDTHS)
-        troubles = [each for look in looks for each in take(browser, stage, pages, look)]
+        pages = addresses(stage, only)
+        troubles = [each for look in looks(words) for each in take(browser, stage, pages, look)]
     sys.stdout.write("\n".join([f"{FOLDER.name}: {len(pages)} pages", *troubles, ""]))
     return bool(troubles)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

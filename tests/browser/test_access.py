@@ -27,6 +27,7 @@ PAGES = (
     "/runs?q=晨跑&status=completed",
     "/usage?days=7&by=flow",
     "/runs/{run}",
+    "/view/{run}",
     "/runs/{run}?tab=attempts",
     "/runs/{run}?tab=feedback&at=9",
     "/pages/debug.html?models=1,2,3&run={run}",

@@ -106,8 +106,9 @@ def test_three_models_answer_side_by_side_and_are_stopped_together(
     page = open_page(f"{PAGE}?models={quick}")
     for each in (cut, slow):
         page.locator("[data-add-model]").select_option(str(each))
-    hues = page.locator(".answer .who .dot").evaluate_all("(dots) => dots.map((d) => d.className)")
-    assert len(set(hues)) == 3
+    dots = page.locator(".answer .who .dot")
+    names = "(dots) => new Set(dots.map((d) => d.className)).size"
+    until(page, lambda: dots.evaluate_all(names) == 3, "three hues")
     ask(page, "明天呢？")
     states = page.locator(".answer [data-state]")
     until(page, lambda: "completed" in str(states.nth(0).get_attribute("class")), "the quick one")

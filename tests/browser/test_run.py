@@ -229,7 +229,7 @@ def test_it_is_exported_and_judged(stage: Stage, asked: str, open_page: Open) ->
     until_state(page, "completed")
     kept = {}
     for form in ("jsonl", "md"):
-        page.locator("[data-more]").click()
+        page.locator("[data-run-menu]").click()
         with page.expect_download() as downloading:
             page.locator(f"[data-action={form}]").click()
         assert downloading.value.suggested_filename == f"unspool-{asked}.{form}"
@@ -303,7 +303,7 @@ def test_on_a_phone_a_run_is_read_and_acted_on(stage: Stage, asked: str, open_pa
             .filter(([, height]) => height < 44)"""
     )
     assert low == []
-    page.locator("[data-more]").tap()
+    page.locator("[data-run-menu]").tap()
     page.locator("[data-action=again]").tap()
     page.get_by_role("dialog").locator("[data-start]").tap()
     page.wait_for_url(lambda url: asked not in url)

@@ -71,6 +71,32 @@ def row_of(page: Page, run: str) -> str:
     return f".run-row:has(a[href='/runs/{run}'])"
 
 
+def test_the_list_a_run_a_chat_and_a_batch_say_the_same_of_the_same_run(
+    stage: Stage, open_page: Open
+) -> None:
+    stage.register(
+        model("cut", [{"text": "一半"}, {"finish": "length"}]), model("refuses-2", REFUSED)
+    )
+    said = {"cut": "不完整 · 长度上限", "refuses-2": "失败 · 内容审查"}
+    for name, words in said.items():
+        items = {"flow": "chat", "items": [{"prompt": f"写 {name}"}], "model": name}
+        batch = stage.wait(stage.start("batch", items))["id"]
+        page = open_page(f"/runs?parent={batch}")
+        page.locator(".run-row .state").get_by_text(words).wait_for()
+        child = ids(page)[0]
+        page.goto(f"/runs/{batch}")
+        page.locator("[data-child]").get_by_text(words).wait_for()
+        page.goto(f"/runs/{child}")
+        page.locator("[data-state]").get_by_text(words).wait_for()
+        page.goto(f"/pages/debug.html?run={child}")
+        page.locator(".who [data-state]").get_by_text(words).wait_for()
+        page.goto("/runs")
+        page.keyboard.press("Control+k")
+        page.get_by_role("dialog").get_by_role("combobox").fill(f"写 {name}")
+        page.get_by_role("option").filter(has_text=words).first.wait_for()
+        page.context.close()
+
+
 def test_runs_are_found_by_words_in_two_languages_and_the_address_keeps_them(
     played: dict[str, str], open_page: Open
 ) -> None:

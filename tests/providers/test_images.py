@@ -140,6 +140,15 @@ async def test_a_model_that_refuses_images_says_so_by_a_code(
     assert heard.failure == ("refused", "invalid_request")
 
 
+async def test_an_engine_without_eyes_is_not_asked_again(upstream: Upstream) -> None:
+    words = "image input is not supported - hint: you may need to provide the mmproj"
+    upstream.play = [refusal(500, words)]
+    heard = await ask(at(upstream, "openai", WAYS["openai"][0]), Prompt(TALK))
+    assert heard.failure == ("refused", "no_images")
+    assert words in str(heard.error)
+    assert len(upstream.requests) == 1
+
+
 def test_a_template_of_the_engine_writes_no_images() -> None:
     assert can_render(Prompt.of("没有图"))
     assert not can_render(Prompt(TALK))

@@ -1,11 +1,11 @@
 /** The state of a run in a list: a pause that the server made is no silence of the model. */
 
+import { STALL_S, STALL_TIMES } from "@/live/snapshot";
+import { storedState } from "@/live/stateWords";
+import type { Waiting } from "@/live/waiting";
 import type { StateName } from "@/styles/shapes";
 import type { RunRowJson } from "./runs";
 import type { TimelineJson, WaitJson } from "./timelines";
-
-/** A silence of this length is told. */
-const STALL_S = 8;
 
 export interface RowState {
   readonly state: StateName;
@@ -21,7 +21,7 @@ export function rowState(
   nowS: number,
 ): RowState {
   const plain = { wait: null, waitS: null, stalledS: null };
-  if (run.status !== "running") return { state: run.status, ...plain };
+  if (run.status !== "running") return { state: storedState(run.status, run.code), ...plain };
   const wait = timeline?.waits.find((each) => each.t1 === null) ?? null;
   if (wait !== null) {
     const waitS = wait.until === null ? null : Math.max(0, Math.ceil(wait.until - nowS));
@@ -30,8 +30,20 @@ export function rowState(
   // A parent does not write: its children do.
   if (timeline === undefined || run.children !== null) return { state: "streaming", ...plain };
   const silence = nowS - timeline.last_s;
-  if (silence <= STALL_S) return { state: "streaming", ...plain };
+  if (silence < Math.max(STALL_S, STALL_TIMES * usualGapS(timeline)))
+    return { state: "streaming", ...plain };
   return { state: "stalled", ...plain, stalledS: Math.floor(silence) };
+}
+
+/** Seconds between two words; the list has no events, so a token stands for a word. */
+function usualGapS({ stretches, tokens }: TimelineJson): number {
+  const spoken = stretches.reduce((sum, { t0, t1 }) => sum + t1 - t0, 0);
+  return tokens > 0 ? spoken / tokens : 0;
+}
+
+export function waitingOf({ cause, place, model }: WaitJson, waitS: number | null): Waiting {
+  if (cause === "queued") return { kind: "line", place: place ?? 1, model };
+  return { kind: "retry", code: cause, inS: waitS ?? 0, time: null };
 }
 
 /** How far the children of a run are, as shares of all. */

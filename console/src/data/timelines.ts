@@ -1,10 +1,14 @@
 /** Timelines of many runs, folded by the server. */
 
+import { flowLabel } from "@/i18n/labels";
 import type { Money } from "@/live/snapshot";
 import type { Drawing } from "@/timeline/drawing";
 import type { Bracket, Stretch, TimelineShape } from "@/timeline/fold";
 import { type Hue, Hues } from "@/timeline/hues";
 import { getJson } from "./http";
+
+type Translate = Parameters<typeof flowLabel>[1];
+type Knows = Parameters<typeof flowLabel>[2];
 
 export interface SeamJson {
   readonly t0: number;
@@ -82,15 +86,20 @@ export function shapeOf(timeline: TimelineJson, hueOf: (model: string) => Hue): 
     buckets: per_s.map((rate) => rate * timeline.bucket_s),
   }));
   const steps: Bracket[] = [];
-  return { stretches, seams: timeline.seams, steps, end: timeline.end, lastS: timeline.last_s };
+  // A text that its limit cut ends frayed, however well its provider ended it.
+  const isCut = timeline.end === "completed" && timeline.error?.code === "length";
+  const end = isCut ? "incomplete" : timeline.end;
+  return { stretches, seams: timeline.seams, steps, end, lastS: timeline.last_s };
 }
 
+const named = (key: string, name: string, t: Translate, te: Knows) => (te(key) ? t(key) : name);
+
 /** What a run is about, in words from its input that a reader would know it by. */
-export function aboutOf(about: TimelineJson["about"], styleOf: (style: string) => string): string {
+export function aboutOf(about: TimelineJson["about"], t: Translate, te: Knows): string {
   if (about.sku !== undefined) {
     return [
       about.sku,
-      about.style === undefined ? "" : styleOf(String(about.style)),
+      about.style === undefined ? "" : named(`copy.${about.style}`, String(about.style), t, te),
       about.user_id ?? "",
     ]
       .filter(Boolean)
@@ -102,7 +111,7 @@ export function aboutOf(about: TimelineJson["about"], styleOf: (style: string) =
     question ??
     topic ??
     user_id ??
-    flow ??
+    (flow === undefined ? undefined : flowLabel(String(flow), t, te)) ??
     Object.values(rest).find((value) => typeof value === "string");
   return first === undefined ? "" : String(first).replace(/\s+/g, " ");
 }

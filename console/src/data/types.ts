@@ -16,6 +16,8 @@ export interface RunHead {
 
 export interface RunJson extends RunHead {
   readonly text: string;
+  readonly error: { readonly code: string } | null;
+  readonly steps: readonly { readonly finish_reason: string | null; readonly is_unseen: boolean }[];
 }
 
 /** `/v1/runs/{id}/progress`: what the events of a run do not say. */

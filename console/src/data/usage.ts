@@ -77,7 +77,7 @@ export function add(rows: readonly Row[]): Sum {
 /** A model's hue; `rest`: more models than there are hues. */
 export type SeriesHue = Hue | "rest";
 
-const HUES = 3;
+const HUES = 6;
 
 /** Give the models that wrote most a hue of their own; text that no model wrote keeps its own. */
 export function huesOf(rows: readonly Row[], base: (model: string) => Hue): Map<string, SeriesHue> {

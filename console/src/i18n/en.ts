@@ -48,7 +48,6 @@ export const en: Messages = {
     cancelled: "Cancelled",
     cached: "From cache",
     queued: "Queued",
-    stalledFor: "Stalled {n} s",
   },
   metric: {
     first: "first token",

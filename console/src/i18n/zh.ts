@@ -47,7 +47,6 @@ export const zh = {
     cancelled: "已取消",
     cached: "来自缓存",
     queued: "排队",
-    stalledFor: "停滞 {n} 秒",
   },
   metric: {
     first: "首字",

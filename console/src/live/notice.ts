@@ -3,7 +3,7 @@
 import type { Contact } from "unspool-client";
 import { errorText, pageFor } from "@/i18n/labels";
 import type { Snapshot } from "./snapshot";
-import { waitText } from "./waitWords";
+import { waitText } from "./stateWords";
 
 type Translate = Parameters<typeof errorText>[1];
 type Knows = Parameters<typeof errorText>[2];

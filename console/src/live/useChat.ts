@@ -217,6 +217,7 @@ export function useChat(): Chat {
 
   /** A model that comes later has the same conversation before it. */
   async function add(model: number): Promise<void> {
+    await restoring;
     const column = make(model);
     const first = columns.value[0];
     set([...columns.value, column]);

@@ -3,7 +3,13 @@
 import type { RunEvent, RunFold } from "unspool-client";
 
 export type Waiting =
-  | { readonly kind: "retry"; readonly code: string; readonly inS: number; readonly time: number }
+  | {
+      readonly kind: "retry";
+      readonly code: string;
+      readonly inS: number;
+      /** Which attempt it will be; null: not known. */
+      readonly time: number | null;
+    }
   | { readonly kind: "line"; readonly place: number; readonly model: string };
 
 interface Retry {

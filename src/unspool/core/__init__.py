@@ -170,11 +170,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         index, indexing = _index(settings, journal, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.exchanges = _exchanges(records, settings, opened)
-        runner.on_ended.append(lambda run_id, _: eta.note(run_id))
-        runner.on_ended += [
-            indexing.note_ended,
-            *(each.note for each in _observers(journal, opened)),
-        ]
+        noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
+        runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
         admission = Admission(runner, journal, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
@@ -203,6 +200,15 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         )
 
 
+def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> Exchanges | None:
+    """Return what keeps the exchanges of attempts, if they are wanted; close it with `opened`."""
+    if not settings.keep_raw:
+        return None
+    exchanges = Exchanges(records)
+    opened.push_async_callback(exchanges.aclose)
+    return exchanges
+
+
 async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:
     """Open the files that wait for their import, and close them with `opened`."""
     folder = settings.data_dir / "imports"
@@ -220,15 +226,6 @@ def _index(
     indexing = Indexing(journal, index)
     opened.push_async_callback(indexing.close)
     return index, indexing
-
-
-def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> Exchanges | None:
-    """Return what keeps the exchanges of attempts, if they are wanted; close it with `opened`."""
-    if not settings.keep_raw:
-        return None
-    exchanges = Exchanges(records)
-    opened.push_async_callback(exchanges.aclose)
-    return exchanges
 
 
 def _observers(journal: Journal, opened: AsyncExitStack) -> list[Observer]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from ..dialects import open_dialect
-from ..errors import BadCursor, KeyReused, KeyTaken, SpecError, TooBusy
+from ..errors import AlreadyRunning, BadCursor, KeyReused, KeyTaken, SpecError, TooBusy
 from ..failpoints import point
 from ..flows import open_flow
 from ..formats.nesting import is_deeper
@@ -115,13 +115,22 @@ class Admission:
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
         )
+        is_checked = True
         if changes.input is None:
             self._check_names(spec)
         else:
-            spec = await self._checked(spec, options)
+            try:
+                spec = await self._checked(spec, options)
+            except AlreadyRunning as busy:
+                # The run in its way is the one that it takes the place of.
+                if not (changes.cancel and busy.run_id == run_id):
+                    raise
+                is_checked = False
         if changes.cancel:
             await self._runner.cancel(run_id, reason="a client continues it in a fork")
             _, history, seq = await self._before(run_id, changes)  # it may have written more by now
+        if not is_checked:
+            spec = await self._checked(spec, options)
         return await self._start(
             replace(spec, forked_from={"run": run_id, "seq": seq}), claim, history
         )

@@ -90,10 +90,10 @@ class RunContext:
     """The runner sets it if runs may have children."""
     tools: ToolRunner | None = None
     """Likewise, if tools can be called."""
-    records: Records | None = None
-    """Where images are; None: a replay, which asks no model."""
     exchanges: Exchanges | None = None
     """Likewise, if what attempts send and get is kept."""
+    records: Records | None = None
+    """Where images are; None: a replay, which asks no model."""
 
     def __init__(
         self,

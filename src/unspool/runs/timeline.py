@@ -105,6 +105,7 @@ class Timeline:
     progress: dict[str, int] | None = None
     """`current` and `total` of the last progress that had both."""
     error: dict[str, Any] | None = None
+    """How it failed or broke off; `length` too, if a step of a completed run was cut short."""
     attempts: dict[int, AttemptSummary] = field(default_factory=dict)
     """By number of the attempt."""
     twelfths: int = 0
@@ -118,6 +119,9 @@ class Timeline:
     """When a step with text broke, why, and its writer."""
     _spoken: set[str] = field(default_factory=set)
     _waiting: dict[str, Wait] = field(default_factory=dict)
+    _unseen: set[str] = field(default_factory=set)
+    _short: set[str] = field(default_factory=set)
+    """Steps that ended at their limit of tokens."""
 
     def apply(self, event: Event) -> None:
         """Read the next event."""
@@ -152,16 +156,22 @@ class Timeline:
             self.end = event.type.partition(".")[2]
             for step in tuple(self._waiting):
                 self._waited(step)
-            self.error = dict(event.data) or None
+            is_short = self.end == "completed" and self._short
+            self.error = {"code": "length", "message": ""} if is_short else dict(event.data) or None
 
     def _step(self, event: Event) -> None:
         step = event.data["step"]
         if event.type == "step.started":
             self._began[step] = self.last_s
+            if event.data.get("unseen"):
+                self._unseen.add(step)
             return
         if event.data.get("at") is not None:  # a rewound half line ends nothing
             return
         self._broken.pop(step, None)
+        self._short.discard(step)
+        if event.data.get("finish_reason") == "length" and step not in self._unseen:
+            self._short.add(step)
         if event.type == "step.rewound":
             self._spoken.discard(step)
 

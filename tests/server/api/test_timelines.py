@@ -107,6 +107,29 @@ def test_a_pause_before_another_try_is_no_silence_of_the_model() -> None:
     assert cancelled.waits[-1].t1 == 0.5
 
 
+@pytest.mark.parametrize(
+    ("unseen", "rest", "error"),
+    [
+        (False, [], {"code": "length", "message": ""}),
+        (True, [], None),
+        (False, [("step.rewound", {"step": "s"})], None),
+        (False, [("step.finished", {"step": "s", "finish_reason": "stop"})], None),
+    ],
+)
+def test_a_completed_run_with_a_text_cut_at_its_limit_says_so(
+    unseen: bool, rest: list[tuple[str, dict[str, Any]]], error: dict[str, Any] | None
+) -> None:
+    timeline = told(
+        ("run.started", {}),
+        ("step.started", {"step": "s", "unseen": unseen}),
+        ("text.delta", {"step": "s", "text": "half"}),
+        ("step.finished", {"step": "s", "finish_reason": "length"}),
+        *rest,
+        ("run.completed", {}),
+    )
+    assert (timeline.end, timeline.error) == ("completed", error)
+
+
 def test_the_last_progress_of_a_batch_is_told() -> None:
     made = [("progress.made", {"message": "…", "current": n, "total": 5}) for n in (1, 2)]
     assert told(("run.started", {}), *made).progress == {"current": 2, "total": 5}

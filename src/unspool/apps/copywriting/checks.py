@@ -7,6 +7,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from unspool.flows.kit.grounding import Finding
+
 from .templates import SUPERLATIVES
 
 MAX_WORDS: Final = 200
@@ -37,6 +39,11 @@ class CopyRules(BaseModel):
             raise ValueError("a forbidden word has 1 to 64 characters")
         return self
 
+    @classmethod
+    def of(cls, low: int, high: int) -> CopyRules:
+        """Return rules for posts of such a length; a fifth more or less is nobody's trouble."""
+        return cls(min_chars=low * 4 // 5, max_chars=high * 6 // 5)
+
     def fitted(self, post: str) -> str:
         """Return the whole sentences of a post that fit; the post itself if too few of it do."""
         post = post.strip()
@@ -48,15 +55,22 @@ class CopyRules(BaseModel):
 
     def problems(self, post: str) -> list[str]:
         """Return what is wrong with a post, for its author; empty: nothing."""
+        return [finding.message for finding in self.findings(post)]
+
+    def findings(self, post: str) -> list[Finding]:
+        """Return the same with the values: `short`, `long` (characters, limit), `words`."""
         found = []
-        length = len(post.strip())
-        if length < self.min_chars:
-            found.append(f"只有 {length} 个字，至少要 {self.min_chars} 个字")
-        if length > self.max_chars:
-            found.append(f"有 {length} 个字，最多 {self.max_chars} 个字")
+        length, least, most = len(post.strip()), self.min_chars, self.max_chars
+        if length < least:
+            message = f"只有 {length} 个字，至少要 {least} 个字"
+            found.append(Finding("short", message, str(length), str(least)))
+        if length > most:
+            message = f"有 {length} 个字，最多 {most} 个字"
+            found.append(Finding("long", message, str(length), str(most)))
         words = [word for word in self.forbidden if word.casefold() in post.casefold()]
         if law := SUPERLATIVES.search(post):
             words.append(law[0])
         if words:
-            found.append(f"出现了不能用的词：{'、'.join(dict.fromkeys(words))}")
+            listed = "、".join(dict.fromkeys(words))
+            found.append(Finding("words", f"出现了不能用的词：{listed}", listed))
         return found

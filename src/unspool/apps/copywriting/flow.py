@@ -12,24 +12,27 @@ are told beside it; a checked one is written again, until nothing is found.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from unspool.errors import ProviderError, SpecError
 from unspool.flows import Context, GenerateOptions, KeepingFlow
 from unspool.flows.kit.gather import together
-from unspool.flows.kit.grounding import report
+from unspool.flows.kit.grounding import Finding, report
 from unspool.records.products import find_product
 from unspool.runs.run import Run
 
 from .audience import leaning_of
+from .checks import CopyRules
 from .grounding import alike, check
 from .prompts import SYSTEM, post_prompt, rewrite_prompt
 from .records.copies import StoredCopy, count_runs, keep_copy
 from .records.experiments import arm_for
 from .records.interests import interest_in
 from .records.tastes import liked_style, rivals_of, tasted
-from .request import Arm, Copy
-from .templates import ending, template_post
+from .records.versions import keep_rewrite, room_for_version
+from .request import LENGTHS, MAX_POSTS, Arm, Copy
+from .templates import SIZES, ending, template_post
 
 if TYPE_CHECKING:
     from unspool.records import Records
@@ -48,6 +51,9 @@ MAX_TOKENS: Final = 1024
 
 TOKENS_PER_CHAR: Final = 3
 
+UNSTEERED: Final = {"tone": "语气", "wish": "要求", "length": "长度"}
+"""Wishes that a template may be unable to follow, and their names in a warning."""
+
 MAX_TEMPLATES: Final = 10
 """Templates that are tried for a checked post: every opening at least once."""
 
@@ -62,6 +68,7 @@ class CopyFlow(KeepingFlow[Copy]):
 
         Raises:
             UnknownRecord: There is no such product.
+            SpecError: The post to rewrite has too many versions already.
         """
         product = await find_product(records, request.sku)
         facts, user_id = {**product.facts(), "sku": request.sku}, request.user_id or ""
@@ -72,14 +79,17 @@ class CopyFlow(KeepingFlow[Copy]):
             if "style" not in request.model_fields_set:
                 known |= await liked_style(records, user_id, known["reasons"])
         style = known.get("style", request.style)
-        return request.model_copy(
-            update={
-                **known,
-                "arm": Arm(**await arm_for(records, request.user_id)),
-                "rivals": await rivals_of(records, product.brand),
-                "variant": await count_runs(records, request.sku, style, user_id),
-            }
-        )
+        known["variant"] = await count_runs(records, request.sku, style, user_id)
+        if request.rewrites is None:
+            known["arm"] = Arm(**await arm_for(records, request.user_id))
+        else:
+            # No experiment chooses for a person who asks for this one post; its angle is new too.
+            known["variant"] += MAX_POSTS + await room_for_version(records, request.rewrites.run)
+            known["arm"] = Arm()
+        if request.length != "usual" and "rules" not in request.model_fields_set:
+            known["rules"] = CopyRules.of(*LENGTHS[request.length])
+        known["rivals"] = await rivals_of(records, product.brand)
+        return request.model_copy(update=known)
 
     async def run(self, ctx: Context, request: Copy) -> None:
         numbers = range(1, request.count + 1)
@@ -88,13 +98,18 @@ class CopyFlow(KeepingFlow[Copy]):
         else:
             posts = await together(_live(ctx, request, number) for number in numbers)
             for number in numbers:
-                report(ctx, alike(posts[number - 1], posts[: number - 1]), step=f"post-{number}")
+                others = [*request.others, *posts[: number - 1]]
+                report(ctx, alike(posts[number - 1], others), step=f"post-{number}")
         ctx.result({"posts": posts})
 
     async def keep(self, run_id: str, request: Copy, run: Run, records: Records) -> None:
         shown = {name: step for name, step in run.steps.items() if not step.is_unseen}
         wrote = sorted({step.model for step in shown.values() if step.model})
         began_ms = run.started_ms or 0
+        if request.rewrites is not None:
+            if run.status == "completed":
+                await keep_rewrite(records, request.rewrites, run_id, run.steps["post-1"])
+            return  # it is a version of a post, not copy that a reader of its own was shown
         copied = StoredCopy(
             run_id=run_id,
             sku=request.sku,
@@ -124,16 +139,29 @@ async def _live(ctx: Context, request: Copy, number: int) -> str:
             report(ctx, check(post, request.product, request.rivals), step=step)
             return post
     written = ctx.written(step)
-    whole = _template(request, number)
+    whole = _new_template(request, number)
     if whole.startswith(written):
         # Also if a template was at work when the server died: it continues its own text.
         rest = whole[len(written) :]
     else:
         rest = ending(written, request.product, request.style, number)
     await ctx.say(rest, step=step)
+    _say_unsteered(ctx, request, step)
     if not whole.startswith(written):
         report(ctx, check(written, request.product, request.rivals), step=step)
     return ctx.written(step)
+
+
+def _say_unsteered(ctx: Context, request: Copy, step: str) -> None:
+    """Say which wishes a template's post does not follow: it has the style's tone and no other."""
+    low, high = request.chars
+    length = len(ctx.written(step))
+    kinds = ["tone"] * bool(request.tone) + ["wish"] * bool(request.wish.strip())
+    if request.length != "usual" and not low <= length <= high:
+        kinds.append("length")
+    if kinds:
+        message = f"模板没有照做：{'、'.join(UNSTEERED[kind] for kind in kinds)}"
+        ctx.warn(message, step=step, code="unsteered", kinds=kinds)
 
 
 def _how(ctx: Context, request: Copy) -> GenerateOptions:
@@ -178,6 +206,8 @@ class Checked:
         self._decided[number - 1].set_result(post)
         # If the server died while it was shown, its beginning is there.
         await ctx.say(post[len(ctx.written(step)) :], step=step, model=writer)
+        if writer == "template":
+            _say_unsteered(ctx, self._request, step)
         return ctx.written(step)
 
     async def _passing(self, number: int) -> tuple[str, str]:
@@ -195,9 +225,10 @@ class Checked:
                     return "", ""
                 post = ctx.written(step)  # its whole sentences may do
             post = request.rules.fitted(post)
-            problems = request.rules.problems(post)
-            if problems:
-                ctx.warn(f"第 {number} 条重写：{'；'.join(problems)}", step=step, code="rules")
+            broken = request.rules.findings(post)
+            problems = [one.message for one in broken]
+            if broken:
+                _warn_rules(ctx, f"第 {number} 条重写：{'；'.join(problems)}", step, broken)
             findings = check(post, request.product, request.rivals)
             findings += alike(post, await self._others(number))
             report(ctx, findings, step=step)
@@ -210,7 +241,8 @@ class Checked:
         return "", ""
 
     async def _others(self, number: int) -> list[str]:
-        return [await decided for decided in self._decided[: number - 1]]
+        decided = [await one for one in self._decided[: number - 1]]
+        return [*self._request.others, *decided]
 
     async def _template(self, number: int) -> str:
         """Return the first template that passes, else the first of all, with a warning."""
@@ -219,16 +251,28 @@ class Checked:
         for post in tried:
             if not (request.rules.problems(post) or alike(post, others)):
                 return post
-        problems = request.rules.problems(tried[0]) or ["和另一条几乎一样"]
-        reason = f"第 {number} 条的模板也没有通过：{'；'.join(problems)}"
-        self._ctx.warn(reason, step=f"post-{number}", code="rules")
+        broken = request.rules.findings(tried[0]) or [Finding("alike", "和另一条几乎一样")]
+        reason = f"第 {number} 条的模板也没有通过：{'；'.join(one.message for one in broken)}"
+        _warn_rules(self._ctx, reason, f"post-{number}", broken)
         return tried[0]
+
+
+def _warn_rules(ctx: Context, message: str, step: str, broken: Sequence[Finding]) -> None:
+    problems = [{"kind": one.kind, "quote": one.quote, "known": one.known} for one in broken]
+    ctx.warn(message, step=step, code="rules", problems=problems)
 
 
 def _template(request: Copy, number: int, others: int = 0) -> str:
     """Return the template's post; `others` turns to posts that this run would not show."""
     before, leaning = request.before + others * request.count, leaning_of(request.interest)
-    return template_post(request.product, request.style, number, leaning, before)
+    size = SIZES[request.length]
+    return template_post(request.product, request.style, number, leaning, before, size)
+
+
+def _new_template(request: Copy, number: int) -> str:
+    """Return the first template's post that is like none of the others, else the first."""
+    tried = [_template(request, number, at) for at in range(MAX_TEMPLATES if request.others else 1)]
+    return next((post for post in tried if not alike(post, request.others)), tried[0])
 
 
 plug = CopyFlow()

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from .audience import reader_lines
-from .request import Copy, Style
-from .templates import MAX_CHARS, MIN_HAN, price_text
+from .request import Copy, Style, Tone
+from .templates import price_text
 
 SYSTEM: Final = "你是一名资深电商文案，擅长用平实的话写出打动人的商品推荐，只写事实，不夸大。"
 
@@ -16,6 +16,15 @@ TONES: Final[dict[Style, str]] = {
     "professional": "专业克制，像懂行的选购顾问",
     "funny": "轻松幽默，但不拿读者和别的品牌开玩笑",
 }
+
+TURNS: Final[dict[Tone, str]] = {
+    "": "",
+    "warm": "，再温暖体贴一些",
+    "restrained": "，再克制冷静一些",
+    "lively": "，再活泼轻快一些",
+    "direct": "，再直接一些，少铺垫",
+}
+"""How a tone that was chosen turns the style's."""
 
 ANGLES: Final = (
     ("selling_points", "从一个具体的卖点写起"),
@@ -66,6 +75,8 @@ def post_prompt(request: Copy, number: int) -> str:
             "",
             "要求：",
             *(request.arm.prompt.splitlines() or _wishes(request, number)),
+            *_own_wish(request),
+            *_other_posts(request),
         ]
     )
 
@@ -85,17 +96,25 @@ def rewrite_prompt(request: Copy, number: int, post: str, problems: list[str]) -
 
 
 def _wishes(request: Copy, number: int) -> list[str]:
-    low, high = MIN_HAN, MAX_CHARS
-    if request.reveal == "checked":
-        low, high = request.rules.min_chars, request.rules.max_chars
+    low, high = request.chars
     return [
-        f"1. 语气{TONES[request.style]}。",
+        f"1. 语气{TONES[request.style]}{TURNS[request.tone]}。",
         f"2. {_angle(request, number)}，开头和结构不要与其他几条雷同。",
         f"3. 写成一段话，{low} 到 {high} 个字，不要标题、序号和话题标签。",
         "4. 只用上面给出的信息；没有给出的材质、功能、价格、优惠和销量，一律不要写。",
         "5. 不用“最”“第一”“唯一”“顶级”“绝对”这类广告法禁止的词。",
         "6. 直接写正文，不要解释，也不要加引号。",
     ]
+
+
+def _own_wish(request: Copy) -> list[str]:
+    """A person's own words, at the end, where they count most."""
+    return [f"另外请照这些话写：{request.wish.strip()}"] if request.wish.strip() else []
+
+
+def _other_posts(request: Copy) -> list[str]:
+    lines = [f"- {' '.join(post.split())}" for post in request.others if post.strip()]
+    return ["", "下面几条已经写好，开头、句式和卖点都不要与它们雷同：", *lines] if lines else []
 
 
 def _angle(request: Copy, number: int) -> str:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .checks import CopyRules
+from .checks import LONGEST, CopyRules
 
 Style = Literal["natural", "professional", "funny"]
+
+Length = Literal["short", "usual", "long"]
+
+Tone = Literal["", "warm", "restrained", "lively", "direct"]
+
+LENGTHS: Final[Mapping[Length, tuple[int, int]]] = {
+    "short": (30, 70),
+    "usual": (60, 140),
+    "long": (140, 240),
+}
+"""Fewest and most characters: a caption, what people read without scrolling, a full post."""
+
+MAX_POSTS: Final = 10
 
 MAX_PROMPT_CHARS = 4000
 """Characters of one arm's wishes: a page."""
@@ -29,6 +43,15 @@ class Arm(BaseModel):
     """Replaces our list of wishes, line by line; empty: ours."""
 
 
+class Rewritten(BaseModel):
+    """The post that a run of one post writes again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run: str = Field(min_length=1, max_length=64)
+    post: int = Field(ge=1, le=MAX_POSTS)
+
+
 class CopyOrder(BaseModel):
     """What a client may ask for."""
 
@@ -37,7 +60,7 @@ class CopyOrder(BaseModel):
     style: Style = "natural"
     user_id: str | None = Field(None, max_length=64)
     """The reader; stored with the run, never shown to the model."""
-    count: int = Field(3, ge=1, le=10)
+    count: int = Field(3, ge=1, le=MAX_POSTS)
     """Number of posts. There are ten angles; further posts would only repeat."""
     reveal: Literal["live", "checked"] = "live"
     """`checked`: a post appears after it has passed the rules, and is rewritten until then."""
@@ -49,6 +72,24 @@ class CopyOrder(BaseModel):
     """
     max_tokens: int | None = Field(None, ge=64, le=32_768)
     """Tokens that the model may write for a post, thoughts included; None: as many as fit it."""
+    length: Length = "usual"
+    """How long the posts are to be (`LENGTHS`). Given `rules` go before it."""
+    tone: Tone = ""
+    """A turn of the style's tone; empty: none."""
+    wish: str = Field("", max_length=MAX_PROMPT_CHARS)
+    """A person's own words to the model, beyond the rest."""
+    others: list[Annotated[str, Field(max_length=LONGEST)]] = Field(
+        default_factory=list, max_length=MAX_POSTS
+    )
+    """Posts that are there already: no new one may be like them."""
+    rewrites: Rewritten | None = None
+    """The run writes this post of another run again, and its `count` is 1."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.rewrites is not None and self.count != 1:
+            raise ValueError("a rewrite is of one post: send `count` 1")
+        return self
 
 
 class Copy(CopyOrder):
@@ -75,3 +116,10 @@ class Copy(CopyOrder):
     def before(self) -> int:
         """Posts that earlier runs have written."""
         return self.variant * self.count
+
+    @property
+    def chars(self) -> tuple[int, int]:
+        """Fewest and most characters of a post."""
+        if self.reveal == "checked":
+            return self.rules.min_chars, self.rules.max_chars
+        return LENGTHS[self.length]

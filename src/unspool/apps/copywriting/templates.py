@@ -12,6 +12,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from .audience import CLOSINGS, Leaning
@@ -23,8 +24,23 @@ MIN_HAN: Final = 60
 MAX_CHARS: Final = 140
 """Most characters of a post, punctuation included: what people read without scrolling."""
 
-_ENOUGH_CHARS: Final = 90
-"""From here on no further fact is added: four facts are a post, ten are a list."""
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How long a post is: characters, `least` of them Chinese ones."""
+
+    least: int
+    enough: int
+    """From here on no further fact is added: four facts are a post, ten are a list."""
+    most: int
+
+
+SIZES: Final[Mapping[str, Size]] = {
+    "short": Size(30, 40, 70),
+    "usual": Size(MIN_HAN, 90, MAX_CHARS),
+    "long": Size(MIN_HAN, 210, 240),
+}
+"""Of each length. A long one has all facts; we add no empty sentences to make it longer."""
 
 _MAX_NAME_CHARS: Final = 40
 """Longer names (made for search engines) leave no room for a sentence around them."""
@@ -73,10 +89,15 @@ _SIGNS: Final = {
 
 
 def template_post(
-    product: Mapping[str, Any], style: str, number: int, leaning: Leaning = "", before: int = 0
+    product: Mapping[str, Any],
+    style: str,
+    number: int,
+    leaning: Leaning = "",
+    before: int = 0,
+    size: Size = SIZES["usual"],
 ) -> str:
     """
-    Return post `number` (from 1) of a product: at least MIN_HAN, at most MAX_CHARS long.
+    Return post `number` (from 1) of a product, of such a size as far as its facts allow.
 
     The first post ends as a reader of such a leaning is spoken to. `before` posts were written
     already, in earlier runs: these are the next ones.
@@ -93,10 +114,10 @@ def template_post(
     closing = closings[(turn + number) % len(closings)]
     for fact in opening.then:
         sentence = _pick(voice.facts[fact], words, turn + number)
-        if len(post) < _ENOUGH_CHARS and len(post + sentence + closing) <= MAX_CHARS:
+        if len(post) < size.enough and len(post + sentence + closing) <= size.most:
             post += sentence
     for extra in range(len(voice.fillers)):
-        if _han(post + closing) >= MIN_HAN:
+        if _han(post + closing) >= size.least:
             break
         post += voice.fillers[(turn + number + extra) % len(voice.fillers)]
     return post + closing

@@ -184,6 +184,18 @@ async def stages_of(records: Records, project_id: int) -> list[Stage]:
         return sorted(rows, key=lambda stage: STAGES.index(stage.kind))
 
 
+async def stages_by_project(records: Records, project_ids: Sequence[int]) -> dict[int, list[Stage]]:
+    """Return the stages of some projects, in their order."""
+    wanted = select(Stage).where(Stage.project_id.in_(project_ids))
+    found: dict[int, list[Stage]] = {project_id: [] for project_id in project_ids}
+    async with records.session() as session:
+        for stage in await session.scalars(wanted):
+            found[stage.project_id].append(stage)
+    for stages in found.values():
+        stages.sort(key=lambda stage: STAGES.index(stage.kind))
+    return found
+
+
 async def change_stage(
     records: Records, project_id: int, kind: StageKind, values: dict[str, Any]
 ) -> None:
@@ -263,13 +275,24 @@ async def find_result(records: Records, project_id: int, result_id: int) -> Stag
 
 async def current_results(records: Records, project_id: int) -> dict[StageKind, StageResult]:
     """Return the current result of each stage that has one."""
+    found: Any = await results_by_project(records, [project_id])
+    return dict(found.get(project_id, {}))
+
+
+async def results_by_project(
+    records: Records, project_ids: Sequence[int]
+) -> dict[int, dict[str, StageResult]]:
+    """Return the current result of each stage of some projects that has one."""
     chosen = (
         select(StageResult)
         .join(Stage, Stage.result_id == StageResult.id)
-        .where(Stage.project_id == project_id)
+        .where(Stage.project_id.in_(project_ids))
     )
+    found: dict[int, dict[str, StageResult]] = {}
     async with records.session() as session:
-        return {row.kind: row for row in await session.scalars(chosen)}  # type: ignore[misc]
+        for row in await session.scalars(chosen):
+            found.setdefault(row.project_id, {})[row.kind] = row
+    return found
 
 
 async def add_result(session: AsyncSession, values: dict[str, Any]) -> int:

@@ -50,9 +50,9 @@ async def ask(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
         sink = NamesRestored(sink, given)
     try:
         await converse(open_provider(model.provider), model, prompt, http, sink)
-    except ProviderRefused as error:
-        if prompt.has_images:
-            of_images(error)
+    except ProviderError as error:
+        if prompt.has_images and (refusal := of_images(error)) is not error:
+            raise refusal from error
         raise
 
 

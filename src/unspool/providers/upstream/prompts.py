@@ -30,6 +30,11 @@ _OF_IMAGES: Final = re.compile(
 )
 """Words of refusals that concern images; "expected `text`" is DeepSeek's."""
 
+_NO_IMAGES: Final = re.compile(r"image input is not supported|\bmmproj\b", re.IGNORECASE)
+"""llama.cpp's words without a projector; it answers 500, which would be asked again."""
+
+HTTP_FAULT: Final = 500
+
 
 def text_of(message: Mapping[str, Any]) -> str:
     """
@@ -94,9 +99,11 @@ def seeing(models: Sequence[Model]) -> list[Model]:
 
 
 def of_images(error: ProviderError) -> ProviderError:
-    """Give a refusal of images its own code."""
+    """Return a refusal of images as one, with its own code; others as they are."""
     if error.status in {400, 404, 415, 422, 501} and _OF_IMAGES.search(str(error)):
         error.code = "no_images"
+    elif error.status == HTTP_FAULT and _NO_IMAGES.search(str(error)):
+        return ProviderRefused(str(error), code="no_images", status=error.status)
     return error
 
 

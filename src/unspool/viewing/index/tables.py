@@ -19,7 +19,7 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 BUSY_MS: Final = 5000
 

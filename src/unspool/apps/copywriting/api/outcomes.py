@@ -1,19 +1,18 @@
-"""Outcomes of runs: `POST /v1/runs/{id}/outcome`, and the log of sales copy."""
+"""Outcomes of runs: `POST /v1/runs/{id}/outcome`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from unspool.core import Core
 from unspool.errors import SpecError
 from unspool.journals import read_all
 from unspool.runs.run import Run, fold
-from unspool.server.api.json.run import iso
 
-from ..records.copies import CopyRow, OutcomeRow, keep_outcome, list_copies
+from ..records.copies import keep_outcome
 
 MAX_NAMED: Final = 10
 """Steps that an error names."""
@@ -42,17 +41,6 @@ def plug(core: Core) -> APIRouter:
         await keep_outcome(records, run_id, is_adopted=definition.is_adopted, step=definition.step)
         return {"run": run_id, "is_adopted": definition.is_adopted, "step": definition.step}
 
-    @router.get("/api/copies")
-    async def list_all(
-        before: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
-        experiment: Annotated[str, Query(max_length=64)] = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    ) -> dict[str, Any]:
-        """Runs of sales copy with model, time and outcome, newest first."""
-        rows = await list_copies(records, before_ms=before, experiment=experiment, limit=limit)
-        more = rows[-1][0].created_ms if len(rows) == limit else None
-        return {"copies": [_json(copy, outcome) for copy, outcome in rows], "next": more}
-
     return router
 
 
@@ -66,26 +54,3 @@ def _check_shown(run: Run, name: str) -> None:
         names = [each.name for each in run.steps.values() if each.finished and not each.is_unseen]
         known = ", ".join(names[:MAX_NAMED]) or "none yet"
         raise SpecError(f"the run has shown no step {name!r}; finished steps: {known}")
-
-
-_FACTS: Final = (
-    "sku",
-    "style",
-    "user_id",
-    "experiment",
-    "arm",
-    "status",
-    "models",
-    "first_token_ms",
-    "total_ms",
-)
-
-
-def _json(copy: CopyRow, outcome: OutcomeRow | None) -> dict[str, Any]:
-    return {
-        "run": copy.run_id,
-        **{name: getattr(copy, name) for name in _FACTS},
-        "created_at": iso(copy.created_ms),
-        "is_adopted": None if outcome is None else outcome.is_adopted,
-        "adopted_step": None if outcome is None else outcome.step,
-    }

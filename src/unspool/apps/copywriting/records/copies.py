@@ -118,14 +118,25 @@ async def keep_outcome(records: Records, run_id: str, *, is_adopted: bool, step:
 
 
 async def list_copies(
-    records: Records, *, before_ms: int | None = None, experiment: str = "", limit: int = 50
+    records: Records,
+    *,
+    before_ms: int | None = None,
+    experiment: str = "",
+    runs: Sequence[str] = (),
+    limit: int = 50,
 ) -> list[tuple[CopyRow, OutcomeRow | None]]:
-    """Return rows with their outcomes, newest first; `limit` is cut to `MAX_PAGE_ROWS`."""
+    """
+    Return rows with their outcomes, newest first; `limit` is cut to `MAX_PAGE_ROWS`.
+
+    `runs` are the only ones that are wanted; empty: all.
+    """
     wanted = select(CopyRow, OutcomeRow).outerjoin(OutcomeRow, OutcomeRow.run_id == CopyRow.run_id)
     if before_ms is not None:
         wanted = wanted.where(CopyRow.created_ms < before_ms)
     if experiment:
         wanted = wanted.where(CopyRow.experiment == experiment)
+    if runs:
+        wanted = wanted.where(CopyRow.run_id.in_(runs))
     newest = wanted.order_by(CopyRow.created_ms.desc(), CopyRow.run_id.desc())
     async with records.session() as session:
         rows = await session.execute(newest.limit(max(0, min(limit, MAX_PAGE_ROWS))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unspool.core import Core
@@ -13,7 +14,15 @@ from unspool.server.api.json.run import iso
 
 from ..flow import FED_BY, made_of, plain
 from ..grounding import total_s
-from ..records import Project, Stage, StageResult, current_results, stages_of
+from ..records import (
+    Project,
+    Stage,
+    StageResult,
+    current_results,
+    results_by_project,
+    stages_by_project,
+    stages_of,
+)
 
 MAX_DIFF_PARTS: Final = 1500
 """Clauses of each text to compare; a longer diff helps nobody and takes seconds."""
@@ -34,19 +43,50 @@ def project_json(project: Project) -> dict[str, Any]:
 
 async def stage_json(core: Core, project: Project) -> list[dict[str, Any]]:
     """Return the current stages of a project as JSON."""
-    results = await current_results(core.records, project.id)
+    results: Any = await current_results(core.records, project.id)
     stages = await stages_of(core.records, project.id)
+    stale = _stale(project, stages, results)
+    return [
+        await _stage_json(core, stage, results.get(stage.kind), is_stale=stage.kind in stale)
+        for stage in stages
+    ]
+
+
+async def brief_json(core: Core, projects: Sequence[Project]) -> list[dict[str, Any]]:
+    """Return projects for a list, each with the states of its stages and no text of them."""
+    stages = await stages_by_project(core.records, [project.id for project in projects])
+    results: Any = await results_by_project(core.records, [project.id for project in projects])
+    listed = []
+    for project in projects:
+        mine = stages[project.id]
+        stale = _stale(project, mine, results.get(project.id, {}))
+        briefs = [
+            {
+                "stage_type": stage.kind,
+                "status": await _status(core, stage),
+                "is_stale": stage.kind in stale,
+            }
+            for stage in mine
+        ]
+        listed.append(project_json(project) | {"stages": briefs})
+    return listed
+
+
+def _stale(
+    project: Project, stages: Sequence[Stage], results: Mapping[str, StageResult]
+) -> set[str]:
+    """Return the stages whose result no longer fits: its source has changed, or is stale too."""
     source: Any = stages[0].input_text or project.original_topic
-    shown: list[dict[str, Any]] = []
-    is_stale = False
+    stale: set[str] = set()
     for stage in stages:
-        result = results.get(stage.kind)  # type: ignore[call-overload]
-        if result is not None:
-            wish = result.details.get("wish", "")
-            is_stale = is_stale or result.made_of != made_of(wish, stage.kind, source)  # type: ignore[arg-type]
-            source = result.text if stage.kind == "rewrite" else result.items
-        shown.append(await _stage_json(core, stage, result, is_stale=is_stale and bool(result)))
-    return shown
+        result = results.get(stage.kind)
+        if result is None:
+            continue
+        wish = result.details.get("wish", "")
+        if stale or result.made_of != made_of(wish, stage.kind, source):  # type: ignore[arg-type]
+            stale.add(stage.kind)
+        source = result.text if stage.kind == "rewrite" else result.items
+    return stale
 
 
 async def _stage_json(

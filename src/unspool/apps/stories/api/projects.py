@@ -31,8 +31,15 @@ from ..records import (
     results_of,
     stages_of,
 )
-from .project_edits import edit_stage
-from .project_json import diff_json, project_json, result_json, stage_json, words_of
+from .project_edits import ItemEdit, edit_item, edit_stage
+from .project_json import (
+    brief_json,
+    diff_json,
+    project_json,
+    result_json,
+    stage_json,
+    words_of,
+)
 
 ProjectId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
 ResultId = Annotated[int, Path(alias="result", ge=1, lt=2**63)]
@@ -64,6 +71,8 @@ class StageChange(BaseModel):
     """For `rewrite`: a person's version of the result."""
     result_id: int | None = Field(None, ge=1, lt=2**63)
     """An earlier result to make current again."""
+    item: ItemEdit | None = None
+    """A scene or a movement as a person wants it; the result with it becomes a new one."""
 
 
 def both(add: Callable[..., Any], path: str, **more: Any) -> Callable[[Any], Any]:
@@ -93,10 +102,10 @@ def _add_projects(core: Core, router: APIRouter) -> None:
         before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> dict[str, Any]:
-        """List projects, newest first; `next` is the `before` of the next page."""
+        """List projects and how far they are, newest first; `next`: `before` of the next page."""
         page = await list_projects(records, before=before, limit=limit)
         more = page[-1].id if len(page) == limit else None
-        return {"projects": [project_json(project) for project in page], "next": more}
+        return {"projects": await brief_json(core, page), "next": more}
 
     @both(router.post, "", status_code=201)
     async def add(definition: ProjectInput) -> JSONResponse:
@@ -136,7 +145,10 @@ def _add_stages(core: Core, router: APIRouter) -> None:
         """Choose a model, give an input text, edit a result, or go back to an earlier one."""
         if changes.model:
             core.catalog.check(changes.model)
-        await edit_stage(records, project, kind, changes.model_dump(exclude_none=True))
+        fields = changes.model_dump(exclude_none=True, exclude={"item"})
+        await edit_stage(records, project, kind, fields)
+        if changes.item is not None:
+            await edit_item(records, project, kind, changes.item)
         return await _stage(core, project, kind)
 
     @both(router.post, "/{id}/stages/{kind}/pause")
