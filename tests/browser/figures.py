@@ -1,8 +1,8 @@
 """
 How quick the pages are, in figures: `make bench-browser`. Nothing here can fail.
 
-First paint and weight of the first page, the longest frame while 200 events a second come into
-one page, and how long a run of 20,000 events takes to be on the page.
+First paint and weight of the first page, the longest frame while 200 events a second come into a
+run's page, the chat and the list of runs, and how long a run of 20,000 events takes to be there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from playwright.sync_api import sync_playwright
 
 from .conftest import FLAGS, SIZE, chromium
-from .reading import until_state
 from .serving import Program
 from .stage import Stage, model
 
@@ -78,22 +77,39 @@ def first_page(browser: Browser, stage: Stage) -> None:
     tell("first contentful paint, median of five", f"{statistics.median(paints):.0f} ms")
 
 
-def quick_stream(browser: Browser, stage: Stage) -> None:
+WORDS = "## 第一节\n\n**粗体**、`代码`和[链接](https://example.com)。\n\n- 一\n- 二\n\n"
+
+PAGES = {
+    "a run's page": ("/runs/{run}", ".model-text > .blk"),
+    "the chat": ("/pages/debug.html?run={run}", ".model-text"),
+    "the list of runs": ("/runs", ".run-row a[href='/runs/{run}']"),
+}
+
+
+def quick_streams(browser: Browser, stage: Stage) -> None:
     step = [{"text": "字字"}, {"text": "，字"}, {"pause_s": 1.6 / PER_S}]
-    script = [{"repeat": PER_S * SECONDS // 2, "steps": step}, {"finish": "stop"}]
+    section = [{"text": WORDS}, *step * 10]
+    script = [{"repeat": PER_S * SECONDS // 20, "steps": section}, {"finish": "stop"}]
     stage.register(model("quick", script, limits={"repetition": False}))
+    for name, (path, ready) in PAGES.items():
+        quick_stream(browser, stage, name, path, ready)
+
+
+def quick_stream(browser: Browser, stage: Stage, name: str, path: str, ready: str) -> None:
     page = opened(browser, stage.url)
     page.goto("/states")
     run = stage.ask("x", "quick")
-    page.goto(f"/runs/{run}")
-    page.locator(".model-text > .blk").first.wait_for()
+    page.goto(path.format(run=run))
+    page.locator(ready.format(run=run)).first.wait_for()
     page.evaluate(WATCH_FRAMES)
     began = time.monotonic()
-    until_state(page, "completed")
+    stage.wait(run)
     frames: list[float] = page.evaluate("window.frames")
     tasks: list[float] = page.evaluate("window.longTasks")
+    took = time.monotonic() - began
+    page.context.close()
     count = len(stage.events(run))
-    tell("events a second into one page", f"{count / (time.monotonic() - began):.0f}")
+    tell(f"events a second into {name}", f"{count / took:.0f}")
     frames.sort()
     told = [frames[len(frames) // 2], frames[int(len(frames) * 0.99)], frames[-1]]
     tell("frames in ms: median, 99 of a hundred, longest", ", ".join(f"{it:.0f}" for it in told))
@@ -128,7 +144,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         try:
             first_page(browser, stage)
-            quick_stream(browser, stage)
+            quick_streams(browser, stage)
             long_run(browser, stage)
         finally:
             browser.close()

@@ -31,13 +31,20 @@ def number_of(stage: Stage, name: str) -> int:
 def test_a_first_visit_explains_itself_and_one_click_writes_three_posts(
     stage: Stage, open_page: Open
 ) -> None:
-    page = open_page("/runs?first=1")
+    page = open_page("/runs?first=1", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_text("一次运行，就是一条时间线。").wait_for()
     assert stage.url in page.locator(".first .pre").inner_text()
+    page.locator("[data-copy-curl]").click()
+    copied = "navigator.clipboard.readText()"
+    until(page, lambda: "curl -N" in page.evaluate(copied), "curl on the clipboard")
     page.get_by_role("button", name="生成第一条").click()
     page.wait_for_url("**/runs/0*")
     until_state(page, "completed")
     assert page.locator("[data-step]").count() == 3
+    run = page.url.rpartition("/")[2]
+    page.goto("/guide")
+    page.locator("[data-latest]").click()
+    page.wait_for_url(f"**/runs/{run}")
 
 
 def test_s2_11_the_debug_page_streams_an_answer_and_tells_thoughts_apart(

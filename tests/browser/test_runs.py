@@ -163,7 +163,9 @@ def test_a_batch_is_the_progress_of_its_children_and_no_slack_line(
     many.get_by_text(f"{MANY} / {MANY}").wait_for()
     assert many.locator("canvas").count() == 0
     failing = page.locator(row_of(page, played["failing"]))
-    assert "4 未完成" in failing.inner_text()
+    assert "4 没有成功" in failing.inner_text()
+    assert "4 个没有成功" in failing.locator(".state").inner_text()
+    assert failing.locator(".st.completed").count() == 0
     assert "item 1" not in page.locator(".box").inner_text()
     failing.locator("a.fold").click()
     until(page, lambda: len(ids(page)) == 4, "its four runs")

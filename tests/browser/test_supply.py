@@ -104,6 +104,10 @@ def test_on_a_phone_every_page_is_two_taps_away(open_page: Open) -> None:
         page.get_by_role("dialog").get_by_role("link", name=name).click()
         page.wait_for_url(f"**{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.locator("[data-tool]").first.click()
+    top = "(form) => form.getBoundingClientRect().top"
+    form = page.locator(".under-bar")
+    until(page, lambda: form.evaluate(top) < 100, "the form in view")
     page.locator("[data-places]").click()
     page.get_by_role("dialog").get_by_role("button", name="English").click()
     page.get_by_role("dialog").get_by_text("Usage").wait_for()

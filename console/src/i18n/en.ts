@@ -79,6 +79,10 @@ export const en: Messages = {
     storyboard: "Storyboard",
     camera: "Camera",
     story: "Story",
+    compare: "Comparison",
+    evaluation: "Evaluation",
+    extraction_batch: "Batch extraction",
+    graph_question: "Question to a graph",
   },
   seam: {
     here: "Continued here by {to}",

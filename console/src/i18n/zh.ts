@@ -78,6 +78,10 @@ export const zh = {
     storyboard: "分镜",
     camera: "运镜",
     story: "故事",
+    compare: "并排比较",
+    evaluation: "评测",
+    extraction_batch: "批量抽象",
+    graph_question: "问因果图",
   },
   seam: {
     here: "此处由 {to} 接续",
