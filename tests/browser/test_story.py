@@ -297,7 +297,7 @@ def test_a_story_is_written_and_changed_by_the_keyboard_alone(
     tab_to(page, page.locator("[data-pipeline]"))
     page.keyboard.press("Enter")
     tabs = page.get_by_role("tab")
-    until(page, lambda: "已完成" in tabs.nth(2).inner_text(), "all stages")
+    until(page, lambda: "已完成" in tabs.nth(2).inner_text(), "all stages", 40)
     tab_to(page, tabs.nth(0))
     page.keyboard.press("ArrowRight")
     page.locator("[data-scene='1']").wait_for()
