@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from .conftest import Open
 from .extracted import at_once, extracted, graph_of
+from .keyboard import tab_to
 from .reading import Record, until, until_state
 from .stage import Stage
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 PHONE = {"width": 390, "height": 844}
 MANY = 3990
@@ -168,35 +165,26 @@ def test_data_is_searched_and_paged_and_an_event_leads_to_its_run(
     page.wait_for_url(f"**/runs/{run}")
 
 
-def focus_by_tab(page: Page, selector: str, most: int = 120) -> None:
-    """Reach a part by the Tab key alone."""
-    for _ in range(most):
-        page.keyboard.press("Tab")
-        if page.evaluate("(one) => document.activeElement?.matches(one)", selector):
-            return
-    raise AssertionError(f"{selector} is not reached by Tab")
-
-
 def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(
     stage: Stage, graph: str, open_page: Open
 ) -> None:
     page = open_page("/extraction?q=user_0011")
     page.locator("[data-user='user_0011']").wait_for()
-    focus_by_tab(page, "[data-user='user_0011'] [data-choose]")
+    tab_to(page, page.locator("[data-user='user_0011'] [data-choose]").first)
     page.keyboard.press("Space")
     assert page.locator("[data-chosen]").inner_text() == "选中 1 人"
-    focus_by_tab(page, "[data-user='user_0011'] .do .btn")
+    tab_to(page, page.locator("[data-user='user_0011'] .do .btn").first)
     page.keyboard.press("Enter")
     page.locator(".log-panel").get_by_text("--- 响应结束 ---").wait_for(timeout=30_000)
     page.goto(f"/graph?run={graph}")
     page.locator("[data-edge]").first.wait_for(state="attached")
-    focus_by_tab(page, "[data-edge]")
+    tab_to(page, page.locator("[data-edge]").first)
     assert page.locator(".label.hot").count() == 1, "the label of the edge with the focus"
     page.keyboard.press("Enter")
     assert "置信度" in page.locator("[data-evidence]").inner_text()
     least = page.locator("[data-least]")
     before = page.locator("[data-edge]").count()
-    focus_by_tab(page, "[data-least]")
+    tab_to(page, page.locator("[data-least]").first)
     page.keyboard.press("End")
     until(page, lambda: page.locator("[data-edge]").count() < before, "fewer edges")
     assert least.input_value() == "1"
