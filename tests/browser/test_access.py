@@ -34,6 +34,8 @@ PAGES = (
     "/debug?c={conversation}&models=1&temperature=0.5",
     "/cases",
     "/copy",
+    "/copy?run={copy}",
+    "/copy?batch={batch}",
     "/experiments",
     "/flows?flow=copywriting",
     "/models?model=whole",
@@ -48,7 +50,11 @@ PAGES = (
     "/prompts?preset=1",
     "/tools?tool=1",
     "/tools?tool=new",
-    "/data",
+    "/data/products",
+    "/data/behaviors",
+    "/data/people",
+    "/data/people?id=user_0007",
+    "/data/import",
     "/usage",
     "/guide",
     "/settings",
@@ -89,6 +95,36 @@ def story(stage: Stage) -> int:
 
 
 @pytest.fixture(scope="module")
+def copy(stage: Stage) -> str:
+    """Posts of the template after refused drafts, one of them edited."""
+    bad = {"attempts": [whole("只要 9 元，全网最低。", 2000, first_s=0)]}
+    stage.register(model("bad", bad))
+    asked = {"sku": "8WZ01CM1", "reveal": "checked", "tone": "warm"}
+    run = str(stage.wait(stage.start("copywriting", asked, "bad"))["id"])
+    text = {"text": "自己写的一篇。"}
+    place = f"{stage.url}/api/copies/{run}/posts/1"
+    httpx.put(place, json=text, trust_env=False).raise_for_status()
+    return run
+
+
+@pytest.fixture(scope="module")
+def batch(stage: Stage) -> str:
+    items = [{"sku": sku, "count": 1} for sku in ("8WZ01CM1", "nothing")]
+    return str(stage.wait(stage.start("batch", {"flow": "copywriting", "items": items}))["id"])
+
+
+@pytest.fixture(scope="module")
+def made(run: str, story: int, conversation: int, copy: str, batch: str) -> dict[str, Any]:
+    return {
+        "run": run,
+        "story": story,
+        "conversation": conversation,
+        "copy": copy,
+        "batch": batch,
+    }
+
+
+@pytest.fixture(scope="module")
 def conversation(stage: Stage) -> int:
     """Two answers to one question with an image, and a turn before them."""
     number = int(stage.post("/api/conversations", {"name": "看图"})["id"])
@@ -99,12 +135,10 @@ def conversation(stage: Stage) -> int:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_no_serious_violation(
-    path: str, run: str, story: int, conversation: int, open_page: Open
-) -> None:
+def test_no_serious_violation(path: str, made: dict[str, Any], open_page: Open) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: npm ci in console/")
-    page = open_page(path.format(run=run, story=story, conversation=conversation))
+    page = open_page(path.format(**made))
     page.wait_for_load_state("networkidle")
     # By the debugger, which the page's policy does not bind.
     code = AXE.read_text()

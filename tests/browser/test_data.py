@@ -21,7 +21,7 @@ def test_a_file_is_brought_looked_at_mapped_and_imported_and_its_people_are_foun
 ) -> None:
     file = tmp_path / "销售.csv"
     file.write_text(SALES.replace("用户ID", "谁").replace("时间", "何时"), encoding="utf-8")
-    page = open_page("/data", timezone_id="Asia/Shanghai")
+    page = open_page("/data/import", timezone_id="Asia/Shanghai")
     page.locator("[data-file]").set_input_files(file)
     page.get_by_text("第 0 双鞋").first.wait_for()
     assert page.locator("[data-zone]").input_value() == "Asia/Shanghai"

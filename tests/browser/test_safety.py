@@ -266,6 +266,14 @@ def test_a_story_of_payloads_is_text_in_every_field(stage: Stage, open_page: Ope
     for kind, name in (("rewrite", "text"), ("storyboard", "board"), ("camera", "camera")):
         body = {"model": f"story-{name}", "wish": said[1]}
         httpx.post(f"{place}/{kind}-stream/", json=body, timeout=60, trust_env=False)
+    edits: dict[str, dict[str, object]] = {
+        "storyboard": {"item": {"number": 1, "title": said[2][:200], "description": EVIL}},
+        "camera": {"item": {"number": 1, "reason": EVIL}},
+        "rewrite": {"result_text": ALL + EVIL},
+    }
+    for kind, edit in edits.items():
+        changed = httpx.patch(f"{place}/stages/{kind}/", json=edit, trust_env=False)
+        changed.raise_for_status()
     page = open_page("/states")
     watch = Watch(page, stage.url)
     for shown in ("rewrite", "storyboard", "camera"):
@@ -273,6 +281,7 @@ def test_a_story_of_payloads_is_text_in_every_field(stage: Stage, open_page: Ope
         page.locator("[data-output]").wait_for()
         if shown != "rewrite":
             until(page, lambda: page.locator("[data-scene]").count() == 40, "all of them")
+            page.locator("[data-scene='1'] [data-edit]").click()
         watch.check()
         inside = "[data-output] :is(script, img, iframe, a), .history :is(script, img, iframe, a)"
         assert page.locator(inside).count() == 0

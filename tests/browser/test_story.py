@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from .conftest import Open
+from .keyboard import tab_to
 from .reading import text_of, until
 from .stage import Stage, model, whole
 
@@ -82,6 +83,7 @@ def test_s4_a_story_goes_from_text_to_scenes_to_one_scene_again_to_a_file(
     page.get_by_text("第 2 稿").first.wait_for()
     assert fits(page, width)
     for form in ("md", "csv", "srt", "fountain"):
+        page.locator("[data-export] summary").click()
         with page.expect_download() as download:
             page.locator(f"[data-format='{form}']").click()
         path = tmp_path / f"plan.{form}"
@@ -188,3 +190,128 @@ def test_d15_a_storyboard_that_is_none_is_a_failure_on_its_tab(
     tab = page.get_by_role("tab").nth(1)
     until(page, lambda: "失败" in tab.inner_text(), "the tab says that it failed")
     assert page.locator("[data-output] .st.failed").count() == 1
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_s4_a_text_and_a_scene_are_edited_in_place_and_what_follows_is_out_of_date_everywhere(
+    http: httpx.Client, open_page: Open, width: int
+) -> None:
+    number = project(http)
+    url = f"/api/v1/projects/{number}"
+    http.post(f"{url}/pipeline-stream/", json={"model": "offline"})
+    page = open_page(f"/story/{number}?stage=storyboard", viewport={"width": width, "height": 844})
+    second = page.locator("[data-scene='2']")
+    second.locator("[data-edit]").click()
+    page.locator("[data-field=description]").fill("一把红伞靠在门边")
+    page.locator("[data-field=shot_size]").select_option("close_up")
+    page.locator("[data-save]").click()
+    second.get_by_text("一把红伞靠在门边").wait_for()
+    assert "特写" in second.inner_text()
+    page.locator(".history").get_by_text("人工修改").first.wait_for()
+    assert "红伞" in "".join(page.locator(".history ins").all_inner_texts())
+    tabs = page.get_by_role("tab")
+    until(page, lambda: "已过时" in tabs.nth(2).inner_text(), "the camera is out of date")
+    tabs.nth(0).click()
+    page.locator("[data-edit-text]").click()
+    page.locator("[data-editor]").fill(TEXT)
+    page.locator("[data-save]").click()
+    until(page, lambda: TEXT in page.locator("[data-output]").inner_text(), "the person's text")
+    for at in (1, 2):
+        until(page, lambda at=at: "已过时" in tabs.nth(at).inner_text(), "its tab says so")  # type: ignore[misc]
+        assert "已完成" not in tabs.nth(at).inner_text()
+    assert "已过时" not in tabs.nth(0).inner_text()
+    page.goto("/story")
+    listed = page.locator(f".project[href='/story/{number}']")
+    stages = listed.locator("[data-stage]")
+    until(page, lambda: stages.count() == 3, "the stages in the list")
+    assert ["已过时" in said for said in stages.all_inner_texts()] == [False, True, True]
+    assert fits(page, width)
+
+
+def test_s4_a_stage_that_was_paused_says_so_after_a_reload_and_goes_on_without_losing_a_word(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    begun, rest = TEXT[:14], TEXT[14:]
+    script = {
+        "attempts": [
+            [{"text": begun}, {"pause_s": 600}, {"finish": "stop"}],
+            [{"text": rest}, {"finish": "stop"}],
+        ]
+    }
+    stage.register(model("pausing", script))
+    number = project(http)
+    page = open_page(f"/story/{number}")
+    page.locator("[data-model-pick]").select_option("pausing")
+    page.locator("[data-make]").click()
+    until(page, lambda: text_of(page) == begun, "its beginning")
+    page.locator("[data-cancel]").click()
+    page.locator("[data-stopped]").wait_for()
+    page.goto(f"/story/{number}")
+    page.locator("[data-stopped]").get_by_text("写好的都在").wait_for()
+    until(page, lambda: text_of(page) == begun, "its beginning after a reload")
+    assert "已完成" not in page.get_by_role("tab").first.inner_text()
+    page.locator("[data-resume]").click()
+    until(page, lambda: "已完成" in page.get_by_role("tab").first.inner_text(), "the end")
+    assert text_of(page) == TEXT
+    assert page.locator("[data-stopped]").count() == 0
+
+
+def test_s4_a_live_text_is_steered_and_followed_to_its_end(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    long = "".join(f"第{n}夜，雨落在书店的檐上。\n\n" for n in range(1, 40))
+    slow = [{"text": long}, {"pause_s": 600}, {"finish": "stop"}]
+    stage.register(model("slow", {"attempts": [slow, [{"text": "天晴了。"}, {"finish": "stop"}]]}))
+    number = project(http)
+    page = open_page(f"/story/{number}")
+    page.locator("[data-model-pick]").select_option("slow")
+    page.locator("[data-make]").click()
+    until(page, lambda: "第39夜" in text_of(page), "the slow text")
+    output = page.locator("[data-output]")
+    left = "(part) => part.scrollHeight - part.scrollTop - part.clientHeight"
+    until(page, lambda: output.evaluate(left) < 200, "the end is in view")
+    output.evaluate("(part) => part.scrollBy(0, -600)")
+    page.locator("[data-follow]").click()
+    until(page, lambda: output.evaluate(left) < 200, "the end again")
+    before = page.url
+    page.locator("[data-steer]").click()
+    page.locator("[data-wish]").fill("快一点天晴")
+    page.locator("[data-wish]").press("Enter")
+    until(page, lambda: page.url != before, "a run of its own")
+    until(page, lambda: "天晴了。" in text_of(page), "it goes on")
+    until(page, lambda: page.locator("[data-make]").is_enabled(), "the end")
+    assert text_of(page).count("第1夜") == 1
+
+
+def test_a_story_is_written_and_changed_by_the_keyboard_alone(
+    http: httpx.Client, open_page: Open
+) -> None:
+    page = open_page("/story")
+    tab_to(page, page.get_by_label("名称"))
+    page.keyboard.type("钥匙")
+    page.keyboard.press("Tab")
+    page.keyboard.type("一把没有锁的钥匙")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("[data-make]").wait_for()
+    tab_to(page, page.locator("[data-pipeline]"))
+    page.keyboard.press("Enter")
+    tabs = page.get_by_role("tab")
+    until(page, lambda: "已完成" in tabs.nth(2).inner_text(), "all stages", 40)
+    tab_to(page, tabs.nth(0))
+    page.keyboard.press("ArrowRight")
+    page.locator("[data-scene='1']").wait_for()
+    tab_to(page, page.locator("[data-scene='1'] [data-edit]"))
+    page.keyboard.press("Enter")
+    page.keyboard.press("End")
+    page.keyboard.type("，按键改的")
+    tab_to(page, page.locator("[data-save]"))
+    page.keyboard.press("Enter")
+    page.locator("[data-scene='1'] .shown").get_by_text("按键改的").wait_for()
+    until(page, lambda: "已过时" in tabs.nth(2).inner_text(), "the camera is out of date")
+    tab_to(page, page.locator("[data-stale]"))
+    page.keyboard.press("Enter")
+    until(page, lambda: page.locator("[data-stale]").count() == 0, "nothing is out of date")
+    tab_to(page, page.locator("[data-export] summary"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.locator("[data-format=srt]"))

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from .conftest import Open
+from .extracted import graph_of
 from .held import Held
 from .reading import Record, text_of, until, until_state
 from .stage import Stage, model, whole
@@ -246,14 +247,11 @@ def test_patterns_have_options_and_those_who_dropped_off_are_told(
 
 
 def test_the_nodes_of_a_graph_are_legible_on_a_phone_and_on_a_desk(
-    http: httpx.Client, open_page: Open
+    stage: Stage, open_page: Open
 ) -> None:
-    for number in (2, 3):
-        path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
-        http.post(path, json={"model": "offline"})
-    http.post("/api/v1/causal-graph/generate/llm-stream", json={"model": "offline"})
+    graph = graph_of(stage, "drawer")
     for width in (1360, 390):
-        page = open_page("/graph", viewport={"width": width, "height": 828})
+        page = open_page(f"/graph?run={graph}", viewport={"width": width, "height": 828})
         page.locator("[data-node]").nth(4).wait_for()
         sizes: list[float] = page.evaluate(
             "() => [...document.querySelectorAll('.node .name')].map((text) =>"

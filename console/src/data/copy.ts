@@ -13,6 +13,10 @@ export interface ProductJson {
 export interface CopyJson {
   readonly run: string;
   readonly sku: string;
+  /** The product's name; empty: it is gone. */
+  readonly name: string;
+  /** Numbers of the posts that have a later version. */
+  readonly edited: readonly number[];
   readonly style: string;
   readonly status: string;
   readonly models: readonly string[];
@@ -21,7 +25,32 @@ export interface CopyJson {
   readonly adopted_step: string | null;
 }
 
+/** A version of a post: a person's text, or what a run wrote in its place. */
+interface VersionJson {
+  readonly id: number;
+  readonly text: string;
+  /** Null: a person wrote it. */
+  readonly run: string | null;
+  readonly model: string;
+  readonly created_at: string;
+}
+
+/** A post as it is now. */
+export interface PostJson {
+  readonly post: number;
+  readonly text: string;
+  readonly original: string;
+  readonly versions: readonly VersionJson[];
+}
+
 export const STYLES = ["natural", "professional", "funny"] as const;
+
+export const LENGTHS = ["short", "usual", "long"] as const;
+
+export const TONES = ["warm", "restrained", "lively", "direct"] as const;
+
+/** Products of one batch. */
+export const MAX_BATCH = 50;
 
 /** The settings of the copy page. */
 export interface CopyRequest {
@@ -31,6 +60,40 @@ export interface CopyRequest {
   model: string;
   /** Whether posts are checked before they are shown. */
   isChecked: boolean;
+  length: (typeof LENGTHS)[number];
+  /** Empty: as the style has it. */
+  tone: (typeof TONES)[number] | "";
+  /** A person's own words to the model. */
+  wish: string;
+}
+
+/** What the server is asked for a product, by the settings of the page. */
+export function inputOf(sku: string, request: CopyRequest): Record<string, unknown> {
+  const { style, customer, isChecked, length, tone, wish } = request;
+  return {
+    sku,
+    ...(style === "auto" ? {} : { style }),
+    ...(customer ? { user_id: customer } : {}),
+    ...(isChecked ? { reveal: "checked" } : {}),
+    ...(length === "usual" ? {} : { length }),
+    ...(tone ? { tone } : {}),
+    ...(wish.trim() ? { wish: wish.trim() } : {}),
+  };
+}
+
+/** The settings with which a run was asked. */
+export function requestOf(input: Readonly<Record<string, unknown>>, model: string): CopyRequest {
+  const one = <T extends string>(values: readonly T[], value: unknown, other: T): T =>
+    values.find((each) => each === value) ?? other;
+  return {
+    style: one(STYLES, input.style, "natural"),
+    customer: typeof input.user_id === "string" ? input.user_id : "",
+    model,
+    isChecked: input.reveal === "checked",
+    length: one(LENGTHS, input.length, "usual"),
+    tone: one(["", ...TONES], input.tone, ""),
+    wish: typeof input.wish === "string" ? input.wish : "",
+  };
 }
 
 interface ArmJson {

@@ -71,6 +71,7 @@ export interface AskedQuestion {
   readonly question: string;
   readonly answer: string;
   readonly is_answered: boolean;
+  readonly created_at: string;
   readonly status: string;
 }
 
@@ -81,6 +82,10 @@ export interface SearchOptions {
   most: number;
   outcome: string;
   window_days: number;
+  /** Only people whose id, name or city contains it. */
+  query: string;
+  title: string;
+  is_acyclic: boolean;
 }
 
 export const edgeKey = (edge: EdgeJson) => `${edge.from}>${edge.to}`;

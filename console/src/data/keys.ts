@@ -3,3 +3,5 @@
 const isApple = /Mac|iPhone|iPad/.test(navigator.platform);
 
 export const findKeys = isApple ? "⌘ K" : "Ctrl K";
+
+export const sendKeys = isApple ? "⌘ ↵" : "Ctrl ↵";

@@ -3,7 +3,10 @@
 export interface PersonJson {
   readonly id: string;
   readonly name: string;
+  readonly gender: string;
+  readonly age: number | null;
   readonly city: string;
+  readonly properties: Readonly<Record<string, unknown>>;
   readonly behaviors: number;
   readonly events: number;
   /** A live extraction. */
@@ -16,6 +19,46 @@ export interface PersonJson {
     readonly found: number;
   } | null;
 }
+
+interface BehaviorJson {
+  readonly at: string;
+  readonly action: string;
+  readonly sku: string | null;
+  readonly stay_s: number | null;
+}
+
+/** A stored event; `finding`: it does not stand on the behaviours as they are now. */
+export interface StoredEvent {
+  readonly at: string;
+  readonly type: string;
+  readonly context: string;
+  readonly behavior: BehaviorJson | null;
+  readonly finding: { readonly kind: string; readonly known: string } | null;
+}
+
+/** A behaviour in the list of all of them. */
+export interface ListedBehavior extends BehaviorJson {
+  readonly user_id: string;
+  readonly product: string | null;
+}
+
+/** An entry of a person's timeline. */
+export type TimelineEntry =
+  | {
+      readonly kind: "behavior";
+      readonly at: string;
+      readonly action: string;
+      readonly sku: string | null;
+      readonly product: string | null;
+      readonly stay_s: number | null;
+    }
+  | {
+      readonly kind: "event";
+      readonly at: string;
+      readonly type: string;
+      readonly context: string;
+      readonly run: string;
+    };
 
 export interface PeopleJson {
   readonly people: readonly PersonJson[];

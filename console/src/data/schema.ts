@@ -88,6 +88,41 @@ function kindOf(schema: Schema, root: Schema): FieldKind {
   return "json";
 }
 
+/** What the input of a field may look like: its example, its default, or one made of its parts. */
+export function exampleOf(field: Field, root: Schema): string {
+  const own = EXAMPLES[field.name];
+  const value = field.schema.examples?.[0] ?? own ?? sampleOf(field.schema, root, 0);
+  return JSON.stringify(value);
+}
+
+/** For fields that take any object. */
+const EXAMPLES: Readonly<Record<string, unknown>> = {
+  items: [{ prompt: "你好" }, { prompt: "再见" }],
+  params: { temperature: 0.7 },
+};
+
+/** A schema may be inside itself. */
+const MAX_DEPTH = 4;
+
+function sampleOf(given: Schema, root: Schema, depth: number): unknown {
+  const { schema } = simple(given, root);
+  if (schema.examples?.[0] !== undefined) return schema.examples[0];
+  if (schema.default !== undefined && schema.default !== null) return schema.default;
+  if (schema.enum?.[0] !== undefined) return schema.enum[0];
+  if (schema.properties !== undefined && depth < MAX_DEPTH) {
+    const parts = Object.entries(schema.properties).filter(
+      ([name], at) => schema.required?.includes(name) ?? at === 0,
+    );
+    return Object.fromEntries(parts.map(([name, one]) => [name, sampleOf(one, root, depth + 1)]));
+  }
+  if (schema.items !== undefined && depth < MAX_DEPTH)
+    return [sampleOf(schema.items, root, depth + 1)];
+  if (schema.type === "string") return "…";
+  if (schema.type === "integer" || schema.type === "number") return schema.minimum ?? 1;
+  if (schema.type === "boolean") return true;
+  return schema.type === "array" ? [] : {};
+}
+
 export type FormValues = Record<string, unknown>;
 
 export function initialValues(fields: readonly Field[]): FormValues {

@@ -1,6 +1,7 @@
 /** Projects, their stages and results, as the story page reads them. */
 
 import type { Finding } from "@/live/findings";
+import type { StateName } from "@/styles/shapes";
 
 export type StageKind = "rewrite" | "storyboard" | "camera";
 
@@ -29,25 +30,75 @@ export interface ResultJson {
   readonly total_s?: number;
 }
 
-interface StageJson {
+/** A stage as the list of projects has it. */
+interface StageBrief {
   readonly stage_type: StageKind;
-  readonly fed_by: StageKind | null;
   readonly status: "pending" | "queued" | "running" | "completed" | "paused" | "failed";
-  readonly run: string | null;
-  readonly model: string;
-  readonly input_text: string;
-  readonly result: ResultJson | null;
+  /** Its source has changed since, or is itself out of date. */
   readonly is_stale: boolean;
-  readonly error: { readonly code: string; readonly message: string } | null;
 }
 
-export interface ProjectJson {
+export interface ProjectBrief {
   readonly id: number;
   readonly name: string;
   readonly original_topic: string;
   readonly created_at: string;
+  readonly stages: readonly StageBrief[];
+}
+
+interface StageJson extends StageBrief {
+  readonly fed_by: StageKind | null;
+  readonly run: string | null;
+  readonly model: string;
+  readonly input_text: string;
+  readonly result: ResultJson | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export interface ProjectJson extends ProjectBrief {
   readonly stages: readonly StageJson[];
 }
+
+const STATES = {
+  pending: "queued",
+  queued: "queued",
+  running: "streaming",
+  completed: "completed",
+  paused: "cancelled",
+  failed: "failed",
+} as const;
+
+/** The state of a stage; one that is out of date is never shown as completed. */
+export function stateOfStage({ status, is_stale }: StageBrief): StateName {
+  return is_stale && status === "completed" ? "incomplete" : STATES[status];
+}
+
+/** The fields of a scene or a movement that a person may change. */
+export interface ItemChange {
+  readonly number: number;
+  readonly [field: string]: unknown;
+}
+
+export const SHOTS = [
+  "extreme_wide",
+  "wide",
+  "medium",
+  "medium_close",
+  "close_up",
+  "extreme_close_up",
+] as const;
+
+export const MOVES = [
+  "static",
+  "push",
+  "pull",
+  "pan",
+  "truck",
+  "follow",
+  "crane",
+  "orbit",
+  "zoom",
+] as const;
 
 export const STAGES: readonly StageKind[] = ["rewrite", "storyboard", "camera"];
 

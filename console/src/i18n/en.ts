@@ -79,6 +79,10 @@ export const en: Messages = {
     storyboard: "Storyboard",
     camera: "Camera",
     story: "Story",
+    compare: "Comparison",
+    evaluation: "Evaluation",
+    extraction_batch: "Batch extraction",
+    graph_question: "Question to a graph",
   },
   seam: {
     here: "Continued here by {to}",
@@ -123,6 +127,7 @@ export const en: Messages = {
     not_kept: "answer gone",
     started_anew: "started over",
     repetition: "repeats itself",
+    unknown_record: "no such record",
     no_model: "no model",
     no_images: "takes no images",
     image_gone: "image deleted",

@@ -78,6 +78,10 @@ export const zh = {
     storyboard: "分镜",
     camera: "运镜",
     story: "故事",
+    compare: "并排比较",
+    evaluation: "评测",
+    extraction_batch: "批量抽象",
+    graph_question: "问因果图",
   },
   seam: {
     here: "此处由 {to} 接续",
@@ -122,6 +126,7 @@ export const zh = {
     not_kept: "回答已不在",
     started_anew: "重新开头了",
     repetition: "原地重复",
+    unknown_record: "没有这条记录",
     no_model: "没有模型",
     no_images: "不收图片",
     image_gone: "图片已删除",

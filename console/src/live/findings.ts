@@ -18,8 +18,17 @@ export interface Trouble {
   readonly message: string;
 }
 
+/** A rule that a text does not keep, in values. */
+export interface Problem {
+  readonly kind: string;
+  readonly quote: string;
+  readonly known: string;
+}
+
 export class Findings {
   readonly #byStep = new Map<string, Finding[]>();
+  readonly #problems = new Map<string, readonly Problem[]>();
+  readonly #unsteered = new Map<string, readonly string[]>();
   readonly #troubles = new Map<string, Trouble>();
 
   apply({ type, data }: RunEvent): void {
@@ -27,7 +36,10 @@ export class Findings {
     if (type !== "warning.raised") return;
     if (data.code !== "ungrounded") {
       const { step, code, message = "" } = data;
-      if (step !== undefined && code !== undefined) this.#troubles.set(step, { code, message });
+      if (code === "rules") this.#problems.set(step, data.problems ?? []);
+      else if (code === "unsteered") this.#unsteered.set(step, data.kinds ?? []);
+      else if (step !== undefined && code !== undefined)
+        this.#troubles.set(step, { code, message });
       return;
     }
     const { step = "", kind = "", message = "", quote = "", known = "", scene } = data;
@@ -39,6 +51,16 @@ export class Findings {
   /** The latest trouble of a step, if it had any. */
   troubleOf(step: string): Trouble | null {
     return this.#troubles.get(step) ?? null;
+  }
+
+  /** The rules that a step's text does not keep. */
+  problemsOf(step: string): readonly Problem[] {
+    return this.#problems.get(step) ?? [];
+  }
+
+  /** The wishes that a step's writer could not follow. */
+  unsteeredOf(step: string): readonly string[] {
+    return this.#unsteered.get(step) ?? [];
   }
 
   of(step: string): readonly Finding[] {

@@ -4,7 +4,7 @@ import type { Attempt, Step } from "unspool-client";
 import type { RunProgress } from "@/data/types";
 import type { StateName } from "@/styles/shapes";
 import type { Hue } from "@/timeline/hues";
-import type { Finding, Trouble } from "./findings";
+import type { Finding, Problem, Trouble } from "./findings";
 import type { RunModel } from "./runModel";
 import { type Waiting, waitingOf } from "./waiting";
 
@@ -14,6 +14,10 @@ export interface StepLine {
   readonly chars: number;
   readonly hue: Hue;
   readonly findings: readonly Finding[];
+  /** Rules that the text does not keep. */
+  readonly problems: readonly Problem[];
+  /** Wishes that its writer could not follow. */
+  readonly unsteered: readonly string[];
   /** The last writer; null until the step is finished. */
   readonly writer: string | null;
   readonly trouble: Trouble | null;
@@ -177,6 +181,8 @@ function stepsOf(runModel: RunModel, nowS: number): StepLine[] {
         ? hues.of(writerOf(step.model))
         : (passages.get(step.name)?.spans.at(-1)?.hue ?? "d"),
       findings: findings.of(step.name),
+      problems: findings.problemsOf(step.name),
+      unsteered: findings.unsteeredOf(step.name),
       writer: step.isFinished ? step.model : null,
       trouble: findings.troubleOf(step.name),
       waiting,

@@ -37,6 +37,7 @@ PAGES: Final = (
     "/prompts",
     "/tools",
     "/data",
+    "/data/{tab}",
     "/usage",
     "/guide",
     "/settings",

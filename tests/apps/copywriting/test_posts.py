@@ -11,7 +11,7 @@ import httpx
 
 from support.readers import COPY, SHOE
 from support.servers import Served, ServeModel
-from support.upstream import Upstream, answer
+from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool.apps.copywriting.checks import CopyRules
 from unspool.apps.copywriting.grounding import alike
 from unspool.apps.copywriting.request import LENGTHS
@@ -147,3 +147,23 @@ async def test_files_have_the_edited_text_the_original_and_the_outcome(
     assert "adopted" in text.split("### ")[1]
     assert "adopted" not in text.split("### ")[2]
     assert (await client.get(place)).status_code == 422
+
+
+async def test_live_posts_are_steered_and_what_is_written_stays(
+    serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    served = serve_model()
+    upstream.play = [answer(POST), [chunk("雨天也"), SILENCE], answer("能穿。")]
+    asked = {"sku": SHOE["sku"], "count": 2}
+    started = await client.post(
+        f"{served.url}/v1/runs", json={"flow": "copywriting", "input": asked}
+    )
+    run = started.json()["id"]
+    await upstream.until(lambda: len(upstream.requests) == 2)
+    changes = {"cancel": True, "input": {"wish": "提到雨天"}}
+    forked = await client.post(f"{served.url}/v1/runs/{run}/fork", json=changes)
+    new = forked.raise_for_status().json()["id"]
+    await client.get(f"{served.url}/v1/runs/{new}/events")
+    posts = await posts_of(client, served.url, new)
+    assert [post["is_whole"] for post in posts] == [True, True]
+    assert "提到雨天" in upstream.requests[-1].body["messages"][1]["content"]

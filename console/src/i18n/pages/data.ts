@@ -1,7 +1,6 @@
 /** Words of the page of imports. */
 
 export const zh = {
-  crumb: "商品、行为、用户从 CSV 文件来",
   choose: "选择 CSV 文件",
   hint: "CSV，可以是 .gz；行为文件里的商品会一起认出来。",
   sending: "正在上传 {percent} %",
@@ -36,6 +35,21 @@ export const zh = {
   lost: "{n} 个格子读不懂，其余照常存下",
   rejected: "下载没有导入的 {n} 行",
   toPeople: "去抽象事件",
+  tab: { products: "商品", behaviors: "行为", people: "用户", import: "导入" },
+  import: "导入",
+  bring: "导入文件",
+  noMatch: "没有符合的。",
+  findProducts: "查找编号、名称、类别、品牌",
+  findBehaviors: "查找用户、商品编号、行为",
+  allActions: "全部行为",
+  behaviorSum: "{people} 位用户的 {n} 条行为",
+  noProducts: "还没有商品。文案要从商品来。",
+  noBehaviors: "还没有行为。事件要从行为来。",
+  noPeople: "还没有用户。行为文件里的用户也会出现在这里。",
+  timelineOf: "{id} 的时间线",
+  stayed: "停留 {n} 秒",
+  older: "更早的",
+  nothingDone: "没有行为，也没有事件。",
   none: "还没有上传过文件。",
   column: {
     user_id: "用户编号",
@@ -69,7 +83,6 @@ export const zh = {
 };
 
 export const en: typeof zh = {
-  crumb: "Products, behaviours and people come from CSV files",
   choose: "Choose a CSV file",
   hint: "CSV, or packed as .gz. Products in a file of behaviours are recognised too.",
   sending: "Uploading {percent} %",
@@ -105,6 +118,21 @@ export const en: typeof zh = {
   lost: "{n} cells could not be read; the rest of their rows is stored",
   rejected: "Download the {n} rows that were not imported",
   toPeople: "Extract events",
+  tab: { products: "Products", behaviors: "Behaviours", people: "People", import: "Import" },
+  import: "Import",
+  bring: "Import a file",
+  noMatch: "Nothing matches.",
+  findProducts: "Find a number, name, category, brand",
+  findBehaviors: "Find a user, product number, behaviour",
+  allActions: "All behaviours",
+  behaviorSum: "{n} behaviours of {people} people",
+  noProducts: "No products yet. Copy is written from products.",
+  noBehaviors: "No behaviours yet. Events come from behaviours.",
+  noPeople: "Nobody yet. People in a file of behaviours appear here too.",
+  timelineOf: "Timeline of {id}",
+  stayed: "stayed {n} s",
+  older: "Older ones",
+  nothingDone: "No behaviours and no events.",
   none: "No file has been uploaded yet.",
   column: {
     user_id: "user id",

@@ -1,7 +1,7 @@
 /** Words of the causal graph. */
 
 export const zh = {
-  crumb: "从频繁模式生成",
+  crumb: "从 {n} 位用户的事件生成",
   generate: "生成因果图",
   insights: "洞察",
   ask: "问这张图",
@@ -22,7 +22,11 @@ export const zh = {
   result: "结果",
   node: "节点",
   relation: "关系",
-  none: "还没有因果图。先抽取事件，再点“生成因果图”。",
+  none: "还没有因果图。点“生成因果图”。",
+  noEvents: "还没有事件。先抽取事件，再生成因果图。",
+  more: "选项",
+  counting: "正在统计事件…",
+  atLeast: "至少 {share} 的人",
   fit: "适应",
   evidence: "证据",
   rate: "置信度",
@@ -49,6 +53,9 @@ export const zh = {
     window_days: "时间窗口（天）",
     outcome: "结果",
     any: "不限",
+    query: "只看这些用户",
+    title: "名称",
+    is_acyclic: "不画回路",
   },
   drop: {
     start: "开始",
@@ -66,7 +73,7 @@ export const zh = {
 };
 
 export const en = {
-  crumb: "made from frequent patterns",
+  crumb: "from the events of {n} people",
   generate: "Generate graph",
   insights: "Insights",
   ask: "Ask this graph",
@@ -87,7 +94,11 @@ export const en = {
   result: "result",
   node: "Node",
   relation: "Relation",
-  none: "No graph yet. Extract events, then press “Generate graph”.",
+  none: "No graph yet. Press “Generate graph”.",
+  noEvents: "No events yet. Extract events first, then generate a graph.",
+  more: "Options",
+  counting: "Counting events…",
+  atLeast: "at least {share} of all people",
   fit: "Fit",
   evidence: "Evidence",
   rate: "Confidence",
@@ -114,6 +125,9 @@ export const en = {
     window_days: "Window (days)",
     outcome: "Outcome",
     any: "any",
+    query: "Only these people",
+    title: "Title",
+    is_acyclic: "No cycles",
   },
   drop: {
     start: "Begins with",

@@ -11,6 +11,7 @@ import * as first from "./first";
 import * as flows from "./flows";
 import * as graph from "./graph";
 import * as interest from "./interest";
+import * as list from "./list";
 import * as models from "./models";
 import * as prompts from "./prompts";
 import * as run from "./run";
@@ -32,6 +33,7 @@ export const zh = {
   copy: copy.zh,
   experiments: experiments.zh,
   interest: interest.zh,
+  list: list.zh,
   models: models.zh,
   prompts: prompts.zh,
   usage: usage.zh,
@@ -55,6 +57,7 @@ export const en = {
   copy: copy.en,
   experiments: experiments.en,
   interest: interest.en,
+  list: list.en,
   models: models.en,
   prompts: prompts.en,
   usage: usage.en,

@@ -54,6 +54,19 @@ export const zh = {
     orbit: "环绕",
     zoom: "变焦",
   },
+  edit: "修改",
+  editText: "修改这一稿",
+  byHand: "人工修改",
+  paused: "停在这里，写好的都在。",
+  notYet: "未写",
+  field: {
+    title: "标题",
+    description: "画面",
+    seconds: "秒",
+    shot: "景别",
+    movement: "运镜",
+    reason: "理由",
+  },
 };
 
 export const en = {
@@ -114,5 +127,18 @@ export const en = {
     crane: "crane",
     orbit: "orbit",
     zoom: "zoom",
+  },
+  edit: "Edit",
+  editText: "Edit this draft",
+  byHand: "edited by hand",
+  paused: "It stopped here. All that was written is there.",
+  notYet: "not written",
+  field: {
+    title: "Title",
+    description: "Picture",
+    seconds: "Seconds",
+    shot: "Shot size",
+    movement: "Movement",
+    reason: "Reason",
   },
 };

@@ -1,0 +1,33 @@
+/** A page of a list of the server, read again when the address changes. */
+
+import { shallowRef, watch } from "vue";
+import { useI18n } from "vue-i18n";
+import { errorText } from "@/i18n/labels";
+import { useAddress } from "./address";
+import { getJson } from "./http";
+
+export const PAGE = 50;
+
+/** `filters` are the names in the address that go into the request. */
+export function useListed<T>(path: string, filters: readonly string[], more: object = {}) {
+  const { t, te } = useI18n();
+  const { query, page, set } = useAddress();
+  const found = shallowRef<T | null>(null);
+  const failure = shallowRef("");
+  let asked = 0;
+
+  async function read(): Promise<void> {
+    const turn = ++asked;
+    const given = filters.map((name) => [name, query(name)]).filter(([, value]) => value);
+    const rest = { ...more, offset: String((page.value - 1) * PAGE), limit: String(PAGE) };
+    const asking = new URLSearchParams({ ...Object.fromEntries(given), ...rest });
+    try {
+      const answer = await getJson<T>(`${path}?${asking}`);
+      if (turn === asked) [found.value, failure.value] = [answer, ""];
+    } catch (error) {
+      if (turn === asked) failure.value = errorText(error as never, t, te);
+    }
+  }
+  watch(() => [...filters, "page"].map(query).join("\n"), read, { immediate: true });
+  return { found, failure, query, page, set };
+}
