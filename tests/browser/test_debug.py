@@ -112,7 +112,7 @@ def test_three_models_answer_side_by_side_and_are_stopped_together(
     ask(page, "明天呢？")
     states = page.locator(".answer [data-state]")
     until(page, lambda: "completed" in str(states.nth(0).get_attribute("class")), "the quick one")
-    until(page, lambda: "到达长度上限" in states.nth(1).inner_text(), "the limit")
+    until(page, lambda: "不完整 · 长度上限" in states.nth(1).inner_text(), "the limit")
     page.get_by_role("button", name="全部停止").click()
     until(page, lambda: "cancelled" in str(states.nth(2).get_attribute("class")), "the slow one")
     assert [len(in_address(page, name)) for name in ("models", "c", "run")] == [3, 3, 3]

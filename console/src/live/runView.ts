@@ -12,7 +12,7 @@ import { getJson, sendJson } from "@/data/http";
 import type { RunProgress } from "@/data/types";
 import type { Hue } from "@/timeline/hues";
 import { wantFrame } from "./frame";
-import { RunModel } from "./runModel";
+import { type Passage, RunModel } from "./runModel";
 import { type Snapshot, snapshotOf } from "./snapshot";
 
 /** Between two snapshots: nobody can read numbers that change faster. */
@@ -25,6 +25,9 @@ const LOADING_EVENTS = 100;
 const WINDOW_MS = 100;
 /** Between two drawings of a log that is loading. */
 const LOADING_MS = 150;
+
+/** For this long a log that is loading is not laid out in pieces: a long text is laid out once. */
+const LOADING_MOST_MS = 1000;
 
 /** Within this time of a reconnect, the events come that were missed. */
 const CATCH_UP_MS = 1500;
@@ -53,6 +56,7 @@ export class RunView {
   #resolveId: () => void = () => {};
   #run: OpenRun | SharedRun;
   #lastAt = performance.now();
+  #beganAt = 0;
   #windowAt = 0;
   #inWindow = 0;
   #delayed: ReturnType<typeof setTimeout> | undefined;
@@ -81,6 +85,17 @@ export class RunView {
     if (this.runModel.fold.isEnded || this.events.length === 0) return this.runModel.timeline.lastS;
     const now = this.#awayAt ?? performance.now();
     return this.runModel.timeline.lastS + (now - this.#lastAt) / 1000;
+  }
+
+  /** Whether more of a log that is already there comes within a moment. */
+  get isLoading(): boolean {
+    return this.#delayed !== undefined && performance.now() - this.#beganAt < LOADING_MOST_MS;
+  }
+
+  /** The text of a step so far; null while there is nothing to draw. */
+  passageOf(step: string): Passage | null {
+    const { passages } = this.past.value ?? this.runModel;
+    return this.isLoading ? null : (passages.get(step) ?? null);
   }
 
   get isAway(): boolean {
@@ -134,6 +149,8 @@ export class RunView {
     }
     this.#resolveId();
     this.#isDone = true;
+    clearTimeout(this.#delayed);
+    this.#delayed = undefined;
     this.#takeSnapshot();
     await this.#readProgress();
     for (const timer of this.#timers) clearInterval(timer);
@@ -141,6 +158,7 @@ export class RunView {
 
   #apply(event: RunEvent): void {
     if (this.events.length === 0) {
+      this.#beganAt = performance.now();
       queueMicrotask(() => void this.#readProgress());
       this.#timers.push(setInterval(() => void this.#readProgress(), PROGRESS_MS));
     }
