@@ -28,7 +28,7 @@ const limited: [number, string, object] = [
 ];
 const word = (s: number): [number, string, object] => [s, "text.delta", { step, text: "字" }];
 
-test("a wait for a rate limit is told as one, with its seconds and which attempt it will be", () => {
+test("a wait for a rate limit says so, with its seconds and which attempt it will be", () => {
   const runModel = modelOf([0, "step.started", { step }], asked(1), limited);
   const snapshot = snapshotOf({ runModel }, 4);
   expect(snapshot.state).toBe("queued");

@@ -17,7 +17,14 @@ def at_once(name: str, text: str) -> dict[str, Any]:
 
 def extracted(stage: Stage, *users: str) -> None:
     """Let a model write an event for each behaviour of these people, at once."""
-    names = {"visit": "浏览商品", "favorite": "收藏商品", "share": "分享商品", "buy": "购买"}
+    names = {
+        "visit": "浏览商品",
+        "favorite": "收藏商品",
+        "share": "分享商品",
+        "size_chart": "查看尺码",
+        "buy_page": "进入下单页",
+        "purchase": "购买",
+    }
     with httpx.Client(base_url=stage.url, trust_env=False, timeout=60) as http:
         for user in users:
             if http.get(f"/api/people/{user}").json()["events"]:

@@ -214,9 +214,10 @@ def test_copy_is_written_edited_and_adopted_by_the_keyboard_alone(
     page.keyboard.press("Enter")
     first.get_by_text("人工修改").wait_for()
     assert first.locator("[data-edit]").evaluate("(it) => it === document.activeElement")
-    tab_to(page, page.locator("[data-post='2']").get_by_role("button", name="采纳"))
+    second = page.locator("[data-post='2']")
+    tab_to(page, second.get_by_role("button", name="采纳"))
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="已采纳").wait_for()
+    second.get_by_role("button", name="已采纳").wait_for()
 
 
 def test_without_products_the_page_says_so_and_leads_to_their_import(open_page: Open) -> None:

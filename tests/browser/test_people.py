@@ -87,7 +87,7 @@ def test_stored_events_stand_beside_their_behaviours_and_are_sorted(
     stage: Stage, many: int, open_page: Open
 ) -> None:
     extracted(stage, "user_0002")
-    events = stage.get("/api/people/user_0002/events")["events"]
+    events = stage.get("/api/people/user_0002/events?grounds=true")["events"]
     page = open_page("/extraction")
     page.locator("[data-user='user_0002'] [data-show]").click()
     rows = page.locator("[data-events] [data-event]")

@@ -96,7 +96,7 @@ def test_while_the_viewer_is_away_the_page_says_nothing_of_the_model(
     top = page.locator("article.words").evaluate("(words) => words.getBoundingClientRect().top")
     page.locator("[data-kill]").click()
     page.get_by_text("已断开，文字都在").wait_for()
-    # No time passes on the page, so neither a slack line is drawn nor a stall is told.
+    # No time passes on the page, so it draws no slack line and says no stall.
     page.wait_for_timeout(400)
     away = elapsed(page)
     page.wait_for_timeout(1200)

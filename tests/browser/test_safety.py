@@ -189,7 +189,7 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
     conversation = save_hostile_words(stage, hostile_run)
     page = open_page("/states")
     watch = Watch(page, stage.url)
-    page.goto("/data")
+    page.goto("/data/import")
     page.locator(".uploads button").first.click()
     page.locator("[data-report][data-status='done']").wait_for()
     watch.check()

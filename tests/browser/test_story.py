@@ -283,9 +283,20 @@ def test_s4_a_live_text_is_steered_and_followed_to_its_end(
     assert text_of(page).count("第1夜") == 1
 
 
-def test_a_story_is_written_and_changed_by_the_keyboard_alone(
-    http: httpx.Client, open_page: Open
-) -> None:
+@pytest.fixture
+def by_default(stage: Stage, http: httpx.Client) -> Iterator[None]:
+    """A quick model of all stages, which a page need not choose."""
+    scenes = board({"description": "书店"}, {"description": "红伞"})
+    moves = json.dumps({"cameras": [{"scene": n, "movement": "push"} for n in (1, 2)]})
+    script = [whole(text, 2000, first_s=0) for text in (TEXT, scenes, moves)]
+    stage.register(model("quick-stages", {"attempts": script}))
+    http.patch("/api/models/defaults", json={"model": "quick-stages"}).raise_for_status()
+    yield
+    http.patch("/api/models/defaults", json={"model": None}).raise_for_status()
+
+
+@pytest.mark.usefixtures("by_default")
+def test_a_story_is_written_and_changed_by_the_keyboard_alone(open_page: Open) -> None:
     page = open_page("/story")
     tab_to(page, page.get_by_label("名称"))
     page.keyboard.type("钥匙")
@@ -297,7 +308,7 @@ def test_a_story_is_written_and_changed_by_the_keyboard_alone(
     tab_to(page, page.locator("[data-pipeline]"))
     page.keyboard.press("Enter")
     tabs = page.get_by_role("tab")
-    until(page, lambda: "已完成" in tabs.nth(2).inner_text(), "all stages", 40)
+    until(page, lambda: "已完成" in tabs.nth(2).inner_text(), "all stages")
     tab_to(page, tabs.nth(0))
     page.keyboard.press("ArrowRight")
     page.locator("[data-scene='1']").wait_for()

@@ -41,7 +41,7 @@ export function stateText(
   return endingText(state, error?.code ?? null, t, te);
 }
 
-/** How a batch ended: well, whatever became of its runs; but those that failed are told. */
+/** How a batch ended; it says how many of its runs failed. */
 export function batchText(
   failed: number,
   t: Translate,

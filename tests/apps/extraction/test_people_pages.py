@@ -35,7 +35,7 @@ async def test_every_stored_event_has_the_behaviour_it_stands_on(
 ) -> None:
     served = serve_with()
     await extract(client, served, USER)
-    told = (await client.get(f"{served.url}/api/people/{USER}/events")).json()
+    told = (await client.get(f"{served.url}/api/people/{USER}/events?grounds=true")).json()
     behaviors = (await client.get(f"{served.url}/api/people/{USER}/behaviors")).json()["behaviors"]
     assert told["events"]
     for event in told["events"]:
@@ -52,7 +52,9 @@ async def test_an_event_whose_behaviour_is_not_there_is_told_as_a_finding(
         {"type": "分享", "at": AT, "context": ""},
     ]
     await served.call(lambda: _store(served, "客/1", [("buy", AT)], events))
-    told = (await client.get(f"{served.url}/api/people/{quote('客/1', safe='')}/events")).json()
+    told = (
+        await client.get(f"{served.url}/api/people/{quote('客/1', safe='')}/events?grounds=true")
+    ).json()
     bought, shared = told["events"]
     assert (bought["behavior"]["action"], bought["finding"]) == ("buy", None)
     assert shared["finding"] == {"kind": "type", "known": "buy"}

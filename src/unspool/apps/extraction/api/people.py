@@ -20,7 +20,7 @@ from unspool.runs.run import Run
 from unspool.server.api.runs import whole
 
 from ..flows.extraction import MAX_BEHAVIORS, events_in
-from ..records.events import events_of
+from ..records.events import PersonEvent, events_of
 from ..records.extractions import accept_events
 from ..records.people_pages import (
     ListedPerson,
@@ -113,17 +113,24 @@ def _add_person(router: APIRouter, core: Core) -> None:
         return {"behaviors": [behavior_json(behavior) for behavior in behaviors]}
 
     @router.get("/{id:path}/events")
-    async def read_events(user_id: UserId, limit: Limit = 200) -> dict[str, Any]:
-        """Return the latest events, oldest first, each with its behaviour, and their run."""
+    async def read_events(
+        user_id: UserId, limit: Limit = 200, grounds: bool = False
+    ) -> dict[str, Any]:
+        """
+        Return the latest events, oldest first, and the run that produced them.
+
+        With `grounds`, each has its behaviour, and what does not stand about it.
+        """
         await find_person(records, user_id)
         events = await events_of(records, user_id, limit=limit)
-        if not events:
-            return {"run": None, "events": []}
+        if not (events and grounds):
+            run = events[0].run_id if events else None
+            return {"run": run, "events": [_event_json(event) for event in events]}
         first, last = events[0].at - AROUND, events[-1].at + AROUND
         behaviors = await behaviors_between(records, user_id, first, last, limit=MAX_BEHAVIORS)
         names = await names_of(records, {one.sku for one in behaviors if one.sku})
         found = await asyncio.to_thread(standings, events, behaviors, names)
-        return {"run": events[0].run_id, "events": [_event_json(one) for one in found]}
+        return {"run": events[0].run_id, "events": [_standing_json(one) for one in found]}
 
     @router.get("/{id:path}/timeline")
     async def read_timeline(
@@ -197,12 +204,15 @@ def behavior_json(behavior: Behavior) -> dict[str, Any]:
     }
 
 
-def _event_json(one: Standing) -> dict[str, Any]:
-    event, finding = one.event, one.finding
+def _event_json(event: PersonEvent) -> dict[str, Any]:
+    at = f"{event.at:%Y-%m-%d %H:%M:%S}"
+    return {"type": event.type, "at": at, "context": event.context}
+
+
+def _standing_json(one: Standing) -> dict[str, Any]:
+    finding = one.finding
     return {
-        "type": event.type,
-        "at": f"{event.at:%Y-%m-%d %H:%M:%S}",
-        "context": event.context,
+        **_event_json(one.event),
         "behavior": None if one.behavior is None else behavior_json(one.behavior),
         "finding": None if finding is None else {"kind": finding.kind, "known": finding.known},
     }
