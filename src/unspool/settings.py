@@ -36,7 +36,14 @@ class Settings(BaseSettings):
     # Where things are
 
     data_dir: Path = Path(".data")
-    """The directory of all data: `journal.db` (runs) and `records.db` (the rest)."""
+    """The directory of all data: `journal.db` (runs) and `records.db` (the rest), or, with a
+    `database_url`, of what a server can make again."""
+
+    database_url: SecretStr | None = None
+    """
+    A PostgreSQL database for runs and records, `postgresql://user:password@host/database`: any
+    number of servers may share it. None: files in the data directory, for one server.
+    """
 
     config: Path | None = None
     """File of models and routes. None: `unspool.yaml` in the working directory, if it exists."""
