@@ -111,7 +111,7 @@ async def core(settings: Settings, quick_model: None) -> AsyncIterator[Core]:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = open_journal(sqlite_url(tmp_path / "journal.db"))
+    opened = await open_journal(sqlite_url(tmp_path / "journal.db"))
     yield opened
     await opened.aclose()
 
