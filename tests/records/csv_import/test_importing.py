@@ -23,13 +23,6 @@ VISITS = "用户ID,商品ID,行为类型,时间戳\nu1,A1,visit,1512189107\nu1,,
 
 
 @pytest.fixture
-async def records(tmp_path: Path) -> AsyncIterator[Records]:
-    opened = await Records.open(tmp_path / "records.db")
-    yield opened
-    await opened.aclose()
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "file.csv"
 
