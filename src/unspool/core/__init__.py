@@ -24,6 +24,7 @@ from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
+from ..models.following import Following
 from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
@@ -160,6 +161,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
         registry = await ModelRegistry.open(settings, records, http, deps.health)
+        opened.push_async_callback(Following(registry).aclose)
         learning = Learning(records, http, deps.health, settings)
         opened.push_async_callback(learning.aclose)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)

@@ -107,8 +107,8 @@ class Records:
         Raises:
             SetupError: It cannot be used; the message says why and what to do.
         """
-        if isinstance(url_or_path, str) and url_or_path.partition("://")[0] in shared.SCHEMES:
-            place = shared.Place(url_or_path)
+        if shared.is_url(url_or_path):
+            place = shared.Place(str(url_or_path))
             await bring_up_to_date_shared(place)
             return cls(_shared_engine(place), place.name)
         url = _url_of(url_or_path)

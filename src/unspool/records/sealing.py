@@ -52,18 +52,20 @@ async def check_sealing_key(records: Records, secrets: Secrets) -> None:
         stored = await session.scalar(select(SealingKeyRow.fingerprint))
         if stored == ours[0]:
             return
-        if stored is not None and stored not in ours:
-            # A key that somebody sets is meant for all servers; a file belongs to one machine.
-            if not secrets.is_given or await _has_sealed(session):
-                raise SetupError(
-                    f"{records.where} has keys of models that are sealed with another key than "
-                    "this server's; give all servers the same UNSPOOL_SECRET_KEY, the old key "
-                    "behind the new one. If the old one is lost, `delete from sealing_keys` "
-                    "there, and set the keys of all models again"
-                )
+        is_foreign = stored is not None and stored not in ours
+        # A key that somebody sets is meant for all servers; a file belongs to one machine.
+        if is_foreign and (not secrets.is_given or await _has_sealed(session)):
+            raise SetupError(_REFUSAL.format(where=records.where))
         await session.execute(delete(SealingKeyRow))
         session.add(SealingKeyRow(fingerprint=ours[0]))
         await session.commit()
+
+
+_REFUSAL: Final = (
+    "{where} belongs to servers that seal the keys of models with another key than this one; give "
+    "all servers the same UNSPOOL_SECRET_KEY, an old key behind the new one. If the old one is "
+    "lost, empty the table `sealing_keys` and set the keys of all models again"
+)
 
 
 async def _has_sealed(session: AsyncSession) -> bool:

@@ -3,9 +3,9 @@ Seals the keys of models at rest, with a key of our own that is stored apart fro
 
 The sealing key is the setting `secret_key`, or the file `secret.key` in the data directory,
 created at first use. Several servers over one database need the setting, since each has a data
-directory of its own (`sealing`). A copy of `records.db` alone reveals no key of any model. Each line is a
-Fernet key; the first one seals, all of them open. To rotate, put a new one in front; the old
-ones stay until nothing is sealed with them.
+directory of its own (`sealing`). A copy of the database alone reveals no key of any model. Each
+line is a Fernet key; the first one seals, all of them open. To rotate, put a new one in front; the
+old ones stay until nothing is sealed with them.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ list has the same order, and a value the same room, as in SQLite.
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -72,6 +73,11 @@ _SENTENCES: Final = {
     "58": "{where} reports an error of its disk; see the log of PostgreSQL",
 }
 """By SQLSTATE or its beginning; the longest one that fits counts."""
+
+
+def is_url(where: str | Path) -> bool:
+    """Whether this is the URL of a PostgreSQL database."""
+    return isinstance(where, str) and where.partition("://")[0] in SCHEMES
 
 
 class Place:
@@ -159,9 +165,8 @@ def explained(error: Exception, where: str) -> str | None:
 def lock(subject: str) -> Executable:
     """Return a statement that waits for the lock on a subject, up to the transaction's end."""
     second = zlib.crc32(subject.encode()) - 2**31  # 32 bits with a sign
-    keys = "CAST(:ours AS integer), CAST(:subject AS integer)"
-    locking = text(f"SELECT pg_advisory_xact_lock({keys})")  # noqa: S608 - a constant
-    return locking.bindparams(ours=LOCKS, subject=second)
+    locking = "SELECT pg_advisory_xact_lock(CAST(:ours AS integer), CAST(:subject AS integer))"
+    return text(locking).bindparams(ours=LOCKS, subject=second)
 
 
 def check_server(connection: Connection, where: str) -> None:
