@@ -205,7 +205,7 @@ def holds(column: Any, words: str) -> ColumnElement[bool]:
     """Return whether a text column holds these words; the case of A to Z does not matter."""
     # Databases differ in the case of other letters, some even between a column and a parameter.
     lowered = "".join(sign.lower() if sign.isascii() else sign for sign in words)
-    return cast("ColumnElement[bool]", func.lower(column).contains(lowered, autoescape=True))
+    return func.lower(column).contains(lowered, autoescape=True)
 
 
 def _url_of(url_or_path: str | Path) -> URL:

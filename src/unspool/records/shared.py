@@ -243,4 +243,5 @@ class _Types(PGTypeCompiler):
 
 class _Tables(PGDDLCompiler):
     def get_column_specification(self, column: Any, **options: Any) -> str:
-        return super().get_column_specification(column, **options).replace(" SERIAL", " BIGSERIAL")
+        made: str = super().get_column_specification(column, **options)  # type: ignore[no-untyped-call]
+        return made.replace(" SERIAL", " BIGSERIAL")

@@ -33,8 +33,9 @@ class KeptFigures:
     One question at a time, so two of the same are computed once.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, kept_s: float = KEPT_S) -> None:
         self._records = records
+        self._kept_s = kept_s
         self._version: int | None = None
         self._since = 0.0
         self._answers: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
@@ -47,7 +48,7 @@ class KeptFigures:
         """Return the kept answer, or the one that `answer` computes now."""
         async with self._turn:
             version, now = await self._records.version(), time.monotonic()
-            is_old = version is None and now - self._since > KEPT_S
+            is_old = version is None and now - self._since > self._kept_s
             if version != self._version or is_old:
                 self._answers.clear()
                 self._histories = None
