@@ -48,6 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The order within both halves stays random.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
+    for item in items:
+        # The first test of a worker that needs PostgreSQL starts it, which takes seconds.
+        if "records_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(60))
     items.sort(key=lambda item: item.path not in slow)
 
 

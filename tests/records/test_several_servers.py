@@ -54,6 +54,8 @@ from unspool.records.sealing import check_sealing_key
 from unspool.records.secrets import Secrets
 from unspool.settings import Settings
 
+pytestmark = pytest.mark.timeout(60)  # the first test of a worker starts PostgreSQL
+
 TIMES = 12
 
 
@@ -322,7 +324,7 @@ async def test_a_server_follows_the_models_routes_and_defaults_of_another(
     await here.add_route(
         RouteInput(name="both", strategy="ordered", models=[{"model": "new", "weight": 1}])  # type: ignore[list-item]
     )
-    while not there.catalog.has_name("both"):
+    while not there.catalog.has_name("both"):  # noqa: ASYNC110 - the limit of the test ends it
         await asyncio.sleep(0.01)
     seen = there.catalog.entry("new")
     assert (seen.id, seen.problem, seen.model.api_key) == (entry.id, "", "sk-secret")

@@ -160,10 +160,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             )
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
-        registry = await ModelRegistry.open(settings, records, http, deps.health)
-        opened.push_async_callback(Following(registry).aclose)
-        learning = Learning(records, http, deps.health, settings)
-        opened.push_async_callback(learning.aclose)
+        registry = await _registry(settings, records, deps, opened)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
         viewing = Viewing(journal, settings)
@@ -209,6 +206,17 @@ def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> 
     exchanges = Exchanges(records)
     opened.push_async_callback(exchanges.aclose)
     return exchanges
+
+
+async def _registry(
+    settings: Settings, records: Records, deps: GenerationDeps, opened: AsyncExitStack
+) -> ModelRegistry:
+    """Open the models with what keeps them up to date, and close that with `opened`."""
+    registry = await ModelRegistry.open(settings, records, deps.http, deps.health)
+    learning = Learning(records, deps.http, deps.health, settings)
+    opened.push_async_callback(learning.aclose)
+    opened.push_async_callback(Following(registry).aclose)
+    return registry
 
 
 async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:

@@ -51,6 +51,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase
 
 from ..errors import RecordsError, SetupError
+from ..settings import Settings
 from . import shared
 from .migrations import BUSY_S, bring_up_to_date, bring_up_to_date_shared, explained
 
@@ -108,9 +109,9 @@ class Records:
             SetupError: It cannot be used; the message says why and what to do.
         """
         if shared.is_url(url_or_path):
-            place = shared.Place(str(url_or_path))
-            await bring_up_to_date_shared(place)
-            return cls(_shared_engine(place), place.name)
+            address = shared.Address(str(url_or_path))
+            await bring_up_to_date_shared(address)
+            return cls(_shared_engine(address), address.name)
         url = _url_of(url_or_path)
         where = str(url.database)
         await asyncio.to_thread(bring_up_to_date, url, where)
@@ -173,6 +174,13 @@ class Records:
             await self._watch.close()
             self._watch = None
         await self._engine.dispose()
+
+
+def place_of(settings: Settings) -> str | Path:
+    """Return where these settings want the records, for `Records.open`."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return settings.data_dir / "records.db"
 
 
 def now_ms() -> int:
@@ -256,8 +264,8 @@ def _engine_of(url: URL) -> AsyncEngine:
     return engine
 
 
-def _shared_engine(place: shared.Place) -> AsyncEngine:
-    engine = place.engine(pool_size=shared.MAX_CONNECTIONS, max_overflow=0, **_JSON)
+def _shared_engine(address: shared.Address) -> AsyncEngine:
+    engine = address.engine(pool_size=shared.MAX_CONNECTIONS, max_overflow=0, **_JSON)
     shared.prepare(engine)
     return engine
 

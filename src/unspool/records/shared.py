@@ -80,7 +80,7 @@ def is_url(where: str | Path) -> bool:
     return isinstance(where, str) and where.partition("://")[0] in SCHEMES
 
 
-class Place:
+class Address:
     """
     The database of a URL, which may hold a password.
 

@@ -69,25 +69,25 @@ def bring_up_to_date(url: URL, where: str) -> None:
         engine.dispose()
 
 
-async def bring_up_to_date_shared(place: shared.Place) -> None:
+async def bring_up_to_date_shared(address: shared.Address) -> None:
     """
     Do the same with a PostgreSQL database.
 
     Raises:
         SetupError: See above.
     """
-    engine = place.engine(poolclass=NullPool)
+    engine = address.engine(poolclass=NullPool)
     shared.make_types_ours(engine)
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_bring_shared, place.name)
+            await connection.run_sync(_bring_shared, address.name)
     except RecordsError as error:
         raise SetupError(str(error)) from error
     except (DBAPIError, TimeoutError, ConnectionError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else type(error).__name__
         raise SetupError(
-            shared.explained(error, place.name)
-            or f"{place.name} cannot be opened: {reason}; check it, or name another one"
+            shared.explained(error, address.name)
+            or f"{address.name} cannot be opened: {reason}; check it, or name another one"
         ) from error
     finally:
         await engine.dispose()
