@@ -144,6 +144,10 @@ def test_a_database_is_named_by_what_cannot_hold_a_password(url: str, name: str)
     assert Address(url).name == "the PostgreSQL database" + (name and f" {name}")
 
 
+async def test_encryption_that_the_server_lacks_is_said_so(url: str) -> None:
+    assert "agree on encryption" in await refusal(f"{url}?sslmode=require")
+
+
 async def test_a_database_that_is_not_there_is_said_so() -> None:
     assert "does not exist" in await refusal(shared_server().url("absent"))
 
@@ -288,6 +292,19 @@ async def test_records_outlive_a_restart_of_postgresql(
     await asyncio.to_thread(own_server.start)
     counts = await asyncio.gather(*(count_products(records) for _ in range(16)))
     assert counts == [1] * 16
+
+
+async def test_a_table_that_a_newer_server_changes_costs_one_request_at_most(url: str) -> None:
+    records = await Records.open(url)
+    number = await save_preset(records, {"name": "one"})
+    assert number is not None
+    for _ in range(8):
+        await find_preset(records, number)
+    query("alter table presets alter column name type varchar(200)", url)
+    with pytest.raises(RecordsError, match="try again"):
+        await find_preset(records, number)
+    assert (await find_preset(records, number)).name == "one"
+    await records.aclose()
 
 
 async def test_a_transaction_whose_connection_ends_is_told_and_the_next_one_works(

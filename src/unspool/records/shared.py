@@ -7,7 +7,9 @@ list has the same order, and a value the same room, as in SQLite.
 
 from __future__ import annotations
 
+import ssl
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -65,7 +67,6 @@ _SENTENCES: Final = {
     "57014": "{where} is busy: a statement took too long; try again",
     "55P03": "{where} is busy: another server holds what we need; try again",
     "40": "{where} is busy: two servers changed the same rows at once; try again",
-    "0A000": "{where} has new tables since a moment ago; try again",
     "25P03": "{where} ended a transaction that took too long; try again",
     "08": LOST,
     "57P": LOST,
@@ -93,9 +94,11 @@ class Address:
         self._url = f"postgresql://{rest}" if scheme in SCHEMES else url
         self.name = _name_of(self._url)
 
-    async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
+    async def connect(
+        self, command_s: float | None = COMMAND_S
+    ) -> asyncpg.Connection[asyncpg.Record]:
         """
-        Connect.
+        Connect; `command_s` is the longest wait for one statement.
 
         Raises:
             RecordsError: It cannot be reached; the message says why and what to do.
@@ -104,13 +107,18 @@ class Address:
             return await asyncpg.connect(
                 self._url,
                 timeout=CONNECT_S,
-                command_timeout=COMMAND_S,
+                command_timeout=command_s,
                 server_settings=SESSION_SETTINGS,
             )
         except asyncpg.PostgresError as error:
             reason = explained_state(error.sqlstate, self.name)
             raise RecordsError(reason or f"{self.name} cannot be opened: {error}") from error
         except OSError as error:  # with it the name of a host that nobody knows, and a time-out
+            if isinstance(error, ssl.SSLError) or "SSL" in str(error):
+                raise RecordsError(
+                    f"{self.name} and we do not agree on encryption; correct `sslmode` of the URL, "
+                    "or the certificates"
+                ) from error
             raise RecordsError(LOST.format(where=self.name)) from error
         except (asyncpg.InterfaceError, ValueError, TypeError):
             # From None, because these messages quote parts of the URL.
@@ -119,11 +127,11 @@ class Address:
                 "`postgresql://user:password@host/database`, special characters as `%40`"
             ) from None
 
-    def engine(self, **options: Any) -> AsyncEngine:
+    def engine(self, *, command_s: float | None = COMMAND_S, **options: Any) -> AsyncEngine:
         """Return an engine; it connects when it is first needed."""
         return create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self.connect,
+            async_creator=partial(self.connect, command_s),
             isolation_level="READ COMMITTED",
             hide_parameters=True,
             **options,
@@ -156,6 +164,8 @@ def explained(error: Exception, where: str) -> str | None:
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return LOST.format(where=where)
+        if type(error.orig).__name__ == "InvalidCachedStatementError":
+            return f"{where} has been changed a moment ago; try again"
         return explained_state(getattr(error.orig, "sqlstate", None), where)
     if isinstance(error, NoFreeConnection):
         return f"{where} is busy: no connection became free in time; try again"

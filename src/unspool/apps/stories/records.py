@@ -18,7 +18,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from unspool.errors import SpecError, UnknownRecord
+from unspool.errors import AlreadyRunning, SpecError, UnknownRecord
 from unspool.records import Base, Records, hold, insert_into
 
 StageKind = Literal["rewrite", "storyboard", "camera"]
@@ -239,6 +239,23 @@ async def claim_stages(
             await session.execute(taking.values(**values, error=None))
         await session.commit()
     return None
+
+
+async def hold_idle(session: AsyncSession, project_id: int, kind: StageKind) -> None:
+    """
+    Keep runs from claiming a stage, up to the end of this transaction. Call it first.
+
+    Raises:
+        AlreadyRunning: A run is writing the stage.
+    """
+    await hold(session, _subject(project_id))
+    busy = select(Stage.run_id).where(
+        Stage.project_id == project_id,
+        Stage.kind == kind,
+        Stage.status.in_(("running", "queued")),
+    )
+    if (run_id := await session.scalar(busy)) is not None:
+        raise AlreadyRunning(f"the stage {kind}", run_id)
 
 
 def _subject(project_id: int) -> str:

@@ -76,7 +76,7 @@ async def bring_up_to_date_shared(address: shared.Address) -> None:
     Raises:
         SetupError: See above.
     """
-    engine = address.engine(poolclass=NullPool)
+    engine = address.engine(poolclass=NullPool, command_s=None)
     shared.make_types_ours(engine)
     try:
         async with engine.connect() as connection:
