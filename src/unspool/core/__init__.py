@@ -24,6 +24,7 @@ from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
+from ..models.following import Following
 from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
@@ -170,9 +171,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             )
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
-        registry = await ModelRegistry.open(settings, records, http, deps.health)
-        learning = Learning(records, http, deps.health, settings)
-        opened.push_async_callback(learning.aclose)
+        registry = await _registry(settings, records, deps, opened)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
         viewing = Viewing(journal, settings)
@@ -229,6 +228,17 @@ def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> 
     exchanges = Exchanges(records)
     opened.push_async_callback(exchanges.aclose)
     return exchanges
+
+
+async def _registry(
+    settings: Settings, records: Records, deps: GenerationDeps, opened: AsyncExitStack
+) -> ModelRegistry:
+    """Open the models with what keeps them up to date, and close that with `opened`."""
+    registry = await ModelRegistry.open(settings, records, deps.http, deps.health)
+    learning = Learning(records, deps.http, deps.health, settings)
+    opened.push_async_callback(learning.aclose)
+    opened.push_async_callback(Following(registry).aclose)
+    return registry
 
 
 async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:
