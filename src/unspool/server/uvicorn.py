@@ -21,7 +21,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from ..errors import SetupError
 from ..settings import Settings
 from ..viewing.event_stream import ABORT, WRITE
 
@@ -214,29 +213,6 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if not self.close_sent:  # else uvicorn has answered a broken handshake
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[ABORT] = {"abort": self.transport.abort}
-
-
-def listen(settings: Settings) -> socket.socket:
-    """
-    Return a listening socket.
-
-    Raises:
-        SetupError: The port is taken, or the address does not belong to this machine.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((settings.host, settings.port))
-        sock.listen(2048)
-    except OSError as error:
-        sock.close()
-        raise SetupError(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what "
-            "uses the port, or choose another with --port (0 picks a free one)."
-        ) from error
-    sock.setblocking(False)
-    return sock
 
 
 class _BoundedServer(uvicorn.Server):
