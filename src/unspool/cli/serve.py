@@ -131,7 +131,8 @@ def _supervise(settings: Settings, announce: Announce) -> None:
     if code < 0:  # end as a single server does
         signal.signal(-code, signal.SIG_DFL)
         signal.raise_signal(-code)
-    raise typer.Exit(code)
+    # No signal ends the first process of a container.
+    raise typer.Exit(max(code, 0))
 
 
 def _refuse_open(host: str) -> None:
