@@ -33,6 +33,12 @@ Seconds to answer plain requests when the server stops. Together with `runner.ST
 stays well under 5 s, after which a stop is no longer graceful.
 """
 
+FIRST_REQUEST_S = 0.5
+"""
+How long a new connection may still send its first request when the server stops: the client does
+not know yet, and the request may be on its way.
+"""
+
 _quiet = logging.getLogger(f"{__name__}.sockets")
 _quiet.setLevel(logging.WARNING)  # below this level uvicorn logs every socket, but no other request
 
@@ -135,6 +141,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._in_head = True
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if self._head_timer is None:
+            super().shutdown()
+        else:
+            self.loop.call_later(FIRST_REQUEST_S, super().shutdown)
 
     def _end_head(self) -> None:
         self._in_head, self._head_bytes = False, 0
