@@ -84,11 +84,11 @@ def test_every_setting_is_in_the_table_with_its_default(name: str, path: Path) -
     field = Settings.model_fields[name]
     known_as = field.validation_alias or f"UNSPOOL_{name.upper()}"
     default = field.default
-    shown = {None: "none", "": "empty", True: "`true`"}.get(default, f"`{default}`")
+    shown = {None: "none", "": "empty"}.get(default, f"`{default}`")
     if isinstance(default, float):
         shown = f"`{default:g}`"
-    if default is False:
-        shown = "`false`"
+    if isinstance(default, bool):  # which equals 0 or 1
+        shown = f"`{str(default).lower()}`"
     assert f"| `{known_as}` | {shown} |" in path.read_text()
 
 

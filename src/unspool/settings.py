@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     """8000, because the printed examples of existing clients use it. 0 picks a free one."""
 
+    workers: int = Field(1, ge=1, le=64)
+    """
+    Processes that `serve` starts behind the port: one for each processor, if one is not enough.
+    Several need a `database_url`.
+    """
+
     allowed_hosts: str = ""
     """
     Names, separated by commas, that a request may have as its `Host`, besides those of loopback
@@ -295,3 +301,14 @@ class Settings(BaseSettings):
         For names outside unspool: the keys of vendors, and the names in `unspool.yaml`.
         """
         return (self._variables.get(name) or "").strip()
+
+    @property
+    def worker(self) -> int:
+        """
+        The number of this process among those of `serve --workers`; 0 if it is the only one.
+
+        A file that one process writes has this number in its name. While a worker is replaced,
+        the numbers go up to `workers`.
+        """
+        number = self.variable("UNSPOOL_WORKER")
+        return int(number) if number.isdecimal() else 0

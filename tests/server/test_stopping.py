@@ -176,3 +176,31 @@ async def test_a_request_that_waits_for_a_whole_answer_does_not_hold_up_the_stop
         told = await waiting
     assert (told.status_code, told.headers["retry-after"]) == (503, "1")
     assert told.json()["error"]["code"] == "stopping"
+
+
+async def is_refused(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    except ConnectionError:  # it was in the queue of the socket
+        return False
+    writer.close()
+    return False
+
+
+@pytest.mark.slow
+async def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(
+    tmp_path: Path, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    async with serving(tmp_path, free_port(), upstream) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await client.get(f"{server.url}/healthz")
+        stopping = asyncio.create_task(server.stop())
+        while not await is_refused(server.port):
+            pass
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert await stopping < STOP_S

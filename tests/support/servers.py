@@ -25,7 +25,8 @@ from unspool import Core, Settings, plugs
 from unspool.providers import offline
 from unspool.providers.upstream.vendors import VENDORS
 from unspool.server.app import create_app
-from unspool.server.uvicorn import BoundedConfig, listen
+from unspool.server.listening import listen
+from unspool.server.uvicorn import BoundedConfig
 
 PREFIXES = ("LLM_", "UNSPOOL_", "OLLAMA_", *(f"{vendor.env}_" for vendor in VENDORS))
 SERVER_S = 15.0

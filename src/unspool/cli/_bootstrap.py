@@ -44,7 +44,9 @@ def read_settings(**overrides: Any) -> Settings:
         ) from error
 
 
-def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> None:
+def start_logging(
+    default: str, *, hidden: Mapping[str, int] | None = None, worker: int | None = None
+) -> None:
     """
     Log to stderr from the level `UNSPOOL_LOG_LEVEL` up, else from `default`; one JSON object a
     line if `UNSPOOL_LOG_FORMAT` is `json`.
@@ -52,6 +54,7 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
     Args:
         default: Name of a level.
         hidden: Loggers to hide, each up to a level, unless the user has set a level.
+        worker: The number of this process among several, for each line.
 
     Raises:
         SetupError: There is no such level or format.
@@ -64,7 +67,8 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
             "ERROR, CRITICAL."
         )
     line = logging.StreamHandler(sys.stderr)
-    line.setFormatter(_formatter(os.environ.get("UNSPOOL_LOG_FORMAT", "").strip().lower()))
+    form = os.environ.get("UNSPOOL_LOG_FORMAT", "").strip().lower()
+    line.setFormatter(_formatter(form, worker))
     if not wanted and hidden:
         line.addFilter(
             lambda record: (
@@ -78,16 +82,20 @@ def start_logging(default: str, *, hidden: Mapping[str, int] | None = None) -> N
     logging.basicConfig(level=levels[wanted or default], handlers=[line])
 
 
-def _formatter(form: str) -> logging.Formatter:
+def _formatter(form: str, worker: int | None) -> logging.Formatter:
     if form == "json":
         from pythonjsonlogger.json import JsonFormatter
 
         fields = ["asctime", "levelname", "name", "message"]
         names = {"asctime": "at", "levelname": "level", "name": "logger"}
-        return JsonFormatter(fields, rename_fields=names, json_ensure_ascii=False)
+        more = {} if worker is None else {"worker": worker}
+        return JsonFormatter(
+            fields, rename_fields=names, static_fields=more, json_ensure_ascii=False
+        )
     if form not in {"", "text"}:
         raise SetupError(f"UNSPOOL_LOG_FORMAT is wrong: {form[:32]!r}; have: text, json.")
-    return logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    place = "" if worker is None else f"worker {worker} - "
+    return logging.Formatter(f"%(asctime)s - {place}%(name)s - %(levelname)s - %(message)s")
 
 
 def host_of(model: Model) -> str:

@@ -159,7 +159,7 @@ def port(settings: Settings, *, is_ours: bool) -> Check:
     where = f"{settings.host}:{settings.port}"
     if is_ours:
         return Check("ok", "port", f"the server uses {where}")
-    from ..server.uvicorn import listen
+    from ..server.listening import listen
 
     try:
         sock: socket.socket = listen(settings)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import shlex
+import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SetupError
+from ..server.listening import SharedPort, listen
+from ..server.worker import Link, link_of_environment
 from ._bootstrap import label_of, read_settings, start_logging
 from ._console import say, stdout, write_json
 from ._options import DataDir, Json
@@ -41,6 +45,10 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     no_sample_data: Annotated[
         bool, typer.Option("--no-sample-data", help="Do not fill an empty database with samples.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes behind the port; several need PostgreSQL."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the server until Ctrl-C."""
@@ -50,32 +58,81 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         data_dir=data_dir,
         sample_data=False if no_sample_data else None,
         flows=",".join(map(str, flows)) if flows else None,
+        workers=workers,
     )
     if not allow_open:
         _refuse_open(settings.host)
+    link = link_of_environment()
     # Creating a database logs a dozen lines that users do not need.
-    start_logging("INFO", hidden={"alembic": logging.INFO})
-    # FastAPI and SQLAlchemy take half a second, which no other command waits for.
-    from ..server.app import create_app
-    from ..server.uvicorn import listen
-    from ..server.uvicorn import serve as serve_app
+    hidden = {"alembic": logging.INFO}
+    start_logging("INFO", hidden=hidden, worker=None if link is None else settings.worker)
 
-    sock = listen(settings)
-    app = create_app(settings)
-    # With port 0, only the socket knows the number.
-    url = f"http://{_host_for_url(settings.host)}:{sock.getsockname()[1]}"
-
-    def announce() -> None:
-        label = label_of(app.state.core.catalog.models_for("")[0])
-        facts = {"url": url, "data_dir": str(settings.data_dir.absolute()), "model": label}
+    def announce(port: int, facts: dict[str, Any]) -> None:
+        # With port 0, only the socket knows the number.
+        url = f"http://{_host_for_url(settings.host)}:{port}"
+        facts = {"url": url, "data_dir": str(settings.data_dir.absolute()), **facts}
         if as_json:
             write_json(facts)
         else:
             _print(facts, settings)
 
+    if link is None and settings.workers > 1:
+        _supervise(settings, announce)
+    else:
+        _serve(settings, link, announce)
+
+
+Announce = Callable[[int, dict[str, Any]], None]
+"""Prints, with the port and further facts, that the server is there."""
+
+
+def _serve(settings: Settings, link: Link | None, announce: Announce) -> None:
+    """Serve in this process, which may be a worker."""
+    # FastAPI and SQLAlchemy take half a second, which no other command waits for.
+    from ..server.app import create_app
+    from ..server.uvicorn import serve
+
+    sock = listen(settings) if link is None else link.listening
+    app = create_app(settings)
+
+    def on_ready() -> None:
+        facts = {"model": label_of(app.state.core.catalog.models_for("")[0])}
+        if link is None:
+            announce(sock.getsockname()[1], facts)
+        else:
+            link.say_ready(facts)
+
     # Ctrl-C is the normal way to stop a server.
     with suppress(KeyboardInterrupt):
-        serve_app(app, sock, settings, on_ready=announce)
+        serve(app, sock, settings, on_ready)
+
+
+def _supervise(settings: Settings, announce: Announce) -> None:
+    """Run this command again in several processes."""
+    if settings.database_url is None:
+        raise SetupError(
+            "SQLite belongs to one server: set UNSPOOL_DATABASE_URL to a PostgreSQL database, or "
+            "use one worker."
+        )
+    if sys.platform != "linux":
+        raise SetupError(
+            "Only Linux spreads connections over several workers: use one, or several servers "
+            "behind a proxy."
+        )
+    from ..server.workers import supervise
+
+    port = SharedPort(settings)
+    command = [sys.executable, *sys.orig_argv[1:]]
+
+    def on_ready(facts: dict[str, Any]) -> None:
+        announce(port.number, {**facts, "workers": settings.workers})
+
+    code = supervise(command, settings.workers, port.listen, on_ready)
+    if code < 0:  # end as a single server does
+        signal.signal(-code, signal.SIG_DFL)
+        signal.raise_signal(-code)
+    # No signal ends the first process of a container.
+    raise typer.Exit(max(code, 0))
 
 
 def _refuse_open(host: str) -> None:
@@ -121,6 +178,8 @@ def _print(facts: dict[str, Any], settings: Settings) -> None:
             say("           by address; UNSPOOL_ALLOWED_HOSTS lists names (now: none)", to=out)
     say(f"  data     {facts['data_dir']}", to=out)
     say(f"  model    {facts['model']}", to=out)
+    if settings.workers > 1:
+        say(f"  workers  {settings.workers}", to=out)
     say("\nTry, in another terminal:", to=out)
     body = shlex.quote(COPY_BODY)
     header = '-H "Content-Type: application/json"'

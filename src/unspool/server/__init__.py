@@ -1,4 +1,5 @@
 """
 HTTP: `app` is the ASGI application, `guard` refuses bad requests, `api/` holds the
-resources, `console` serves the pages, `uvicorn` is the server with the limits it lacks.
+resources, `console` serves the pages, `uvicorn` is the server with the limits it lacks,
+`workers` keeps several of them behind one port.
 """

@@ -21,7 +21,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from ..errors import SetupError
 from ..settings import Settings
 from ..viewing.event_stream import ABORT, WRITE
 
@@ -32,6 +31,12 @@ STOP_S = 1
 """
 Seconds to answer plain requests when the server stops. Together with `runner.STOP_S` it
 stays well under 5 s, after which a stop is no longer graceful.
+"""
+
+FIRST_REQUEST_S = 0.5
+"""
+How long a new connection may still send its first request when the server stops: the client does
+not know yet, and the request may be on its way.
 """
 
 _quiet = logging.getLogger(f"{__name__}.sockets")
@@ -137,6 +142,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        if self._head_timer is None:
+            super().shutdown()
+        else:
+            self.loop.call_later(FIRST_REQUEST_S, super().shutdown)
+
     def _end_head(self) -> None:
         self._in_head, self._head_bytes = False, 0
         if self._head_timer is not None:
@@ -214,29 +225,6 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if not self.close_sent:  # else uvicorn has answered a broken handshake
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[ABORT] = {"abort": self.transport.abort}
-
-
-def listen(settings: Settings) -> socket.socket:
-    """
-    Return a listening socket.
-
-    Raises:
-        SetupError: The port is taken, or the address does not belong to this machine.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((settings.host, settings.port))
-        sock.listen(2048)
-    except OSError as error:
-        sock.close()
-        raise SetupError(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what "
-            "uses the port, or choose another with --port (0 picks a free one)."
-        ) from error
-    sock.setblocking(False)
-    return sock
 
 
 class _BoundedServer(uvicorn.Server):

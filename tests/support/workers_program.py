@@ -1,0 +1,76 @@
+"""
+A program with a supervisor, and a worker of its own that is small and can misbehave.
+
+Usage: `workers_program.py COUNT FOLDER [COMMAND …]`; without a command, the worker is this file.
+It answers each connection with its number and process id. A line `die` kills it, a file `wrong`
+in the folder keeps it from starting, and a file `stubborn` from stopping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from unspool import Settings
+from unspool.server import workers
+from unspool.server.listening import SharedPort
+from unspool.server.worker import Link, link_of_environment
+
+WRONG = 2
+GRACE_S = 0.3
+
+
+async def serve(link: Link, name: str, stop: asyncio.Event) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline() == b"die\n":
+            os._exit(3)
+        writer.write(name.encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, sock=link.listening)
+    link.say_ready({"said": "hello"})
+    await stop.wait()
+    server.close()
+    await asyncio.sleep(GRACE_S)  # for those who have connected already
+
+
+async def work(link: Link, name: str, folder: Path) -> None:
+    stop = asyncio.Event()
+    stopped = (lambda: None) if (folder / "stubborn").exists() else stop.set
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped)
+    if (folder / "wrong").exists():
+        print("a setting is wrong", file=sys.stderr)
+        raise SystemExit(WRONG)
+    await serve(link, name, stop)
+
+
+def supervise(count: int, command: list[str]) -> int:
+    workers.STOP_S = 3.0  # type: ignore[misc]
+    port = SharedPort(Settings(_env_file=None, port=0))
+
+    def announce(facts: dict[str, Any]) -> None:
+        print(port.number, facts, flush=True)
+
+    return workers.supervise(command, count, port.listen, announce)
+
+
+def main() -> int:
+    number = Settings(_env_file=None).worker
+    link = link_of_environment()
+    count, folder, *command = sys.argv[1:]
+    if link is None:
+        return supervise(int(count), command or [sys.executable, *sys.orig_argv[1:]])
+    asyncio.run(work(link, f"{number} {os.getpid()}", Path(folder)))
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        signal.raise_signal(-code)
+    sys.exit(code)
