@@ -233,4 +233,4 @@ class Membership:
             self._is_tidy &= (await db.execute(delete, self._writer.id, upto)).endswith(" 0")
         if not self._is_tidy and now - self._vacuumed_at > VACUUM_S:
             self._is_tidy, self._vacuumed_at = True, now
-            await db.execute("vacuum (truncate false) segments")
+            await db.execute("vacuum (truncate false, skip_locked) segments")
