@@ -79,7 +79,7 @@ async def _fill(folder: Path, count: int) -> None:
     from unspool.runs.events import Draft
     from unspool.runs.run import RunSpec
 
-    journal = open_journal(sqlite_url(folder / "journal.db"))
+    journal = await open_journal(sqlite_url(folder / "journal.db"))
 
     async def ended() -> None:
         pen = await journal.create(RunSpec("chat", {"prompt": "a run that has ended"}))

@@ -28,6 +28,7 @@ from support.servers import (
     serving,
     tuned,
 )
+from support.stores import STORES, new_store
 from support.upstream import KEY, Upstream
 from unspool import Core, Journal, LLMClient, Settings, open_core, open_journal
 from unspool.journals import sqlite_url
@@ -47,6 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The order within both halves stays random.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
+    for item in items:
+        # The first test of a worker that needs PostgreSQL starts it, which takes seconds.
+        if "records_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(60))
     items.sort(key=lambda item: item.path not in slow)
 
 
@@ -91,6 +96,19 @@ def filled_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(params=STORES)
+async def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each kind of database in turn, with our tables and nothing in them."""
+    return await new_store(request.param, tmp_path)
+
+
+@pytest.fixture
+async def records(records_url: str) -> AsyncIterator[Records]:
+    opened = await Records.open(records_url)
+    yield opened
+    await opened.aclose()
+
+
 @pytest.fixture
 def tune(tmp_path: Path, filled_records: Path) -> Tune:
     return lambda **changes: tuned(
@@ -111,7 +129,7 @@ async def core(settings: Settings, quick_model: None) -> AsyncIterator[Core]:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = open_journal(sqlite_url(tmp_path / "journal.db"))
+    opened = await open_journal(sqlite_url(tmp_path / "journal.db"))
     yield opened
     await opened.aclose()
 

@@ -46,7 +46,7 @@ def drafts() -> Iterator[Draft]:
 
 async def write(folder: Path) -> tuple[str, int]:
     """Write the run through the journal, as a server does; return its id and last event."""
-    journal = open_journal(sqlite_url(folder / "journal.db"))
+    journal = await open_journal(sqlite_url(folder / "journal.db"))
     pen = await journal.create(RunSpec("copywriting", {"sku": "8WZ01CM1", "style": "natural"}))
     batch: list[Draft] = []
     for draft in drafts():

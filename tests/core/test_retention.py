@@ -30,9 +30,9 @@ NOW_S = 1_800_000_000.0
 TEXT = "今天推荐这双鞋。" * 200
 
 
-def at(path: Path, now_s: float) -> Journal:
+async def at(path: Path, now_s: float) -> Journal:
     """The journal at `path`, at some moment."""
-    return open_journal(sqlite_url(path), Tuning(clock=lambda: now_s))
+    return await open_journal(sqlite_url(path), Tuning(clock=lambda: now_s))
 
 
 async def ended(journal: Journal, text: str = TEXT, *, key: str = "", parent: str = "") -> str:
@@ -47,7 +47,7 @@ async def of_ages(path: Path, *days: float) -> list[str]:
     """One run for each age, oldest first, and a newest one."""
     runs = []
     for age in (*days, 0.0):
-        journal = at(path, NOW_S - age * DAY_S)
+        journal = await at(path, NOW_S - age * DAY_S)
         runs.append(await ended(journal))
         await journal.aclose()
     return runs
@@ -68,7 +68,7 @@ def cli(*args: str) -> Result:
 async def test_what_ended_too_long_ago_goes_and_the_rest_stays(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 40, 31, 29)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     done = await Pruning(journal).apply(RetentionRules(max_age_s=30 * DAY_S), now_s=NOW_S)
     assert done.runs == 2
     assert done.bytes > 2 * len(TEXT.encode())
@@ -79,7 +79,7 @@ async def test_what_ended_too_long_ago_goes_and_the_rest_stays(tmp_path: Path) -
 async def test_of_too_much_the_oldest_goes_first(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 9, 8, 7, 6, 5)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     limit = await journal.used_bytes() - int(1.5 * len(TEXT.encode()))
     await Pruning(journal).apply(RetentionRules(max_bytes=limit), now_s=NOW_S)
     assert await journal.used_bytes() <= limit
@@ -88,7 +88,7 @@ async def test_of_too_much_the_oldest_goes_first(tmp_path: Path) -> None:
 
 
 async def test_of_many_small_runs_no_more_go_than_must(tmp_path: Path) -> None:
-    journal = at(tmp_path / "journal.db", NOW_S)
+    journal = await at(tmp_path / "journal.db", NOW_S)
     runs = await asyncio.gather(*(ended(journal, "今天") for _ in range(400)))
     limit = await journal.used_bytes() // 2
     counted = await Pruning(journal, is_dry=True).apply(
@@ -106,7 +106,7 @@ async def test_of_many_small_runs_no_more_go_than_must(tmp_path: Path) -> None:
 async def test_a_dry_run_counts_what_would_go_and_deletes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 40, 31, 20)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     for rules in (
         RetentionRules(30 * DAY_S),
         RetentionRules(max_bytes=0),
@@ -121,7 +121,7 @@ async def test_a_dry_run_counts_what_would_go_and_deletes_nothing(tmp_path: Path
 
 async def test_a_run_that_goes_on_stays_however_old_and_whatever_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    journal = at(path, NOW_S - 400 * DAY_S)
+    journal = await at(path, NOW_S - 400 * DAY_S)
     live = await journal.create(RunSpec("chat", {"prompt": "你好"}))
     await ended(journal)
     await ended(journal)
@@ -137,7 +137,7 @@ async def test_a_run_that_goes_on_stays_however_old_and_whatever_is_asked(tmp_pa
 async def test_what_is_spared_stays(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 9, 8, 7)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     done = await Pruning(journal, spare=lambda run_id: run_id == runs[1]).apply(
         RetentionRules(DAY_S), now_s=NOW_S
     )
@@ -147,7 +147,7 @@ async def test_what_is_spared_stays(tmp_path: Path) -> None:
 
 
 async def test_children_go_with_their_parent_and_keep_it_while_they_go_on(tmp_path: Path) -> None:
-    journal = at(tmp_path / "journal.db", NOW_S)
+    journal = await at(tmp_path / "journal.db", NOW_S)
     parent = await ended(journal)
     children = [await ended(journal, parent=parent) for _ in range(3)]
     other = await journal.create(RunSpec("chat", {"prompt": "你好"}, parent=parent))
@@ -164,7 +164,7 @@ async def test_children_go_with_their_parent_and_keep_it_while_they_go_on(tmp_pa
 
 
 async def test_the_key_of_a_deleted_run_is_free_again(tmp_path: Path) -> None:
-    journal = at(tmp_path / "journal.db", NOW_S)
+    journal = await at(tmp_path / "journal.db", NOW_S)
     run_id = await ended(journal, key="order-1")
     await ended(journal)
     with pytest.raises(KeyTaken):
@@ -177,13 +177,13 @@ async def test_the_key_of_a_deleted_run_is_free_again(tmp_path: Path) -> None:
 async def test_a_number_is_given_once_even_when_its_run_is_deleted(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     runs = await of_ages(path, 3, 2)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     assert await journal.forget(runs) == 2, "the newest stays"
     await journal.aclose()
-    again = at(path, NOW_S)
+    again = await at(path, NOW_S)
     pen = await again.create(RunSpec("chat", {"prompt": "你好"}))
     await again.aclose()
-    last = at(path, NOW_S)
+    last = await at(path, NOW_S)
     assert await last.unended() == [pen.run_id]
     assert [event.type for event in await last.read(pen.run_id, after=0)] == ["run.started"]
     await last.aclose()
@@ -198,7 +198,7 @@ def megabytes(path: Path) -> float:
 
 async def emptied(path: Path) -> Journal:
     """A journal of which most is free."""
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     text = TEXT * 20
     runs = [await ended(journal, text) for _ in range(60)]
     await journal.forget(runs)
@@ -235,7 +235,7 @@ async def test_a_file_of_the_first_versions_reuses_its_room_and_is_rebuilt_at_re
     assert await journal.used_bytes() > before
     await journal.aclose()
     full = megabytes(path)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     assert await journal.give_back(at_rest=True) is False
     await journal.aclose()
     assert megabytes(path) < full / 5
@@ -249,10 +249,10 @@ async def test_a_server_keeps_what_its_settings_say_and_forgets_the_rest(
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    journal = at(data / "journal.db", time.time() - 3 * DAY_S)
+    journal = await at(data / "journal.db", time.time() - 3 * DAY_S)
     old = await ended(journal)
     await journal.aclose()
-    journal = at(data / "journal.db", time.time())
+    journal = await at(data / "journal.db", time.time())
     young = await ended(journal)
     await ended(journal)
     await journal.aclose()
@@ -363,7 +363,7 @@ async def test_a_copy_is_made_into_an_empty_directory_alone(tmp_path: Path) -> N
 async def test_a_run_that_is_gone_is_unknown_everywhere(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     old, *_ = await of_ages(path, 9)
-    journal = at(path, NOW_S)
+    journal = await at(path, NOW_S)
     await journal.forget([old])
     with pytest.raises(UnknownRun):
         await journal.head(old)

@@ -15,7 +15,7 @@ from support.harness.clockwork import play
 from support.harness.figures import note
 from support.harness.sandbox import IS_LONG
 from support.harness.worlds import Shape, World
-from unspool.execution.runner import MAX_RECOVERIES
+from unspool.execution.adoption import MAX_RECOVERIES
 
 pytestmark = pytest.mark.slow
 

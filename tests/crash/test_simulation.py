@@ -10,7 +10,7 @@ from support.harness.clockwork import play
 from support.harness.figures import note
 from support.harness.sandbox import IS_LONG
 from support.harness.worlds import Shape, World
-from unspool.execution import runner
+from unspool.execution import adoption
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ DAY = Shape(runs=30 if IS_LONG else 10, span_s=DAY_S, deaths=6, stops=2, pace_s=
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look for left runs each minute: every other second is half of what a day costs."""
-    monkeypatch.setattr(runner, "WATCH_S", 60.0)
+    monkeypatch.setattr(adoption, "ADOPT_S", 60.0)
 
 
 @pytest.mark.parametrize("seed", range(50))

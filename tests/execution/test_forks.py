@@ -312,7 +312,7 @@ async def test_a_run_and_what_it_begins_with_are_written_down_together(
     """A server that dies at once leaves a fork with all its history, or none at all."""
     served = serve_with()
     served.stop()
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     spec = RunSpec("chat", CHAT["input"], forked_from={"run": "x", "seq": 9})  # type: ignore[arg-type]
     pen = await journal.create(spec, history=step("answer", "我自己写"))
     assert (await journal.head(pen.run_id)).seq == 4
@@ -332,7 +332,7 @@ async def test_a_journal_from_before_there_were_forks_is_brought_up_to_date(tmp_
     db.execute("pragma user_version=2")
     db.commit()
     db.close()
-    journal = open_journal(sqlite_url(tmp_path / "journal.db"))
+    journal = await open_journal(sqlite_url(tmp_path / "journal.db"))
     (old,) = await journal.heads()
     assert (old.run_id, old.parent, old.forked_from) == ("old", None, None)
     pen = await journal.create(RunSpec("chat", parent="old"))

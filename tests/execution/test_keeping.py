@@ -13,7 +13,7 @@ from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool import Draft, plugs
 from unspool.errors import SetupError
-from unspool.execution.runner import MAX_RECOVERIES
+from unspool.execution.adoption import MAX_RECOVERIES
 from unspool.flows import Context, KeepingFlow
 from unspool.records import Records
 from unspool.runs.run import Run

@@ -12,7 +12,7 @@ from support.runs import left_behind, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool import Draft, RunSpec, Settings, open_core, open_journal
-from unspool.execution.runner import MAX_RECOVERIES
+from unspool.execution.adoption import MAX_RECOVERIES
 from unspool.journals import sqlite_url
 from unspool.viewing.cursor import follow
 
@@ -96,7 +96,7 @@ async def test_a_run_that_nobody_carries_yet_can_be_cancelled(
 ) -> None:
     async with open_core(settings) as core:
         core.settings.data_dir.mkdir(exist_ok=True)
-    journal = open_journal(sqlite_url(settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(settings.data_dir / "journal.db"))
     pen = await journal.create(RunSpec("chat", {"prompt": "你好"}))
     await journal.aclose()
     async with open_core(settings) as core:

@@ -164,7 +164,7 @@ async def test_where_parents_take_all_the_room_their_children_still_get_through(
 ) -> None:
     served = serve_with()
     served.stop()
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     asked = batch("一", "二", "三")["input"]
     parents = [(await journal.create(RunSpec("batch", asked))).run_id for _ in range(2)]
     await journal.aclose()
@@ -208,7 +208,7 @@ async def test_a_child_that_its_parent_has_not_told_of_yet_is_found_all_the_same
     """The server died after the child's first commit and before the parent's next one."""
     served = serve_with()
     served.stop()
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     body = batch("一")
     parent = await journal.create(RunSpec("batch", body["input"]))
     spec = RunSpec("chat", {"prompt": "一"}, parent=parent.run_id)
@@ -227,7 +227,7 @@ async def test_a_child_whose_parent_has_ended_is_not_carried_on(
     over = await start(client, served, {"flow": "chat", "input": {"prompt": "一"}})
     await ended(client, served, over)
     served.stop()
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     child = await journal.create(RunSpec("chat", {"prompt": "一"}, parent=over))
     await journal.aclose()
     run = await ended(client, serve_with(), child.run_id)

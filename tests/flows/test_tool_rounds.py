@@ -71,7 +71,7 @@ async def test_a_run_killed_after_any_event_asks_no_tool_again_whose_answer_it_h
 ) -> None:
     settings, log = recorded
     run = fold(log)
-    journal = open_journal(sqlite_url(settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(settings.data_dir / "journal.db"))
     spec = RunSpec("chat", log[0].data["input"])
     pens = {}
     for cut in range(2, len(log)):
@@ -153,7 +153,7 @@ async def test_a_tool_that_was_removed_meanwhile_is_told_to_be_gone(
     mock = {"name": "weather", "answer": {"kind": "mock", "value": 1}}
     tool = await made(client, served, "tools", mock)
     served.stop()
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     kept = [{"id": tool["id"] + 1, "name": "weather"}]
     pen = await journal.create(RunSpec("chat", {"prompt": "?", "kept_tools": kept}))
     await journal.aclose()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.journals import Open
+from support.journals import Open, new_store
 from unspool import Journal, open_journal, plugs
 from unspool.journals import Tuning
 
@@ -17,10 +17,10 @@ from unspool.journals import Tuning
 async def opening(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     """Open journals of the same store, as several processes would; all are closed in the end."""
     opened: list[Journal] = []
+    url = new_store(request.param, tmp_path)
 
-    def open_one(**tuning: object) -> Journal:
-        url = f"{request.param}://{tmp_path}/journal.db"
-        opened.append(open_journal(url, replace(Tuning(), **tuning)))
+    async def open_one(**tuning: object) -> Journal:
+        opened.append(await open_journal(url, replace(Tuning(), **tuning)))
         return opened[-1]
 
     yield open_one
@@ -30,4 +30,4 @@ async def opening(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 @pytest.fixture
 async def store(opening: Open) -> Journal:
-    return opening()
+    return await opening()

@@ -15,7 +15,7 @@ from support.journals import DONE, SPEC, fill, full_disk, opened, text, words
 from support.readers import until
 from unspool import Draft
 from unspool.errors import JournalError, JournalFull, StaleEpoch
-from unspool.journals.sqlite_file import group_commit as _group_commit
+from unspool.journals.live import group_commit as _group_commit
 
 
 @contextmanager

@@ -122,7 +122,7 @@ async def test_what_cannot_be_written_is_refused_and_leaves_no_gap(store: Journa
 
 
 async def test_nobody_sees_an_event_before_its_commit(opening: Open) -> None:
-    journal = opening(commit_window_s=0.2)
+    journal = await opening(commit_window_s=0.2)
     pen = await written(journal, 1, ending=None)
     pen.append(text("not yet"))
     assert len(await journal.read(pen.run_id, after=0)) == 2
@@ -177,7 +177,7 @@ async def test_followers_from_any_place_get_every_event_once(store: Journal) -> 
 
 
 async def test_an_ending_and_the_status_are_one(opening: Open) -> None:
-    writing, looking = opening(), opening()
+    writing, looking = await opening(), await opening()
     pen = await written(writing, 2, ending=None)
 
     async def look() -> tuple[str, int]:
@@ -191,10 +191,8 @@ async def test_an_ending_and_the_status_are_one(opening: Open) -> None:
         seen.add(await look())
     await ending
     seen.add(await look())
-    assert {(status, count == 4) for status, count in seen} <= {
-        ("running", False),
-        ("failed", True),
-    }
+    # Between the two questions the run may end; a run that has ended has its ending.
+    assert ("failed", False) not in {(status, count == 4) for status, count in seen}
     head = await looking.head(pen.run_id)
     assert (head.status, head.seq) == ("failed", 4)
     assert head.ended_ms is not None
@@ -237,7 +235,7 @@ async def test_an_owner_who_was_replaced_can_write_nothing(store: Journal) -> No
 async def test_an_owner_who_was_replaced_from_another_process_can_write_nothing(
     opening: Open,
 ) -> None:
-    first, second = opening(), opening()
+    first, second = await opening(), await opening()
     old = await written(first, 2, ending=None)
     other = await written(first, 1, ending=None)
     new = await second.claim(old.run_id)
@@ -258,7 +256,7 @@ async def test_an_owner_who_was_replaced_from_another_process_can_write_nothing(
 
 
 async def test_a_stale_ending_is_refused_by_the_store_itself(opening: Open) -> None:
-    first, second = opening(), opening()
+    first, second = await opening(), await opening()
     old = await written(first, 2, ending=None)
     new = await second.claim(old.run_id)
     async with asyncio.timeout(2):
@@ -297,7 +295,7 @@ async def test_runs_are_listed_newest_first_in_pages_and_by_what_they_are(store:
 
 
 async def test_a_run_that_is_too_long_is_refused_and_can_still_end(opening: Open) -> None:
-    journal = opening(max_run_bytes=2_000)
+    journal = await opening(max_run_bytes=2_000)
     pen = await journal.create(SPEC)
     pen.append(text("x" * 2_000))
     with pytest.raises(JournalFull):
@@ -320,7 +318,7 @@ async def test_a_writer_who_is_ahead_is_asked_to_wait(store: Journal) -> None:
 
 
 async def test_a_text_is_added_and_refused_like_any_event(opening: Open) -> None:
-    journal = opening(max_run_bytes=2_000)
+    journal = await opening(max_run_bytes=2_000)
     pen = await journal.create(SPEC)
     pen.append(text("字\n"))
     pen.append_text("s", "字\n")
@@ -339,20 +337,20 @@ async def test_a_text_is_added_and_refused_like_any_event(opening: Open) -> None
 
 
 async def test_what_was_accepted_is_kept_when_the_journal_closes(opening: Open) -> None:
-    journal = opening(commit_window_s=0.05)
+    journal = await opening(commit_window_s=0.05)
     pen = await written(journal, 2, ending=None)
     pen.append(text("last"))
     await journal.aclose()
     with pytest.raises(JournalError):
         pen.append(text("too late"))
-    again = opening()
+    again = await opening()
     assert await again.unended() == [pen.run_id]
     assert await words(again, pen.run_id) == "0 1 last"
 
 
 async def test_a_clock_that_goes_back_changes_no_order(opening: Open) -> None:
     times = iter([1000.0, 999.0, 5.0, 2000.0] + [0.0] * 100)
-    journal = opening(clock=lambda: next(times))
+    journal = await opening(clock=lambda: next(times))
     first = await written(journal, 2)
     second = await written(journal, 0)
     assert await words(journal, first.run_id) == "0 1 "

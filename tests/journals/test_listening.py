@@ -44,7 +44,7 @@ async def test_a_listener_hears_each_commit_once_and_the_ending_last(store: Jour
 async def test_a_listener_can_begin_only_at_the_last_event_of_a_run_that_goes_on(
     opening: Open,
 ) -> None:
-    journal = opening(commit_window_s=0.05)
+    journal = await opening(commit_window_s=0.05)
     pen = await written(journal, 1, ending=None)
     pen.append(text("accepted, not committed"))
     for after in (0, 1, 3):
@@ -102,7 +102,7 @@ async def test_a_listener_that_fails_harms_neither_the_run_nor_others(
 
 
 async def test_a_listener_is_sent_away_when_the_run_has_another_owner(opening: Open) -> None:
-    first, second = opening(), opening()
+    first, second = await opening(), await opening()
     old = await written(first, 2, ending=None)
     calls = heard_by(first, old.run_id, 3)
     old.append(text("nobody will see this"))
@@ -127,7 +127,7 @@ async def test_a_listener_is_sent_away_when_the_run_has_another_owner(opening: O
 async def test_a_run_that_another_process_wrote_meanwhile_is_claimed_with_its_new_events(
     opening: Open,
 ) -> None:
-    first, second = opening(), opening()
+    first, second = await opening(), await opening()
     old = await written(first, 2, ending=None)
     other = await second.claim(old.run_id)
     other.append(text("other "))
@@ -141,7 +141,7 @@ async def test_a_run_that_another_process_wrote_meanwhile_is_claimed_with_its_ne
 
 
 async def test_a_listener_is_sent_away_when_the_journal_closes(opening: Open) -> None:
-    journal = opening(commit_window_s=0.05)
+    journal = await opening(commit_window_s=0.05)
     pen = await written(journal, 1, ending=None)
     calls = heard_by(journal, pen.run_id, 2)
     pen.append(text("last"))
@@ -168,7 +168,7 @@ async def test_events_that_are_taken_back_before_their_commit_are_not_heard(stor
 async def test_listeners_miss_nothing_while_many_write_at_once(
     opening: Open, synchronous: str
 ) -> None:
-    journal = opening(synchronous=synchronous)
+    journal = await opening(synchronous=synchronous)
     heard: dict[str, list[int]] = {}
 
     async def write() -> None:

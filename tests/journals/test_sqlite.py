@@ -15,7 +15,7 @@ from support.journals import DONE, SPEC, opened, text, words
 from unspool import Draft
 from unspool.errors import JournalError, SetupError
 from unspool.journals import sqlite_url
-from unspool.journals.sqlite_file import live_run as parts
+from unspool.journals.live import live_run as parts
 from unspool.journals.sqlite_file import store as _store
 
 
@@ -76,7 +76,7 @@ import asyncio, sys
 from unspool import Draft, RunSpec, open_journal, follow
 
 async def main():
-    journal = open_journal(sys.argv[1])
+    journal = await open_journal(sys.argv[1])
     pen = await journal.create(RunSpec("chat", {}))
     async def write():
         number = 0

@@ -15,8 +15,7 @@ from support.journals import DONE, SPEC, opened, text
 from support.servers import ServeModel
 from support.upstream import Upstream, chunk
 from unspool import Draft
-from unspool.journals import sqlite
-from unspool.journals.sqlite_file import group_commit
+from unspool.journals.live import clock, group_commit
 from unspool.runs.events import Event
 from unspool.runs.run import fold
 from unspool.server.api.health import MIN_FREE_BYTES
@@ -97,7 +96,7 @@ def test_an_attempt_ends_with_its_run_at_the_latest() -> None:
 NOW = 1_800_000_000.0
 
 
-@pytest.mark.parametrize("back_s", [3600.0, 1.0, -3600.0, sqlite.MAX_BACK_S * 2])
+@pytest.mark.parametrize("back_s", [3600.0, 1.0, -3600.0, clock.MAX_BACK_S * 2])
 async def test_ids_grow_and_no_time_is_negative_after_the_clock_was_set_back(
     tmp_path: Path, back_s: float
 ) -> None:
@@ -120,9 +119,9 @@ async def test_ids_grow_and_no_time_is_negative_after_the_clock_was_set_back(
             assert facts["total_ms"] >= 0
             assert facts["first_token_ms"] is None or facts["first_token_ms"] >= 0
             assert head_json(head)["total_ms"] >= 0
-            if back_s < sqlite.MAX_BACK_S:
+            if back_s < clock.MAX_BACK_S:
                 assert [e.at_ms for e in log] == sorted(e.at_ms for e in log)
-        if back_s < sqlite.MAX_BACK_S:
+        if back_s < clock.MAX_BACK_S:
             assert ended.run_id[:9] <= new.run_id[:9]
         else:
             assert new.run_id < ended.run_id, "a clock that was days ahead is not believed for ever"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
@@ -15,8 +15,17 @@ from unspool.journals.sqlite import SQLiteJournal
 SPEC = RunSpec("chat", {"prompt": "你好👟"}, model="m", dialect="plain")
 DONE = Draft("run.completed")
 
-Open = Callable[..., Journal]
+Open = Callable[..., Awaitable[Journal]]
 """Opens one more journal of the same store; see the fixture `opening`."""
+
+
+def new_store(kind: str, folder: Path) -> str:
+    """Return the URL of a new, empty store for journals of a kind."""
+    if kind == "postgresql":
+        from support.postgres import shared_server
+
+        return shared_server().new_database()
+    return f"{kind}://{folder}/journal.db"
 
 
 def text(words: str = "字") -> Draft:
@@ -35,7 +44,7 @@ async def written(journal: Journal, count: int = 3, ending: Draft | None = DONE)
 
 @asynccontextmanager
 async def opened(path: Path, **tuning: object) -> AsyncIterator[SQLiteJournal]:
-    journal = open_journal(sqlite_url(path), Tuning(**tuning))  # type: ignore[arg-type]
+    journal = await open_journal(sqlite_url(path), Tuning(**tuning))  # type: ignore[arg-type]
     assert isinstance(journal, SQLiteJournal)
     try:
         yield journal

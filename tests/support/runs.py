@@ -52,7 +52,7 @@ async def until_ended(client: httpx.AsyncClient, served: Served, run_id: str) ->
 
 async def left_behind(served: Served, *drafts: Draft, deaths: int = 0) -> str:
     """A run in the journal of a stopped server, as a process that died leaves it."""
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     pen = await journal.create(RunSpec("chat", {"prompt": "请介绍运动鞋"}))
     pen.append(Draft("step.started", {"step": "answer"}), *drafts)
     for epoch in range(deaths):

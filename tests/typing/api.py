@@ -91,7 +91,7 @@ async def client(settings: Settings) -> None:
 
 
 async def journal(path: Path) -> Run:
-    opened = open_journal(f"sqlite:///{path}")
+    opened = await open_journal(f"sqlite:///{path}")
     assert_type(opened, Journal)
     events: list[Event] = []
     async for batch in follow(opened, "run", after=0, patience_s=1.0):

@@ -158,7 +158,7 @@ async def run_of(
 
 async def test_what_was_learned_is_told_with_its_errors(tmp_path: Path) -> None:
     clock, dice = Clock(), random.Random(7)
-    journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
+    journal = await open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
     for _ in range(20):
         await run_of(journal, clock, dice.randint(95, 105))
     await run_of(journal, clock, 100, model="other")
@@ -176,7 +176,7 @@ async def test_what_was_learned_is_told_with_its_errors(tmp_path: Path) -> None:
 
 async def test_only_so_much_is_read_at_once_and_only_so_much_is_remembered(tmp_path: Path) -> None:
     clock = Clock()
-    journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
+    journal = await open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
     runs = [await run_of(journal, clock, 5) for _ in range(REMEMBERED + 10)]
     eta = EtaEstimator(journal)
     for run_id in runs:
@@ -192,7 +192,7 @@ async def test_a_flow_is_known_after_a_restart_however_many_runs_of_others_came_
     tmp_path: Path,
 ) -> None:
     clock = Clock()
-    journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
+    journal = await open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
     for _ in range(25):
         await run_of(journal, clock, 5, flow="extraction")
     for _ in range(REMEMBERED * 2):
@@ -212,7 +212,7 @@ async def test_a_run_that_was_deleted_before_it_was_learned_from_is_passed_over(
     tmp_path: Path,
 ) -> None:
     clock = Clock()
-    journal = open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
+    journal = await open_journal(sqlite_url(tmp_path / "journal.db"), Tuning(clock=clock))
     eta = EtaEstimator(journal)
     eta.note("unknown")
     eta.note(await run_of(journal, clock, 5))

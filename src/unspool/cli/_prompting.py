@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 from ..errors import ProviderError
@@ -16,7 +17,7 @@ from ..models.registry import ModelRegistry
 from ..models.sources import ConfiguredModels
 from ..providers import Model, Prompt, Reasoning, Text
 from ..providers.upstream.http import open_http
-from ..records import Records
+from ..records import Records, place_of
 from ..settings import Settings
 from ._exit_codes import FAILED, Complaint
 
@@ -125,10 +126,11 @@ def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
 
 
 async def _models(settings: Settings, name: str, deps: GenerationDeps) -> list[Model]:
-    path = settings.data_dir / "records.db"
-    if not path.exists():  # a prompt alone does not create the database
+    where = place_of(settings)
+    # A prompt alone does not create the database.
+    if isinstance(where, Path) and not where.exists():
         return ConfiguredModels(settings).catalog().models_for(name)
-    records = await Records.open(path)
+    records = await Records.open(where)
     try:
         registry = await ModelRegistry.open(settings, records, deps.http, Health())
         return registry.catalog.models_for(name)

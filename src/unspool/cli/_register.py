@@ -128,10 +128,10 @@ async def _open_local(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
     from ..models.health import Health
     from ..models.registry import ModelRegistry
     from ..providers.upstream.http import open_http
-    from ..records import Records
+    from ..records import Records, place_of
 
     settings = read_settings(data_dir=data_dir)
-    records = await Records.open(settings.data_dir / "records.db")
+    records = await Records.open(place_of(settings))
     try:
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
             registry = await ModelRegistry.open(settings, records, http, Health())

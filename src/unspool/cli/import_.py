@@ -90,10 +90,10 @@ async def _import(
     settings: Settings, kind: ImportKind, file: Path, mapping: Mapping[str, str], zone: tzinfo
 ) -> ImportReport:
     # SQLAlchemy takes half a second, which `--help` does not wait for.
-    from ..records import Records
+    from ..records import Records, place_of
     from ..records.csv_import.importing import ReadingOptions, import_csv
 
-    records = await Records.open(settings.data_dir / "records.db")
+    records = await Records.open(place_of(settings))
     try:
         with _bar(file.name) as on_progress:
             reading = ReadingOptions(zone)

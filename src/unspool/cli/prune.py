@@ -106,7 +106,7 @@ async def _prune_file(path: Path, rules: dict[str, Any]) -> dict[str, Any]:
     from ..core.retention import Pruning, RetentionRules
     from ..journals import open_journal, sqlite_url
 
-    journal = open_journal(sqlite_url(path))
+    journal = await open_journal(sqlite_url(path))
     try:
         pruning = Pruning(journal, is_dry=rules["dry_run"])
         retention = RetentionRules(rules["older_than_s"], rules["max_bytes"])

@@ -119,7 +119,7 @@ async def _from_directory(path: Path, run_id: str) -> list[bytes]:
         raise SetupError(
             f"There is no journal.db in {path.parent}; name its directory with --data-dir."
         )
-    journal = open_journal(sqlite_url(path))
+    journal = await open_journal(sqlite_url(path))
     lines: list[bytes] = []
     try:
         await journal.head(run_id)

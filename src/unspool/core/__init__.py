@@ -7,7 +7,7 @@ The HTTP application uses them, and other applications embed them.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,7 @@ from ..formats.moments import zone_of
 from ..generation.generate import GenerationDeps
 from ..journals import Journal, Tuning, open_journal, sqlite_url
 from ..models.catalog import Catalog
+from ..models.following import Following
 from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
@@ -105,15 +106,29 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     Raises:
         SetupError: One sentence for the person who starts the program.
     """
-    with owned(settings.data_dir):
+    with ExitStack() as owning:
+        if settings.database_url is None:
+            owning.enter_context(owned(settings.data_dir))
+        else:
+            _make(settings.data_dir)
         async with _opened(settings) as core:
             yield core
+
+
+def _make(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"The data directory {data_dir} cannot be made: {error.strerror}. Make its folder "
+            "writable, or choose another with --data-dir."
+        ) from error
 
 
 @contextmanager
 def owned(data_dir: Path) -> Iterator[None]:
     """
-    Be the only server of a data directory: a second one would end the runs of the first.
+    Be the only server of a data directory: SQLite takes the events of one process.
 
     The lock ends with the process, even after a crash.
     """
@@ -145,10 +160,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
     except ValueError as error:
         raise SetupError(f"UNSPOOL_TIME_ZONE: {error}") from None
     async with AsyncExitStack() as opened:  # closed in reverse order
-        journal = open_journal(sqlite_url(settings.data_dir / "journal.db"), _tuning(settings))
-        opened.push_async_callback(journal.aclose)
-        records = await Records.open(settings.data_dir / "records.db")
-        opened.push_async_callback(records.aclose)
+        journal, records = await _stores(settings, opened)
         uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
@@ -159,9 +171,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             )
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
-        registry = await ModelRegistry.open(settings, records, http, deps.health)
-        learning = Learning(records, http, deps.health, settings)
-        opened.push_async_callback(learning.aclose)
+        registry = await _registry(settings, records, deps, opened)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
         viewing = Viewing(journal, settings)
@@ -178,7 +188,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
-        await runner.watch(ChildRuns(journal, runner, admission))
+        runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
         indexing.watch()
         yield Core(
@@ -200,6 +210,17 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         )
 
 
+async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, Records]:
+    """Open the journal and the records, and close them with `opened`."""
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    journal_url = url or sqlite_url(settings.data_dir / "journal.db")
+    journal = await open_journal(journal_url, _tuning(settings))
+    opened.push_async_callback(journal.aclose)
+    records = await Records.open(url or settings.data_dir / "records.db")
+    opened.push_async_callback(records.aclose)
+    return journal, records
+
+
 def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> Exchanges | None:
     """Return what keeps the exchanges of attempts, if they are wanted; close it with `opened`."""
     if not settings.keep_raw:
@@ -207,6 +228,17 @@ def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> 
     exchanges = Exchanges(records)
     opened.push_async_callback(exchanges.aclose)
     return exchanges
+
+
+async def _registry(
+    settings: Settings, records: Records, deps: GenerationDeps, opened: AsyncExitStack
+) -> ModelRegistry:
+    """Open the models with what keeps them up to date, and close that with `opened`."""
+    registry = await ModelRegistry.open(settings, records, deps.http, deps.health)
+    learning = Learning(records, deps.http, deps.health, settings)
+    opened.push_async_callback(learning.aclose)
+    opened.push_async_callback(Following(registry).aclose)
+    return registry
 
 
 async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:

@@ -27,6 +27,7 @@ from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRecord, Unknow
 from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..records import Records
 from ..records.conversations import (
+    LOST,
     ConversationRow,
     TurnRow,
     TurnTree,
@@ -131,7 +132,7 @@ class Conversations:
                 run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:
                 # The server died after it created that run and before it wrote the row.
-                run, parent = (taken.run_id, "lost"), await self._parent_of(taken.run_id)
+                run, parent = (taken.run_id, LOST), await self._parent_of(taken.run_id)
                 await save_turn(self._records, number, position, run, parent=parent)
                 current = position
             else:

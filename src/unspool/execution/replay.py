@@ -31,9 +31,10 @@ from ..models.catalog import Catalog
 from ..runs.events import TERMINAL, Draft, Event, decode_event, encode_event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
+from .adoption import taking_over
 from .context import RunContext
 from .playback import STEP, Playback
-from .runner import ending_of, taking_over
+from .runner import ending_of
 
 STUCK_S: Final = 2.0
 """Without an event, a flow is stuck: it waits for a fact that the log does not hold."""

@@ -4,9 +4,8 @@ Carries a run from its claim to its end.
 A run continues when its viewers leave: this module does not know viewers. It ends in exactly one
 of four ways, and its pen writes the ending last.
 
-A run also outlives its server: the next process that opens the journal claims runs without an
-ending and runs their flows again. The log answers for finished steps, the cut step continues, and
-viewers see nothing twice.
+A run also outlives its server: another process adopts it from the journal and runs its flow again.
+The log answers for finished steps, the cut step continues, and viewers see nothing twice.
 """
 
 from __future__ import annotations
@@ -17,24 +16,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import JournalError, StaleEpoch, UnknownRun, UnspoolError
+from ..errors import JournalError, StaleEpoch, UnspoolError
 from ..failpoints import point
 from ..flows import KeepingFlow, open_flow
 from ..generation.generate import GenerationDeps
-from ..journals import Claim, Journal, Pen, read_all, spec_of, started
+from ..journals import Ask, Claim, Journal, RunPen, started
 from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.events import Draft, Event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
+from .adoption import Adoption, past_of
 from .context import Children, RunContext, ToolRunner
 from .exchanges import Exchanges
 
 log = logging.getLogger(__name__)
 
 _created = point("runner.created")
-_claimed = point("runner.claimed")
-_recovered = point("runner.recovered")
 _keeping = point("runner.keeping")
 _kept = point("runner.kept")
 _ending = point("runner.ending")
@@ -46,20 +44,12 @@ _letting_go = point("runner.letting_go")
 STOP_S = 2.0
 """Seconds to release all runs when the server stops: process managers wait longer."""
 
-WATCH_S = 2.0
-"""Seconds between two attempts to recover orphaned runs."""
-
-MAX_RECOVERIES = 5
-"""
-Takeovers from dead servers in a row without progress; a run that kills servers must end.
-"""
-
 
 @dataclass(slots=True)
 class _CarriedRun:
     """A run that this process carries."""
 
-    pen: Pen
+    pen: RunPen
     continues: bool = False
     """A client asked for it to continue without viewers, however much it writes."""
     task: asyncio.Task[None] | None = None
@@ -90,12 +80,7 @@ class Runner:
         self._deps = deps
         self._settings = settings
         self._live: dict[str, _CarriedRun] = {}
-        self._orphans: set[str] = set()
-        """
-        Runs without an ending or an owner: an earlier process carried them, or the journal failed.
-        A run of ours that is about to begin is not among them, although it too is in the journal.
-        """
-        self._watching: asyncio.Task[None] | None = None
+        self._adoption = Adoption(journal, self)
         self._records = records
         self._tools = tools
         self._children: Children | None = None
@@ -136,10 +121,13 @@ class Runner:
         _created()
         before = enumerate([started(spec), *history], 1) if history else ()
         past = fold(Event(seq, draft.type, 0, draft.data) for seq, draft in before)
-        self._begin(pen, spec, past)
+        self.begin(pen, spec, past)
         return pen.run_id
 
-    def _begin(self, pen: Pen, spec: RunSpec, past: Run) -> None:
+    def begin(self, pen: RunPen, spec: RunSpec, past: Run, *, is_adopted: bool = False) -> None:
+        """Carry a run to its end, as a task; `past` is all that its log holds."""
+        if is_adopted:
+            self._parents.add(pen.run_id)  # its children may be anywhere
         live = self._live[pen.run_id] = _CarriedRun(pen, spec.continues)
         carrying = self._carry(live, spec, past)
         live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
@@ -151,22 +139,25 @@ class Runner:
 
     async def cancel(self, run_id: str, *, reason: str = "asked by a client") -> None:
         """
-        Stop a run. Idempotent; an ended run does not change.
+        Stop a run, of whatever process. Idempotent; an ended run does not change.
 
         Returns when the connection to the provider is closed and the ending is in the log.
+
+        Raises:
+            JournalError: The process that writes the run did not end it in `CANCEL_S`. It will, or
+                the next one that adopts the run.
         """
-        live = self._live.get(run_id)
+        if not await self.cancel_here(run_id, reason):
+            await self._adoption.ask(Ask(run_id, "cancel", reason))
+
+    async def cancel_here(self, run_id: str, reason: str) -> bool:
+        """Stop a run if this process carries it, or has adopted it; return whether it does."""
         ending = Draft("run.cancelled", {"code": "cancelled", "message": reason})
+        live = self._live.get(run_id)
         if live is not None:
             _cancelling()
             await self._stop(live, ending)
-        elif run_id in self._orphans:
-            # A pending recovery then finds another owner.
-            self._orphans.discard(run_id)
-            pen = await self._journal.claim(run_id)
-            past, spec = await self._past(run_id)
-            pen.append(*taking_over(past, pen.epoch, died=past.is_carried))
-            await self._end(pen, spec, ending)
+        return live is not None or self._adoption.note_ending(run_id, ending)
 
     async def ended(self, run_id: str, *, patience_s: float) -> None:
         """Return when a run may have ended, or after `patience_s`."""
@@ -176,16 +167,14 @@ class Runner:
         else:
             await asyncio.sleep(patience_s)
 
-    async def watch(self, children: Children | None = None) -> None:
+    def watch(self, children: Children | None = None) -> None:
         """
-        Take over runs without an owner, now and whenever one appears.
+        Adopt runs without an owner, now and whenever one appears, and do as clients ask.
 
-        Call it before you start a run: it takes every run without an ending for an orphan.
         `children` starts child runs; it needs the runner, so it comes later.
         """
         self._children = children
-        self._orphans.update(await self._journal.unended())
-        self._watching = asyncio.create_task(self._watch(), name="recovery")
+        self._adoption.watch()
 
     async def close(self) -> None:
         """
@@ -194,9 +183,7 @@ class Runner:
         Returns after `STOP_S` at the latest, even if the journal cannot write.
         """
         _letting_go()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        await self._adoption.close()
         for live in self._live.values():
             live.is_let_go = True
             if live.task is not None and live.is_in_flow:
@@ -204,55 +191,6 @@ class Runner:
         tasks = [live.task for live in self._live.values() if live.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_S)
-
-    async def _watch(self) -> None:
-        while True:
-            for run_id in sorted(self._orphans):  # the oldest first
-                try:
-                    await self._recover(run_id)
-                    self._orphans.discard(run_id)
-                except (StaleEpoch, UnknownRun):
-                    self._orphans.discard(run_id)  # it has an ending, or an owner
-                except JournalError as error:
-                    log.warning("Run %s is not taken over yet: %s", run_id, error)
-            await asyncio.sleep(WATCH_S)
-
-    async def _recover(self, run_id: str) -> None:
-        """Claim a run and continue it from its log."""
-        pen = await self._journal.claim(run_id)
-        _claimed()
-        past, spec = await self._past(run_id)
-        died = past.is_carried
-        # Even if the run ends at once, the log must account for an open attempt.
-        pen.append(*taking_over(past, pen.epoch, died=died))
-        _recovered()
-        if spec.parent and await self._is_over(spec.parent):
-            message = f"run {spec.parent}, which has started it, has ended"
-            ending = Draft("run.cancelled", {"code": "cancelled", "message": message})
-            await self._end(pen, spec, ending)
-            return
-        if died and past.recoveries >= MAX_RECOVERIES:
-            message = f"{MAX_RECOVERIES} servers died one after another while they carried it"
-            ending = _incomplete("interrupted", f"{message}; the text so far is saved")
-            await self._end(pen, spec, ending)
-            return
-        log.info("Run %s continues after event %d", run_id, past.seq)
-        self._begin(pen, spec, past)
-
-    async def _is_over(self, run_id: str) -> bool:
-        try:
-            return (await self._journal.head(run_id)).ended_ms is not None
-        except UnknownRun:
-            return True
-
-    async def _past(self, run_id: str) -> tuple[Run, RunSpec]:
-        run, spec = Run(), None
-        async for events in read_all(self._journal, run_id):
-            spec = spec or spec_of(events[0])
-            for event in events:
-                run.apply(event)
-        assert spec is not None
-        return run, spec
 
     async def _stop(self, live: _CarriedRun, ending: Draft) -> None:
         if live.stop is None:
@@ -273,10 +211,9 @@ class Runner:
             ending = await self._perform(live, spec, past)
             live.is_in_flow = False
             if ending is None:
-                pen.append(Draft("run.released", {"epoch": pen.epoch}))
-                await pen.commit()
+                await pen.release(Draft("run.released", {"epoch": pen.epoch}))
             else:
-                await self._end(pen, spec, ending)
+                await self.end(pen, spec, ending)
                 for ended in self.on_ended:
                     ended(pen.run_id, spec)
                 await self._stop_children(pen.run_id)
@@ -284,17 +221,17 @@ class Runner:
             log.warning("Run %s has another owner now and continues there", pen.run_id)
         except JournalError as error:
             log.error("Run %s has no ending in the log: %s", pen.run_id, error)  # noqa: TRY400
-            self._orphans.add(pen.run_id)
+            pen.drop()
         finally:
             self._live.pop(pen.run_id, None)
 
     async def _stop_children(self, run_id: str) -> None:
         # Nearly all runs have none, and need not ask the journal.
-        if self._children is not None and (run_id in self._parents or self._orphans):
+        if self._children is not None and run_id in self._parents:
             self._parents.discard(run_id)
             await self._children.stop(run_id)
 
-    async def _end(self, pen: Pen, spec: RunSpec, ending: Draft) -> None:
+    async def end(self, pen: RunPen, spec: RunSpec, ending: Draft) -> None:
         """Let the flow store its results, then write the last event."""
         if self._records is not None:
             ending = await self._store_result(pen, spec, self._records, ending)
@@ -305,7 +242,7 @@ class Runner:
         log.log(logging.DEBUG if is_usual else logging.INFO, "Run %s: %s", pen.run_id, ending.type)
 
     async def _store_result(
-        self, pen: Pen, spec: RunSpec, records: Records, ending: Draft
+        self, pen: RunPen, spec: RunSpec, records: Records, ending: Draft
     ) -> Draft:
         """Let the flow store the result; a run whose result is lost did not complete."""
         try:
@@ -314,7 +251,7 @@ class Runner:
                 return ending
             await pen.commit()
             _keeping()
-            run, _ = await self._past(pen.run_id)
+            run, _ = await past_of(self._journal, pen.run_id)
             run.apply(Event(run.seq + 1, ending.type, int(time.time() * 1000), ending.data))
             await flow.keep(pen.run_id, flow.input_model.model_validate(spec.input), run, records)
             _kept()
@@ -341,7 +278,8 @@ class Runner:
             await flow.run(ctx, request)
         except asyncio.CancelledError:
             if live.stop is None and not live.is_let_go:
-                return _incomplete("interrupted", "the run was interrupted")
+                facts = {"code": "interrupted", "message": "the run was interrupted"}
+                return Draft("run.incomplete", facts)
             return live.stop
         except StaleEpoch:
             raise
@@ -360,21 +298,3 @@ def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:
         message = f"the flow {flow} failed ({type(error).__name__}); see the server's log"
     facts = {"code": code, "message": message}
     return Draft("run.incomplete" if wrote else "run.failed", facts)
-
-
-def taking_over(past: Run, epoch: int, *, died: bool) -> list[Draft]:
-    """Return the events of a takeover: the new owner, its reason, and the end of open attempts."""
-    reason = "died" if died else "stopped"
-    events = [Draft("run.recovered", {"epoch": epoch, "reason": reason})]
-    for attempt in past.attempts:
-        if attempt.status == "running":
-            message = "the server ended before the answer did"
-            facts = {"step": attempt.step, "number": attempt.number, "code": "interrupted"}
-            wrote = len(past.steps[attempt.step].text) > attempt.at
-            account = {"wrote": wrote, "usage": None, "cost": None}
-            events.append(Draft("attempt.failed", {**facts, "message": message, **account}))
-    return events
-
-
-def _incomplete(code: str, message: str) -> Draft:
-    return Draft("run.incomplete", {"code": code, "message": message})

@@ -1,9 +1,9 @@
 """
 Plug point: stores for runs.
 
-To add one: a module here with `plug`, a callable taking a URL and a `Tuning` and
-returning an open `Journal`. `tests/journals/test_journals.py` finds it and tests the whole
-contract.
+To add one: a module here with `plug`, an asynchronous callable taking a URL and a `Tuning` and
+returning an open `Journal`, and a way to make an empty store in `tests/support/journals.py`.
+`tests/journals` finds it and tests the whole contract.
 
 The log in the journal decides. Its bell (`wait`) only tells readers to read again: a lost ring
 costs latency, never an event. A listener (`listen`) hears the events themselves, and reads again
@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
-from typing import Final, Protocol, TypedDict, Unpack
+from typing import Final, Literal, Protocol, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from .. import plugs
@@ -92,6 +92,16 @@ class EndedRun:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request to the process that writes a run."""
+
+    run_id: str
+    kind: Literal["cancel"]
+    message: str
+    """The reason, for the log."""
+
+
 class Pen(Protocol):
     """The right to write one run. The next claim of the run makes this pen stale."""
 
@@ -145,10 +155,25 @@ class Pen(Protocol):
         """
 
 
+class RunPen(Pen, Protocol):
+    """The pen of a journal, which can also leave the run to another process."""
+
+    async def release(self, last: Draft) -> None:
+        """
+        Add an event and leave the run, without an ending, to the next process that adopts it.
+
+        Raises:
+            StaleEpoch, JournalError: As for `append`.
+        """
+
+    def drop(self) -> None:
+        """Write no more, because the journal has failed; `adopt` finds the run again."""
+
+
 class Journal(Protocol):
     async def create(
         self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
-    ) -> Pen:
+    ) -> RunPen:
         """
         Write a new run and its `run.started`, durably, and return its first pen.
 
@@ -160,13 +185,37 @@ class Journal(Protocol):
             JournalError: The journal cannot write now; it created no run.
         """
 
-    async def claim(self, run_id: str) -> Pen:
+    async def claim(self, run_id: str) -> RunPen:
         """
         Become the only writer of a live run: raise its epoch.
 
         Raises:
             UnknownRun: There is no such run, or it has ended.
         """
+
+    async def adopt(self, limit: int) -> list[RunPen]:
+        """
+        Claim up to `limit` runs without an owner, the oldest first, and return their pens.
+
+        The process that wrote them has ended, or has released or dropped them. Call it every
+        half second: a journal that several processes share watches them with these calls.
+
+        Raises:
+            JournalError: The journal cannot be used now.
+        """
+
+    async def ask(self, ask: Ask) -> None:
+        """
+        Leave a request for the process that writes a run, or adopts it later.
+
+        A run that has ended, or does not exist, takes none.
+
+        Raises:
+            JournalError: The journal cannot be used now.
+        """
+
+    async def asked(self, timeout_s: float) -> list[Ask]:
+        """Return requests for runs of this process, each once; wait so long for the first."""
 
     async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
         """
@@ -210,7 +259,7 @@ class Journal(Protocol):
         """Return runs, newest first; `before` is the id of the last one of the page before."""
 
     async def unended(self) -> list[str]:
-        """Return the ids of all runs without an ending, oldest first."""
+        """Return the ids of all runs without an ending, of every process, oldest first."""
 
     async def oldest(
         self, *, after: str = "", before_ms: int | None = None, limit: int = 50
@@ -300,14 +349,15 @@ def spec_of(event: Event) -> RunSpec:
     return RunSpec(**{name: request[name] for name in names if name in request})
 
 
-def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
+async def open_journal(url: str, tuning: Tuning | None = None) -> Journal:
     """
     `sqlite:///data/runs.db` opens `unspool.journals.sqlite`.
 
     Raises:
         SetupError: It cannot open; the message tells why.
     """
-    journal: Journal = plugs.load("journals", urlsplit(url).scheme)(url, tuning or Tuning())
+    scheme = urlsplit(url).scheme
+    journal: Journal = await plugs.load("journals", scheme)(url, tuning or Tuning())
     return journal
 
 

@@ -1,7 +1,8 @@
 """
 The registered models and routes in the database, and the catalog made from them.
 
-Each change is written first and then read back, so the catalog never differs from the records.
+Each change is written first and then read back, so the catalog never differs from the records;
+`following` reads the changes of other servers.
 The models of the environment and the file are read once, at the start; users see them here but
 cannot change them here. A key goes in and never comes out.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +25,10 @@ from ..errors import SpecError, UnknownRecord, UnspoolError
 from ..formats.written import validated
 from ..providers import Model
 from ..records import Records
+from ..records.changes import MODELS, number_of
 from ..records.default_models import change_defaults, read_defaults
 from ..records.models import (
     ModelRow,
-    RouteRow,
     change_model,
     change_route,
     list_models,
@@ -37,6 +39,7 @@ from ..records.models import (
     save_model,
     save_route,
 )
+from ..records.sealing import check_sealing_key
 from ..records.secrets import Secrets, Unsealable
 from ..settings import Settings
 from .catalog import Catalog, RegisteredModel, Route
@@ -47,6 +50,7 @@ from .environment import limits_from
 from .health import Health
 from .learning import keep_findings, load_findings
 from .probe import Answered, ProbeFinding, ask, probe_prefill
+from .rows import columns, fields, route_columns, route_of
 from .slots import slots_of
 from .sources import ConfiguredModels
 
@@ -78,6 +82,7 @@ class ModelRegistry:
         self.secrets = Secrets(settings.data_dir, _secret(settings))
         self._configured = ConfiguredModels(settings)
         self._writing = asyncio.Lock()
+        self._number = 0
 
     @classmethod
     async def open(
@@ -90,6 +95,7 @@ class ModelRegistry:
             SetupError: The file or the sealing key is invalid.
         """
         registry = cls(settings, records, http, health)
+        await check_sealing_key(records, registry.secrets)
         configured = registry._configured
         catalog = configured.catalog()
         # On a fresh start the default model gets number 1.
@@ -103,14 +109,39 @@ class ModelRegistry:
             log.warning("No model or route is named %s, the default of the file", wanted)
         return registry
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may change models and routes."""
+        return self._records.is_shared
+
+    async def refresh(self) -> None:
+        """Read models and routes again, if somebody has changed them."""
+        if await number_of(self._records, MODELS) != self._number:
+            await self._reload()
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Be the only one who changes models, here and at other servers, and know the newest."""
+        async with self._writing, self._records.turn(MODELS):
+            await self.refresh()
+            yield
+
     async def _reload(self) -> None:
+        # The number first: a change in between is then seen next time.
+        number = await number_of(self._records, MODELS)
         rows = await list_models(self._records)
-        routes = [_route_of(row) for row in await list_routes(self._records)]
+        known = {row.name for row in rows}
+        lost = {e.name: e.source for e in self._configured.entries if e.name not in known}
+        if lost:  # a server with another environment has removed them
+            await note_models(self._records, lost)
+            rows = await list_models(self._records)
+        routes = [route_of(row) for row in await list_routes(self._records)]
         numbers = {row.name: row for row in rows}
         entries = [_numbered(entry, numbers[entry.name]) for entry in self._configured.entries]
         entries += [self._entry_of(row) for row in rows if row.source == "database"]
         chosen = await read_defaults(self._records)
         self._configured.fill(self.catalog, entries, routes, chosen)
+        self._number = number
 
     def _entry_of(self, row: ModelRow) -> RegisteredModel:
         key, problem, is_lost = "", "", False
@@ -137,7 +168,7 @@ class ModelRegistry:
         Raises:
             SpecError: There is no such flow, or nothing of that name can be asked.
         """
-        async with self._writing:
+        async with self._changing():
             await change_defaults(self._records, input.changes(self.catalog))
             await self._reload()
 
@@ -152,7 +183,7 @@ class ModelRegistry:
         Raises:
             SpecError: The name is taken, the address is forbidden, or there are too many.
         """
-        async with self._writing:
+        async with self._changing():
             if any(route.name == definition.name for route in self.catalog.routes()):
                 raise SpecError(f"{definition.name} is a route; choose another name")
             if len(self.catalog.entries()) >= MAX_MODELS:
@@ -160,8 +191,8 @@ class ModelRegistry:
             key = definition.api_key.get_secret_value() if definition.api_key else ""
             self._check_address(definition, has_key=bool(key))
             sealed = self.secrets.seal(key) if key else ""
-            columns = {**_columns(definition), "sealed_key": sealed}
-            if await save_model(self._records, columns) is None:
+            row = {**columns(definition), "sealed_key": sealed}
+            if await save_model(self._records, row) is None:
                 raise SpecError(
                     f"a model named {definition.name} is registered already; change that one, or "
                     "choose another name"
@@ -177,16 +208,16 @@ class ModelRegistry:
             UnknownRecord: There is no such model.
             SpecError: The values are invalid, or the model is not in the database.
         """
-        async with self._writing:
+        async with self._changing():
             before = self._own(number)
             row = next(row for row in await list_models(self._records) if row.id == number)
-            definition = validated(ModelInput, {**_fields(row), **values})
+            definition = validated(ModelInput, {**fields(row), **values})
             if definition.name != before.name:
                 raise SpecError(
                     "a model keeps its name, because runs and routes refer to it; register "
                     "another model"
                 )
-            changes = _columns(definition)
+            changes = columns(definition)
             if "api_key" in values:
                 key = definition.api_key.get_secret_value() if definition.api_key else ""
                 changes["sealed_key"] = self.secrets.seal(key) if key else ""
@@ -213,7 +244,7 @@ class ModelRegistry:
             UnknownRecord: There is no such model.
             SpecError: A route needs it, or it is not in the database.
         """
-        async with self._writing:
+        async with self._changing():
             entry = self._own(number)
             used = [r.name for r in self.catalog.routes() if entry.name in r.members]
             hidden = self._configured.find(entry.name)
@@ -264,7 +295,7 @@ class ModelRegistry:
             return ModelTest(answered, None)
         slots = await slots_of(entry.model, self._http)
         if slots and entry.source == "database" and entry.model.max_parallel is None:
-            async with self._writing:
+            async with self._changing():
                 await change_model(self._records, number, {"max_parallel": slots})
                 await self._reload()
         finding = await probe_prefill(entry.model, self._http)
@@ -283,13 +314,13 @@ class ModelRegistry:
         Raises:
             SpecError: The name is taken, a member is a route, or there are too many.
         """
-        async with self._writing:
+        async with self._changing():
             self._check_members(definition)
             if any(entry.name == definition.name for entry in self.catalog.entries()):
                 raise SpecError(f"{definition.name} is a model; choose another name")
             if len(self.catalog.routes()) >= MAX_MODELS:
                 raise SpecError(f"there are {MAX_MODELS} routes already; remove one first")
-            if not await save_route(self._records, _route_columns(definition)):
+            if not await save_route(self._records, route_columns(definition)):
                 raise SpecError(
                     f"a route named {definition.name} is registered already; change that one, or "
                     "choose another name"
@@ -305,7 +336,7 @@ class ModelRegistry:
             UnknownRecord: There is no such route.
             SpecError: The values are invalid, or the route is not in the database.
         """
-        async with self._writing:
+        async with self._changing():
             before = self._own_route(name)
             models = [{"model": m, "weight": w} for m, w in before.members.items()]
             whole = {"name": name, "strategy": before.strategy, "models": models, **values}
@@ -313,7 +344,7 @@ class ModelRegistry:
             if definition.name != name:
                 raise SpecError("a route keeps its name; register another one")
             self._check_members(definition)
-            if not await change_route(self._records, name, _route_columns(definition)):
+            if not await change_route(self._records, name, route_columns(definition)):
                 raise UnknownRecord(f"somebody has removed the route {name} meanwhile")
             await self._reload()
             return self.catalog.route(name)
@@ -326,7 +357,7 @@ class ModelRegistry:
             UnknownRecord: There is no such route.
             SpecError: It is not in the database.
         """
-        async with self._writing:
+        async with self._changing():
             self._own_route(name)
             await remove_route(self._records, name)
             await self._reload()
@@ -361,25 +392,6 @@ def _secret(settings: Settings) -> str:
 
 def _numbered(entry: RegisteredModel, row: ModelRow) -> RegisteredModel:
     return replace(entry, id=row.id, times_ms=(row.created_ms, row.updated_ms))
-
-
-def _route_of(row: RouteRow) -> Route:
-    members = {member["model"]: member["weight"] for member in row.members}
-    return Route(row.name, row.strategy, members, "database")  # type: ignore[arg-type]
-
-
-def _columns(definition: ModelInput) -> dict[str, Any]:
-    columns = definition.model_dump(exclude={"api_key"})
-    return {**columns, "limits": definition.limits.model_dump(exclude_none=True)}
-
-
-def _fields(row: ModelRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ModelInput.model_fields if name != "api_key"}
-
-
-def _route_columns(definition: RouteInput) -> dict[str, Any]:
-    members = [member.model_dump() for member in definition.models]
-    return {"name": definition.name, "strategy": definition.strategy, "members": members}
 
 
 def _is_same_address(before: RegisteredModel, definition: ModelInput) -> bool:

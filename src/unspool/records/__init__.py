@@ -1,5 +1,6 @@
 """
-The database of everything besides runs: one SQLite file, one module here per table.
+The database of everything besides runs: one SQLite file, or a PostgreSQL database that several
+servers share. One module here per table.
 
 To add a table: write a module here with a subclass of `Base` and its queries, plain async
 functions that take `Records` first; and, by hand, a migration in `migrations/versions` with the
@@ -7,6 +8,9 @@ next number, which creates the table. `tests/records/test_records.py` imports ev
 and fails while the migrations and the classes differ.
 
 Replace columns of JSON, never change them in place: SQLAlchemy does not look inside.
+
+Other servers write at the same time. Read and then write in one transaction that begins with
+`hold`, or leave the decision to one statement (`on_conflict_…`, `update … where`).
 """
 
 from __future__ import annotations
@@ -19,9 +23,24 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import JSON, URL, Dialect, MetaData, PoolProxiedConnection, Table, event, make_url
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Integer,
+    MetaData,
+    PoolProxiedConnection,
+    Table,
+    event,
+    func,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -32,7 +51,9 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase
 
 from ..errors import RecordsError, SetupError
-from .migrations import BUSY_S, bring_up_to_date, explained
+from ..settings import Settings
+from . import shared
+from .migrations import BUSY_S, bring_up_to_date, bring_up_to_date_shared, explained
 
 MAX_CONNECTIONS: Final = 15
 """Connections to the database, each with a thread of its own; opened when first needed."""
@@ -51,7 +72,11 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy's name
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's name
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        int: BigInteger().with_variant(Integer(), "sqlite"),
+    }
 
 
 class Records:
@@ -59,11 +84,13 @@ class Records:
     The open database. Make one with `await Records.open(...)`; end it with `aclose()`.
 
     Attributes:
-        where: Its name in messages: the path of the file, or the URL without its password.
+        where: Its name in messages: the path of the file, or host and database.
+        is_shared: Whether other servers may use it at the same time.
     """
 
     def __init__(self, engine: AsyncEngine, where: str) -> None:
         self.where = where
+        self.is_shared = engine.dialect.name == "postgresql"
         self._engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._watching = asyncio.Lock()
@@ -75,14 +102,18 @@ class Records:
         Open the database with the tables of this version; create it if there is none.
 
         Args:
-            url_or_path: A file, whose folder is created too, or a SQLAlchemy URL.
+            url_or_path: A file, whose folder is created too; `sqlite:///<path>`; or
+                `postgresql://user:password@host/database`.
 
         Raises:
             SetupError: It cannot be used; the message says why and what to do.
         """
+        if shared.is_url(url_or_path):
+            address = shared.Address(str(url_or_path))
+            await bring_up_to_date_shared(address)
+            return cls(_shared_engine(address), address.name)
         url = _url_of(url_or_path)
-        where = url.database if url.get_backend_name() == "sqlite" else None
-        where = where or url.render_as_string()
+        where = str(url.database)
         await asyncio.to_thread(bring_up_to_date, url, where)
         return cls(_engine_of(url), where)
 
@@ -98,18 +129,37 @@ class Records:
             async with self._sessions() as session:
                 yield session
         except DBAPIError as error:
-            sentence = explained(error, self.where)
+            sentence = (shared.explained if self.is_shared else explained)(error, self.where)
             if sentence is None:
                 raise
             raise RecordsError(sentence) from error
+        except (NoFreeConnection, TimeoutError, ConnectionError) as error:
+            if not self.is_shared:
+                raise
+            raise RecordsError(shared.explained(error, self.where)) from error
+
+    @asynccontextmanager
+    async def turn(self, subject: str) -> AsyncIterator[None]:
+        """
+        Be the only server that works on a subject, for work of several transactions.
+
+        A file has one server alone, so there this waits for nobody.
+        """
+        if not self.is_shared:
+            yield
+            return
+        async with self.session() as session:
+            await hold(session, subject)
+            yield
 
     async def version(self) -> int | None:
         """
         Return a number that differs after every commit, by whatever process; None: unknown.
 
-        What was computed under the same number still holds.
+        What was computed under the same number still holds. PostgreSQL has no such number: one of
+        ours would make every writer wait for the one before.
         """
-        if self._engine.dialect.name != "sqlite":
+        if self.is_shared:
             return None
         async with self._watching:
             # SQLite counts, for each connection, the commits of all others: this one only looks.
@@ -126,6 +176,13 @@ class Records:
         await self._engine.dispose()
 
 
+def place_of(settings: Settings) -> str | Path:
+    """Return where these settings want the records, for `Records.open`."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return settings.data_dir / "records.db"
+
+
 def now_ms() -> int:
     """Return the time in Unix milliseconds, the unit of every table."""
     return int(time.time() * 1000)
@@ -138,6 +195,27 @@ def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert:
     return cast("sqlite.Insert", insert(cast("Table", table.__table__)))
 
 
+async def hold(session: AsyncSession, subject: str) -> None:
+    """
+    Make others that hold the same subject wait, up to the end of this transaction.
+
+    Call it first: what is read after it is the newest. Hold one subject only, so that no two wait
+    for each other.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(shared.lock(subject))
+    else:
+        # Any write takes the lock of the file; this one changes nothing.
+        await session.execute(text("UPDATE alembic_version SET version_num = '' WHERE 0"))
+
+
+def holds(column: Any, words: str) -> ColumnElement[bool]:
+    """Return whether a text column holds these words; the case of A to Z does not matter."""
+    # Databases differ in the case of other letters, some even between a column and a parameter.
+    lowered = "".join(sign.lower() if sign.isascii() else sign for sign in words)
+    return func.lower(column).contains(lowered, autoescape=True)
+
+
 def _url_of(url_or_path: str | Path) -> URL:
     """Make a URL of a path; give a SQLite URL the asynchronous driver."""
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
@@ -146,33 +224,49 @@ def _url_of(url_or_path: str | Path) -> URL:
     try:
         url = make_url(url_or_path)
     except ArgumentError as error:
-        raise SetupError(
-            f"{url_or_path[:64]!r} is not the URL of a database; give a path, or `sqlite:///<path>`"
-        ) from error
-    if url.get_backend_name() == "sqlite":
-        if url.database in (None, "", ":memory:"):
-            raise SetupError("a database in memory loses its data; give the path of a file")
-        return url.set(drivername="sqlite+aiosqlite")
-    return url
+        raise _unusable() from error
+    except ValueError:  # From None, because it may quote a part of a password.
+        raise _unusable() from None
+    if url.get_backend_name() != "sqlite":
+        raise _unusable()
+    if url.database in (None, "", ":memory:"):
+        raise SetupError("a database in memory loses its data; give the path of a file")
+    return url.set(drivername="sqlite+aiosqlite")
+
+
+def _unusable() -> SetupError:
+    return SetupError(
+        "this is not the URL of a database that we can use; give a path, `sqlite:///<path>`, or "
+        "`postgresql://user:password@host/database`"
+    )
+
+
+_JSON: Final[dict[str, Any]] = {
+    # Chinese stays readable in the database, and a lone surrogate is refused here.
+    "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+    "json_deserializer": msgspec.json.decode,
+}
 
 
 def _engine_of(url: URL) -> AsyncEngine:
-    sqlite = url.get_backend_name() == "sqlite"
     engine = create_async_engine(
         url,
-        # Chinese stays readable in the file, and a lone surrogate is refused here.
-        json_serializer=lambda value: msgspec.json.encode(value).decode(),
-        json_deserializer=msgspec.json.decode,
         # Each transaction takes the write lock at its beginning, because SQLite waits for the
         # lock there; a lock taken half-way fails at once.
-        connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_S} if sqlite else {},
+        connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_S},
         # As many as its default lets be open, but none is closed and opened again under load.
         pool_size=MAX_CONNECTIONS,
         max_overflow=0,
+        **_JSON,
     )
-    if sqlite:
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        _roll_back_only_writes(engine.sync_engine.dialect)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    _roll_back_only_writes(engine.sync_engine.dialect)
+    return engine
+
+
+def _shared_engine(address: shared.Address) -> AsyncEngine:
+    engine = address.engine(pool_size=shared.MAX_CONNECTIONS, max_overflow=0, **_JSON)
+    shared.prepare(engine)
     return engine
 
 

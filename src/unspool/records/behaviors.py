@@ -11,13 +11,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    CursorResult,
     Dialect,
     Index,
     String,
@@ -31,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..formats.moments import EPOCH, MS
-from . import Base, Records, insert_into
+from . import Base, Records, hold, holds, insert_into
 from .people import MAX_USER_CHARS, meet
 from .products import MAX_PAGE_ROWS, MAX_SKU_CHARS
 
@@ -122,7 +121,7 @@ class BehaviorFilter:
         found: list[ColumnElement[bool]] = []
         if query := self.query.strip():
             searched = (Behavior.user_id, Behavior.sku, Behavior.action)
-            found.append(or_(*(c.icontains(query, autoescape=True) for c in searched)))
+            found.append(or_(*(holds(column, query) for column in searched)))
         if self.action:
             found.append(Behavior.action == self.action)
         return found
@@ -197,10 +196,16 @@ async def save_behaviors(
     values = [_complete(row) for row in rows]
     if not values:
         return 0, 0
+    # Two files with equal rows in different orders would wait for each other.
+    await hold(session, "behaviors")
     await meet(session, (value["user_id"] for value in values))
     adding = insert_into(session, Behavior).on_conflict_do_nothing(index_elements=["digest"])
-    result = await session.execute(adding, values)
-    return cast("CursorResult[Any]", result).rowcount, 0
+    # Not every driver counts the rows of many inserts, so the new ones are returned.
+    added = await session.execute(adding.returning(_TABLE.c.id), values)
+    return len(added.all()), 0
+
+
+_TABLE = Base.metadata.tables[Behavior.__tablename__]
 
 
 def _complete(row: Mapping[str, Any]) -> dict[str, Any]:

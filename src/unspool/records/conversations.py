@@ -16,9 +16,12 @@ from sqlalchemy import BigInteger, ForeignKey, String, delete, func, select, upd
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import UnknownRecord
-from . import Base, Records, insert_into, now_ms
+from . import Base, Records, holds, insert_into, now_ms
 
 MAX_NAME_CHARS = 200
+
+LOST = "lost"
+"""The identity of a request that only its own server knows, while that has not written it."""
 
 
 class ConversationRow(Base):
@@ -84,7 +87,7 @@ async def list_conversations(
         wanted = wanted.where(ConversationRow.id < before).order_by(ConversationRow.id.desc())
         if sought is not None:
             talks = select(TurnRow.conversation_id).where(TurnRow.run_id.in_(sought.runs))
-            is_named = ConversationRow.name.icontains(sought.words, autoescape=True)
+            is_named = holds(ConversationRow.name, sought.words)
             wanted = wanted.where(is_named | ConversationRow.id.in_(talks))
         return [
             ConversationCount(row, count)
@@ -156,7 +159,8 @@ async def save_turn(
     Store a run (its id, and the identity of its request) as a turn, which becomes the current one;
     a repeat changes nothing.
 
-    If the conversation is gone meanwhile, it writes nothing.
+    Another server may have stored it as `LOST`; then only its identity is filled in. If the
+    conversation is gone meanwhile, it writes nothing.
     """
     run_id, request = run
     values = {
@@ -167,13 +171,21 @@ async def save_turn(
         "parent": parent,
     }
     async with records.session() as session:
+        # First, so that writers of one conversation come one after the other.
         touching = update(ConversationRow).where(ConversationRow.id == conversation)
         found = await session.scalar(
-            touching.values(updated_ms=now_ms(), current=number).returning(ConversationRow.id)
+            touching.values(updated_ms=now_ms()).returning(ConversationRow.id)
         )
-        if found is not None:
-            adding = insert_into(session, TurnRow).values(**values).on_conflict_do_nothing()
-            await session.execute(adding)
+        if found is None:
+            return
+        adding = insert_into(session, TurnRow).values(**values).on_conflict_do_nothing()
+        if await session.scalar(adding.returning(TurnRow.number)) is not None:
+            await session.execute(touching.values(current=number))
+        elif request != LOST:
+            mine = (TurnRow.conversation_id == conversation, TurnRow.run_id == run_id)
+            await session.execute(
+                update(TurnRow).where(*mine, TurnRow.asked == LOST).values(asked=request)
+            )
         await session.commit()
 
 

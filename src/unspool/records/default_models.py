@@ -8,6 +8,7 @@ from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from . import Base, Records
+from .changes import MODELS, note_change
 from .models import MAX_NAME_CHARS
 
 MAX_FLOW_CHARS = 64
@@ -32,6 +33,7 @@ async def read_defaults(records: Records) -> dict[str, str]:
 async def change_defaults(records: Records, changes: Mapping[str, str | None]) -> None:
     """Store these choices; None withdraws one."""
     async with records.session() as session:
+        await note_change(session, MODELS)
         await session.execute(delete(DefaultModelRow).where(DefaultModelRow.flow.in_([*changes])))
         session.add_all(
             DefaultModelRow(flow=flow, model=model) for flow, model in changes.items() if model

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import BigInteger, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from . import Base, Records, now_ms
+from . import Base, Records, hold, now_ms
 from .models import MAX_NAME_CHARS
 
 
@@ -38,6 +38,7 @@ async def list_findings(records: Records) -> list[FindingRow]:
 async def replace_findings(records: Records, model: str, rows: Iterable[FindingRow]) -> None:
     """Store all that is known of one model."""
     async with records.session() as session:
+        await hold(session, f"findings {model}")
         await session.execute(delete(FindingRow).where(FindingRow.model == model))
         session.add_all(rows)
         await session.commit()

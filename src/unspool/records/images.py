@@ -33,7 +33,8 @@ class ImageRow(Base):
 async def save_images(records: Records, images: Iterable[ImageBytes]) -> None:
     """Store images; one that is there already is marked as used."""
     async with records.session() as session:
-        for image in images:
+        # In one order everywhere, so that no two servers wait for each other.
+        for image in sorted(images, key=lambda image: image.sha256):
             values = {"sha256": image.sha256, "type": image.type, "data": image.data}
             adding = insert_into(session, ImageRow).values(**values, used_ms=now_ms())
             again = adding.on_conflict_do_update(
@@ -52,10 +53,11 @@ async def find_images(records: Records, digests: Sequence[str]) -> Mapping[str, 
     """
     wanted = list(dict.fromkeys(digests))[:AT_ONCE]
     async with records.session() as session:
-        using = update(ImageRow).where(ImageRow.sha256.in_(wanted)).values(used_ms=now_ms())
-        await session.execute(using)
-        rows = await session.scalars(select(ImageRow).where(ImageRow.sha256.in_(wanted)))
+        mine = select(ImageRow).where(ImageRow.sha256.in_(wanted)).order_by(ImageRow.sha256)
+        rows = await session.scalars(mine.with_for_update())
         found = {row.sha256: ImageBytes(row.type, row.data) for row in rows}
+        using = update(ImageRow).where(ImageRow.sha256.in_(found)).values(used_ms=now_ms())
+        await session.execute(using)
         await session.commit()
     if missing := next((digest for digest in wanted if digest not in found), None):
         raise UnknownRecord(f"no image with the digest {missing}; send it as a data URL")

@@ -14,6 +14,7 @@ from sqlalchemy import JSON, BigInteger, ColumnElement, String, Text, delete, se
 from sqlalchemy.orm import Mapped, mapped_column
 
 from . import Base, Records, insert_into, now_ms
+from .changes import MODELS, note_change
 
 MAX_NAME_CHARS = 128
 """Longest name of a model or a route; vendors use up to about 80."""
@@ -74,9 +75,12 @@ async def note_models(records: Records, seen: Mapping[str, str]) -> None:
     async with records.session() as session:
         stored = await session.execute(select(ModelRow.name, ModelRow.source))
         known = {row.name: row.source for row in stored}
-        for name, source in seen.items():
-            if known.get(name) in {source, "database"}:
-                continue
+    new = {name: at for name, at in seen.items() if known.get(name) not in {at, "database"}}
+    if not new:
+        return
+    async with records.session() as session:
+        await note_change(session, MODELS)
+        for name, source in new.items():
             adding = insert_into(session, ModelRow).values(name=name, source=source)
             # Another program may have registered a model of that name since.
             is_ours = ModelRow.source != "database"
@@ -101,6 +105,7 @@ async def save_model(records: Records, values: Mapping[str, Any]) -> int | None:
     """
     row = {**_NOTHING, **values, "source": "database"}
     async with records.session() as session:
+        await note_change(session, MODELS)
         adding = insert_into(session, ModelRow)
         set_ = {**{name: adding.excluded[name] for name in row}, "updated_ms": now_ms()}
         taking = adding.values(**row).on_conflict_do_update(
@@ -142,6 +147,7 @@ async def list_routes(records: Records) -> list[RouteRow]:
 async def save_route(records: Records, values: Mapping[str, Any]) -> bool:
     """Register a route; return False if its name is registered already."""
     async with records.session() as session:
+        await note_change(session, MODELS)
         adding = insert_into(session, RouteRow).values(**values).on_conflict_do_nothing()
         saved = await session.scalar(adding.returning(RouteRow.name))
         await session.commit()
@@ -161,6 +167,7 @@ async def remove_route(records: Records, name: str) -> bool:
 
 async def _write(records: Records, statement: Any, key: Any) -> bool:
     async with records.session() as session:
+        await note_change(session, MODELS)
         written = await session.scalar(statement.returning(key))
         await session.commit()
     return written is not None

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import UnknownRecord
-from . import Base, Records, insert_into
+from . import Base, Records, hold, insert_into
 
 MAX_USER_CHARS = 128
 """Longest user id; a UUID has 36 characters, hashed ones 64."""
@@ -78,13 +78,15 @@ async def save_people(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) 
     A missing or empty column changes nothing. Properties are merged; an empty one is removed.
     A row has `user_id`. Returns the number of added and the number of changed people.
     """
+    await hold(session, "people")  # so that nothing changes between reading and merging
     ids = {row["user_id"] for row in rows}
     stored = await session.execute(select(_TABLE).where(_TABLE.c.id.in_(ids)))
     before = {values["id"]: dict(values) for values in stored.mappings()}
     now = dict(before)
     for row in rows:
         now[row["user_id"]] = _merged(now.get(row["user_id"], _EMPTY), row)
-    changes = [values for user_id, values in now.items() if values != before.get(user_id)]
+    # In one order everywhere: `meet` writes people too, and neither may wait for the other.
+    changes = [now[user_id] for user_id in sorted(now) if now[user_id] != before.get(user_id)]
     if changes:
         adding = insert_into(session, Person)
         replaced = {name: adding.excluded[name] for name in _EMPTY}

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import UnknownRecord
-from . import Base, Records, insert_into
+from . import Base, Records, hold, holds, insert_into
 
 MAX_SKU_CHARS = 64
 """Longest product number; those of shops have 8 to 20 characters."""
@@ -126,7 +126,7 @@ def _matching(query: str) -> list[ColumnElement[bool]]:
     if not query:
         return []
     searched = (Product.sku, Product.name, Product.category, Product.brand, Product.color)
-    return [or_(*(column.icontains(query, autoescape=True) for column in searched))]
+    return [or_(*(holds(column, query) for column in searched))]
 
 
 _TABLE = Base.metadata.tables[Product.__tablename__]
@@ -143,6 +143,7 @@ async def save_products(
     A row has `sku`, and a new one has `name`. Returns the number of added and the number of
     changed products.
     """
+    await hold(session, "products")  # so that nothing changes between reading and merging
     skus = {row["sku"] for row in rows}
     stored = await session.execute(select(_TABLE).where(_TABLE.c.sku.in_(skus)))
     before = {values["sku"]: dict(values) for values in stored.mappings()}
@@ -151,7 +152,6 @@ async def save_products(
         now[row["sku"]] = _merged(now.get(row["sku"], _EMPTY), row)
     changes = [values for sku, values in now.items() if values != before.get(sku)]
     if changes:
-        # A second import at the same time may have added the product since.
         adding = insert_into(session, Product)
         replaced = {name: adding.excluded[name] for name in _EMPTY}
         await session.execute(

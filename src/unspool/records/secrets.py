@@ -2,13 +2,15 @@
 Seals the keys of models at rest, with a key of our own that is stored apart from them.
 
 The sealing key is the setting `secret_key`, or the file `secret.key` in the data directory,
-created at first use. A copy of `records.db` alone reveals no key of any model. Each line is a
-Fernet key; the first one seals, all of them open. To rotate, put a new one in front; the old
-ones stay until nothing is sealed with them.
+created at first use. Several servers over one database need the setting, since each has a data
+directory of its own (`sealing`). A copy of the database alone reveals no key of any model. Each
+line is a Fernet key; the first one seals, all of them open. To rotate, put a new one in front; the
+old ones stay until nothing is sealed with them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
@@ -52,6 +54,23 @@ class Secrets:
                 "`openssl rand -base64 32 | tr '+/' '-_'` prints them; set it so, or unset it"
             )
         self._given = given
+        self._texts = key.replace(",", " ").split()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the keys are those of the setting."""
+        return bool(self._given)
+
+    def fingerprints(self) -> list[str]:
+        """
+        Return a digest of each key that opens, the one that seals first. Creates it if needed.
+
+        Raises:
+            RecordsError: There is no key to seal with, and none can be created.
+        """
+        self._sealing()
+        file = self._path.read_bytes().decode().split() if self._path.exists() else []
+        return [hashlib.sha256(text.encode()).hexdigest() for text in (*self._texts, *file)]
 
     def seal(self, text: str) -> str:
         """
@@ -60,11 +79,13 @@ class Secrets:
         Raises:
             RecordsError: There is no key to seal with, and none can be created.
         """
+        return MultiFernet(self._sealing()).encrypt(text.encode()).decode()
+
+    def _sealing(self) -> list[Fernet]:
         try:
-            keys = self._given or self._read_file() or self._create_file()
+            return self._given or self._read_file() or self._create_file()
         except SetupError as error:
             raise RecordsError(str(error)) from error
-        return MultiFernet(keys).encrypt(text.encode()).decode()
 
     def unseal(self, sealed: str) -> str:
         """

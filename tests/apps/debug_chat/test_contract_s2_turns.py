@@ -142,7 +142,7 @@ async def test_s2_1_a_turn_whose_place_was_not_written_down_is_found_by_the_next
     served = serve_model()
     number = await begun(client, served)
     served.stop()
-    journal = open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     spec = RunSpec("chat", {"prompt": "丢了的问题"}, dialect="debug_chat")
     pen = await journal.create(spec, Claim(f"\x1fturn {number} 1", "lost with the server"))
     await journal.aclose()

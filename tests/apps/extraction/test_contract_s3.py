@@ -244,7 +244,7 @@ async def left_behind(data_dir: Path, database: Path, *texts: str) -> str:
     records = await Records.open(database)
     asked = await flow.prepare(flow.input_model(user_id=USER), records)
     await records.aclose()
-    journal = open_journal(sqlite_url(data_dir / "journal.db"))
+    journal = await open_journal(sqlite_url(data_dir / "journal.db"))
     pen = await journal.create(RunSpec("extraction", asked.model_dump(), dialect="extraction"))
     _, kind, at, context = texts[0].strip().split("|")
     item = {"user_id": USER, "type": kind, "at": at, "context": context}

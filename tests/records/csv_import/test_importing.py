@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import tracemalloc
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,13 +19,6 @@ from unspool.records.products import count_products, find_product
 
 SHOES = "商品编码,商品名称,售价\nA1,轻便跑鞋,￥299.00\nA2,高帮帆布鞋,129\n"
 VISITS = "用户ID,商品ID,行为类型,时间戳\nu1,A1,visit,1512189107\nu1,,share,1512189108\n"
-
-
-@pytest.fixture
-async def records(tmp_path: Path) -> AsyncIterator[Records]:
-    opened = await Records.open(tmp_path / "records.db")
-    yield opened
-    await opened.aclose()
 
 
 @pytest.fixture

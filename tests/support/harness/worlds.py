@@ -195,13 +195,13 @@ class World:
     async def _open(self, http: Client) -> Life:
         loop = asyncio.get_running_loop()
         tuning = Tuning(clock=lambda: EPOCH_S + loop.time())
-        journal = open_journal(sqlite_url(self.path / "journal.db"), tuning)
+        journal = await open_journal(sqlite_url(self.path / "journal.db"), tuning)
         self._tamper(journal)
         health = Health(loop.time)
         deps = GenerationDeps(http, health=health, random=self.dice.random, clock=loop.time)
         catalog = Catalog([case.model for case in self.cases], health=health)
         runner = Runner(journal, catalog, deps, self._settings)
-        await runner.watch()
+        runner.watch()
         self._life = Life(journal, runner, Viewing(journal, self._settings))
         return self._life
 
@@ -232,14 +232,13 @@ class World:
         life.journal._store.close()  # type: ignore[attr-defined]
         for live_run in group_commit._live.values():
             live_run.ring()  # who waits for a commit loses its connection
-        watching = life.runner._watching
+        watching = life.runner._adoption._tasks
         carried = [live.task for live in life.runner._live.values() if live.task is not None]
-        dying = [*carried, *life.playing, *([watching] if watching else [])]
+        dying = [*carried, *life.playing, *watching]
         for each in dying:
             each.cancel()
         await asyncio.gather(*dying, return_exceptions=True)
-        if life.journal._sweeping is not None:  # type: ignore[attr-defined]
-            life.journal._sweeping.cancel()  # type: ignore[attr-defined]
+        life.journal._waiting.close()  # type: ignore[attr-defined]
         life.viewing.close()
 
     async def _stop(self, life: Life) -> None:

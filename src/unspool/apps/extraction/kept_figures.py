@@ -1,12 +1,15 @@
 """
 Keeps figures over people's events until the database changes, for pages that ask again.
 
-They take seconds for many people, and a page asks once for each move of a slider.
+They take seconds for many people, and a page asks once for each move of a slider. A database that
+several servers share does not tell cheaply whether it has changed; there they are kept for
+`KEPT_S`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final
@@ -19,6 +22,9 @@ from .records.histories import read_histories
 MAX_ANSWERS: Final = 64
 """Answers kept, some tens of kilobytes each."""
 
+KEPT_S: Final = 5.0
+"""Where nobody tells of changes: a page may show what was true so long ago."""
+
 
 class KeptFigures:
     """
@@ -27,9 +33,11 @@ class KeptFigures:
     One question at a time, so two of the same are computed once.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, kept_s: float = KEPT_S) -> None:
         self._records = records
+        self._kept_s = kept_s
         self._version: int | None = None
+        self._since = 0.0
         self._answers: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
         self._histories: tuple[str, list[EventHistory]] | None = None
         self._turn = asyncio.Lock()
@@ -39,11 +47,12 @@ class KeptFigures:
     ) -> dict[str, Any]:
         """Return the kept answer, or the one that `answer` computes now."""
         async with self._turn:
-            version = await self._records.version()
-            if version is None or version != self._version:
+            version, now = await self._records.version(), time.monotonic()
+            is_old = version is None and now - self._since > self._kept_s
+            if version != self._version or is_old:
                 self._answers.clear()
                 self._histories = None
-                self._version = version
+                self._version, self._since = version, now
             if question not in self._answers:
                 self._answers[question] = await answer()
                 if len(self._answers) > MAX_ANSWERS:

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, select, update
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from unspool.errors import SpecError, UnknownRecord
-from unspool.records import Base, Records, insert_into
+from unspool.errors import AlreadyRunning, SpecError, UnknownRecord
+from unspool.records import Base, Records, hold, insert_into
 
 StageKind = Literal["rewrite", "storyboard", "camera"]
 """In order: each stage works on the result of the one before it."""
@@ -165,12 +165,13 @@ async def remove_project(records: Records, project_id: int) -> None:
         UnknownRecord: There is no such project.
         SpecError: A run is writing one of its stages.
     """
-    project = await find_project(records, project_id)
-    running = [s.kind for s in await stages_of(records, project_id) if s.status == "running"]
-    if running:
-        raise SpecError(f"a run is writing the stage {running[0]}; pause it first")
+    await find_project(records, project_id)
     async with records.session() as session:
-        await session.delete(await session.merge(project))
+        await hold(session, _subject(project_id))
+        live = select(Stage.kind).where(Stage.project_id == project_id, Stage.status == "running")
+        if (running := await session.scalar(live)) is not None:
+            raise SpecError(f"a run is writing the stage {running}; pause it first")
+        await session.execute(delete(Project).where(Project.id == project_id))
         await session.commit()
 
 
@@ -223,9 +224,8 @@ async def claim_stages(
     Idempotent. If another run has one of them, return its id and change nothing.
     """
     async with records.session() as session:
-        # The first statement takes the write lock, so two runs claim one after the other.
+        await hold(session, _subject(project_id))  # so that two runs claim one after the other
         mine = (Stage.project_id == project_id, Stage.kind.in_(kinds))
-        await session.execute(update(Stage).where(*mine).values(updated_ms=_now_ms()))
         busy = select(Stage.run_id).where(
             *mine, Stage.status.in_(("running", "queued")), Stage.run_id != run_id
         )
@@ -239,6 +239,28 @@ async def claim_stages(
             await session.execute(taking.values(**values, error=None))
         await session.commit()
     return None
+
+
+async def hold_idle(session: AsyncSession, project_id: int, kind: StageKind) -> None:
+    """
+    Keep runs from claiming a stage, up to the end of this transaction. Call it first.
+
+    Raises:
+        AlreadyRunning: A run is writing the stage.
+    """
+    await hold(session, _subject(project_id))
+    busy = select(Stage.run_id).where(
+        Stage.project_id == project_id,
+        Stage.kind == kind,
+        Stage.status.in_(("running", "queued")),
+    )
+    if (run_id := await session.scalar(busy)) is not None:
+        raise AlreadyRunning(f"the stage {kind}", run_id)
+
+
+def _subject(project_id: int) -> str:
+    """Return what is held by those who claim stages of a project, or remove it."""
+    return f"project {project_id}"
 
 
 # Results

@@ -14,8 +14,7 @@ is the digest of the request, to detect a different one.
 
 `parent` is the run whose flow started a run, `forked_from` the run that a fork continues.
 
-A record in a segment is a line `run epoch first-seq bytes`, then that many bytes of events, one
-JSON document a line. `crc` is CRC-32 of `data`.
+`live/segments` has the form of a segment. `crc` is CRC-32 of `data`.
 """
 
 from __future__ import annotations

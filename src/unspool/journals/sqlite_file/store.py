@@ -12,7 +12,9 @@ from unspool.errors import UnknownRun
 from unspool.failpoints import point
 
 from .. import Head
-from .live_run import LiveRun, Strip
+from ..live.group_commit import WriteFailed
+from ..live.live_run import LiveRun, Strip
+from ..live.segments import records_of
 from .schema import connect, damaged, open_file
 
 _appended = point("journal.appended")
@@ -66,8 +68,14 @@ class Store:
         writer can be overtaken between them.
 
         Raises:
-            sqlite3.Error: It wrote nothing.
+            WriteFailed: It wrote nothing.
         """
+        try:
+            return self._write_all(strips, keep_from)
+        except sqlite3.Error as error:
+            raise WriteFailed(error, is_busy=is_busy(error)) from error
+
+    def _write_all(self, strips: Sequence[Strip], keep_from: int | None) -> tuple[int, list[Strip]]:
         db = self._db
         if keep_from is None and not any(strip.page or strip.live_run.is_new for strip in strips):
             # Nearly every commit needs only one statement, which is a transaction by itself.
@@ -249,18 +257,14 @@ class Store:
         ):
             if crc32(data) != crc:
                 raise damaged(self.path, f"segment {segment}")
-            offset = 0
-            while offset < len(data):
-                end = data.index(b"\n", offset)
-                no, _, first, size = map(int, data[offset:end].split())
-                offset = end + 1 + size + 1
+            for no, first, lines in records_of(data):
                 live_run = live_runs.get(no)
                 # Events before the base are in a page already.
                 if live_run is None or first < live_run.base:
                     continue
                 if first != live_run.seq + 1:
                     raise damaged(self.path, f"run {live_run.head.run_id} lacks {live_run.seq + 1}")
-                live_run.load(data[end + 1 : end + 1 + size].split(b"\n"))
+                live_run.load(lines)
                 if live_run.first_segment is None:
                     live_run.first_segment = segment
 
@@ -277,3 +281,9 @@ class Store:
             except sqlite3.Error:
                 continue  # A full disk or a locked file; commits report it.
         db.close()
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process locks the file for a moment; false for a lasting error."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -13,10 +13,21 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    create_engine,
+    event,
+    inspect,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
-from unspool.errors import SetupError
+from unspool.errors import RecordsError, SetupError
+
+from .. import shared
 
 BUSY_S = 5.0
 """Longest wait for another program's write. Ours take milliseconds, also during an import."""
@@ -37,27 +48,18 @@ def bring_up_to_date(url: URL, where: str) -> None:
     Two programs may do this at once: the second waits, then finds nothing to do.
 
     Args:
-        url: The database, with the driver used at run time.
+        url: The SQLite database.
         where: Its name in messages.
 
     Raises:
         SetupError: This version cannot use it, or it cannot be opened at all.
     """
-    if url.get_backend_name() == "sqlite":
-        _make_folder(Path(where).parent)
-        url = url.set(drivername="sqlite+pysqlite")
-    engine = create_engine(url, poolclass=NullPool)
-    if engine.dialect.name == "sqlite":
-        _take_the_write_lock(engine)
+    _make_folder(Path(where).parent)
+    engine = create_engine(url.set(drivername="sqlite+pysqlite"), poolclass=NullPool)
+    _take_the_write_lock(engine)
     try:
         with engine.connect() as connection:
-            if _missing(connection, where):
-                _upgrade(connection)
-                connection.commit()
-            else:
-                # Never committed. SQLite opens a read-only file without an error; a write
-                # raises it now instead of during a user's request.
-                connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+            _bring(connection, where)
     except DBAPIError as error:
         sentence = explained(error, where)
         raise SetupError(
@@ -65,6 +67,46 @@ def bring_up_to_date(url: URL, where: str) -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+async def bring_up_to_date_shared(address: shared.Address) -> None:
+    """
+    Do the same with a PostgreSQL database.
+
+    Raises:
+        SetupError: See above.
+    """
+    engine = address.engine(poolclass=NullPool, command_s=None)
+    shared.make_types_ours(engine)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_bring_shared, address.name)
+    except RecordsError as error:
+        raise SetupError(str(error)) from error
+    except (DBAPIError, TimeoutError, ConnectionError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else type(error).__name__
+        raise SetupError(
+            shared.explained(error, address.name)
+            or f"{address.name} cannot be opened: {reason}; check it, or name another one"
+        ) from error
+    finally:
+        await engine.dispose()
+
+
+def _bring_shared(connection: Connection, where: str) -> None:
+    shared.check_server(connection, where)
+    connection.execute(shared.lock("migrations"))
+    _bring(connection, where)
+
+
+def _bring(connection: Connection, where: str) -> None:
+    if _missing(connection, where):
+        _upgrade(connection)
+        connection.commit()
+    else:
+        # Never committed. A read-only database opens without an error; a write raises it now
+        # instead of during a user's request.
+        connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
 
 
 def explained(error: DBAPIError, where: str) -> str | None:

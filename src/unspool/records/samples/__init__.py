@@ -24,16 +24,17 @@ HERE = Path(__file__).parent
 
 async def seed_samples(records: Records) -> bool:
     """Fill an empty database, and return whether it was empty; leave any other unchanged."""
-    if await count_products(records) or await count_behaviors(records):
-        return False
-    await import_csv(records, "products", HERE / "products.csv")
-    await import_csv(records, "behaviors", HERE / "behaviors.csv")
-    await import_csv(records, "people", HERE / "people.csv")
-    for preset in _listed("presets"):
-        await save_preset(records, preset)
-    for tool in _listed("tools"):
-        await save_tool(records, {"sealed_headers": "", "limit_s": 30.0, **tool})
-    return True
+    async with records.turn("samples"):
+        if await count_products(records) or await count_behaviors(records):
+            return False
+        await import_csv(records, "products", HERE / "products.csv")
+        await import_csv(records, "behaviors", HERE / "behaviors.csv")
+        await import_csv(records, "people", HERE / "people.csv")
+        for preset in _listed("presets"):
+            await save_preset(records, preset)
+        for tool in _listed("tools"):
+            await save_tool(records, {"sealed_headers": "", "limit_s": 30.0, **tool})
+        return True
 
 
 def _listed(name: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from unspool.core import Core
-from unspool.records.csv_import.uploads import Upload
+from unspool.records.csv_import.shelves import Upload
 
 FILE_TYPES = ("text/csv", "application/gzip", "application/octet-stream")
 """No form of a page on another site can send one of these without being asked."""
@@ -39,7 +39,7 @@ def plug(core: Core) -> APIRouter:
     @router.get("")
     async def list_uploads() -> dict[str, Any]:
         """List the uploads, newest first."""
-        shown = [_upload_json(upload) for upload in uploads.listed()]
+        shown = [_upload_json(upload) for upload in await uploads.listed()]
         return {"imports": shown, "time_zone": core.settings.time_zone}
 
     @router.post("", status_code=201)
@@ -57,28 +57,29 @@ def plug(core: Core) -> APIRouter:
     @router.get("/{id}")
     async def read_upload(id: str) -> dict[str, Any]:
         """Return an upload and how far its import is."""
-        return _upload_json(uploads.find(id))
+        return _upload_json(await uploads.find(id))
 
     @router.post("/{id}/preview")
     async def preview(id: str, view: ImportView) -> dict[str, Any]:
         """Return the first rows, and how they would be stored with this mapping."""
-        return await uploads.look(uploads.find(id), view.mapping, view.time_zone)
+        return await uploads.look(await uploads.find(id), view.mapping, view.time_zone)
 
     @router.post("/{id}/start", status_code=202)
     async def start(id: str, wanted: ImportStart) -> dict[str, Any]:
         """Start the import."""
-        started = uploads.begin(id, wanted.kinds, wanted.mapping, wanted.time_zone)
+        started = await uploads.begin(id, wanted.kinds, wanted.mapping, wanted.time_zone)
         return _upload_json(started)
 
     @router.post("/{id}/cancel")
     async def cancel(id: str) -> dict[str, Any]:
         """Stop the import; what is stored stays."""
-        return _upload_json(uploads.cancel(id))
+        return _upload_json(await uploads.cancel(id))
 
     @router.get("/{id}/rejected")
     async def rejected(id: str) -> Response:
         """Return the rejected rows as CSV: kind, line, reason, and the row itself."""
-        return FileResponse(uploads.rejected(id), media_type="text/csv", filename="rejected.csv")
+        path = await uploads.rejected(id)
+        return FileResponse(path, media_type="text/csv", filename="rejected.csv")
 
     @router.delete("/{id}", status_code=204)
     async def remove(id: str) -> None:

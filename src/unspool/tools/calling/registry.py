@@ -193,7 +193,7 @@ class ToolRegistry:
         Raises:
             SpecError: The name is taken, its host is not allowed, or there are too many.
         """
-        async with self._writing:
+        async with self._writing, self._records.turn("tools"):
             if await count_tools(self._records) >= MAX_TOOLS:
                 raise SpecError(f"there are {MAX_TOOLS} tools already; remove one first")
             self._check_address(definition)
@@ -212,7 +212,7 @@ class ToolRegistry:
             UnknownRecord: There is no such tool.
             SpecError: The values are invalid, or the name is taken.
         """
-        async with self._writing:
+        async with self._writing, self._records.turn("tools"):
             before = (await self.one(number)).row
             fields = ("name", "description", "parameters", "answer", "limit_s")
             whole = {name: getattr(before, name) for name in fields}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, Index, String, func, select
+from sqlalchemy import BigInteger, Double, Index, String, cast, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from unspool.records import Base, Records, insert_into
@@ -185,7 +185,7 @@ def _counted(experiment: str, *parts: Any) -> Any:
             func.count(),
             func.count(OutcomeRow.run_id),
             func.count().filter(OutcomeRow.is_adopted),
-            func.avg(CopyRow.total_ms),
+            func.avg(cast(CopyRow.total_ms, Double)),  # of whole numbers it may be a decimal
         )
         .select_from(CopyRow)
         .outerjoin(OutcomeRow, OutcomeRow.run_id == CopyRow.run_id)

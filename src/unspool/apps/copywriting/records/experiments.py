@@ -22,16 +22,19 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, String, delete, false, or_, select, update
+from sqlalchemy import JSON, BigInteger, String, delete, false, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from unspool.errors import SpecError, UnknownRecord
-from unspool.records import Base, Records, now_ms
+from unspool.records import Base, Records, hold, now_ms
 
 from .copies import arm_before, count_arms
 
 MAX_NAME_CHARS: Final = 64
+
+SUBJECT: Final = "experiments"
+"""Held by those who begin, resume or end one."""
 
 _PARTS: Final = 2**64
 
@@ -81,6 +84,7 @@ async def begin_experiment(
     """
     made = Experiment(name=name, arms=arms, is_active=True, learns=learns, created_ms=now_ms())
     async with records.session() as session:
+        await hold(session, SUBJECT)
         await _check_alone(session, name)
         session.add(made)
         try:
@@ -112,10 +116,12 @@ async def change_experiment(
     if winner is not None:
         fields["winner"] = winner
     if winner or is_active is False:
-        fields |= {"is_active": False, "ended_ms": found.ended_ms or now_ms()}
+        ended_ms = func.coalesce(Experiment.ended_ms, now_ms())
+        fields |= {"is_active": False, "ended_ms": ended_ms}
     if is_active:
         fields |= {"is_active": True, "ended_ms": None, "winner": ""}
     async with records.session() as session:
+        await hold(session, SUBJECT)
         if is_active:
             await _check_alone(session, name)
         if winner:  # one winner writes for everybody

@@ -94,6 +94,7 @@ async def liked_style(
 async def rivals_of(records: Records, brand: str) -> list[str]:
     """Return other brands of the shop."""
     wanted = select(Product.brand).where(Product.brand.not_in(["", brand])).distinct()
+    wanted = wanted.order_by(Product.brand)
     async with records.session() as session:
         return sorted(await session.scalars(wanted.limit(MAX_RIVALS)))
 

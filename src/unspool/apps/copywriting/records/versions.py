@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import BigInteger, Index, String, Text, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from unspool.errors import SpecError
-from unspool.records import Base, Records, insert_into, now_ms
+from unspool.records import Base, Records, hold, insert_into, now_ms
 
 if TYPE_CHECKING:
     from unspool.runs.run import Step
@@ -55,8 +56,9 @@ async def keep_edit(records: Records, run_id: str, post: int, text: str) -> None
     Raises:
         SpecError: The run has too many already.
     """
-    await room_for_version(records, run_id)
     async with records.session() as session:
+        await hold(session, f"versions {run_id}")
+        await _check_room(session, run_id)
         session.add(PostVersion(run_id=run_id, post=post, text=text))
         await session.commit()
 
@@ -79,8 +81,12 @@ async def room_for_version(records: Records, run_id: str) -> int:
         SpecError: These are `MAX_VERSIONS`, and there may be no more.
     """
     async with records.session() as session:
-        mine = select(func.count()).where(PostVersion.run_id == run_id)
-        count = await session.scalar(mine) or 0
+        return await _check_room(session, run_id)
+
+
+async def _check_room(session: AsyncSession, run_id: str) -> int:
+    mine = select(func.count()).where(PostVersion.run_id == run_id)
+    count = await session.scalar(mine) or 0
     if count >= MAX_VERSIONS:
         raise SpecError(f"the posts of run {run_id} have {count} versions, and may have no more")
     return count

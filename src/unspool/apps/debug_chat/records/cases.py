@@ -127,7 +127,9 @@ async def keep_verdicts(records: Records, rows: Sequence[Mapping[str, Any]]) -> 
         return
     async with records.session() as session:
         cases = {row["case_id"] for row in rows}
-        known = set(await session.scalars(select(CaseRow.id).where(CaseRow.id.in_(cases))))
+        theirs = select(CaseRow.id).where(CaseRow.id.in_(cases)).order_by(CaseRow.id)
+        # Locked, so that nobody removes one before its verdict is stored.
+        known = set(await session.scalars(theirs.with_for_update(read=True, key_share=True)))
         for row in rows:
             if row["case_id"] in known:
                 adding = insert_into(session, VerdictRow).values(**row)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from unspool.errors import NotReady
-from unspool.records import Base, Records, insert_into, now_ms
+from unspool.records import Base, Records, hold, insert_into, now_ms
 from unspool.records.people import MAX_USER_CHARS
 
 from .events import RUN_ID_CHARS, PersonEvent, replace_events
@@ -46,6 +46,7 @@ class ExtractionRow(Base):
 async def begin_extraction(records: Records, user_id: str, run_id: str) -> None:
     """Record that an extraction of a person goes on. A repeat changes nothing."""
     async with records.session() as session:
+        await hold(session, _subject(user_id))
         row = await session.get(ExtractionRow, user_id)
         # A run that ended already is only told again.
         if row is None or row.run_id < run_id:
@@ -77,6 +78,7 @@ async def end_extraction(
     """
     status, code = ending.status, ending.code
     async with records.session() as session:
+        await hold(session, _subject(user_id))
         stored = await _count(session, user_id, run_id)
         comparable = await _count(session, user_id, run_id, ending.since)
         is_drop = comparable >= MIN_BEFORE and len(events) < MIN_SHARE * comparable
@@ -103,6 +105,7 @@ async def accept_events(
         NotReady: The events of this run do not wait.
     """
     async with records.session() as session:
+        await hold(session, _subject(user_id))
         taking = (
             update(ExtractionRow)
             .where(
@@ -123,6 +126,11 @@ async def extractions_of(records: Records, user_ids: Sequence[str]) -> dict[str,
     wanted = select(ExtractionRow).where(ExtractionRow.user_id.in_(user_ids))
     async with records.session() as session:
         return {row.user_id: row for row in await session.scalars(wanted)}
+
+
+def _subject(user_id: str) -> str:
+    """Return what is held while the events of a person are replaced."""
+    return f"events {user_id}"
 
 
 async def _count(

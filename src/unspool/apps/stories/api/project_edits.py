@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unspool.errors import AlreadyRunning, NotReady, SpecError, UnknownRecord
+from unspool.errors import NotReady, SpecError, UnknownRecord
 from unspool.records import Records
 
 from ..film import MOVEMENTS, SHOT_SIZES
@@ -20,8 +20,8 @@ from ..records import (
     current_results,
     find_project,
     find_result,
+    hold_idle,
     point_at,
-    stages_of,
 )
 from ..request import MAX_SCENE_S
 
@@ -113,7 +113,8 @@ async def edit_item(records: Records, project_id: int, kind: StageKind, changed:
 
 
 async def _editable(records: Records, project_id: int, kind: StageKind) -> StageResult:
-    await _check_idle(records, project_id, kind)
+    async with records.session() as session:
+        await hold_idle(session, project_id, kind)
     old = (await current_results(records, project_id)).get(kind)
     if old is None:
         raise NotReady(f"the stage {kind} has no result to edit yet; write it first")
@@ -141,6 +142,7 @@ async def _replace(
         made_of=old.made_of,
     )
     async with records.session() as session:
+        await hold_idle(session, old.project_id, cast("StageKind", old.kind))
         session.add(new)
         await session.flush()
         await point_at(session, {"project_id": old.project_id, "kind": old.kind}, new.id)
@@ -156,18 +158,12 @@ async def go_back(records: Records, project_id: int, kind: StageKind, result_id:
         SpecError: The result belongs to another stage.
         AlreadyRunning: A run is writing the stage.
     """
-    await _check_idle(records, project_id, kind)
     result = await find_result(records, project_id, result_id)
     if result.kind != kind:
         raise SpecError(
             f"the result {result_id} belongs to {result.kind}, not to {kind}; choose one of {kind}"
         )
     async with records.session() as session:
+        await hold_idle(session, project_id, kind)
         await point_at(session, {"project_id": project_id, "kind": kind}, result.id)
         await session.commit()
-
-
-async def _check_idle(records: Records, project_id: int, kind: StageKind) -> None:
-    for stage in await stages_of(records, project_id):
-        if stage.kind == kind and stage.status in {"running", "queued"}:
-            raise AlreadyRunning(f"the stage {kind}", stage.run_id)

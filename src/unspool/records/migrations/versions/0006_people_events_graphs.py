@@ -45,11 +45,12 @@ def upgrade() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_graphs"),
     )
-    # Who is known from what they did alone.
-    op.execute(
-        "INSERT INTO people (id, name, gender, age, city, properties) "
-        "SELECT DISTINCT user_id, '', '', NULL, '', '{}' FROM behaviors"
-    )
+    # Who is known from what they did alone. No PostgreSQL database is so old.
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(
+            "INSERT INTO people (id, name, gender, age, city, properties) "
+            "SELECT DISTINCT user_id, '', '', NULL, '', '{}' FROM behaviors"
+        )
 
 
 def downgrade() -> None:

@@ -2,8 +2,8 @@
 Group commit: commits the accepted events of all runs, and then shows them to readers.
 
 A flush commits the new lines of all runs in one transaction: at once if the journal was quiet, else
-at the end of the window. It runs on the event loop. With `synchronous=FULL` a commit waits for the
-disk, so it runs in a thread, and later events wait for it.
+at the end of the window. The store writes them at once, on the event loop, or returns a future:
+then later events wait for the next flush.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from unspool.errors import JournalError, JournalFull, StaleEpoch
@@ -21,7 +20,6 @@ from unspool.runs.events import Draft, Event, encode_event
 
 from .. import Tuning
 from .live_run import BACKLOG_BYTES, LiveRun, Strip, cut, settle
-from .store import Store
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +45,53 @@ MAX_STRETCH = 2.5
 News = tuple[LiveRun, Sequence[Event]]
 """A run that has listeners, and its events in a commit."""
 
+Written = tuple[int, list[Strip]]
+"""The segment of a commit, and the strips that the store refused: another owner has their run."""
+
+Write = Callable[[list[Strip], int | None], Written | asyncio.Future[Written]]
+"""
+Commits strips in one transaction, now or soon; segments before the number are no longer needed.
+It raises `WriteFailed` if it wrote nothing.
+"""
+
+
+class WriteFailed(Exception):
+    """
+    Attributes:
+        is_busy: Another process holds the store for a moment; false for a lasting error.
+    """
+
+    def __init__(self, reason: object, *, is_busy: bool = False) -> None:
+        super().__init__(str(reason))
+        self.is_busy = is_busy
+
 
 class GroupCommit:
-    """Writes one journal. `live` belongs to the journal: runs without an ending, by id."""
+    """
+    Writes one journal.
 
-    def __init__(self, store: Store, live: dict[str, LiveRun], tuning: Tuning) -> None:
+    Args:
+        write: Writes to the store.
+        live: Belongs to the journal: the runs that it writes, by id.
+        where: The name of the store in messages.
+        is_followed: See `cut`.
+    """
+
+    def __init__(
+        self,
+        write: Write,
+        live: dict[str, LiveRun],
+        tuning: Tuning,
+        *,
+        where: str,
+        is_followed: bool = False,
+    ) -> None:
         self.clock = tuning.clock
         self.is_closed = False
-        self._store = store
+        self._write = write
+        self._where = where
+        self._is_followed = is_followed
         self._live = live
-        self._is_patient = tuning.synchronous == "FULL"
         self._min_window_s = self._window_s = tuning.commit_window_s
         self._max_run_bytes = tuning.max_run_bytes
         self._cost_s = 0.0  # time of a commit on the event loop, a moving average
@@ -66,7 +101,7 @@ class GroupCommit:
         self._refuses = False  # stuck or closed: one check per token
         self._timer: asyncio.Handle | None = None
         self._last_flush = 0.0
-        self._writing: asyncio.Future[tuple[int, list[Strip]]] | None = None
+        self._writing: asyncio.Future[Written] | None = None
         self._tidy = True  # ended runs may have left segments behind
 
     def accept(self, live_run: LiveRun, epoch: int, drafts: Sequence[Draft]) -> None:
@@ -116,6 +151,15 @@ class GroupCommit:
             live_run.forget_unseen()
         self._add(live_run, (ending,))
         live_run.ending = ending.type.partition(".")[2], int(self.clock() * 1000)
+        await self._ended(live_run, epoch)
+
+    async def release(self, live_run: LiveRun, epoch: int, last: Draft) -> None:
+        """Add a last event of this process, and move all events to a page; see `RunPen.release`."""
+        self.accept(live_run, epoch, (last,))
+        live_run.ending = "running", None
+        await self._ended(live_run, epoch)
+
+    async def _ended(self, live_run: LiveRun, epoch: int) -> None:
         while live_run.visible < live_run.seq and live_run.epoch == epoch and not self.is_closed:
             await self._bell(live_run)
 
@@ -200,35 +244,35 @@ class GroupCommit:
         loop = self._loop
         self._timer = None
         self._last_flush = loop.time()
-        strips = [cut(live_run) for live_run in self._dirty]
+        strips = [cut(live_run, is_followed=self._is_followed) for live_run in self._dirty]
         self._dirty.clear()
-        keep_from = self._keep_from() if self._tidy else None
+        keep_from = self.keep_from() if self._tidy else None
         _committing()
-        if self._is_patient:
-            write = loop.run_in_executor(None, self._store.write, strips, keep_from)
-            self._writing = write
-            write.add_done_callback(lambda done: self._written(strips, done))
-            return
         try:
-            segment, stale = self._store.write(strips, keep_from)
-        except sqlite3.Error as error:
+            written = self._write(strips, keep_from)
+        except WriteFailed as error:
             self._not_written(strips, error)
-        else:
-            news = self._publish(strips, segment, stale)
+            return
+        if isinstance(written, tuple):
+            news = self._publish(strips, *written)
             self._cost_s += (loop.time() - self._last_flush - self._cost_s) / 16
             stretched_s = min(self._cost_s / COMMIT_SHARE, self._min_window_s * MAX_STRETCH)
             self._window_s = max(self._min_window_s, stretched_s)
             _tell(news)
+        else:
+            self._writing = written
+            written.add_done_callback(lambda done: self._written(strips, done))
 
-    def _written(self, strips: list[Strip], done: asyncio.Future[tuple[int, list[Strip]]]) -> None:
+    def _written(self, strips: list[Strip], done: asyncio.Future[Written]) -> None:
         self._writing = None
-        error = done.exception()
-        if isinstance(error, sqlite3.Error):
+        try:
+            written = done.result()
+        except WriteFailed as error:
             self._not_written(strips, error)
         else:
-            news = self._publish(strips, *done.result())
+            news = self._publish(strips, *written)
             if self._dirty and self._timer is None:
-                self._arm(0)
+                self._arm(self._last_flush + self._window_s - self._loop.time())
             _tell(news)
 
     def _publish(self, strips: list[Strip], segment: int, stale: list[Strip]) -> list[News]:
@@ -241,7 +285,7 @@ class GroupCommit:
         news: list[News] = []
         for strip in strips:
             if stale and strip in stale:
-                self._lost(strip.live_run)
+                self.lose(strip.live_run)
                 continue
             events = settle(strip, segment)
             if strip.live_run.listeners:
@@ -253,17 +297,17 @@ class GroupCommit:
         _published()
         return news
 
-    def _not_written(self, strips: list[Strip], error: sqlite3.Error) -> None:
+    def _not_written(self, strips: list[Strip], error: WriteFailed) -> None:
         for strip in strips:
             self._dirty[strip.live_run] = None
-        if is_busy(error):
+        if error.is_busy:
             self._arm(BUSY_RETRY_S)
             return
         if self._stuck is None:
             log.error(
                 "The journal %s cannot write: %s. No event that a viewer saw is lost; make "
                 "space, and writing continues by itself.",
-                self._store.path,
+                self._where,
                 error,
             )
         self._stuck = JournalFull(f"The journal cannot be written: {error}")
@@ -276,7 +320,7 @@ class GroupCommit:
         # reaches the log as soon as there is space.
         self._arm(FAILED_RETRY_S)
 
-    def _lost(self, live_run: LiveRun) -> None:
+    def lose(self, live_run: LiveRun) -> None:
         """Another process owns the run: our epoch is over, and we do not know the new one."""
         live_run.forget_unseen()
         live_run.ending = None
@@ -284,7 +328,8 @@ class GroupCommit:
         self._live.pop(live_run.head.run_id, None)
         live_run.send_away()
 
-    def _keep_from(self) -> int:
+    def keep_from(self) -> int:
+        """Return the oldest segment that a live run needs."""
         needed = [r.first_segment for r in self._live.values() if r.first_segment is not None]
         return min(needed, default=2**62)
 
@@ -297,16 +342,12 @@ def _tell(news: list[News]) -> None:
     """
     for live_run, events in news:
         live_run.tell(events)
+        if live_run.ending is not None and live_run.ending[1] is None:
+            live_run.send_away()  # it continues elsewhere
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process locks the file for a moment; false for a lasting error."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
-class SQLitePen:
-    """See `journals.Pen`. Short, because `append_text` runs for each token."""
+class GroupPen:
+    """The part of `journals.Pen` that group commit gives; `append_text` runs for each token."""
 
     __slots__ = ("_group_commit", "_live_run", "epoch", "run_id")
 

@@ -11,6 +11,7 @@ import msgspec
 from unspool.runs.events import Event
 
 from .. import Claim, Head, Heard
+from .segments import record_of
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,14 @@ class LiveRun:
         self.committed_bytes = 0
         self.paged_bytes = 0
         self.first_segment: int | None = None
-        self.ending: tuple[str, int] | None = None  # status, Unix ms
+        self.ending: tuple[str, int | None] | None = None  # status; Unix ms, None: released
         self.waiters: dict[asyncio.Future[None], float] = {}  # and until when they wait
         self.listeners: dict[object, Heard] = {}
+
+    def shown(self, after: int, limit: int) -> list[bytes]:
+        """Return committed lines with a number above `after`, of those in memory."""
+        start = max(0, after + 1 - self.base)
+        return self.lines[start : min(start + limit, self.visible + 1 - self.base)]
 
     @property
     def is_behind(self) -> bool:
@@ -101,6 +107,12 @@ class LiveRun:
         self.lines.clear()
         self.base = self.seq + 1
         self.paged_bytes = self.total_bytes
+
+    def forget_paged(self, seq: int, total_bytes: int) -> None:
+        """Let go of the lines up to `seq`: they are in pages, and count `total_bytes`."""
+        if seq >= self.base:
+            del self.lines[: seq + 1 - self.base]
+            self.base, self.paged_bytes = seq + 1, total_bytes
 
     def ring(self) -> None:
         if self.waiters:
@@ -151,23 +163,30 @@ class Strip(msgspec.Struct, gc=False):
     page: bytes = b""
     """Events from the run's base on that move from the segments to a page."""
     paged_upto: int = 0
+    paged_bytes: int = 0
+    """Of the whole run, up to there."""
 
 
-def cut(live_run: LiveRun) -> Strip:
-    """Cut the lines for the next commit from a live run."""
+def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
+    """
+    Cut the lines for the next commit from a live run.
+
+    `is_followed`: other processes follow the segments, so an ending must be in one too.
+    """
     lines, visible, base = live_run.lines, live_run.visible, live_run.base
-    if live_run.ending is not None:
-        page = b"\n".join(lines)
-        return Strip(
-            live_run, live_run.seq, live_run.total_bytes, page=page, paged_upto=live_run.seq
-        )
     known = visible + 1 - base
-    body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
-    record = b"%d %d %d %d\n%b\n" % (live_run.no, live_run.epoch, visible + 1, len(body), body)
-    strip = Strip(live_run, live_run.seq, live_run.total_bytes, record)
-    if live_run.committed_bytes - live_run.paged_bytes > PAGE_BYTES:
+    strip = Strip(live_run, live_run.seq, live_run.total_bytes)
+    if live_run.ending is None or is_followed:
+        body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
+        strip.record = record_of(live_run.no, live_run.epoch, visible + 1, body)
+    if live_run.ending is not None:
+        strip.page = b"\n".join(lines)
+        strip.paged_upto = live_run.seq
+        strip.paged_bytes = live_run.total_bytes
+    elif live_run.committed_bytes - live_run.paged_bytes > PAGE_BYTES:
         strip.page = b"\n".join(lines[:known])
         strip.paged_upto = visible
+        strip.paged_bytes = live_run.committed_bytes
     return strip
 
 
@@ -183,7 +202,7 @@ def settle(strip: Strip, segment: int) -> list[Event]:
     live_run.visible = strip.upto
     if strip.paged_upto:
         live_run.first_segment = segment
-        live_run.paged_bytes = strip.total_bytes if live_run.ending else live_run.committed_bytes
+        live_run.paged_bytes = strip.paged_bytes
         del live_run.lines[: strip.paged_upto + 1 - live_run.base]
         live_run.base = strip.paged_upto + 1
     elif live_run.first_segment is None:

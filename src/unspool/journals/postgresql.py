@@ -1,0 +1,380 @@
+"""
+Runs in a PostgreSQL database that any number of processes share.
+
+Each process writes its own runs, in one commit for all of them, and other processes follow these
+commits. A process that dies is noticed in seconds, and others adopt its runs; a fence keeps it from
+writing if it wakes. The database is the truth; rings between processes are only hints.
+
+`live/` holds live runs and commits them, `postgresql_database/` has the rest. This module opens the
+parts and reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from itertools import chain
+from typing import Final, Unpack
+
+import asyncpg
+
+from ..errors import JournalError, SetupError, UnknownRun
+from ..runs.events import Draft, Event, decode_event
+from ..runs.run import RunSpec
+from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted
+from .live.clock import never_back
+from .live.creating import Creating
+from .live.group_commit import GroupCommit, GroupPen
+from .live.live_run import LiveRun
+from .live.waiting import Waiters
+from .postgresql_database import pruning
+from .postgresql_database.claiming import Wish, take
+from .postgresql_database.connections import DOWN, Reads, connect, plain_url, where_of
+from .postgresql_database.following import CLAIMED, Following
+from .postgresql_database.membership import Membership
+from .postgresql_database.reading import TableReader
+from .postgresql_database.schema import migrate
+from .postgresql_database.writing import Writer
+
+UNKNOWN_POLL_S: Final = 0.05
+"""Seconds between reads of a run that nobody writes or follows here yet."""
+
+PATIENCE_S: Final = 5.0
+"""Seconds that the database may be away until new runs are refused; live ones wait for it."""
+
+PROBE_S: Final = 3.0
+"""Seconds for a ring to come back at the start."""
+
+EXCLUSIVE: Final = 2
+"""Connections that may wait for a name at once; reading needs the others."""
+
+_NAMES: Final = 0x6E616D65
+"""The class of advisory locks for names."""
+
+
+class PostgreSQLPen(GroupPen):
+    """See `journals.RunPen`."""
+
+    __slots__ = ("_unowned",)
+
+    def __init__(
+        self, group_commit: GroupCommit, live_run: LiveRun, unowned: dict[str, None]
+    ) -> None:
+        super().__init__(group_commit, live_run)
+        self._unowned = unowned
+
+    async def release(self, last: Draft) -> None:
+        await self._group_commit.release(self._live_run, self.epoch, last)
+
+    def drop(self) -> None:
+        self._unowned[self.run_id] = None
+
+
+class PostgreSQLJournal:
+    """Open one with `plug`."""
+
+    def __init__(self, url: str, tuning: Tuning) -> None:
+        self.where = where_of(url)
+        self._live: dict[str, LiveRun] = {}
+        self._reads = Reads(url, self.where)
+        self._reading = TableReader(self._reads)
+        self._writer = Writer(url, self._live, self._lose)
+        self._group_commit = GroupCommit(
+            self._writer.write, self._live, tuning, where=self.where, is_followed=True
+        )
+        self._membership = Membership(
+            url, self._writer, self._reads, needed=self._group_commit.keep_from
+        )
+        self._following = Following(
+            url, ask_to_ring=self._ask_to_ring, channel=self._channel, told=self._told
+        )
+        self._writer.on_written = self._membership.ring
+        self._writer.on_renewed = self._following.listen_again
+        self._creating = Creating(
+            self._group_commit,
+            self._live,
+            keyed=self._reading.keyed,
+            new_no=self._reading.new_no,
+            pen_of=self._pen,
+        )
+        self._waiting = Waiters(self._all_live)
+        self._unowned: dict[str, None] = {}
+        """Runs of this writer that no pen writes."""
+        self._is_asked = asyncio.Event()
+        self._is_heard = asyncio.Event()
+        self._exclusive = asyncio.Semaphore(EXCLUSIVE)
+
+    async def open(self) -> None:
+        """Become a writer of the database; raises one of `DOWN`, or `SetupError`."""
+        await self._writer.open()
+        await self._membership.open()
+        self._group_commit.clock = never_back(
+            self._group_commit.clock, await self._reading.latest_ms()
+        )
+        self._following.start()
+        await self._check_rings()
+
+    async def _check_rings(self) -> None:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                while not self._is_heard.is_set():
+                    await self._membership.send(self._channel(), "probe")
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0.1):
+                            await self._is_heard.wait()
+        except TimeoutError:
+            raise SetupError(
+                f"Messages (LISTEN, NOTIFY) do not pass through {self.where}: a connection pooler "
+                "in transaction mode stands before it. Name the database itself, or a pooler in "
+                "session mode."
+            ) from None
+
+    # Writing
+
+    async def create(
+        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+    ) -> PostgreSQLPen:
+        self.check()
+        return await self._creating.create(spec, claim, history)
+
+    async def claim(self, run_id: str) -> PostgreSQLPen:
+        if (old := self._live.get(run_id)) is not None:
+            old.epoch += 1  # its pen is stale from now on, and nothing it still holds is committed
+            self._group_commit.drop(old)
+            self._unowned[run_id] = None
+        place = await self._reading.place(run_id)
+        if place is None or place.has_ended:
+            raise UnknownRun(run_id)
+        (pen, *_) = await self._take(Wish(place.writer, place.no)) or (None,)
+        if pen is None:
+            return await self.claim(run_id)  # another process has taken it meanwhile
+        return pen
+
+    async def adopt(self, limit: int) -> list[RunPen]:
+        pens: list[RunPen] = []
+        for run_id in list(self._unowned)[:limit]:
+            with suppress(UnknownRun):
+                pens.append(await self.claim(run_id))
+            self._unowned.pop(run_id, None)
+        for writer in await self._membership.dead():
+            if len(pens) < limit:
+                found = await self._take(Wish(writer, most=limit - len(pens)))
+                pens += found
+                if writer and not found:
+                    await self._membership.bury(writer)
+        if pens:
+            self._is_asked.set()
+        return pens
+
+    async def _take(self, wish: Wish) -> list[PostgreSQLPen]:
+        if wish.old == self._writer.id:
+            async with self._writer.lock:  # no commit of the old pens comes after the claim
+                return await self._taken(wish)
+        return await self._taken(wish)
+
+    async def _taken(self, wish: Wish) -> list[PostgreSQLPen]:
+        me = self._writer.id
+        try:
+            async with self._reads.connection() as db:
+                live_runs = await take(db, me, wish)
+        except DOWN as error:
+            raise self._reads.failure(error) from error
+        for live_run in live_runs:
+            run_id = live_run.head.run_id
+            old, self._live[run_id] = self._live.get(run_id), live_run
+            if old is not None:
+                old.epoch = live_run.epoch  # its pen is stale
+                self._group_commit.drop(old)
+            self._following.leave(run_id)
+            self._unowned.pop(run_id, None)
+        if live_runs:
+            with suppress(*DOWN):
+                await self._membership.send(f"unspool_w{wish.old}", CLAIMED)
+        return [self._pen(live_run) for live_run in live_runs]
+
+    def _pen(self, live_run: LiveRun) -> PostgreSQLPen:
+        return PostgreSQLPen(self._group_commit, live_run, self._unowned)
+
+    def _lose(self, live_run: LiveRun) -> None:
+        self._group_commit.lose(live_run)
+
+    # Messages between processes
+
+    def _channel(self) -> str:
+        return f"unspool_c{self._writer.id}"
+
+    def _told(self, message: str) -> None:
+        self._is_heard.set()
+        if message == "follow":
+            self._membership.note_followed()
+        elif message == "asked":
+            self._is_asked.set()
+
+    async def _ask_to_ring(self, writer: int) -> None:
+        await self._membership.send(f"unspool_c{writer}", "follow")
+
+    async def ask(self, ask: Ask) -> None:
+        writer = await self._reading.ask(ask.run_id, ask.kind, ask.message)
+        if writer is not None:
+            with suppress(*DOWN):
+                await self._membership.send(f"unspool_c{writer}", "asked")
+
+    async def asked(self, timeout_s: float) -> list[Ask]:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._is_asked.wait()
+        self._is_asked.clear()
+        run_ids = [run_id for run_id in self._live if run_id not in self._unowned]
+        found = await self._reading.asked(run_ids)
+        return [Ask(run_id, "cancel", message) for run_id, _, message in found]
+
+    # TableReader
+
+    async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
+        live_run = self._known(run_id)
+        if live_run is not None and after + 1 >= live_run.base:
+            lines = live_run.shown(after, limit)
+        else:
+            lines = await self._lines(run_id, after, limit)
+        return [decode_event(line) for line in lines]
+
+    async def _lines(self, run_id: str, after: int, limit: int) -> list[bytes]:
+        if (live_run := self._known(run_id)) is not None:
+            no = live_run.no
+        else:
+            place = await self._reading.place(run_id)
+            if place is None:
+                raise UnknownRun(run_id)
+            no = place.no
+            if not place.has_ended:
+                live_run = await self._following.follow(run_id)
+        lines: list[bytes] = []
+        while live_run is None or after + len(lines) + 1 < live_run.base:
+            found = await self._reading.page_lines(no, after + len(lines), limit - len(lines))
+            lines += found
+            # Its writer may have moved more of it to a page.
+            live_run = self._known(run_id)
+            if not found or len(lines) >= limit or live_run is None:
+                break
+        if live_run is not None:
+            lines += live_run.shown(after + len(lines), limit - len(lines))
+        return lines
+
+    def _known(self, run_id: str) -> LiveRun | None:
+        return self._live.get(run_id) or self._following.get(run_id)
+
+    def _all_live(self) -> chain[LiveRun]:
+        return chain(self._live.values(), self._following.live_runs())
+
+    def wait(self, run_id: str, *, after: int, timeout_s: float) -> Awaitable[object]:
+        live_run = self._known(run_id)
+        if live_run is None:
+            # It has just ended, or we follow it from the next read on.
+            self._following.want(run_id)
+            return asyncio.sleep(min(timeout_s, UNKNOWN_POLL_S))
+        return self._waiting.wait(live_run, after, timeout_s)
+
+    def listen(self, run_id: str, *, after: int, heard: Heard) -> Callable[[], None] | None:
+        live_run = self._known(run_id)
+        if live_run is None or live_run.visible != after or self._group_commit.is_closed:
+            return None
+        return live_run.listen(heard)
+
+    async def head(self, run_id: str) -> Head:
+        live_run = self._live.get(run_id)
+        if live_run is not None and not live_run.is_new:
+            return _head_of(live_run)
+        heads = await self._reading.heads("where id = $1", (run_id,), 1)
+        if not heads:
+            raise UnknownRun(run_id)
+        return heads[0]
+
+    async def heads(
+        self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
+    ) -> list[Head]:
+        clauses = {"no < (select no from runs where id = {})": before}
+        clauses |= {f"{name} = {{}}": str(wanted.get(name, "")) for name in Wanted.__annotations__}
+        used = {clause: value for clause, value in clauses.items() if value}
+        conditions = [clause.format(f"${at}") for at, clause in enumerate(used, start=1)]
+        where = "where " + " and ".join(conditions) if used else ""
+        heads = await self._reading.heads(where, tuple(used.values()), limit)
+        ours = {run_id: run for run_id, run in self._live.items() if not run.is_new}
+        return [_head_of(ours[head.run_id]) if head.run_id in ours else head for head in heads]
+
+    async def unended(self) -> list[str]:
+        return await self._reading.unended()
+
+    @asynccontextmanager
+    async def exclusive(self, name: str) -> AsyncGenerator[None]:
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], signed=True)
+        try:
+            async with self._exclusive, self._reads.connection() as db, db.transaction():
+                await db.execute("select pg_advisory_xact_lock($1, $2)", _NAMES, number)
+                yield
+        except DOWN as error:
+            raise self._reads.failure(error) from error
+
+    async def oldest(
+        self, *, after: str = "", before_ms: int | None = None, limit: int = 50
+    ) -> list[EndedRun]:
+        return await self._reads.run(lambda db: pruning.oldest(db, after, before_ms, limit))
+
+    async def forget(self, run_ids: Sequence[str]) -> int:
+        return await self._reads.run(lambda db: pruning.forget(db, run_ids))
+
+    def check(self) -> None:
+        self._group_commit.check()
+        since = self._writer.link.down_since
+        if since is not None and time.monotonic() - since > PATIENCE_S:
+            raise self._reads.failure(TimeoutError("it does not answer"))
+
+    async def used_bytes(self) -> int:
+        return await self._reads.run(pruning.used_bytes)
+
+    async def give_back(self, *, at_rest: bool = False) -> bool:
+        return False  # PostgreSQL reuses the room by itself, and its autovacuum returns some
+
+    async def aclose(self) -> None:
+        self._writer.stop_soon()
+        await self._group_commit.close()
+        self._waiting.close()
+        await self._following.close()
+        await self._membership.close()
+        await self._writer.close()
+        await self._reads.close()
+
+
+def _head_of(live_run: LiveRun) -> Head:
+    return replace(live_run.head, seq=live_run.visible, epoch=live_run.epoch, ended_ms=None)
+
+
+async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
+    """
+    Open the journal in a database.
+
+    Raises:
+        SetupError: It cannot be opened.
+    """
+    url = plain_url(url)
+    journal = PostgreSQLJournal(url, tuning)
+    try:
+        db = await connect(url)
+        try:
+            await migrate(db)
+        finally:
+            await db.close()
+        await journal.open()
+    except SetupError:
+        await journal.aclose()
+        raise
+    except (*DOWN, asyncpg.PostgresError, JournalError, ValueError) as error:
+        await journal.aclose()
+        raise SetupError(
+            f"The database {journal.where} cannot be used: {error or type(error).__name__}. Start "
+            "it, or correct UNSPOOL_DATABASE_URL."
+        ) from error
+    return journal
