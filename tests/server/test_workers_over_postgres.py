@@ -46,7 +46,7 @@ class Program:
         return answered
 
     async def says(self, words: str) -> None:
-        await until(lambda: words in self.log.read_text(), within_s=15, pause_s=0.01)
+        await until(lambda: words in self.log.read_text(), within_s=60, pause_s=0.01)
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ async def served(folder: Path) -> AsyncIterator[Program]:
         line = await process.stdout.readline()
         assert line, log.read_text()
         apart = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(trust_env=False, timeout=15, limits=apart) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=30, limits=apart) as client:
             yield Program(process, json.loads(line), log, client)
     finally:
         if process.returncode is None:
@@ -74,7 +74,7 @@ async def served(folder: Path) -> AsyncIterator[Program]:
         await process.wait()
 
 
-@pytest.mark.timeout(60)  # five starts of a server, and one of PostgreSQL
+@pytest.mark.timeout(100)  # five starts of a server, and one of PostgreSQL
 async def test_each_worker_serves_the_runs_of_all_while_they_are_replaced(tmp_path: Path) -> None:
     async with served(tmp_path) as program:
         assert program.facts["workers"] == COUNT
