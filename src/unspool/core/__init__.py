@@ -186,7 +186,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
-        abandoned = AbandonedRuns(runner, viewing, settings.max_unwatched_bytes)
+        abandoned = AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
         runner.watch(ChildRuns(journal, runner, admission))
         retention.watch()
@@ -252,8 +252,9 @@ async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack)
 def _index(
     settings: Settings, journal: Journal, opened: AsyncExitStack
 ) -> tuple[RunIndex, Indexing]:
-    """Open the index of runs, and close it with `opened`."""
-    index = RunIndex(settings.data_dir / "index.db")
+    """Open the index of runs, one for each process, and close it with `opened`."""
+    name = f"index-{settings.worker}.db" if settings.worker else "index.db"
+    index = RunIndex(settings.data_dir / name)
     opened.push_async_callback(index.aclose)
     indexing = Indexing(journal, index)
     opened.push_async_callback(indexing.close)

@@ -13,10 +13,17 @@ import asyncio
 from typing import Final
 
 from ..execution.runner import Runner
+from ..journals import Journal
 from ..viewing.viewers import Viewing
 
 CHECK_S: Final = 5.0
 """Seconds between two looks at how much the runs without viewers have written."""
+
+TELL_S: Final = 2.0
+"""Seconds between two messages to other processes about viewers of their runs here."""
+
+ELSEWHERE_S: Final = 6.0
+"""Seconds after the last such message until the viewers elsewhere have left."""
 
 FIRST_S: Final = 30.0
 """Seconds beyond its own limit for the first viewer of a new or recovered run."""
@@ -25,8 +32,15 @@ FIRST_S: Final = 30.0
 class AbandonedRuns:
     """Cancels runs that must not continue without viewers."""
 
-    def __init__(self, runner: Runner, viewing: Viewing, max_unwatched_bytes: int) -> None:
+    def __init__(
+        self, journal: Journal, runner: Runner, viewing: Viewing, max_unwatched_bytes: int
+    ) -> None:
+        self._journal = journal
         self._runner = runner
+        self._elsewhere: dict[str, float] = {}
+        """Loop time at which another process last had viewers of a run of ours."""
+        self._telling = asyncio.create_task(self._tell(), name="viewers of other runs")
+        journal.on_viewers = self._watched_elsewhere
         self._most = max_unwatched_bytes
         self._sizes: dict[str, int] = {}
         """Bytes that runs had when their last viewer left."""
@@ -40,6 +54,7 @@ class AbandonedRuns:
         runner.on_begun.append(self._begun)
 
     def close(self) -> None:
+        self._telling.cancel()
         for timer in (self._checking, *self._timers.values()):
             if timer is not None:
                 timer.cancel()
@@ -64,21 +79,41 @@ class AbandonedRuns:
 
     def _ring(self, run_id: str) -> None:
         del self._timers[run_id]
-        if self._viewing.count(run_id) and self._runner.is_live(run_id):
+        if self._is_watched(run_id) and self._runner.is_live(run_id):
             return  # its last viewer will arm it again
         after_s = self._patience_s.pop(run_id)
         if self._runner.is_live(run_id):
             self._cancel(run_id, f"nobody watched it for {after_s:g} s")
 
+    def _is_watched(self, run_id: str) -> bool:
+        return self._viewing.count(run_id) > 0 or run_id in self._elsewhere
+
+    def _watched_elsewhere(self, run_id: str) -> None:
+        self._elsewhere[run_id] = self._loop.time()
+        if self._checking is None:
+            self._checking = self._loop.call_later(CHECK_S, self._check)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            viewed = {viewer.run_id for viewer in self._viewing.viewers}
+            await self._journal.note_viewers([r for r in viewed if not self._runner.is_live(r)])
+
     def _check(self) -> None:
+        left = self._loop.time() - ELSEWHERE_S
+        for run_id in [run_id for run_id, at in self._elsewhere.items() if at < left]:
+            del self._elsewhere[run_id]
+            if not self._viewing.count(run_id):
+                self._left(run_id)
         for run_id, before in list(self._sizes.items()):
             size = self._runner.unasked_bytes(run_id)
-            if size is None or self._viewing.count(run_id):
+            if size is None or self._is_watched(run_id):
                 del self._sizes[run_id]
             elif size - before > self._most:
                 del self._sizes[run_id]
                 self._cancel(run_id, f"it wrote {size - before} bytes after its last viewer left")
-        again = self._loop.call_later(CHECK_S, self._check) if self._sizes else None
+        is_busy = self._sizes or self._elsewhere
+        again = self._loop.call_later(CHECK_S, self._check) if is_busy else None
         self._checking = again
 
     def _cancel(self, run_id: str, reason: str) -> None:

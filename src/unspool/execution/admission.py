@@ -74,13 +74,17 @@ class Admission:
             claim = Claim(options.key, request_digest(spec))
         self._check_room()
         spec = await self._checked(spec, options)
-        if is_shared:
+        if not is_shared:
+            _accepted()
+            return await self._start(spec, claim)
+        # Of equal requests at one time, at whatever server, one starts a run.
+        async with self._journal.exclusive(f"cache {spec.digest}"):
             for head in await self._journal.heads(digest=spec.digest, limit=REUSABLE):
                 if self._is_reusable(head):
                     _reused()
                     return head.run_id
-        _accepted()
-        return await self._start(spec, claim)
+            _accepted()
+            return await self._start(spec, claim)
 
     async def admit_child(self, spec: RunSpec, number: int, *, must_fit: bool = True) -> str:
         """

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -217,6 +218,20 @@ class Journal(Protocol):
     async def asked(self, timeout_s: float) -> list[Ask]:
         """Return requests for runs of this process, each once; wait so long for the first."""
 
+    def exclusive(self, name: str) -> AbstractAsyncContextManager[None]:
+        """
+        Let nobody else, in any process, into a section of this name.
+
+        Raises:
+            JournalError: The journal cannot be used now.
+        """
+
+    async def note_viewers(self, run_ids: Sequence[str]) -> None:
+        """Tell other processes, which write these runs, that they have viewers here; a hint."""
+
+    on_viewers: Callable[[str], object]
+    """Called with a run of this process that has viewers at another one, every few seconds."""
+
     async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
         """
         Return committed events with `seq > after`, in order.
@@ -302,6 +317,10 @@ class Journal(Protocol):
 
     async def aclose(self) -> None:
         """Commit accepted events and close the store."""
+
+
+def nobody_watches(run_id: str) -> None:
+    """Default of `Journal.on_viewers`."""
 
 
 async def read_all(

@@ -25,7 +25,7 @@ import asyncpg
 from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
-from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted
+from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
 from .live.clock import never_back
 from .live.creating import Creating
 from .live.group_commit import GroupCommit, GroupPen
@@ -34,7 +34,7 @@ from .live.waiting import Waiters
 from .postgresql_database import pruning
 from .postgresql_database.claiming import Wish, take
 from .postgresql_database.connections import DOWN, Reads, connect, plain_url, where_of
-from .postgresql_database.following import CLAIMED, Following
+from .postgresql_database.following import CLAIMED, FollowedRuns
 from .postgresql_database.membership import Membership
 from .postgresql_database.reading import TableReader
 from .postgresql_database.schema import migrate
@@ -51,6 +51,10 @@ PROBE_S: Final = 3.0
 
 EXCLUSIVE: Final = 2
 """Connections that may wait for a name at once; reading needs the others."""
+
+WATCHED: Final = "watched "
+IDS: Final = 200
+"""Ids of runs in one message, which may have 8,000 bytes."""
 
 _NAMES: Final = 0x6E616D65
 """The class of advisory locks for names."""
@@ -89,7 +93,7 @@ class PostgreSQLJournal:
         self._membership = Membership(
             url, self._writer, self._reads, needed=self._group_commit.keep_from
         )
-        self._following = Following(
+        self._following = FollowedRuns(
             url, ask_to_ring=self._ask_to_ring, channel=self._channel, told=self._told
         )
         self._writer.on_written = self._membership.ring
@@ -105,6 +109,7 @@ class PostgreSQLJournal:
         self._unowned: dict[str, None] = {}
         """Runs of this writer that no pen writes."""
         self._is_asked = asyncio.Event()
+        self.on_viewers: Callable[[str], object] = nobody_watches
         self._is_heard = asyncio.Event()
         self._exclusive = asyncio.Semaphore(EXCLUSIVE)
 
@@ -213,6 +218,17 @@ class PostgreSQLJournal:
             self._membership.note_followed()
         elif message == "asked":
             self._is_asked.set()
+        elif message.startswith(WATCHED):
+            for run_id in message.removeprefix(WATCHED).split():
+                if run_id in self._live:
+                    self.on_viewers(run_id)
+
+    async def note_viewers(self, run_ids: Sequence[str]) -> None:
+        for writer, ids in self._following.by_writer(run_ids).items():
+            for start in range(0, len(ids), IDS):
+                with suppress(*DOWN):
+                    words = " ".join(ids[start : start + IDS])
+                    await self._membership.send(f"unspool_c{writer}", WATCHED + words)
 
     async def _ask_to_ring(self, writer: int) -> None:
         await self._membership.send(f"unspool_c{writer}", "follow")

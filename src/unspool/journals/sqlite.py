@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Unpack
 from urllib.parse import unquote, urlsplit
+from weakref import WeakValueDictionary
 
 from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
-from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted
+from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
 from .live.clock import never_back
 from .live.creating import Creating
 from .live.group_commit import BUSY_RETRY_S, GroupCommit, GroupPen, Write
@@ -77,6 +78,8 @@ class SQLiteJournal:
         """Runs that no pen of this process writes."""
         self._asks: list[Ask] = []
         self._is_asked = asyncio.Event()
+        self._names: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.on_viewers: Callable[[str], object] = nobody_watches
         self._creating = Creating(
             self._group_commit,
             self._live,
@@ -162,6 +165,14 @@ class SQLiteJournal:
         # Those for runs without an owner wait; those for ended runs have no reader.
         self._asks = [ask for ask in self._asks if ask.run_id in self._unowned]
         return asks
+
+    @asynccontextmanager
+    async def exclusive(self, name: str) -> AsyncGenerator[None]:
+        async with self._names.setdefault(name, asyncio.Lock()):
+            yield
+
+    async def note_viewers(self, run_ids: Sequence[str]) -> None:
+        """There is no other process."""
 
     async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
         live_run = self._live.get(run_id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -69,7 +69,7 @@ class Followed:
         self.used_at = time.monotonic()
 
 
-class Following:
+class FollowedRuns:
     """The followed runs of one journal, by id."""
 
     def __init__(
@@ -124,6 +124,14 @@ class Following:
 
     def live_runs(self) -> list[LiveRun]:
         return [followed.live_run for followed in self._runs.values()]
+
+    def by_writer(self, run_ids: Sequence[str]) -> dict[int, list[str]]:
+        """Return those runs that we follow, by their writer."""
+        found: dict[int, list[str]] = {}
+        for run_id in run_ids:
+            if (followed := self._runs.get(run_id)) is not None:
+                found.setdefault(followed.writer, []).append(run_id)
+        return found
 
     async def follow(self, run_id: str) -> LiveRun | None:
         """
