@@ -12,6 +12,8 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - KeyReused             another request used this Idempotency-Key
     - NotReady              something else must exist first (409)
     - AlreadyRunning        another run does this already; wait for it or cancel it (409)
+  + Unauthorized            no key, or one that does not hold (401)
+  + Forbidden               the key may not do this (403)
   + TooBusy                 the server is full; send the request again soon (503, Retry-After)
   + Stopping                the server stops; its next start continues the run (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
@@ -130,6 +132,16 @@ class AlreadyRunning(SpecError):
             f"(GET /v1/runs/{run_id}/events), or cancel it first"
         )
         self.run_id = run_id
+
+
+class Unauthorized(UnspoolError):
+    code = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(UnspoolError):
+    code = "forbidden"
+    http_status = 403
 
 
 class TooBusy(UnspoolError):

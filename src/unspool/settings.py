@@ -8,6 +8,7 @@ for the number. The environment or `.env` can then set it as `UNSPOOL_<NAME>`;
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,12 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     """Address to listen on. Any but loopback needs `--allow-open`: there are no API keys yet."""
+
+    access: Literal["", "open", "keys"] = ""
+    """
+    Who may use the server: `keys`, everybody with a key; `open`, everybody who reaches it. Empty:
+    open at an address of this machine alone, else keys.
+    """
 
     port: int = Field(8000, ge=0, le=65535)
     """8000, because the printed examples of existing clients use it. 0 picks a free one."""
@@ -303,6 +310,11 @@ class Settings(BaseSettings):
         return (self._variables.get(name) or "").strip()
 
     @property
+    def is_open(self) -> bool:
+        """Whether everybody who reaches the server may do everything."""
+        return self.access == "open" or (not self.access and is_loopback(self.host))
+
+    @property
     def worker(self) -> int:
         """
         The number of this process among those of `serve --workers`; 0 if it is the only one.
@@ -312,3 +324,13 @@ class Settings(BaseSettings):
         """
         number = self.variable("UNSPOOL_WORKER")
         return int(number) if number.isdecimal() else 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which may mean anything tomorrow
+        return False

@@ -26,7 +26,7 @@ async def read_only(served: Served, is_so: bool) -> None:
     """Let the journal's file refuse every write, as a full disk does."""
 
     async def tell() -> None:
-        db = served.core.journal._store._db  # type: ignore[attr-defined]
+        db = served.core.journal._journal._store._db  # type: ignore[attr-defined]
         db.execute(f"pragma query_only={'on' if is_so else 'off'}")
 
     await served.call(tell)

@@ -39,7 +39,7 @@ async def test_a_full_disk_is_told_to_probes_and_viewers_and_its_run_has_no_open
     async def writes(may: bool) -> None:
         """Let the journal's file take what is written, or not."""
         deny = None if may else _no_inserts
-        served.core.journal._store._db.set_authorizer(deny)  # type: ignore[attr-defined]
+        served.core.journal._journal._store._db.set_authorizer(deny)  # type: ignore[attr-defined]
 
     async with client.stream("GET", f"{url}/events") as stream, asyncio.timeout(45):
         reading = stream.aiter_lines()

@@ -41,10 +41,12 @@ async def children(client: httpx.AsyncClient, served: Served, run_id: str) -> li
     return list((await client.get(url)).json()["runs"])
 
 
-async def until_ended(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
+async def until_ended(
+    client: httpx.AsyncClient, served: Served, run_id: str, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
     async with asyncio.timeout(10):
         while True:
-            run = (await client.get(f"{served.url}/v1/runs/{run_id}")).json()
+            run = (await client.get(f"{served.url}/v1/runs/{run_id}", headers=headers)).json()
             if run["status"] != "running":
                 return dict(run)
             await asyncio.sleep(0.02)

@@ -72,6 +72,8 @@ class Served:
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
     _ended: Future[None] = field(default_factory=Future)
+    app: Any = None
+    """The application, once it is made."""
 
     def start(self) -> Served:
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
@@ -111,7 +113,7 @@ class Served:
             self._ended.result(0)
 
     def _run(self) -> None:
-        app = create_app(self.settings)
+        app = self.app = create_app(self.settings)
         config = BoundedConfig(app, self.settings)
         try:
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

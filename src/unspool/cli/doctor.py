@@ -18,7 +18,6 @@ from ._checks import Check
 from ._console import say, stdout, write_json
 from ._exit_codes import FAILED, FINE
 from ._options import DEFAULT_URL, DataDir, Json
-from .serve import is_loopback
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -85,6 +84,8 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
 def _is_own(url: str, settings: Settings) -> bool:
     """Whether the server that answered uses the port that `unspool serve` would take."""
     try:
+        from ..settings import is_loopback
+
         where = urlsplit(url if "://" in url else f"http://{url}")
         return where.port == settings.port and is_loopback(where.hostname or "")
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import shlex
 import signal
@@ -40,7 +39,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     ] = None,
     allow_open: Annotated[
         bool,
-        typer.Option("--allow-open", help="Let other machines connect, without any API key."),
+        typer.Option("--allow-open", help="Let everybody who reaches it use it, without a key."),
     ] = False,
     no_sample_data: Annotated[
         bool, typer.Option("--no-sample-data", help="Do not fill an empty database with samples.")
@@ -59,9 +58,8 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         sample_data=False if no_sample_data else None,
         flows=",".join(map(str, flows)) if flows else None,
         workers=workers,
+        access="open" if allow_open else None,
     )
-    if not allow_open:
-        _refuse_open(settings.host)
     inherited = inheritance()
     # Creating a database logs a dozen lines that users do not need.
     hidden = {"alembic": logging.INFO}
@@ -135,30 +133,6 @@ def _supervise(settings: Settings, announce: Announce) -> None:
     raise typer.Exit(max(code, 0))
 
 
-def _refuse_open(host: str) -> None:
-    """
-    Refuse to listen on an open address.
-
-    Raises:
-        SetupError: Other machines could reach it.
-    """
-    if not is_loopback(host):
-        raise SetupError(
-            f"Other machines can reach {host or 'an empty address'}, and there are no API keys "
-            "yet: anybody who reaches the port can spend your money on models. Listen on "
-            "127.0.0.1, or add --allow-open if you mean it."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, which may mean anything tomorrow
-        return False
-
-
 def _host_for_url(host: str) -> str:
     """Return the host under which this machine itself reaches the server."""
     if host in {"", "0.0.0.0"}:  # noqa: S104 - read, not bound
@@ -179,15 +153,21 @@ def _places(settings: Settings) -> dict[str, str]:
 
 
 def _print(facts: dict[str, Any], settings: Settings) -> None:
+    from ..settings import is_loopback
+
     url = facts["url"]
     out = stdout()
     say(f"Unspool {version('unspool')} listens at {url}", style="bold", to=out)
     if not is_loopback(settings.host):
-        say(f"  open     other machines can reach it too, at {settings.host}", to=out)
+        say(f"  address  other machines can reach it too, at {settings.host}", to=out)
         if not settings.allowed_hosts:
             say("           by address; UNSPOOL_ALLOWED_HOSTS lists names (now: none)", to=out)
     say(f"  data     {facts.get('database', facts['data_dir'])}", to=out)
     say(f"  model    {facts['model']}", to=out)
+    if not settings.is_open:
+        say("  access   with a key; `unspool keys add` makes one", to=out)
+    elif not is_loopback(settings.host):
+        say("  access   open: everybody who reaches it may use it", to=out)
     if settings.workers > 1:
         say(f"  workers  {settings.workers}", to=out)
     say("\nTry, in another terminal:", to=out)

@@ -28,9 +28,11 @@ from ..models.following import Following
 from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
-from ..records import Records
+from ..records import Records, place_of
 from ..records.csv_import.uploads import Uploads
+from ..records.keys import list_keys
 from ..records.samples import seed_samples
+from ..records.tenant_records import TenantRecords
 from ..runs.run import RunSpec
 from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
@@ -40,8 +42,11 @@ from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
+from .access import Access
 from .indexing import Indexing
 from .retention import Retention
+from .revocation import RevokedKeys
+from .tenant_journal import TenantJournal
 
 try:
     import fcntl
@@ -75,7 +80,7 @@ class InUse(SetupError):
 class Core:
     settings: Settings
     journal: Journal
-    records: Records
+    records: TenantRecords
     registry: ModelRegistry
     calls: ToolCaller
     runner: Runner
@@ -88,6 +93,7 @@ class Core:
     index: RunIndex
     indexing: Indexing
     uploads: Uploads
+    access: Access
 
     @property
     def catalog(self) -> Catalog:
@@ -161,6 +167,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         raise SetupError(f"UNSPOOL_TIME_ZONE: {error}") from None
     async with AsyncExitStack() as opened:  # closed in reverse order
         journal, records = await _stores(settings, opened)
+        shown = TenantJournal(journal)
         uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
@@ -171,10 +178,10 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             )
         )
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
-        registry = await _registry(settings, records, deps, opened)
+        registry = await _registry(settings, records.operator, deps, opened)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
 
-        viewing = Viewing(journal, settings)
+        viewing = Viewing(shown, settings)
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
         index, indexing = _index(settings, journal, opened)
@@ -182,41 +189,43 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         runner.exchanges = _exchanges(records, settings, opened)
         noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
         runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
-        admission = Admission(runner, journal, registry.catalog, records, settings)
+        admission = Admission(runner, shown, registry.catalog, records, settings)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
-        runner.watch(ChildRuns(journal, runner, admission))
+        runner.watch(ChildRuns(shown, runner, admission))
         retention.watch()
         indexing.watch()
         yield Core(
             settings=settings,
-            journal=journal,
+            journal=shown,
             records=records,
             registry=registry,
             calls=calls,
             runner=runner,
             admission=admission,
-            conversations=Conversations(journal, records, admission),
+            conversations=Conversations(shown, records, admission),
             viewing=viewing,
             retention=retention,
             eta=eta,
-            timelines=Timelines(journal),
+            timelines=Timelines(shown),
             index=index,
             indexing=indexing,
             uploads=uploads,
+            access=await _access(settings, records, registry, viewing, opened),
         )
 
 
-async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, Records]:
+async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, TenantRecords]:
     """Open the journal and the records, and close them with `opened`."""
     url = settings.database_url.get_secret_value() if settings.database_url else ""
     journal_url = url or sqlite_url(settings.data_dir / "journal.db")
     journal = await open_journal(journal_url, _tuning(settings))
     opened.push_async_callback(journal.aclose)
-    records = await Records.open(url or settings.data_dir / "records.db")
+    place = place_of(settings)
+    records = TenantRecords(await Records.open(place), place)
     opened.push_async_callback(records.aclose)
     return journal, records
 
@@ -239,6 +248,24 @@ async def _registry(
     opened.push_async_callback(learning.aclose)
     opened.push_async_callback(Following(registry).aclose)
     return registry
+
+
+async def _access(
+    settings: Settings,
+    records: TenantRecords,
+    registry: ModelRegistry,
+    viewing: Viewing,
+    opened: AsyncExitStack,
+) -> Access:
+    """Open what knows the keys, and what ends the streams of revoked ones."""
+    access = Access(records.operator, registry.secrets, is_open=settings.is_open)
+    if not access.is_open and not await list_keys(records.operator):
+        raise SetupError(
+            "There are no keys yet, and without one nobody can use this server. Make the first: "
+            "`unspool keys add NAME --scope admin`. Or let everybody in: --allow-open."
+        )
+    opened.callback(RevokedKeys(access, viewing).close)
+    return access
 
 
 async def _uploads(settings: Settings, records: Records, opened: AsyncExitStack) -> Uploads:

@@ -21,6 +21,7 @@ from typing import Final
 
 from ..errors import JournalError, UnknownRun
 from ..journals import Head, Journal, read_all
+from ..records.tenancy import working_for
 from ..viewing.index import RunIndex
 from ..viewing.index.facts import RunFacts, RunRow
 
@@ -102,8 +103,9 @@ class Indexing:
             if self._task is not None and not self._is_filled.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._is_filled.wait(), FILL_S)
-            async with self._one_at_a_time:
-                await self._catch_up(most)
+            with working_for(None):  # the index has the runs of all tenants
+                async with self._one_at_a_time:
+                    await self._catch_up(most)
         except sqlite3.Error as error:
             log.warning("The index of runs waits: %s", error)
             self._has_news.set()

@@ -23,9 +23,11 @@ from ..formats.nesting import is_deeper
 from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..models.catalog import Catalog
 from ..records import Records
+from ..records.tenancy import DEFAULT, present_tenant
 from ..runs.events import Draft
 from ..runs.fork import Changes, History
 from ..runs.options import NO_OPTIONS, RunOptions
+from ..runs.principal import present
 from ..runs.run import RunSpec
 from ..settings import Settings
 from .runner import Runner
@@ -156,6 +158,10 @@ class Admission:
     async def _start(
         self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft] = ()
     ) -> str:
+        who = present.get()
+        spec = replace(spec, tenant=present_tenant() or spec.tenant, key=who.key)
+        if claim is not None and spec.tenant != DEFAULT:  # no client's key holds this character
+            claim = replace(claim, key=f"\x1d{spec.tenant} {claim.key}")
         try:
             return await self._runner.start(spec, claim, history)
         except KeyTaken as taken:
@@ -173,6 +179,8 @@ class Admission:
         open_dialect(spec.dialect)
         open_flow(spec.flow)
         self._catalog.check(spec.model, spec.flow)
+        asked = spec.model or self._catalog.default_for(spec.flow)
+        present.get().check_start(spec.flow, asked)
 
     async def _checked(self, spec: RunSpec, options: RunOptions = NO_OPTIONS) -> RunSpec:
         """Return the spec as the log will hold it."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import JournalError, StaleEpoch, UnknownRun
 from ..failpoints import point
 from ..journals import Ask, Journal, RunPen, read_all, spec_of
+from ..records.tenancy import working_for
 from ..runs.events import Draft
 from ..runs.run import Run, RunSpec
 
@@ -146,7 +147,8 @@ class Adoption:
         _recovered()
         ending = await self._ending(run_id, spec, past, died=died)
         if ending is not None:
-            await self._runner.end(pen, spec, ending)
+            with working_for(spec.tenant):
+                await self._runner.end(pen, spec, ending)
             return
         log.info("Run %s continues after event %d", run_id, past.seq)
         self._runner.begin(pen, spec, past, is_adopted=True)

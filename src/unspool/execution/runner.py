@@ -23,6 +23,7 @@ from ..generation.generate import GenerationDeps
 from ..journals import Ask, Claim, Journal, RunPen, started
 from ..models.catalog import Catalog
 from ..records import Records
+from ..records.tenancy import working_for
 from ..runs.events import Draft, Event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
@@ -130,7 +131,8 @@ class Runner:
             self._parents.add(pen.run_id)  # its children may be anywhere
         live = self._live[pen.run_id] = _CarriedRun(pen, spec.continues)
         carrying = self._carry(live, spec, past)
-        live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
+        with working_for(spec.tenant):
+            live.task = asyncio.create_task(carrying, name=f"run {pen.run_id}")
         if spec.parent:
             self._parents.add(spec.parent)
         if spec.cancel_after_s is not None:

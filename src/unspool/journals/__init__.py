@@ -22,6 +22,7 @@ from typing import Final, Literal, Protocol, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from .. import plugs
+from ..records.tenancy import DEFAULT
 from ..runs.events import Draft, Event
 from ..runs.run import RunSpec, Status
 
@@ -63,6 +64,8 @@ class Head:
     """The run whose flow started it."""
     forked_from: str | None = None
     """The run that it continues."""
+    tenant: str = DEFAULT
+    """Its owner."""
 
 
 class Wanted(TypedDict, total=False):
@@ -73,6 +76,7 @@ class Wanted(TypedDict, total=False):
     digest: str
     parent: str
     forked_from: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +359,10 @@ def started(spec: RunSpec) -> Draft:
         facts["forked_from"] = spec.forked_from
     if spec.aside:
         facts["aside"] = list(spec.aside)
+    if spec.tenant != DEFAULT:
+        facts["tenant"] = spec.tenant
+    if spec.key:
+        facts["key"] = spec.key
     return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
 
 
@@ -364,6 +372,7 @@ def spec_of(event: Event) -> RunSpec:
     names = (
         *("flow", "input", "model", "dialect"),
         *("cancel_after_s", "continues", "parent", "forked_from", "aside"),
+        *("tenant", "key"),
     )
     return RunSpec(**{name: request[name] for name in names if name in request})
 

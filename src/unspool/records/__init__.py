@@ -97,25 +97,30 @@ class Records:
         self._watch: AsyncConnection | None = None
 
     @classmethod
-    async def open(cls, url_or_path: str | Path) -> Records:
+    async def open(
+        cls, url_or_path: str | Path, *, schema: str = "public", most: int | None = None
+    ) -> Records:
         """
         Open the database with the tables of this version; create it if there is none.
 
         Args:
             url_or_path: A file, whose folder is created too; `sqlite:///<path>`; or
                 `postgresql://user:password@host/database`.
+            schema: The schema of the tables in PostgreSQL; it must be there.
+            most: Connections; None: as many as a server needs.
 
         Raises:
             SetupError: It cannot be used; the message says why and what to do.
         """
         if shared.is_url(url_or_path):
-            address = shared.Address(str(url_or_path))
+            address = shared.Address(str(url_or_path), schema)
             await bring_up_to_date_shared(address)
-            return cls(_shared_engine(address), address.name)
+            engine = _shared_engine(address, most or shared.MAX_CONNECTIONS)
+            return Records(engine, address.name)
         url = _url_of(url_or_path)
         where = str(url.database)
         await asyncio.to_thread(bring_up_to_date, url, where)
-        return cls(_engine_of(url), where)
+        return Records(_engine_of(url, most or MAX_CONNECTIONS), where)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -248,14 +253,14 @@ _JSON: Final[dict[str, Any]] = {
 }
 
 
-def _engine_of(url: URL) -> AsyncEngine:
+def _engine_of(url: URL, most: int) -> AsyncEngine:
     engine = create_async_engine(
         url,
         # Each transaction takes the write lock at its beginning, because SQLite waits for the
         # lock there; a lock taken half-way fails at once.
         connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_S},
         # As many as its default lets be open, but none is closed and opened again under load.
-        pool_size=MAX_CONNECTIONS,
+        pool_size=most,
         max_overflow=0,
         **_JSON,
     )
@@ -264,8 +269,8 @@ def _engine_of(url: URL) -> AsyncEngine:
     return engine
 
 
-def _shared_engine(address: shared.Address) -> AsyncEngine:
-    engine = address.engine(pool_size=shared.MAX_CONNECTIONS, max_overflow=0, **_JSON)
+def _shared_engine(address: shared.Address, most: int) -> AsyncEngine:
+    engine = address.engine(pool_size=most, max_overflow=0, **_JSON)
     shared.prepare(engine)
     return engine
 

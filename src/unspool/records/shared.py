@@ -1,8 +1,9 @@
 """
 Records on PostgreSQL, shared by any number of servers: connections, types, sentences for errors.
 
-The tables lie in the schema `public`. Texts are `text collate "C"` and numbers are `bigint`, so a
-list has the same order, and a value the same room, as in SQLite.
+The tables lie in the schema `public`, those of other tenants in schemas of their own. Texts are
+`text collate "C"` and numbers are `bigint`, so a list has the same order, and a value the same
+room, as in SQLite.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ COMMAND_S: Final = 60.0
 
 SESSION_SETTINGS: Final = {
     "application_name": "unspool",
-    "search_path": "public",
     "default_transaction_isolation": "read committed",
     # Compiling a query costs more than running one of ours.
     "jit": "off",
@@ -89,7 +89,8 @@ class Address:
         name: Host and database, for messages.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: str = "public") -> None:
+        self._schema = schema
         scheme, _, rest = url.partition("://")
         self._url = f"postgresql://{rest}" if scheme in SCHEMES else url
         self.name = _name_of(self._url)
@@ -108,7 +109,7 @@ class Address:
                 self._url,
                 timeout=CONNECT_S,
                 command_timeout=command_s,
-                server_settings=SESSION_SETTINGS,
+                server_settings={**SESSION_SETTINGS, "search_path": self._schema},
             )
         except asyncpg.PostgresError as error:
             reason = explained_state(error.sqlstate, self.name)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..records.tenancy import DEFAULT
 from .events import Draft, Event
 
 Status = Literal["queued", "running", "completed", "failed", "cancelled", "incomplete"]
@@ -42,6 +43,10 @@ class RunSpec:
     """`run` and `seq` that it continues from; None: it began with nothing."""
     aside: Sequence[str] = ()
     """Fields of the input that do not make it another request (`flows.Flow.aside`)."""
+    tenant: str = DEFAULT
+    """Its owner."""
+    key: str = ""
+    """The id of the key that started it; empty: the server has no keys."""
 
     @cached_property
     def digest(self) -> str:

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from .. import plugs
 from ..core import Core, open_core
+from ..core.access import Access
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
 from ..errors import BodyTooLarge, SpecError, Stopping, TooBusy, UnspoolError
 from ..providers import Model
@@ -35,6 +36,7 @@ from ..viewing.viewers import Viewer
 from .api import Resource
 from .console import add_console
 from .direct import DirectRoutes
+from .gate import Gate
 from .guard import Guard, error_answer
 from .validation import invalid_message
 
@@ -99,7 +101,11 @@ class _GuardedApp(FastAPI):
     def __init__(self, settings: Settings, **facts: Any) -> None:
         super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
         self._direct = DirectRoutes(self, super().__call__)
-        self._guard = Guard(self._direct, settings)
+        self._guard = Guard(self._direct, settings, Gate(self._access))
+
+    def _access(self) -> Access | None:
+        core: Core | None = getattr(self.state, "core", None)
+        return None if core is None else core.access
 
     def add(self, router: APIRouter) -> None:
         """Add routes; those that start runs are answered directly."""

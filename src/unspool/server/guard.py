@@ -19,6 +19,7 @@ from ..errors import BodyTooLarge, SetupError, SpecError
 from ..runs.options import read_options
 from ..settings import Settings
 from ..viewing.event_stream import STAGE, EventStream
+from .gate import Gate
 from .headers import host_in, prefix_in
 
 UPLOAD_PATH = "/api/imports"
@@ -31,8 +32,9 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, gate: Gate) -> None:
         self._app = app
+        self._gate = gate
         self._settings = settings
         self._named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
         self._any_host = "*" in self._named
@@ -47,7 +49,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             refusal = self._refusal(scope) or self._foreign(scope)
-            await (refusal or self._app)(scope, receive, send)
+            answer = refusal or await self._gate.admit(scope, self._path(scope))
+            await (answer or self._app)(scope, receive, send)
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -66,10 +69,9 @@ class Guard:
             refusal.headers["connection"] = "close"
             await refusal(scope, receive, send)
             return []
-        try:
-            read_options(scope["headers"])
-        except SpecError as error:
-            answer = error_answer(error.http_status, error.code, str(error))
+        send = await self._gate.shared(scope, send)
+        answer = await self._gate.admit(scope, self._path(scope)) or _wrong_options(scope)
+        if answer is not None:
             await answer(scope, receive, send)
             return []
         limit, taken = self._max_body(scope), 0
@@ -93,12 +95,22 @@ class Guard:
         await self._app(inner, bounded, send)
         return stage
 
-    def _set_prefix(self, scope: Scope) -> None:
-        """Tell the application the path before its own: ours, or that of a proxy we trust."""
+    def _path(self, scope: Scope) -> str:
+        """Return the path below the one that a proxy took away."""
+        path = str(scope["path"])
+        prefix = self._prefix(scope)
+        return path.removeprefix(prefix) if f"{path}/".startswith(f"{prefix}/") else path
+
+    def _prefix(self, scope: Scope) -> str:
         prefix = self._root_path
         if self._is_proxy(scope):
             told = dict(scope["headers"]).get(b"x-forwarded-prefix", b"").decode("latin-1")
             prefix = prefix_in(told) or prefix
+        return prefix
+
+    def _set_prefix(self, scope: Scope) -> None:
+        """Tell the application the path before its own: ours, or that of a proxy we trust."""
+        prefix = self._prefix(scope)
         if not prefix:
             return
         scope["root_path"] = prefix
@@ -175,6 +187,14 @@ class Guard:
     def _is_known(self, name: str) -> bool:
         is_named = self._any_host or name in self._hosts
         return is_named or _is_address(name) or _is_single_label(name)
+
+
+def _wrong_options(scope: Scope) -> JSONResponse | None:
+    try:
+        read_options(scope["headers"])
+    except SpecError as error:
+        return error_answer(error.http_status, error.code, str(error))
+    return None
 
 
 def _networks(

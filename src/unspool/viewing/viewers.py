@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import JournalError
 from ..formats.sse import HEARTBEAT
 from ..journals import Journal
+from ..runs.principal import present
 from ..settings import Settings
 from .tapes import Tapes
 
@@ -31,6 +32,10 @@ class Viewer:
     is_sending: bool = False
     has_begun: bool = False
     """The head of its answer went out."""
+    key: str = field(default_factory=lambda: present.get().key)
+    """The id of the key that opened it."""
+    is_revoked: bool = False
+    """That key holds no more."""
     stop: Callable[[], object] = lambda: None
 
 

@@ -87,6 +87,7 @@ class Creating(Generic[PenT]):
             ended_ms=None,
             parent=spec.parent or None,
             forked_from=spec.forked_from["run"] if spec.forked_from else None,
+            tenant=spec.tenant,
         )
         live_run = LiveRun(no, head, is_new=True, claim=claim)
         pen = self._pen_of(live_run)

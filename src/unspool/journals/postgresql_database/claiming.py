@@ -38,7 +38,7 @@ arrived half holds it for ever.
 
 HEAD: Final = (
     "id, flow, model, dialect, digest, status, seq, epoch, created_ms, ended_ms, "
-    "parent, forked_from"
+    "parent, forked_from, tenant"
 )
 
 _TAKE_ONE = """

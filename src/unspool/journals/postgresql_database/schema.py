@@ -50,12 +50,14 @@ create table journal.runs (
     no bigint primary key, id text not null unique, flow text not null, model text not null,
     dialect text not null, digest text not null, epoch int not null, status text not null,
     seq bigint not null default 0, bytes bigint not null default 0, created_ms bigint not null,
-    ended_ms bigint, parent text, forked_from text, key text, asked text, writer bigint not null
+    ended_ms bigint, parent text, forked_from text, key text, asked text, writer bigint not null,
+    tenant text not null default 'default'
 );
 create unique index runs_key on journal.runs (key) where key is not null;
 create index runs_digest on journal.runs (digest, no);
 create index runs_parent on journal.runs (parent, no) where parent is not null;
 create index runs_forked_from on journal.runs (forked_from, no) where forked_from is not null;
+create index runs_tenant on journal.runs (tenant, no) where tenant <> 'default';
 create index runs_live on journal.runs (writer, no) where ended_ms is null;
 create table journal.segments (
     writer bigint not null, n bigint not null, crc bigint not null, runs bigint[] not null,

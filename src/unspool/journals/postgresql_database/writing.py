@@ -47,23 +47,23 @@ segment as (
     insert into segments (writer, n, crc, runs, data) select $1, $3, $4, $5, $6 from me returning n
 ), made as (
     insert into runs (
-        no, id, flow, model, dialect, digest, created_ms, parent, forked_from, key, asked,
+        no, id, flow, model, dialect, digest, created_ms, parent, forked_from, key, asked, tenant,
         epoch, status, writer
     )
     select new.*, 1, 'running', $1 from me, unnest(
         $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-        $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[]
+        $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]
     ) as new
     on conflict (key) where key is not null do nothing returning no
 ), paged as (
     insert into pages (run, first, crc, data) select page.* from me, unnest(
-        $18::bigint[], $19::bigint[], $20::bigint[], $21::bytea[]
+        $19::bigint[], $20::bigint[], $21::bigint[], $22::bytea[]
     ) as page
 ), changed as (
     update runs set seq = new.seq, bytes = new.bytes, status = new.status,
         ended_ms = new.ended_ms, writer = case when new.is_left then 0 else runs.writer end
     from me, unnest(
-        $18::bigint[], $22::bigint[], $23::bigint[], $24::text[], $25::bigint[], $26::boolean[]
+        $19::bigint[], $23::bigint[], $24::bigint[], $25::text[], $26::bigint[], $27::boolean[]
     ) as new (no, seq, bytes, status, ended_ms, is_left)
     where runs.no = new.no
 )
@@ -113,7 +113,7 @@ class StripColumns:
 
     def values(self) -> list[list[Any]]:
         """Return the columns for `_WRITE`."""
-        return [*_columns(self.new, 11), *_columns(self.pages, 9)]
+        return [*_columns(self.new, 12), *_columns(self.pages, 9)]
 
 
 def _new_row(live_run: LiveRun) -> tuple[Any, ...]:
@@ -121,7 +121,7 @@ def _new_row(live_run: LiveRun) -> tuple[Any, ...]:
     request = (head.flow, head.model, head.dialect, head.digest)
     key = (claim.key, claim.request_digest) if claim else (None, None)
     ancestors = (head.parent, head.forked_from)
-    return live_run.no, head.run_id, *request, head.created_ms, *ancestors, *key
+    return live_run.no, head.run_id, *request, head.created_ms, *ancestors, *key, head.tenant
 
 
 def _page_row(strip: Strip) -> tuple[Any, ...]:

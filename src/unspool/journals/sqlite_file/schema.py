@@ -12,7 +12,8 @@ the count stays, no epoch has changed.
 `key` is the key of a request; no two runs share one, so a repeated request finds its run. `asked`
 is the digest of the request, to detect a different one.
 
-`parent` is the run whose flow started a run, `forked_from` the run that a fork continues.
+`tenant` is the owner of a run, `parent` is the run whose flow started it, `forked_from` the run
+that a fork continues.
 
 `live/segments` has the form of a segment. `crc` is CRC-32 of `data`.
 """
@@ -27,7 +28,7 @@ from unspool.failpoints import point
 
 _migrating = point("journal.migrating")
 
-VERSION = 3
+VERSION = 4
 
 _SCHEMA = """
 create table runs (
@@ -59,7 +60,12 @@ create index runs_parent on runs (parent, no) where parent is not null;
 create index runs_forked_from on runs (forked_from, no) where forked_from is not null;
 """
 
-_STEPS = {1: _SCHEMA, 2: _FROM_1_TO_2, 3: _FROM_2_TO_3}
+_FROM_3_TO_4 = """
+alter table runs add column tenant text not null default 'default';
+create index runs_tenant on runs (tenant, no) where tenant <> 'default';
+"""
+
+_STEPS = {1: _SCHEMA, 2: _FROM_1_TO_2, 3: _FROM_2_TO_3, 4: _FROM_3_TO_4}
 """By version: the statements that migrate a file from the version before."""
 
 

@@ -25,7 +25,7 @@ _checkpointed = point("journal.checkpointed")
 
 _HEAD = (
     "id, flow, model, dialect, digest, status, seq, epoch, created_ms, ended_ms, "
-    "parent, forked_from"
+    "parent, forked_from, tenant"
 )
 
 _APPEND = "insert into segments (crc, data) select ?, ? where (select claims from fence) = ?"
@@ -214,11 +214,11 @@ class Store:
         head = live_run.head
         self._db.execute(
             f"insert into runs (no, {_HEAD}, key, asked) "  # noqa: S608
-            "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(live_run.no, head.run_id, head.flow, head.model, head.dialect, head.digest),
                 *("running", 0, head.epoch, head.created_ms, None),
-                *(head.parent, head.forked_from),
+                *(head.parent, head.forked_from, head.tenant),
                 *(
                     (live_run.claim.key, live_run.claim.request_digest)
                     if live_run.claim

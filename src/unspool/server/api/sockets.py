@@ -44,6 +44,8 @@ CLOSES: Final[Sequence[tuple[type[UnspoolError], int]]] = (
 
 SERVER_ENDS: Final = 1012
 """The viewer may reconnect, to the next process."""
+REVOKED: Final = 1008
+"""A rule was broken; RFC 6455, section 7.4.1."""
 
 MAX_REASON_BYTES: Final = 123
 """Room in a close frame; RFC 6455, section 5.5."""
@@ -156,7 +158,10 @@ class _Socket:
             extensions.get(ABORT, {}).get("abort", _nothing)()
             return
         with suppress(*_GONE):
-            await self._close(SERVER_ENDS, "the server stops; reconnect with the last id")
+            if self._viewer.is_revoked:
+                await self._close(REVOKED, "the key holds no more")
+            else:
+                await self._close(SERVER_ENDS, "the server stops; reconnect with the last id")
 
     async def _listen(self) -> None:
         while True:

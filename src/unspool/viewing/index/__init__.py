@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from unspool.records.tenancy import present_tenant
+
 from . import listing, tables, usage, writing
 from .facts import RunRow
 from .listing import Criteria, Search
@@ -142,16 +144,23 @@ class RunIndex:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
+        tenant = present_tenant()
+
         def doing() -> T:
-            return work(self._reader(), *args, **kwargs)
+            return work(self._reader(tenant), *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, doing)
 
-    def _reader(self) -> sqlite3.Connection:
+    def _reader(self, tenant: str | None) -> sqlite3.Connection:
+        """Return a connection of this thread, which sees the runs of one tenant, or all."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
             db = self._local.db = tables.connect(self._path)
+            self._local.tenant = None
             self._readers.append(db)
+        if tenant != self._local.tenant:
+            tables.show(db, tenant)
+            self._local.tenant = tenant
         return db
 
 

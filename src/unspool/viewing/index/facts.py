@@ -78,6 +78,7 @@ class RunRow(msgspec.Struct, frozen=True):
     """The models that wrote it, in order; `template` for known text."""
     attempts: tuple[AttemptRow, ...]
     text: str
+    tenant: str
 
 
 @dataclass(slots=True)
@@ -208,6 +209,7 @@ class RunFacts:
             writers=tuple(self._writers),
             attempts=attempts,
             text="\n".join(part for part in (self._input, *texts) if part),
+            tenant=head.tenant,
         )
 
     def _attempts(self) -> Iterator[AttemptRow]:

@@ -19,7 +19,7 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 BUSY_MS: Final = 5000
 
@@ -35,7 +35,7 @@ create table runs (
     is_measured integer not null, amount real, currency text not null, unpriced integer not null,
     seams integer not null, recoveries integer not null, warnings integer not null,
     parent text, forked_from text, about text not null, writers text not null,
-    bytes integer not null, change integer not null
+    bytes integer not null, change integer not null, tenant text not null
 );
 create index runs_parent on runs (parent) where parent is not null;
 create index runs_change on runs (change);
@@ -71,6 +71,20 @@ def connect(path: Path) -> sqlite3.Connection:
     ):
         db.execute(f"pragma {pragma}").fetchone()
     return db
+
+
+def show(db: sqlite3.Connection, tenant: str | None) -> None:
+    """
+    Let a connection see the runs of one tenant alone; None: all.
+
+    A view of its own takes the place of the table, so no query needs to know.
+    """
+    db.execute("drop view if exists temp.runs")
+    if tenant is not None:
+        assert tenant.isalnum(), tenant
+        db.execute(
+            f"create temp view runs as select * from main.runs where tenant = '{tenant}'"  # noqa: S608
+        )
 
 
 def open_file(path: Path) -> sqlite3.Connection:

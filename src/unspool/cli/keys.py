@@ -1,0 +1,169 @@
+"""`keys` and `tenants`: who may use a server. They work on its database, also while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from ..errors import SpecError
+from ._bootstrap import read_settings, start_logging
+from ._console import say, stderr, stdout, write_json
+from ._options import DataDir, Json
+
+if TYPE_CHECKING:
+    from ..records import Records
+
+T = TypeVar("T")
+
+# SQLAlchemy takes a quarter of a second to import: only where it is needed.
+
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke keys.")
+tenants = typer.Typer(no_args_is_help=True, help="Add and list tenants.")
+
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="runs:read, runs:write, records:read …, admin; may be repeated."),
+]
+
+
+def _with_records(data_dir: object, work: Callable[[Records], Awaitable[T]]) -> T:
+    from ..records import Records, place_of
+
+    start_logging("WARNING")
+    settings = read_settings(data_dir=data_dir)
+
+    async def working() -> T:
+        records = await Records.open(place_of(settings))
+        try:
+            return await work(records)
+        finally:
+            await records.aclose()
+
+    return asyncio.run(working())
+
+
+async def _tenant(records: Records, name: str) -> str:
+    from ..records.keys import find_tenant
+
+    tenant = await find_tenant(records, name)
+    if tenant is None:
+        raise SpecError(f"There is no tenant {name}; `unspool tenants add` adds one.")
+    return tenant
+
+
+@keys.command("add")
+def add(  # noqa: PLR0913 - each option is a word of the command line
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    scope: Scopes = None,
+    tenant: Annotated[str, typer.Option(help="Name or id; the default one without it.")] = "",
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model or route that it may ask; else all.")
+    ] = None,
+    flow: Annotated[list[str] | None, typer.Option(help="A flow that it may start.")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Pages of this origin may use it.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(min=0.001, help="Days until it expires.")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and print it; it is stored nowhere else."""
+    from ..runs.principal import SCOPES
+
+    scopes = scope or ["runs:read", "runs:write"]
+    if wrong := [word for word in scopes if word not in SCOPES]:
+        raise SpecError(f"There is no scope {wrong[0]}; have: {', '.join(SCOPES)}.")
+    rights = {"scopes": scopes, "models": model, "flows": flow, "origins": origin}
+
+    async def work(records: Records) -> Any:
+        from ..records.keys import add_key
+
+        facts = {name: value or [] for name, value in rights.items()}
+        return await add_key(records, await _tenant(records, tenant), name, days=days, **facts)
+
+    made = _with_records(data_dir, work)
+    if as_json:
+        write_json({"key": made.text, "id": made.row.id, "tenant": made.row.tenant})
+        return
+    say(made.text, to=stdout())
+    say("Keep it: only its digest is stored. Send it as `Authorization: Bearer …`.", to=stderr())
+
+
+@keys.command("list")
+def list_(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List all keys, without their secrets."""
+
+    async def work(records: Records) -> Any:
+        from ..records.keys import list_keys
+
+        return await list_keys(records)
+
+    rows = _with_records(data_dir, work)
+    facts = [
+        {"id": row.id, "name": row.name, "tenant": row.tenant, "scopes": list(row.scopes)}
+        | {"revoked": row.revoked_ms is not None}
+        for row in rows
+    ]
+    if as_json:
+        write_json(facts)
+        return
+    for row in facts:
+        state = "revoked" if row["revoked"] else ", ".join(row["scopes"])
+        say(f"{row['id']}  {row['tenant']}  {row['name']}  {state}", to=stdout())
+
+
+@keys.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID")],
+    data_dir: DataDir = None,
+) -> None:
+    """Revoke a key; its open streams end within a second."""
+
+    async def work(records: Records) -> bool:
+        from ..records.keys import revoke_key
+
+        return await revoke_key(records, key_id)
+
+    if not _with_records(data_dir, work):
+        raise SpecError(f"There is no key {key_id} that holds; `unspool keys list` lists them.")
+
+
+@tenants.command("add")
+def add_tenant(
+    name: Annotated[str, typer.Argument()], data_dir: DataDir = None, as_json: Json = False
+) -> None:
+    """Add a tenant: its runs and records are its own."""
+
+    async def work(records: Records) -> Any:
+        from ..records.keys import add_tenant as add_row
+
+        return await add_row(records, name)
+
+    row = _with_records(data_dir, work)
+    if row is None:
+        raise SpecError(f"A tenant named {name} is there already.")
+    if as_json:
+        write_json({"id": row.id, "name": row.name})
+    else:
+        say(row.id, to=stdout())
+
+
+@tenants.command("list")
+def list_tenants(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the tenants."""
+
+    async def work(records: Records) -> Any:
+        from ..records.keys import list_tenants as rows
+
+        return await rows(records)
+
+    facts = [{"id": row.id, "name": row.name} for row in _with_records(data_dir, work)]
+    if as_json:
+        write_json(facts)
+        return
+    for row in facts:
+        say(f"{row['id']}  {row['name']}", to=stdout())

@@ -1,0 +1,167 @@
+"""
+Finds out who sends a request: the key, the ticket or the session in it.
+
+A ticket is for pages, whose EventSource and WebSocket cannot send headers: a sealed text that opens
+one run for a minute. A session is the same in a cookie, for the console. Both name a key, and hold
+no longer than it does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ..errors import Forbidden, Unauthorized
+from ..records import Records, now_ms
+from ..records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
+from ..records.secrets import Secrets, Unsealable
+from ..runs.principal import OPEN, Principal
+
+TICKET_S: Final = 60.0
+"""Seconds in which a page must connect, unless it asks for more."""
+
+MAX_TICKET_S: Final = 900.0
+
+SESSION_S: Final = 12 * 3600.0
+"""A working day."""
+
+KNOWN_S: Final = 1.0
+"""Seconds for which a key that was found holds without another look."""
+
+MAX_KNOWN: Final = 10_000
+
+USED_MS: Final = 60_000
+"""How exactly the table knows when a key was used."""
+
+TICKET: Final = "ust_"
+SESSION: Final = "uss_"
+
+
+class Claims(msgspec.Struct, array_like=True):
+    """What a ticket or a session says."""
+
+    key: str
+    until_s: int
+    scopes: list[str]
+    run: str = ""
+
+
+@dataclass(slots=True)
+class _Known:
+    row: KeyRow | None
+    at: float
+
+
+class Access:
+    """
+    Args:
+        records: Those of the operator.
+        is_open: Everybody may do everything, and keys are not looked at.
+    """
+
+    def __init__(self, records: Records, secrets: Secrets, *, is_open: bool) -> None:
+        self.is_open = is_open
+        self._records = records
+        self._secrets = secrets
+        self._known: dict[str, _Known] = {}
+        self._origins: tuple[float, frozenset[str]] = (0.0, frozenset())
+
+    async def principal_of(self, credentials: str) -> Principal:
+        """
+        Return who has these credentials: a key, a ticket or a session; empty: none.
+
+        Raises:
+            Unauthorized: They do not hold, or are missing.
+        """
+        if self.is_open:
+            return OPEN
+        if not credentials:
+            raise Unauthorized(
+                "send a key, as `Authorization: Bearer usp_…`; `unspool keys add` makes one"
+            )
+        if credentials.startswith((TICKET, SESSION)):
+            return await self._of_claims(credentials)
+        parts = split_key(credentials)
+        row = await self._key(parts[0]) if parts else None
+        if parts is None or row is None or not row.holds(parts[1], now_ms()):
+            raise Unauthorized("this key does not hold: it is unknown, revoked or expired")
+        if (row.used_ms or 0) < now_ms() - USED_MS:
+            row.used_ms = now_ms()
+            await note_use(self._records, row.id)
+        return _principal(row, frozenset(row.scopes))
+
+    async def _of_claims(self, text: str) -> Principal:
+        """Return the principal of a ticket or a session: its key's, with what the claims leave."""
+        try:
+            claims = msgspec.json.decode(self._secrets.unseal(text[len(TICKET) :]), type=Claims)
+        except (Unsealable, msgspec.DecodeError, UnicodeError):
+            raise Unauthorized("this ticket was not made here") from None
+        row = await self._key(claims.key)
+        now = now_ms()
+        is_over = row is None or row.revoked_ms or (row.expires_ms and row.expires_ms <= now)
+        if row is None or is_over or claims.until_s * 1000 <= now:
+            raise Unauthorized("this ticket has expired; get another one")
+        scopes = frozenset(claims.scopes) if claims.run else frozenset(row.scopes)
+        return _principal(row, scopes, claims.run)
+
+    def ticket(self, who: Principal, run_id: str, scopes: Iterable[str], ttl_s: float) -> str:
+        """
+        Return a ticket for one run, with some of the scopes of `who`.
+
+        Raises:
+            Forbidden: `who` has not all of these scopes.
+        """
+        wanted = list(scopes)
+        if lacking := [scope for scope in wanted if not who.may(scope)]:
+            raise Forbidden(f"this key lacks the scope {lacking[0]}")
+        return self._sealed(TICKET, Claims(who.key, _until_s(ttl_s), wanted, run_id))
+
+    def session(self, who: Principal) -> str:
+        """Return a session for the console."""
+        return self._sealed(SESSION, Claims(who.key, _until_s(SESSION_S), []))
+
+    def _sealed(self, kind: str, claims: Claims) -> str:
+        return kind + self._secrets.seal(msgspec.json.encode(claims).decode())
+
+    async def revoked(self, key_ids: Iterable[str]) -> set[str]:
+        """Return those keys that hold no more."""
+        return await revoked(self._records, list(key_ids))
+
+    async def origins_of(self, who: Principal) -> frozenset[str]:
+        """Return the origins whose pages may use a key."""
+        row = await self._key(who.key) if who.key else None
+        return frozenset(row.origins) if row is not None else frozenset()
+
+    async def origins(self) -> frozenset[str]:
+        """Return the origins of all keys: a page asks before it sends its key."""
+        at, found = self._origins
+        if not at or time.monotonic() - at > KNOWN_S:
+            rows = await list_keys(self._records)
+            found = frozenset(o for row in rows if row.revoked_ms is None for o in row.origins)
+            self._origins = time.monotonic(), found
+        return found
+
+    def forget(self, key_id: str) -> None:
+        """Look at a key again before its next use."""
+        self._known.pop(key_id, None)
+
+    async def _key(self, key_id: str) -> KeyRow | None:
+        now = time.monotonic()
+        known = self._known.get(key_id)
+        if known is None or now - known.at > KNOWN_S:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            known = self._known[key_id] = _Known(await find_key(self._records, key_id), now)
+        return known.row
+
+
+def _principal(row: KeyRow, scopes: frozenset[str], run: str = "") -> Principal:
+    return Principal(row.tenant, row.id, scopes, tuple(row.models), tuple(row.flows), run)
+
+
+def _until_s(ttl_s: float) -> int:
+    return int(time.time() + ttl_s)

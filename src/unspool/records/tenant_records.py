@@ -1,0 +1,91 @@
+"""
+The records of each tenant, in a database of its own: the same tables, and nothing to mix up.
+
+A file `tenants/<id>.db` beside the records, or a PostgreSQL schema `tenant_<id>`. So no query
+needs to know of tenants, and none can forget one. What all tenants share (models, keys, tenants
+themselves) is in the records of the operator, which are those of a server without keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from . import Records
+from .tenancy import DEFAULT, present_tenant
+
+MAX_OPEN: Final = 64
+"""Tenants whose records are open at once; the one that waited longest is closed for another."""
+
+CONNECTIONS: Final = 2
+"""Of one tenant."""
+
+
+class TenantRecords(Records):
+    """
+    The records of the present tenant; see `tenancy`.
+
+    Attributes:
+        operator: The records that all tenants share.
+    """
+
+    def __init__(self, operator: Records, place: str | Path) -> None:
+        super().__init__(operator._engine, operator.where)  # noqa: SLF001 - the same database
+        self.operator = operator
+        self._place = place
+        self._open: OrderedDict[str, Records] = OrderedDict()
+        self._opening = asyncio.Lock()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        records = await self._present()
+        async with records.session() as session:
+            yield session
+
+    @asynccontextmanager
+    async def turn(self, subject: str) -> AsyncIterator[None]:
+        records = await self._present()
+        async with records.turn(subject):
+            yield
+
+    async def version(self) -> int | None:
+        records = await self._present()
+        return await records.version()
+
+    async def aclose(self) -> None:
+        for records in self._open.values():
+            await records.aclose()
+        self._open.clear()
+        await self.operator.aclose()
+
+    async def _present(self) -> Records:
+        tenant = present_tenant() or DEFAULT
+        if tenant == DEFAULT:
+            return self.operator
+        async with self._opening:
+            records = self._open.get(tenant)
+            if records is None:
+                records = self._open[tenant] = await self._opened(tenant)
+            self._open.move_to_end(tenant)
+            if len(self._open) > MAX_OPEN:
+                _, oldest = self._open.popitem(last=False)
+                await oldest.aclose()
+        return records
+
+    async def _opened(self, tenant: str) -> Records:
+        assert tenant.isalnum(), tenant  # it becomes a name in SQL, and of a file
+        if isinstance(self._place, Path):
+            path = self._place.parent / "tenants" / f"{tenant}.db"
+            return await Records.open(path, most=CONNECTIONS)
+        schema = f"tenant_{tenant}"
+        async with self.operator.session() as session:
+            await session.execute(text(f"create schema if not exists {schema}"))
+            await session.commit()
+        return await Records.open(self._place, schema=schema, most=CONNECTIONS)

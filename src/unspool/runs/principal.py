@@ -1,0 +1,67 @@
+"""
+The principal: the key, ticket or person behind the present request, and what it may do.
+
+Set by the server for each request; work of the server itself has none, and may do everything.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from ..errors import Forbidden
+from ..records.tenancy import DEFAULT
+
+Scope = Literal[
+    "runs:read",
+    "runs:write",
+    "records:read",
+    "records:write",
+    "models:write",
+    "usage:read",
+    "admin",
+]
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who may do what."""
+
+    tenant: str = DEFAULT
+    key: str = ""
+    """The id of the key; empty: the server is open."""
+    scopes: frozenset[str] = frozenset(SCOPES)
+    models: tuple[str, ...] = ()
+    """Models and routes that it may ask; empty: all."""
+    flows: tuple[str, ...] = ()
+    """Flows that it may start; empty: all."""
+    run: str = ""
+    """The only run that a ticket opens; empty: all of the tenant."""
+
+    def may(self, scope: str) -> bool:
+        """Whether it has a scope; `admin` has them all."""
+        return scope in self.scopes or "admin" in self.scopes
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it may change what all tenants share."""
+        return self.tenant == DEFAULT and "admin" in self.scopes
+
+    def check_start(self, flow: str, model: str) -> None:
+        """
+        Raises:
+            Forbidden: It may not start this flow, or ask this model or route.
+        """
+        if self.flows and flow not in self.flows:
+            raise Forbidden(f"this key may not start the flow {flow}")
+        if self.models and model not in self.models:
+            raise Forbidden(f"this key may not ask the model {model}")
+
+
+OPEN: Final = Principal()
+"""Everybody, where the server has no keys."""
+
+present: ContextVar[Principal] = ContextVar("principal", default=OPEN)

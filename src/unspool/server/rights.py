@@ -1,0 +1,98 @@
+"""
+Which scope each route needs: one table, and a test that finds the routes it lacks.
+
+A pattern covers a path and everything below it. Reading needs the first scope, anything else the
+second. `Operator` routes change what all tenants share.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import Forbidden
+from ..runs.principal import Principal, Scope
+from .console import PAGES
+
+PUBLIC: Final = frozenset(
+    {
+        *(page for page in PAGES if "{" not in page),
+        *("/healthz", "/readyz", "/openapi.json", "/docs", "/theme.js", "/icon.svg"),
+        "/api/session",
+    }
+)
+"""Without a key: they tell nothing. `/api/session` looks at the key that it is sent."""
+
+PUBLIC_BELOW: Final = ("/assets/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/")
+"""Pages and their files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a path needs."""
+
+    path: re.Pattern[str]
+    read: Scope
+    write: Scope
+    for_operator: bool = False
+    """Writing needs an admin of the default tenant."""
+
+
+def _rule(paths: str, read: Scope, write: Scope, *, for_operator: bool = False) -> Rule:
+    names = "|".join(paths.split())
+    return Rule(re.compile(rf"(?:{names})(?:/.*)?"), read, write, for_operator)
+
+
+RULES: Final = (
+    _rule("/v1/tickets", "runs:read", "runs:read"),
+    _rule("/v1/runs /v1/flows", "runs:read", "runs:write"),
+    _rule("/api/timelines /api/progress /api/exports", "runs:read", "runs:write"),
+    _rule("/api/copies /api/images /api/conversations", "runs:read", "runs:write"),
+    _rule("/ai/stream /ai/generate/copy /ai/analyze/product", "runs:read", "runs:write"),
+    _rule("/api/debug", "runs:read", "runs:write"),
+    _rule("/api/v1/causal-graph /api/v1/events", "runs:read", "runs:write"),
+    _rule("/api/v1/projects", "records:read", "runs:write"),
+    _rule("/api/models /api/routes", "runs:read", "models:write", for_operator=True),
+    _rule("/api/tools /api/presets /api/cases", "records:read", "records:write"),
+    _rule("/api/products /api/behaviors /api/people", "records:read", "records:write"),
+    _rule("/api/imports /api/experiments", "records:read", "records:write"),
+    _rule("/api/v1/graphs /api/v1/patterns", "records:read", "records:write"),
+    _rule("/api/v1/event-types /api/v1/drop-off", "records:read", "records:write"),
+    _rule("/api/usage", "usage:read", "usage:read"),
+    _rule("/api/settings /api/prune /api/tenants", "admin", "admin", for_operator=True),
+    _rule("/api/keys", "admin", "admin"),
+)
+
+READS: Final = frozenset({"GET", "HEAD", "OPTIONS", "WEBSOCKET"})
+
+
+def rule_for(path: str) -> Rule | None:
+    """Return the rule of a path; None: nothing is known of it."""
+    return next((rule for rule in RULES if rule.path.fullmatch(path)), None)
+
+
+def is_public(path: str) -> bool:
+    """Whether a path needs no key."""
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
+
+
+def check(who: Principal, method: str, path: str) -> None:
+    """
+    Check that a principal may do this.
+
+    Raises:
+        Forbidden: It may not; the message names what it lacks.
+    """
+    if who.run and not re.fullmatch(rf"/v1/runs/{re.escape(who.run)}(?:/.*)?", path):
+        raise Forbidden("this ticket opens one run, and this is not it")
+    rule = rule_for(path)
+    scope = "admin" if rule is None else (rule.read if method in READS else rule.write)
+    if not who.may(scope):
+        raise Forbidden(f"this needs the scope {scope}, which the key lacks")
+    if rule is not None and rule.for_operator and _changes(rule, method) and not who.is_operator:
+        raise Forbidden("this is for the people who run the server: keys of the default tenant")
+
+
+def _changes(rule: Rule, method: str) -> bool:
+    return method not in READS or rule.read == "admin"

@@ -1,0 +1,373 @@
+"""Who may do what: keys, scopes, tenants, tickets, on every route there is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIWebSocketRoute
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from support.runs import until_ended
+from support.servers import Served, Tune
+from unspool.records import Records
+from unspool.records.keys import add_key, add_tenant, list_keys, revoke_key, split_key
+from unspool.runs.principal import SCOPES
+from unspool.server import rights
+
+METHODS = ("get", "post", "put", "patch", "delete")
+UNKNOWN = "usp_aaaaaaaaaaaa_" + "x" * 43
+BODY = {"flow": "chat", "input": {"prompt": "请介绍运动鞋"}}
+
+
+class Keys:
+    """A server that wants keys, and some of them."""
+
+    def __init__(self, served: Served, texts: dict[str, str]) -> None:
+        self.served = served
+        self.url = served.url
+        self.texts = texts
+
+    def of(self, name: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.texts[name]}"}
+
+
+async def made(data_dir: Path) -> dict[str, str]:
+    """Keys by name: `admin`, one for each scope, and `other`, which is of another tenant."""
+    records = await Records.open(data_dir / "records.db")
+    tenant = await add_tenant(records, "another shop")
+    assert tenant is not None
+    texts = {"admin": (await add_key(records, "default", "admin", scopes=["admin"])).text}
+    for scope in SCOPES:
+        texts[scope] = (await add_key(records, "default", scope, scopes=[scope])).text
+    other = await add_key(records, tenant.id, "other", scopes=["admin"])
+    await records.aclose()
+    return {**texts, "other": other.text, "": "", "unknown": UNKNOWN}
+
+
+@pytest.fixture
+async def keys(tune: Tune, quick_model: None) -> Any:
+    settings = tune(access="keys")
+    served = Served(settings)
+    texts = await made(settings.data_dir)
+    served.start()
+    yield Keys(served, texts)
+    served.stop()
+
+
+def routes(served: Served) -> list[tuple[str, str]]:
+    """Every method and path that the application answers, with values for its parameters."""
+    paths = served.app.openapi()["paths"]
+    found = [
+        (method.upper(), re.sub(r"\{[^}]+\}", "1", path))
+        for path, operations in paths.items()
+        for method in METHODS
+        if method in operations
+    ]
+    assert len(found) > 100
+    return found
+
+
+def test_every_route_has_its_scope(keys: Keys) -> None:
+    lacking = [
+        path
+        for _, path in routes(keys.served)
+        if rights.rule_for(path) is None and not rights.is_public(path)
+    ]
+    assert lacking == []
+    sockets = [r.path for r in keys.served.app.routes if isinstance(r, APIWebSocketRoute)]
+    assert all(rights.rule_for(path) for path in sockets)
+
+
+async def test_every_route_is_closed_to_whom_it_should_be(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    wrong = []
+    for method, path in routes(keys.served):
+        if rights.is_public(path):
+            continue
+        rule = rights.rule_for(path)
+        assert rule is not None
+        scope = rule.read if method == "GET" else rule.write
+        lacks = next(name for name in SCOPES if name not in {scope, "admin"})
+        expected = {"": 401, "unknown": 401, lacks: 403}
+        for name, status in expected.items():
+            headers = keys.of(name) if name else {}
+            reply = await client.request(method, keys.url + path, headers=headers)
+            if reply.status_code != status or "error" not in reply.json():
+                wrong.append((method, path, name, reply.status_code))
+        reply = await client.request(method, keys.url + path, headers=keys.of(scope))
+        is_for_others = rule.for_operator and (method != "GET" or rule.read == "admin")
+        if (reply.status_code in {401, 403}) != (is_for_others and scope != "admin"):
+            wrong.append((method, path, scope, reply.status_code))
+    assert wrong == []
+
+
+async def test_an_official_client_sends_its_key_in_its_own_header(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    for name in ("x-api-key", "x-goog-api-key"):
+        reply = await client.get(f"{keys.url}/v1/runs", headers={name: keys.texts["runs:read"]})
+        assert reply.status_code == 200
+    reply = await client.get(f"{keys.url}/v1/runs?key={keys.texts['runs:read']}")
+    assert reply.status_code == 401
+    assert "never in an address" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "' or '1'='1",
+        "usp_' or 1=1 --_",
+        "usp_aaaaaaaaaaaa_' or ''='",
+        "Bearer",
+        "ust_x",
+        "uss_",
+        "\\",
+    ],
+)
+async def test_nothing_that_only_looks_like_a_key_opens_anything(
+    keys: Keys, client: httpx.AsyncClient, text: str
+) -> None:
+    for name, value in (("Authorization", f"Bearer {text}"), ("x-api-key", text)):
+        reply = await client.get(f"{keys.url}/v1/runs", headers={name: value})
+        assert reply.status_code == 401
+    reply = await client.get(f"{keys.url}/v1/runs", params={"ticket": text})
+    assert reply.status_code == 401
+    forged = {"Host": "127.0.0.1#@evil", **keys.of("unknown")}
+    assert (await client.get(f"{keys.url}/v1/runs", headers=forged)).status_code in {400, 401, 421}
+
+
+async def test_the_runs_and_records_of_another_tenant_do_not_exist(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    mine, theirs = keys.of("admin"), keys.of("other")
+    shared = {"Idempotency-Key": "the same key", "Unspool-Cache": "read"}
+    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers={**mine, **shared})).json()
+    other = (
+        await client.post(f"{keys.url}/v1/runs", json=BODY, headers={**theirs, **shared})
+    ).json()
+    assert run["id"] != other["id"], "a key, or the cache, told of another tenant's run"
+    again = (
+        await client.post(f"{keys.url}/v1/runs", json=BODY, headers={**theirs, **shared})
+    ).json()
+    assert again["id"] == other["id"]
+    for path in ("", "/events", "/progress", "/export", "/feedback", "/attempts/1/raw"):
+        reply = await client.get(f"{keys.url}/v1/runs/{run['id']}{path}", headers=theirs)
+        assert reply.status_code == 404, path
+    for path in ("/cancel", "/fork", "/outcome"):
+        body = {"outcome": "won"} if path == "/outcome" else {}
+        reply = await client.post(
+            f"{keys.url}/v1/runs/{run['id']}{path}", json=body, headers=theirs
+        )
+        assert reply.status_code in {404, 422}, path
+        if path != "/outcome":
+            assert reply.status_code == 404, path
+    ticket = await client.post(f"{keys.url}/v1/tickets", json={"run": run["id"]}, headers=theirs)
+    assert ticket.status_code == 404
+    for headers, seen in ((mine, run["id"]), (theirs, other["id"])):
+        for path in ("/v1/runs", "/v1/runs?sort=longest", "/v1/runs?q=运动鞋"):
+            listed = (await client.get(keys.url + path, headers=headers)).json()["runs"]
+            assert [row["id"] for row in listed] == [seen], path
+        lines = (await client.get(f"{keys.url}/api/exports/runs.jsonl", headers=headers)).text
+        assert seen in lines
+        assert len({*re.findall(r"01[0-9a-z]{24}", lines)}) == 1
+    preset = {"name": "mine", "prompt": "你好"}
+    reply = await client.post(f"{keys.url}/api/presets", json=preset, headers=mine)
+    assert reply.status_code == 201
+    number = reply.json()["id"]
+    assert (await client.get(f"{keys.url}/api/presets/{number}", headers=theirs)).status_code == 404
+    assert "mine" not in (await client.get(f"{keys.url}/api/presets", headers=theirs)).text
+
+
+async def test_the_log_of_a_run_names_its_tenant_and_its_key(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=keys.of("other"))).json()
+    await asyncio.sleep(0.1)
+    events = (
+        await client.get(
+            f"{keys.url}/v1/runs/{run['id']}/events?dialect=native", headers=keys.of("other")
+        )
+    ).text
+    started = json.loads(events.partition("data: ")[2].partition("\n")[0])
+    parts = split_key(keys.texts["other"])
+    assert parts is not None
+    assert started["data"]["key"] == parts[0]
+    assert started["data"]["tenant"] != "default"
+    assert parts[1] not in events
+
+
+async def test_a_ticket_opens_one_run_to_a_page_until_its_key_is_revoked(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    headers = keys.of("runs:write") | {}
+    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=headers)).json()
+    reader = keys.of("runs:read")
+    asked = {"run": run["id"]}
+    ticket = (await client.post(f"{keys.url}/v1/tickets", json=asked, headers=reader)).json()
+    events = f"{keys.url}/v1/runs/{run['id']}/events"
+    for _ in range(2):  # an EventSource comes back with the same address
+        reply = await client.get(events, params={"ticket": ticket["ticket"]})
+        assert reply.status_code == 200
+    for method, path in (
+        ("GET", "/v1/runs"),
+        ("GET", "/v1/runs/01m8f2t15j6kr184sqjbkgn7qb/events"),
+        ("POST", f"/v1/runs/{run['id']}/cancel"),
+    ):
+        reply = await client.request(method, keys.url + path, params={"ticket": ticket["ticket"]})
+        assert reply.status_code == 403, path
+    beyond = {"run": run["id"], "scope": "runs:write"}
+    assert (
+        await client.post(f"{keys.url}/v1/tickets", json=beyond, headers=reader)
+    ).status_code == 403
+    parts = split_key(keys.texts["runs:read"])
+    assert parts is not None
+    admin = keys.of("admin")
+    assert (
+        await client.delete(f"{keys.url}/api/keys/{parts[0]}", headers=admin)
+    ).status_code == 204
+    reply = await client.get(events, params={"ticket": ticket["ticket"]})
+    assert reply.status_code == 401
+
+
+async def test_an_open_stream_ends_when_its_key_is_revoked(
+    tune: Tune, client: httpx.AsyncClient
+) -> None:
+    settings = tune(access="keys")
+    served = Served(settings)
+    texts = await made(settings.data_dir)
+    served.start()
+    try:
+        keys = Keys(served, texts)
+        headers = keys.of("runs:write")
+        run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=headers)).json()
+        url = f"{keys.url}/v1/runs/{run['id']}/events"
+        socket = f"{url.replace('http', 'ws', 1).removesuffix('events')}ws"
+        async with (
+            client.stream("GET", url, headers=keys.of("runs:read")) as stream,
+            connect(socket, additional_headers=keys.of("runs:read")) as ws,
+        ):
+            lines = stream.aiter_lines()
+            assert await anext(lines)
+            parts = split_key(texts["runs:read"])
+            assert parts is not None
+            records = await Records.open(settings.data_dir / "records.db")
+            assert await revoke_key(records, parts[0])
+            await records.aclose()
+            async with asyncio.timeout(10):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    async for _ in lines:
+                        pass
+                with pytest.raises(ConnectionClosed) as closed:
+                    while True:
+                        await ws.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1008
+        run = await until_ended(client, served, run["id"], headers=keys.of("admin"))
+        assert run["status"] == "completed", "the run itself is not touched"
+        with pytest.raises(InvalidStatus):
+            await connect(socket, additional_headers=keys.of("runs:read")).__aenter__()
+    finally:
+        served.stop()
+
+
+async def test_a_key_asks_only_its_models_and_starts_only_its_flows(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    admin = keys.of("admin")
+    limited = {"name": "limited", "scopes": ["runs:write"], "flows": ["chat"], "models": ["m"]}
+    key = (await client.post(f"{keys.url}/api/keys", json=limited, headers=admin)).json()["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    reply = await client.post(f"{keys.url}/v1/runs", json=BODY, headers=headers)
+    assert reply.status_code == 403
+    assert "offline" in reply.json()["error"]["message"]
+    copy = {"flow": "copywriting", "input": {"sku": "8WZ01CM1"}}
+    reply = await client.post(f"{keys.url}/v1/runs", json=copy, headers=headers)
+    assert reply.status_code == 403
+    assert "copywriting" in reply.json()["error"]["message"]
+
+
+async def test_a_key_gives_no_right_that_it_lacks_and_sees_no_other_tenant(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    theirs = keys.of("other")
+    listed = (await client.get(f"{keys.url}/api/keys", headers=theirs)).json()["keys"]
+    assert [row["name"] for row in listed] == ["other"]
+    assert all("digest" not in json.dumps(row) for row in listed)
+    into = {"name": "x", "tenant": "default"}
+    reply = await client.post(f"{keys.url}/api/keys", json=into, headers=theirs)
+    assert reply.status_code == 404
+    assert (await client.get(f"{keys.url}/api/tenants", headers=theirs)).status_code == 403
+    own = (await client.post(f"{keys.url}/api/keys", json={"name": "x"}, headers=theirs)).json()
+    assert own["tenant"] == listed[0]["tenant"]
+
+
+async def test_a_renewed_key_has_two_secrets_that_hold(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    admin, old = keys.of("admin"), keys.of("runs:read")
+    parts = split_key(keys.texts["runs:read"])
+    assert parts is not None
+    renew = f"{keys.url}/api/keys/{parts[0]}/renew"
+    new = {"Authorization": f"Bearer {(await client.post(renew, headers=admin)).json()['key']}"}
+    for headers in (old, new):
+        assert (await client.get(f"{keys.url}/v1/runs", headers=headers)).status_code == 200
+    await client.post(renew, headers=admin)
+    assert (await client.get(f"{keys.url}/v1/runs", headers=old)).status_code == 401
+
+
+async def test_a_page_of_another_site_needs_a_key_that_lists_it(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    site = "https://shop.example"
+    body = {"name": "page", "scopes": ["runs:read"], "origins": [site]}
+    key = (await client.post(f"{keys.url}/api/keys", json=body, headers=keys.of("admin"))).json()
+    await asyncio.sleep(1.1)  # the origins of all keys are known for a second
+    asks = {"Origin": site, "Access-Control-Request-Method": "GET"}
+    reply = await client.options(f"{keys.url}/v1/runs", headers=asks)
+    assert reply.status_code == 204
+    assert reply.headers["access-control-allow-origin"] == site
+    foreign = await client.options(
+        f"{keys.url}/v1/runs", headers={**asks, "Origin": "https://e.vil"}
+    )
+    assert foreign.status_code == 401
+    headers = {"Authorization": f"Bearer {key['key']}", "Origin": site}
+    reply = await client.get(f"{keys.url}/v1/runs", headers=headers)
+    assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, site)
+    other = {**keys.of("runs:read"), "Origin": site}
+    assert (await client.get(f"{keys.url}/v1/runs", headers=other)).status_code == 401
+
+
+async def test_the_console_is_opened_with_a_key_that_the_browser_does_not_keep(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    key = keys.texts["runs:read"]
+    reply = await client.post(f"{keys.url}/api/session", json={"key": key})
+    cookie = reply.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert key not in cookie
+    session = {"Cookie": cookie.partition(";")[0]}
+    client.cookies.clear()
+    assert (await client.get(f"{keys.url}/v1/runs", headers=session)).status_code == 200
+    foreign = {**session, "Origin": "https://e.vil"}
+    assert (await client.get(f"{keys.url}/v1/runs", headers=foreign)).status_code == 401
+
+
+async def test_no_secret_is_in_the_database(keys: Keys) -> None:
+    records = await Records.open(keys.served.settings.data_dir / "records.db")
+    rows = await list_keys(records)
+    await records.aclose()
+    assert len(rows) == len(SCOPES) + 2
+    raw = b"".join(path.read_bytes() for path in keys.served.settings.data_dir.glob("records.db*"))
+    for text in keys.texts.values():
+        parts = split_key(text)
+        if parts is not None:
+            assert parts[1].encode() not in raw
