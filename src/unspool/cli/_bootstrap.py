@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,27 @@ def read_settings(**overrides: Any) -> Settings:
         raise SetupError(
             f".env cannot be read ({type(error).__name__}); it must be a text file in UTF-8."
         ) from error
+
+
+def database_of(settings: Settings, data_dir: Path | None) -> str:
+    """
+    Return the URL of the database that has the runs; empty: they are in the data directory.
+
+    Args:
+        settings: They may name a database.
+        data_dir: The directory that the user has named.
+
+    Raises:
+        SetupError: The user has named two stores.
+    """
+    if settings.database_url is None:
+        return ""
+    if data_dir is not None and (data_dir / "journal.db").exists():
+        raise SetupError(
+            f"There are two stores: UNSPOOL_DATABASE_URL, and the journal.db in {data_dir}. Unset "
+            "the variable, or leave out --data-dir."
+        )
+    return settings.database_url.get_secret_value()
 
 
 def start_logging(

@@ -1,8 +1,9 @@
 """
-The models of a running server, or else of the data directory.
+The models of a running server, or else of the data directory or the database.
 
-Both return the same JSON. A server holds its models in memory, so a change goes through it if
-one answers; otherwise the change counts from the server's next start.
+All return the same JSON. A server holds its models in memory, so a change goes through it if
+one answers; otherwise the change counts from the server's next start. Servers over a database learn
+of it in seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PROBE_S: Final = 480.0
 
 class ModelStore(Protocol):
     where: str
-    """The server's address, or the data directory."""
+    """The server's address, the data directory, or the database."""
     is_server: bool
 
     async def list(self) -> dict[str, Any]:
@@ -135,6 +136,8 @@ async def _open_local(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
     try:
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
             registry = await ModelRegistry.open(settings, records, http, Health())
-            yield _LocalStore(registry, str(settings.data_dir))
+            yield _LocalStore(
+                registry, records.where if records.is_shared else str(settings.data_dir)
+            )
     finally:
         await records.aclose()

@@ -31,7 +31,7 @@ where new servers have changed them and old ones still run.
 OLDEST_SERVER: Final = 14
 """`pg_terminate_backend` waits for the end of a connection since PostgreSQL 14."""
 
-_LOCK: Final = 0x756E7370
+LOCK: Final = 0x756E7370
 """The advisory lock of migrations: two servers may start at once."""
 
 _SCHEMA = """
@@ -90,7 +90,7 @@ async def migrate(db: Connection) -> None:
             "newer. Upgrade it, or name another server with UNSPOOL_DATABASE_URL."
         )
     async with db.transaction():
-        await db.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        await db.execute("select pg_advisory_xact_lock($1)", LOCK)
         version, readable_from = await _stored(db)
         if readable_from > VERSION:
             raise SetupError(
