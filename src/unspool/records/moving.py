@@ -1,5 +1,5 @@
 """
-Copies the rows of all tables between a file and a PostgreSQL database, and compares them afterwards.
+Copies the rows of all tables between a file and a PostgreSQL database, and compares them.
 
 Both must have the tables of this version. Files that wait for their import stay behind.
 """
@@ -118,7 +118,9 @@ async def hold_empty(db: Connection, tables: Sequence[TableForm]) -> None:
         SetupError: A table has rows.
     """
     await db.execute(
-        "select pg_advisory_xact_lock($1::int, $2::int)", shared.LOCKS, shared.number_of("migrations")
+        "select pg_advisory_xact_lock($1::int, $2::int)",
+        shared.LOCKS,
+        shared.number_of("migrations"),
     )
     for table in tables:
         query = f'select exists (select from public."{table.name}")'  # noqa: S608
@@ -230,18 +232,9 @@ def _clean(value: Any, kind: str) -> Any:
     """Return a value as PostgreSQL takes it, the same from both databases."""
     if value is None:
         return None
-    if kind == "BOOLEAN":
-        return bool(value)
-    if kind.startswith("NUMERIC"):
-        # The file has prices as numbers with a point that floats.
-        return Decimal(f"{value:.2f}")
-    if kind in {"DOUBLE", "FLOAT", "REAL"}:
-        return float(value)
-    if kind == "JSON":
-        return _json_text(value)
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")  # PostgreSQL cannot store NUL
-    return value
+    if (convert := _CONVERSIONS.get(kind.partition("(")[0])) is not None:
+        return convert(value)
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _json_text(value: Any) -> str:
@@ -250,6 +243,17 @@ def _json_text(value: Any) -> str:
         return value
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)
+
+
+_CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {
+    "BOOLEAN": bool,
+    "DOUBLE": float,
+    "FLOAT": float,
+    "JSON": _json_text,
+    # The file has prices as binary fractions.
+    "NUMERIC": lambda value: Decimal(f"{value:.2f}"),
+}
+"""By the file's type. Texts lose NUL, which PostgreSQL cannot store."""
 
 
 def _for_file(value: Any) -> Any:

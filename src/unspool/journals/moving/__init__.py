@@ -1,8 +1,8 @@
 """
 Copies runs from one store into another, and compares the copies with their originals.
 
-All events of a copy are in pages, also those of a live run, which have been in segments. Requests to
-owners (`Journal.ask`) stay behind: they are of the moment.
+All events of a copy are in pages, also those of a live run, which have been in segments. Requests
+to owners (`Journal.ask`) stay behind: they are of the moment.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CopiedRun:
         return sum(_count(data) for _, data in self.pages)
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Bytes of the events, without the line breaks between them."""
         return sum(len(data) - _count(data) + 1 for _, data in self.pages)
 
@@ -140,7 +140,8 @@ def checked(no: int, rows: Iterable[tuple[int, int, bytes]]) -> list[Page]:
     for first, crc, data in rows:
         if crc32(data) != crc or first != upto + 1:
             raise JournalError(
-                f"The journal is damaged: page {first} of run number {no}. Restore it from a backup."
+                f"The journal is damaged: page {first} of run number {no}. Restore it from a "
+                "backup."
             )
         pages.append((first, data))
         upto += _count(data)

@@ -69,9 +69,7 @@ class DatabaseRuns:
         await self._db.copy_records_to_table(
             "pages", records=pages, columns=("run", "first", "crc", "data"), schema_name="journal"
         )
-        rows = [
-            (*run.facts, run.seq, run.bytes, NOBODY) for run in runs
-        ]
+        rows = [(*run.facts, run.seq, run.size, NOBODY) for run in runs]
         await self._db.copy_records_to_table(
             "runs", records=rows, columns=_COLUMNS, schema_name="journal"
         )
@@ -95,7 +93,9 @@ async def hold_empty(db: Connection) -> None:
     await db.execute("select pg_advisory_xact_lock($1)", LOCK)
     if await db.fetchval("select exists (select from runs)"):
         raise SetupError("The database has runs already; name an empty one.")
-    beating = "select exists (select from leases where beat > clock_timestamp() - $1 * interval '1 s')"
+    beating = (
+        "select exists (select from leases where beat > clock_timestamp() - $1 * interval '1 s')"
+    )
     if await db.fetchval(beating, LIVE_S):
         raise SetupError("A server uses the database; stop it until the copy is whole.")
 

@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool.errors import SetupError
+import asyncpg
+
+from unspool.errors import RecordsError, SetupError
+from unspool.records.shared import Address, explained_state
 
 from .connections import Connection
 
@@ -75,6 +78,28 @@ alter table journal.pages alter column data set storage external;
 
 _STEPS: Final = {1: _SCHEMA}
 """By version: the statements that migrate the tables from the version before."""
+
+
+async def bring_up_to_date(url: str) -> None:
+    """
+    Give the database at a URL the tables of this version.
+
+    Raises:
+        SetupError: It cannot be used; the message says why, without the password.
+    """
+    address = Address(url)
+    try:
+        db = await address.connect()
+        try:
+            await migrate(db)
+        finally:
+            await db.close()
+    except RecordsError as error:
+        raise SetupError(str(error)) from error
+    except (asyncpg.PostgresError, OSError) as error:
+        state = getattr(error, "sqlstate", None)
+        reason = explained_state(state, address.name) or f"{address.name} cannot be used: {error}"
+        raise SetupError(reason) from error
 
 
 async def migrate(db: Connection) -> None:

@@ -57,9 +57,7 @@ class FileRuns:
 
     async def write(self, runs: Sequence[CopiedRun]) -> None:
         pages = [(run.no, first, crc32(data), data) for run in runs for first, data in run.pages]
-        self._db.executemany(
-            "insert into pages (run, first, crc, data) values (?, ?, ?, ?)", pages
-        )
+        self._db.executemany("insert into pages (run, first, crc, data) values (?, ?, ?, ?)", pages)
         self._db.executemany(_INSERT, [(*run.facts, run.seq) for run in runs])
 
     def commit(self) -> None:
