@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from ..errors import SetupError
 
 if TYPE_CHECKING:
     from ..providers import Model
+    from ..records import Records
     from ..settings import Settings
 
 
@@ -64,6 +66,22 @@ def database_of(settings: Settings, data_dir: Path | None) -> str:
             "the variable, or leave out --data-dir."
         )
     return settings.database_url.get_secret_value()
+
+
+async def open_records(settings: Settings) -> Records:
+    """
+    Open the records for a command.
+
+    Raises:
+        SetupError: They cannot be used.
+    """
+    # SQLAlchemy takes half a second, which `--help` does not wait for.
+    from ..records import Records, place_of
+
+    if settings.database_url is not None:
+        with suppress(OSError):  # what needs the folder says so, if it is missing
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return await Records.open(place_of(settings))
 
 
 def start_logging(

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ._bootstrap import read_settings
+from ._bootstrap import open_records, read_settings
 from ._exit_codes import Unreachable
 from ._options import DEFAULT_URL
 
@@ -129,10 +129,9 @@ async def _open_local(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
     from ..models.health import Health
     from ..models.registry import ModelRegistry
     from ..providers.upstream.http import open_http
-    from ..records import Records, place_of
 
     settings = read_settings(data_dir=data_dir)
-    records = await Records.open(place_of(settings))
+    records = await open_records(settings)
     try:
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
             registry = await ModelRegistry.open(settings, records, http, Health())

@@ -14,7 +14,7 @@ import typer
 
 from ..errors import SpecError
 from ..formats.moments import zone_of
-from ._bootstrap import read_settings, start_logging
+from ._bootstrap import open_records, read_settings, start_logging
 from ._console import complain, say, stderr, write_json
 from ._exit_codes import FAILED, FINE
 from ._options import DataDir, Json
@@ -90,10 +90,9 @@ async def _import(
     settings: Settings, kind: ImportKind, file: Path, mapping: Mapping[str, str], zone: tzinfo
 ) -> ImportReport:
     # SQLAlchemy takes half a second, which `--help` does not wait for.
-    from ..records import Records, place_of
     from ..records.csv_import.importing import ReadingOptions, import_csv
 
-    records = await Records.open(place_of(settings))
+    records = await open_records(settings)
     try:
         with bar(file.name) as show:
             reading = ReadingOptions(zone)

@@ -48,7 +48,7 @@ class Moved:
     rows: int
 
 
-class _Progress:
+class _Tally:
     def __init__(self, total: int, tell: OnProgress) -> None:
         self._total = total
         self._done = 0
@@ -94,7 +94,7 @@ async def _fill(
     await database_runs.hold_empty(db)
     await rows.hold_empty(db, tables)
     count = rows.count_in_file(file, tables)
-    progress = _Progress(len(await runs.sizes()) + count, on_progress)
+    progress = _Tally(len(await runs.sizes()) + count, on_progress)
     target = database_runs.DatabaseRuns(db)
     copied = await copy_runs(runs, target, progress.add)
     await target.finish()
@@ -136,7 +136,7 @@ async def _copy(db: Connection, target: Path, on_progress: OnProgress) -> None:
         tables = rows.tables_of(file)
         source = database_runs.DatabaseRuns(db)
         count = await rows.count_in_database(db, tables)
-        progress = _Progress(len(await source.sizes()) + count, on_progress)
+        progress = _Tally(len(await source.sizes()) + count, on_progress)
         await copy_runs(source, runs, progress.add)
         runs.commit()
         await rows.to_file(db, file, tables, progress.add)

@@ -137,7 +137,6 @@ class Secrets:
         """Create the key file; if two programs do so at once, both use the first one's."""
         fresh = self._path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
         try:
-            fresh.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
                 to.write(Fernet.generate_key() + b"\n")
                 to.flush()
