@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from support.journals import DONE, SPEC, text
-from support.postgres import shared_server
+from support.postgres import PostgresServer, pooled, shared_server
 from support.readers import look, post
 from support.runs import until_ended
 from support.servers import ServeModel, clean_env
@@ -242,3 +242,33 @@ async def test_doctor_finds_a_clock_that_is_wrong(monkeypatch: pytest.MonkeyPatc
     assert clock.state == "broken"
     assert "60.0" in clock.what
     assert "ahead of" in clock.what
+
+
+@pytest.mark.parametrize("is_honest", [True, False])
+async def test_doctor_finds_a_pooler(is_honest: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_database_checks, "MESSAGE_S", 0.2)
+    async with pooled(shared_server().new_database(), is_honest=is_honest) as url:
+        messages = (await found(url))["messages"]
+    assert messages.state == "broken"
+    assert "a connection pooler in transaction mode" in messages.what
+
+
+async def test_a_standby_gives_a_backup_and_takes_no_server(tmp_path: Path) -> None:
+    first = PostgresServer()
+    try:
+        url = first.new_database()
+        run_id = await a_run(url)
+        await (await Records.open(url)).aclose()
+        standby = PostgresServer(copied_from=url)
+        try:
+            other = standby.url(url.rpartition("/")[2])
+            saved = await asyncio.to_thread(cli, "backup", "copy", url=other)
+            assert saved.exit_code == 0, saved.output
+            log = await asyncio.to_thread(cli, "runs", "export", run_id, "--data-dir", "copy")
+            assert len(log.stdout.splitlines()) == 3
+            writing = (await found(other))["writing"]
+            assert (writing.state, writing.advice) == ("broken", "name the primary server")
+        finally:
+            standby.close()
+    finally:
+        first.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from ..errors import RecordsError
@@ -80,7 +80,8 @@ async def database(url: str) -> AsyncGenerator[Check]:
         state = getattr(error, "sqlstate", None)
         yield Check("broken", "database", explained_state(state, address.name) or str(error))
     finally:
-        db.terminate()
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await db.close(timeout=1)
 
 
 async def _of_open(db: Connection, address: Address) -> AsyncGenerator[Check]:
@@ -150,7 +151,7 @@ async def _messages(db: Connection, address: Address) -> Check:
     except TimeoutError:
         pids.clear()
     finally:
-        sender.terminate()
+        await sender.close(timeout=1)
     if pids != {db.get_server_pid()}:
         what = "messages get lost: a connection pooler in transaction mode stands before it"
         return Check("broken", "messages", what, "give the address of PostgreSQL itself")

@@ -50,12 +50,12 @@ def backup(
         say(f"Restore it with: unspool migrate --data-dir {target}", style="dim", to=stderr())
     else:
         say(f"Use it with: unspool serve --data-dir {target}", style="dim", to=stderr())
-    if not any(file.name == KEY for file in copied):
-        where = "it or UNSPOOL_SECRET_KEY" if database else "that"
-        say(
-            f"It does not include secret.key: store {where} elsewhere, or use --with-key.",
-            to=stderr(),
-        )
+    if any(file.name == KEY for file in copied):
+        return
+    if settings.secret_key is None:
+        say("It does not include secret.key: store that elsewhere, or use --with-key.", to=stderr())
+    else:
+        say("It does not include UNSPOOL_SECRET_KEY: store that elsewhere.", to=stderr())
 
 
 async def _back_up(database: str, target: Path, key: Path | None) -> list[CopiedFile]:

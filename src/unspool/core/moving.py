@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -164,10 +164,17 @@ async def _connected(url: str) -> AsyncGenerator[Connection]:
             await db.execute(_SESSION)
             yield db
     finally:
-        db.terminate() if db.is_in_transaction() else await db.close()
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await db.close(timeout=CLOSE_S)
 
 
-_SESSION: Final = "set search_path = journal, public; set idle_in_transaction_session_timeout = 0"
+_SESSION: Final = """
+set search_path = journal, public; set statement_timeout = 0;
+set idle_in_transaction_session_timeout = 0
+"""
+
+CLOSE_S: Final = 5.0
+"""To say goodbye; then the connection is cut."""
 
 
 @contextmanager
