@@ -153,6 +153,11 @@ def test_a_directory_is_migrated_and_a_backup_of_the_database_too(tmp_path: Path
     saved = cli("backup", "copy", url=url)
     assert saved.exit_code == 0, saved.output
     assert "unspool migrate --data-dir copy" in saved.stderr
+    assert not (tmp_path / "copy" / "secret.key").exists()
+    (tmp_path / ".data").mkdir()
+    (tmp_path / ".data" / "secret.key").write_text("a key\n")
+    assert cli("backup", "--with-key", "whole", url=url).exit_code == 0
+    assert (tmp_path / "whole" / "secret.key").read_text() == "a key\n"
     other = shared_server().new_database()
     counts = json.loads(cli("migrate", other, "--data-dir", "copy", "--json").stdout)
     assert counts == {"runs": 1, "unended": 0, "rows": 0}

@@ -18,6 +18,7 @@ from unspool.core import owned
 from unspool.core.moving import back_up_database, migrate
 from unspool.errors import KeyTaken, RecordsError, SetupError, UnspoolError
 from unspool.journals import Claim, sqlite_url
+from unspool.journals.postgresql_database.schema import LOCK
 from unspool.records import Records
 from unspool.records.moving import tables_of
 from unspool.records.samples import seed_samples
@@ -232,6 +233,20 @@ async def test_a_row_that_comes_out_otherwise_stops_the_move(tmp_path: Path) -> 
     with pytest.raises(RecordsError, match="copy of the table products differs"):
         await migrate(tmp_path, url, silent)
     assert shared_server().query("select count(*) from journal.runs", url) == "0"
+
+
+async def test_no_server_starts_over_a_database_that_is_being_filled(tmp_path: Path) -> None:
+    await a_directory(tmp_path)
+    url = shared_server().new_database()
+    seen: list[str] = []
+
+    def look(_done: int, _total: int) -> None:
+        locks = f"select pg_try_advisory_xact_lock({LOCK}), count(*) from journal.runs"
+        seen.append(shared_server().query(locks, url))
+
+    moved = await migrate(tmp_path, url, look)
+    assert set(seen) == {"f|0"}
+    assert shared_server().query("select count(*) from journal.runs", url) == str(moved.runs)
 
 
 async def test_stores_in_use_or_with_data_are_refused(tmp_path: Path) -> None:
