@@ -28,7 +28,7 @@ def database() -> SecretStr:
 
 @pytest.fixture
 async def replicas(
-    serve_with: Serve, database: SecretStr, tmp_path: Path
+    serve_with: Serve, database: SecretStr, tmp_path: Path, client: httpx.AsyncClient
 ) -> AsyncIterator[list[Served]]:
     """Servers with the built-in model, each with a data directory of its own."""
     return [
@@ -40,6 +40,18 @@ async def replicas(
         )
         for number in range(COUNT)
     ]
+    for each in servers:
+        # Three threads must not build what the libraries of one process build at first use.
+        run_id = await begun(client, each)
+        await client.get(f"{each.url}/v1/runs/{run_id}/events?dialect=plain")
+        await until_ended(client, each, run_id)
+    await servers[0].call(lambda: forget_all(servers[0]))
+    yield servers
+
+
+async def forget_all(served: Served) -> None:
+    journal = served.core.journal
+    await journal.forget([head.run_id for head in await journal.heads()])
 
 
 async def begun(client: httpx.AsyncClient, served: Served, **headers: str) -> str:
