@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -29,9 +28,9 @@ def database() -> SecretStr:
 @pytest.fixture
 async def replicas(
     serve_with: Serve, database: SecretStr, tmp_path: Path, client: httpx.AsyncClient
-) -> AsyncIterator[list[Served]]:
+) -> list[Served]:
     """Servers with the built-in model, each with a data directory of its own."""
-    return [
+    servers = [
         serve_with(
             database_url=database,
             data_dir=tmp_path / f"replica-{number}",
@@ -46,7 +45,7 @@ async def replicas(
         await client.get(f"{each.url}/v1/runs/{run_id}/events?dialect=plain")
         await until_ended(client, each, run_id)
     await servers[0].call(lambda: forget_all(servers[0]))
-    yield servers
+    return servers
 
 
 async def forget_all(served: Served) -> None:
