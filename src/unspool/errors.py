@@ -13,7 +13,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - NotReady              something else must exist first (409)
     - AlreadyRunning        another run does this already; wait for it or cancel it (409)
   + Unauthorized            no key, or one that does not hold (401)
-  + Forbidden               the key may not do this (403)
+  + MissingRight               the key may not do this (403)
   + TooBusy                 the server is full; send the request again soon (503, Retry-After)
   + Stopping                the server stops; its next start continues the run (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
@@ -139,7 +139,7 @@ class Unauthorized(UnspoolError):
     http_status = 401
 
 
-class Forbidden(UnspoolError):
+class MissingRight(UnspoolError):
     code = "forbidden"
     http_status = 403
 

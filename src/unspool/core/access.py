@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import Forbidden, Unauthorized
+from ..errors import MissingRight, Unauthorized
 from ..records import Records, now_ms
 from ..records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
 from ..records.secrets import Secrets, Unsealable
@@ -51,7 +51,7 @@ class Claims(msgspec.Struct, array_like=True):
 
 
 @dataclass(slots=True)
-class _Known:
+class _FoundKey:
     row: KeyRow | None
     at: float
 
@@ -67,7 +67,7 @@ class Access:
         self.is_open = is_open
         self._records = records
         self._secrets = secrets
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _FoundKey] = {}
         self._origins: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     async def principal_of(self, credentials: str) -> Principal:
@@ -113,11 +113,11 @@ class Access:
         Return a ticket for one run, with some of the scopes of `who`.
 
         Raises:
-            Forbidden: `who` has not all of these scopes.
+            MissingRight: `who` has not all of these scopes.
         """
         wanted = list(scopes)
         if lacking := [scope for scope in wanted if not who.may(scope)]:
-            raise Forbidden(f"this key lacks the scope {lacking[0]}")
+            raise MissingRight(f"this key lacks the scope {lacking[0]}")
         return self._sealed(TICKET, Claims(who.key, _until_s(ttl_s), wanted, run_id))
 
     def session(self, who: Principal) -> str:
@@ -155,7 +155,7 @@ class Access:
         if known is None or now - known.at > KNOWN_S:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._known[key_id] = _Known(await find_key(self._records, key_id), now)
+            known = self._known[key_id] = _FoundKey(await find_key(self._records, key_id), now)
         return known.row
 
 

@@ -20,8 +20,8 @@ from contextlib import suppress
 from typing import Final
 
 from ..errors import JournalError, UnknownRun
+from ..formats.tenancy import working_for
 from ..journals import Head, Journal, read_all
-from ..records.tenancy import working_for
 from ..viewing.index import RunIndex
 from ..viewing.index.facts import RunFacts, RunRow
 

@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Unpack
 
 from ..errors import UnknownRun
+from ..formats.tenancy import DEFAULT, present_tenant
 from ..journals import Ask, Claim, EndedRun, Head, Heard, Journal, RunPen, Wanted
-from ..records.tenancy import DEFAULT, present_tenant
 from ..runs.events import Draft, Event
 from ..runs.run import RunSpec
 

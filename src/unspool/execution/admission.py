@@ -20,10 +20,10 @@ from ..errors import AlreadyRunning, BadCursor, KeyReused, KeyTaken, SpecError, 
 from ..failpoints import point
 from ..flows import open_flow
 from ..formats.nesting import is_deeper
+from ..formats.tenancy import DEFAULT, present_tenant
 from ..journals import Claim, Head, Journal, read_all, spec_of
 from ..models.catalog import Catalog
 from ..records import Records
-from ..records.tenancy import DEFAULT, present_tenant
 from ..runs.events import Draft
 from ..runs.fork import Changes, History
 from ..runs.options import NO_OPTIONS, RunOptions

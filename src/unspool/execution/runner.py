@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from ..errors import JournalError, StaleEpoch, UnspoolError
 from ..failpoints import point
 from ..flows import KeepingFlow, open_flow
+from ..formats.tenancy import working_for
 from ..generation.generate import GenerationDeps
 from ..journals import Ask, Claim, Journal, RunPen, started
 from ..models.catalog import Catalog
 from ..records import Records
-from ..records.tenancy import working_for
 from ..runs.events import Draft, Event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings

@@ -22,7 +22,7 @@ from typing import Final, Literal, Protocol, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from .. import plugs
-from ..records.tenancy import DEFAULT
+from ..formats.tenancy import DEFAULT
 from ..runs.events import Draft, Event
 from ..runs.run import RunSpec, Status
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 from sqlalchemy import String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ..formats.tenancy import DEFAULT
 from . import Base, Records, insert_into, now_ms
-from .tenancy import DEFAULT
 
 _KEY: Final = re.compile(r"usp_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 

@@ -18,8 +18,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ..formats.tenancy import DEFAULT, present_tenant
 from . import Records
-from .tenancy import DEFAULT, present_tenant
 
 MAX_OPEN: Final = 64
 """Tenants whose records are open at once; the one that waited longest is closed for another."""

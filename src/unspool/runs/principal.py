@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from ..errors import Forbidden
-from ..records.tenancy import DEFAULT
+from ..errors import MissingRight
+from ..formats.tenancy import DEFAULT
 
 Scope = Literal[
     "runs:read",
@@ -53,12 +53,12 @@ class Principal:
     def check_start(self, flow: str, model: str) -> None:
         """
         Raises:
-            Forbidden: It may not start this flow, or ask this model or route.
+            MissingRight: It may not start this flow, or ask this model or route.
         """
         if self.flows and flow not in self.flows:
-            raise Forbidden(f"this key may not start the flow {flow}")
+            raise MissingRight(f"this key may not start the flow {flow}")
         if self.models and model not in self.models:
-            raise Forbidden(f"this key may not ask the model {model}")
+            raise MissingRight(f"this key may not ask the model {model}")
 
 
 OPEN: Final = Principal()

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..records.tenancy import DEFAULT
+from ..formats.tenancy import DEFAULT
 from .events import Draft, Event
 
 Status = Literal["queued", "running", "completed", "failed", "cancelled", "incomplete"]

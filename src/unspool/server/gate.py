@@ -18,7 +18,7 @@ from starlette.types import Message, Scope, Send
 
 from ..core.access import SESSION, TICKET, Access
 from ..errors import Unauthorized, UnspoolError
-from ..records.tenancy import work_for
+from ..formats.tenancy import work_for
 from ..runs.principal import Principal, present
 from . import rights
 from .headers import host_in

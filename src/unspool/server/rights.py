@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import Forbidden
+from ..errors import MissingRight
 from ..runs.principal import Principal, Scope
 from .console import PAGES
 
@@ -82,16 +82,16 @@ def check(who: Principal, method: str, path: str) -> None:
     Check that a principal may do this.
 
     Raises:
-        Forbidden: It may not; the message names what it lacks.
+        MissingRight: It may not; the message names what it lacks.
     """
     if who.run and not re.fullmatch(rf"/v1/runs/{re.escape(who.run)}(?:/.*)?", path):
-        raise Forbidden("this ticket opens one run, and this is not it")
+        raise MissingRight("this ticket opens one run, and this is not it")
     rule = rule_for(path)
     scope = "admin" if rule is None else (rule.read if method in READS else rule.write)
     if not who.may(scope):
-        raise Forbidden(f"this needs the scope {scope}, which the key lacks")
+        raise MissingRight(f"this needs the scope {scope}, which the key lacks")
     if rule is not None and rule.for_operator and _changes(rule, method) and not who.is_operator:
-        raise Forbidden("this is for the people who run the server: keys of the default tenant")
+        raise MissingRight("this is for the people who run the server: keys of the default tenant")
 
 
 def _changes(rule: Rule, method: str) -> bool:

@@ -9,7 +9,8 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
-from unspool.errors import Forbidden, SpecError, UnknownRecord
+from unspool.errors import MissingRight, SpecError, UnknownRecord
+from unspool.formats.tenancy import DEFAULT
 from unspool.formats.written import StrictInput
 from unspool.records import Records
 from unspool.records.keys import (
@@ -25,7 +26,6 @@ from unspool.records.keys import (
     renew_key,
     revoke_key,
 )
-from unspool.records.tenancy import DEFAULT
 from unspool.runs.principal import Scope, present
 
 from .json.places import place
@@ -95,7 +95,7 @@ async def _made(records: Records, new: NewKeyInput) -> NewKey:
     if tenant is None or (tenant != who.tenant and not who.is_operator):
         raise UnknownRecord(f"there is no tenant {new.tenant}")
     if lacking := [scope for scope in new.scopes if not who.may(scope)]:
-        raise Forbidden(f"a key cannot give the scope {lacking[0]}, which it lacks itself")
+        raise MissingRight(f"a key cannot give the scope {lacking[0]}, which it lacks itself")
     if len(await list_keys(records)) >= MAX_KEYS:
         raise SpecError(f"there are {MAX_KEYS} keys already; revoke some, or add a server")
     facts = new.model_dump(include={"scopes", "models", "flows", "origins"})

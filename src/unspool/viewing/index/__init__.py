@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from unspool.records.tenancy import present_tenant
+from unspool.formats.tenancy import present_tenant
 
 from . import listing, tables, usage, writing
 from .facts import RunRow
