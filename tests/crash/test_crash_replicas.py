@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from support.harness.plans import PLANS
-from support.harness.sandbox import IS_LONG, Plan, ordeal_in, tell
+from support.harness.plans import PLANS, SHARED
+from support.harness.sandbox import IS_LONG, ordeal_in, tell
 from unspool.failpoints import POINTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
-SHARED = Plan(store="postgresql")
 
 POINTS_OF_STORE = [name for name in POINTS if name.startswith("postgresql.")]
 
@@ -42,27 +41,23 @@ def rounds() -> list[Any]:
 async def test_of_three_servers_one_dies_at_a_point_and_every_run_is_whole(
     name: str, times: int, tmp_path: Path, filled_records: Path
 ) -> None:
-    plan = PLANS[name]
+    plan, crash_at = PLANS[name], f"{name}:{times}"
     async with ordeal_in(tmp_path, filled_records, f"{name}:{times}", plan) as ordeal:
-        victim, first, third = ordeal.programs
-        assert await first.start()
+        victim, *others = ordeal.programs
         if plan.is_killed_first:
+            first, victim, _ = ordeal.programs
+            assert all(await asyncio.gather(first.start(), victim.start(crash_at=crash_at)))
             ordeal.begin(2)
             await ordeal.begun()
-            assert await victim.start(crash_at=f"{name}:{times}")
             first.kill()
             first.kills += 1
-            assert await victim.has_died(), f"{name} was not passed"
-            victim.kills += 1
-            for program in ordeal.programs:
-                assert await program.start()
         else:
-            assert await third.start()
-            if await victim.start(crash_at=f"{name}:{times}"):
+            await asyncio.gather(*(other.start() for other in others))
+            if await victim.start(crash_at=crash_at):
                 ordeal.begin(times + 1)
-                assert await victim.has_died(), f"{name} was not passed {times} times"
-            victim.kills += 1
-            assert await victim.start()
+        assert await victim.has_died(), f"{name} was not passed {times} times"
+        victim.kills += 1
+        await ordeal.start()
         assert await ordeal.finish() == []
         assert ordeal.kills == 1 + plan.is_killed_first
         tell("replicas", ordeal)
@@ -74,14 +69,12 @@ async def test_servers_that_die_one_after_the_other_leave_their_runs_to_the_othe
 ) -> None:
     async with ordeal_in(tmp_path, filled_records, f"replicas {first}", SHARED) as ordeal:
         victim, *others = ordeal.programs
-        for program in others:
-            assert await program.start()
+        await asyncio.gather(*(other.start() for other in others))
         for name in OLD[first : first + 4]:
             assert await victim.start(crash_at=name)
             ordeal.begin(1)
             assert await victim.has_died(), f"{name} was not passed"
             victim.kills += 1
-        await asyncio.sleep(0)
         assert await victim.start()
         assert await ordeal.finish() == []
         assert {visit.history.run["status"] for visit in ordeal.visits} == {"completed"}

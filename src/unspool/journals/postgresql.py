@@ -49,6 +49,12 @@ PATIENCE_S: Final = 5.0
 PROBE_S: Final = 3.0
 """Seconds for a ring to come back at the start."""
 
+CHECK_S: Final = 5.0
+"""
+Seconds between two looks for runs of ours that nobody here carries: a request may be cancelled
+while its run is created.
+"""
+
 EXCLUSIVE: Final = 2
 """Connections that may wait for a name at once; reading needs the others."""
 
@@ -108,6 +114,9 @@ class PostgreSQLJournal:
         self._waiting = Waiters(self._all_live)
         self._unowned: dict[str, None] = {}
         """Runs of this writer that no pen writes."""
+        self._is_in_doubt = False
+        """Whether a claim has failed, of which the server may have taken note."""
+        self._checked_at = time.monotonic()
         self._is_asked = asyncio.Event()
         self.on_viewers: Callable[[str], object] = nobody_watches
         self._is_heard = asyncio.Event()
@@ -148,7 +157,7 @@ class PostgreSQLJournal:
 
     async def claim(self, run_id: str) -> PostgreSQLPen:
         if (old := self._live.get(run_id)) is not None:
-            old.epoch += 1  # its pen is stale from now on, and nothing it still holds is committed
+            old.retire()
             self._group_commit.drop(old)
             self._unowned[run_id] = None
         place = await self._reading.place(run_id)
@@ -161,44 +170,72 @@ class PostgreSQLJournal:
 
     async def adopt(self, limit: int) -> list[RunPen]:
         pens: list[RunPen] = []
+        try:
+            await self._adopt_ours(pens, limit)
+            await self._adopt_left(pens, limit)
+        except JournalError:
+            if not pens:  # else they are ours, and must not wait
+                raise
+        if pens:
+            self._is_asked.set()
+        return pens
+
+    async def _adopt_ours(self, pens: list[RunPen], limit: int) -> None:
+        """Adopt our runs that nobody here carries."""
+        if self._is_in_doubt or time.monotonic() - self._checked_at > CHECK_S:
+            self._is_in_doubt, self._checked_at = False, time.monotonic()
+            ours = await self._reading.unended_of(self._writer.id)
+            self._unowned |= dict.fromkeys(run_id for run_id in ours if run_id not in self._live)
         for run_id in list(self._unowned)[:limit]:
-            with suppress(UnknownRun):
-                pens.append(await self.claim(run_id))
+            place = await self._reading.place(run_id)
+            old = self._live.get(run_id)
+            if place is not None and place.writer == self._writer.id and not place.has_ended:
+                if old is not None:
+                    old.retire()
+                    self._group_commit.drop(old)
+                pens += await self._take(Wish(place.writer, place.no))
+            elif old is not None:
+                self._lose(old)
             self._unowned.pop(run_id, None)
+
+    async def _adopt_left(self, pens: list[RunPen], limit: int) -> None:
+        """Adopt runs of the dead, and those that were released."""
         for writer in await self._membership.dead():
             if len(pens) < limit:
                 found = await self._take(Wish(writer, most=limit - len(pens)))
                 pens += found
                 if writer and not found:
                     await self._membership.bury(writer)
-        if pens:
-            self._is_asked.set()
-        return pens
 
     async def _take(self, wish: Wish) -> list[PostgreSQLPen]:
         if wish.old == self._writer.id:
             async with self._writer.lock:  # no commit of the old pens comes after the claim
-                return await self._taken(wish)
-        return await self._taken(wish)
+                pens = await self._taken(wish)
+        else:
+            pens = await self._taken(wish)
+        if pens:
+            with suppress(*DOWN):
+                await self._membership.send(f"unspool_w{wish.old}", CLAIMED)
+        return pens
 
     async def _taken(self, wish: Wish) -> list[PostgreSQLPen]:
         me = self._writer.id
         try:
             async with self._reads.connection() as db:
                 live_runs = await take(db, me, wish)
-        except DOWN as error:
+        except (*DOWN, asyncpg.PostgresError) as error:
+            self._is_in_doubt = True  # the runs may be ours, and we do not know them
             raise self._reads.failure(error) from error
+        if me != self._writer.id:
+            return []  # we were taken for dead meanwhile: others find the runs
         for live_run in live_runs:
             run_id = live_run.head.run_id
             old, self._live[run_id] = self._live.get(run_id), live_run
             if old is not None:
-                old.epoch = live_run.epoch  # its pen is stale
+                old.retire()
                 self._group_commit.drop(old)
             self._following.leave(run_id)
             self._unowned.pop(run_id, None)
-        if live_runs:
-            with suppress(*DOWN):
-                await self._membership.send(f"unspool_w{wish.old}", CLAIMED)
         return [self._pen(live_run) for live_run in live_runs]
 
     def _pen(self, live_run: LiveRun) -> PostgreSQLPen:

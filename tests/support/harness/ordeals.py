@@ -53,10 +53,10 @@ ENDED_S = 10.0
 """After a start every run has ended or goes on within this time."""
 
 
-def words_of(number: int) -> list[str]:
+def words_of(number: int, pieces: int = WORDS) -> list[str]:
     """What the model says in post `number` (0: in a chat), in pieces; no two are alike."""
     start = 0x4E00 + number * 4 * WORDS
-    return [chr(start + 2 * n) + chr(start + 2 * n + 1) for n in range(WORDS)]
+    return [chr(start + 2 * n) + chr(start + 2 * n + 1) for n in range(pieces)]
 
 
 @cache
@@ -87,6 +87,7 @@ class Provider:
     is_refusing: bool = False
     breaks: bool = False
     """The first answer to each question breaks off in the middle."""
+    pieces: int = WORDS
     _asked: Counter[str] = field(default_factory=Counter)
 
     def play(self, asked: UpstreamRequest) -> Script:
@@ -96,10 +97,10 @@ class Provider:
         has_called = any(message["role"] == "tool" for message in messages)
         if (tools := asked.body.get("tools")) and not has_called:
             return self._call(tools[0]["function"]["name"])
-        if user := re.search("【用户】(\\w+)", messages[1]["content"]):
+        if user := re.search("【用户】(\\w+)", messages[:2][-1]["content"]):
             return self._lines(user[1], messages)
         number = re.search("只写第 (\\d+) 条", json.dumps(messages, ensure_ascii=False))
-        pieces = words_of(int(number[1]) if number else 0)
+        pieces = words_of(int(number[1]) if number else 0, self.pieces)
         if [message["role"] for message in messages[-2:]] == ["assistant", "user"]:
             # As a good model does: it begins with the words it was told to say again, if any.
             told = re.search("“(.+)”", messages[-1]["content"])
@@ -226,6 +227,11 @@ class Ordeal:
             self.visits.append(Visit(sku, viewers, history))
             self._going.append(asyncio.create_task(self._go(self.visits[-1])))
 
+    async def start(self) -> None:
+        """Start the servers that are not there."""
+        gone = [program for program in self.programs if not program.is_alive]
+        assert all(await asyncio.gather(*(program.start() for program in gone)))
+
     async def begun(self) -> None:
         """Return when every run is known to its client."""
         for visit in self.visits:
@@ -260,9 +266,8 @@ class Ordeal:
 
     async def _start_again(self) -> None:
         for program in self.programs:
-            if not program.is_alive:
-                program.kills += 1
-                assert await program.start(), "a server that nobody kills must start"
+            program.kills += not program.is_alive
+        await self.start()
 
     async def _go(self, visit: Visit) -> None:
         asker, early, late, *equal = visit.viewers

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from support.harness.sandbox import Plan
 
+SHARED = Plan(store="postgresql")
+LEFT = Plan(store="postgresql", is_killed_first=True, pause_s=0.03, most=1)
+"""Runs last until their server is dead."""
+
 PLANS = {
     "admission.reused": Plan(kind="equal"),
     "runner.claimed": Plan(is_killed_first=True),
@@ -23,12 +27,12 @@ PLANS = {
     # One a second: the runs have to outlast two, or the server dies after them.
     "journal.checkpointed": Plan(pause_s=0.1, most=2),
     "journal.migrating": Plan(is_new=True),
-    "postgresql.sending": Plan(store="postgresql"),
-    "postgresql.answered": Plan(store="postgresql"),
-    "postgresql.ringing": Plan(store="postgresql"),
-    "postgresql.beating": Plan(store="postgresql"),
+    "postgresql.sending": SHARED,
+    "postgresql.answered": SHARED,
+    "postgresql.ringing": SHARED,
+    "postgresql.beating": SHARED,
     # The one that dies here has to be the one that adopts.
-    "postgresql.fenced": Plan(store="postgresql", is_killed_first=True, most=1),
-    "postgresql.claimed": Plan(store="postgresql", is_killed_first=True, most=1),
-    "postgresql.burying": Plan(store="postgresql", is_killed_first=True, most=1),
+    "postgresql.fenced": LEFT,
+    "postgresql.claimed": LEFT,
+    "postgresql.burying": LEFT,
 }

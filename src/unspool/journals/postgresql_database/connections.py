@@ -122,12 +122,16 @@ class Link:
         """Return the connection; raises one of `DOWN` if there is none to be had."""
         if self._db is not None and not self._db.is_closed():
             return self._db
+        db: Connection | None = None
         try:
             db = await connect(self._url, **self._settings)
             if self._prepare is not None:
                 await self._prepare(db)
-        except DOWN:
-            self.down_since = self.down_since or time.monotonic()
+        except BaseException as error:
+            if isinstance(error, DOWN):
+                self.down_since = self.down_since or time.monotonic()
+            if db is not None:
+                db.terminate()
             raise
         self._db, self.down_since = db, None
         self.generation += 1
