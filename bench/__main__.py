@@ -20,6 +20,7 @@ COMMANDS = {
     "flat": "whether the last token of a long run costs more than the first",
     "start": "whether a run begins as quickly beside many ended ones",
     "search": "how long the list of runs takes to search, filter, sort and count",
+    "replicas": "what PostgreSQL costs, and how late a token is at another server",
     "idle": "what a viewer costs while the model is silent",
     "eta": "how well the time left of a run is told",
     "provider": "what a chunk costs to read, beside other clients of the same API",

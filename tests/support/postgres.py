@@ -72,6 +72,17 @@ class PostgresServer:
         """Start the server and wait until it answers."""
         self._run("pg_ctl", "-D", self._data, "-w", "-s", "-l", self.folder / "log", "start")
 
+    @property
+    def pid(self) -> int:
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def run_on(self, core: int) -> None:
+        """Keep the server, and the processes that it will start, on one core."""
+        for task in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            for pid in map(int, task.read_text().split()):
+                os.sched_setaffinity(pid, {core})
+        os.sched_setaffinity(self.pid, {core})
+
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server; `immediate` is like a crash of all its processes."""
         self._run("pg_ctl", "-D", self._data, "-w", "-s", "-m", mode, "stop")

@@ -18,7 +18,7 @@ import typer
 
 from ..errors import SetupError
 from ..server.listening import SharedPort, listen
-from ..server.worker import Link, link_of_environment
+from ..server.worker import Inheritance, inheritance
 from ._bootstrap import label_of, read_settings, start_logging
 from ._console import say, stdout, write_json
 from ._options import DataDir, Json
@@ -62,45 +62,45 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     )
     if not allow_open:
         _refuse_open(settings.host)
-    link = link_of_environment()
+    inherited = inheritance()
     # Creating a database logs a dozen lines that users do not need.
     hidden = {"alembic": logging.INFO}
-    start_logging("INFO", hidden=hidden, worker=None if link is None else settings.worker)
+    start_logging("INFO", hidden=hidden, worker=None if inherited is None else settings.worker)
 
     def announce(port: int, facts: dict[str, Any]) -> None:
         # With port 0, only the socket knows the number.
         url = f"http://{_host_for_url(settings.host)}:{port}"
-        facts = {"url": url, "data_dir": str(settings.data_dir.absolute()), **facts}
+        facts = {"url": url, **_places(settings), **facts}
         if as_json:
             write_json(facts)
         else:
             _print(facts, settings)
 
-    if link is None and settings.workers > 1:
+    if inherited is None and settings.workers > 1:
         _supervise(settings, announce)
     else:
-        _serve(settings, link, announce)
+        _serve(settings, inherited, announce)
 
 
 Announce = Callable[[int, dict[str, Any]], None]
 """Prints, with the port and further facts, that the server is there."""
 
 
-def _serve(settings: Settings, link: Link | None, announce: Announce) -> None:
+def _serve(settings: Settings, inherited: Inheritance | None, announce: Announce) -> None:
     """Serve in this process, which may be a worker."""
     # FastAPI and SQLAlchemy take half a second, which no other command waits for.
     from ..server.app import create_app
     from ..server.uvicorn import serve
 
-    sock = listen(settings) if link is None else link.listening
+    sock = listen(settings) if inherited is None else inherited.listening
     app = create_app(settings)
 
     def on_ready() -> None:
         facts = {"model": label_of(app.state.core.catalog.models_for("")[0])}
-        if link is None:
+        if inherited is None:
             announce(sock.getsockname()[1], facts)
         else:
-            link.say_ready(facts)
+            inherited.say_ready(facts)
 
     # Ctrl-C is the normal way to stop a server.
     with suppress(KeyboardInterrupt):
@@ -168,6 +168,16 @@ def _host_for_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _places(settings: Settings) -> dict[str, str]:
+    """Return where the data is, without a password."""
+    places = {"data_dir": str(settings.data_dir.absolute())}
+    if settings.database_url is not None:
+        from ..journals.postgresql_database.connections import where_of
+
+        places["database"] = where_of(settings.database_url.get_secret_value())
+    return places
+
+
 def _print(facts: dict[str, Any], settings: Settings) -> None:
     url = facts["url"]
     out = stdout()
@@ -176,7 +186,7 @@ def _print(facts: dict[str, Any], settings: Settings) -> None:
         say(f"  open     other machines can reach it too, at {settings.host}", to=out)
         if not settings.allowed_hosts:
             say("           by address; UNSPOOL_ALLOWED_HOSTS lists names (now: none)", to=out)
-    say(f"  data     {facts['data_dir']}", to=out)
+    say(f"  data     {facts.get('database', facts['data_dir'])}", to=out)
     say(f"  model    {facts['model']}", to=out)
     if settings.workers > 1:
         say(f"  workers  {settings.workers}", to=out)

@@ -32,9 +32,9 @@ from .live.group_commit import GroupCommit, GroupPen
 from .live.live_run import LiveRun
 from .live.waiting import Waiters
 from .postgresql_database import pruning
-from .postgresql_database.claiming import Wish, take
+from .postgresql_database.adopting import Adopting
 from .postgresql_database.connections import DOWN, Reads, connect, plain_url, where_of
-from .postgresql_database.following import CLAIMED, FollowedRuns
+from .postgresql_database.following import FollowedRuns
 from .postgresql_database.membership import Membership
 from .postgresql_database.reading import TableReader
 from .postgresql_database.schema import migrate
@@ -48,12 +48,6 @@ PATIENCE_S: Final = 5.0
 
 PROBE_S: Final = 3.0
 """Seconds for a ring to come back at the start."""
-
-CHECK_S: Final = 5.0
-"""
-Seconds between two looks for runs of ours that nobody here carries: a request may be cancelled
-while its run is created.
-"""
 
 EXCLUSIVE: Final = 2
 """Connections that may wait for a name at once; reading needs the others."""
@@ -112,11 +106,11 @@ class PostgreSQLJournal:
             pen_of=self._pen,
         )
         self._waiting = Waiters(self._all_live)
-        self._unowned: dict[str, None] = {}
-        """Runs of this writer that no pen writes."""
-        self._is_in_doubt = False
-        """Whether a claim has failed, of which the server may have taken note."""
-        self._checked_at = time.monotonic()
+        self._adopting = Adopting(
+            self._live, self._reads, self._reading, self._writer, self._membership
+        )
+        self._adopting.on_lost = self._group_commit.drop
+        self._adopting.on_taken = self._following.leave
         self._is_asked = asyncio.Event()
         self.on_viewers: Callable[[str], object] = nobody_watches
         self._is_heard = asyncio.Event()
@@ -156,90 +150,16 @@ class PostgreSQLJournal:
         return await self._creating.create(spec, claim, history)
 
     async def claim(self, run_id: str) -> PostgreSQLPen:
-        if (old := self._live.get(run_id)) is not None:
-            old.retire()
-            self._group_commit.drop(old)
-            self._unowned[run_id] = None
-        place = await self._reading.place(run_id)
-        if place is None or place.has_ended:
-            raise UnknownRun(run_id)
-        (pen, *_) = await self._take(Wish(place.writer, place.no)) or (None,)
-        if pen is None:
-            return await self.claim(run_id)  # another process has taken it meanwhile
-        return pen
+        return self._pen(await self._adopting.claim(run_id))
 
     async def adopt(self, limit: int) -> list[RunPen]:
-        pens: list[RunPen] = []
-        try:
-            await self._adopt_ours(pens, limit)
-            await self._adopt_left(pens, limit)
-        except JournalError:
-            if not pens:  # else they are ours, and must not wait
-                raise
-        if pens:
+        live_runs = await self._adopting.adopt(limit)
+        if live_runs:
             self._is_asked.set()
-        return pens
-
-    async def _adopt_ours(self, pens: list[RunPen], limit: int) -> None:
-        """Adopt our runs that nobody here carries."""
-        if self._is_in_doubt or time.monotonic() - self._checked_at > CHECK_S:
-            self._is_in_doubt, self._checked_at = False, time.monotonic()
-            ours = await self._reading.unended_of(self._writer.id)
-            self._unowned |= dict.fromkeys(run_id for run_id in ours if run_id not in self._live)
-        for run_id in list(self._unowned)[:limit]:
-            place = await self._reading.place(run_id)
-            old = self._live.get(run_id)
-            if place is not None and place.writer == self._writer.id and not place.has_ended:
-                if old is not None:
-                    old.retire()
-                    self._group_commit.drop(old)
-                pens += await self._take(Wish(place.writer, place.no))
-            elif old is not None:
-                self._lose(old)
-            self._unowned.pop(run_id, None)
-
-    async def _adopt_left(self, pens: list[RunPen], limit: int) -> None:
-        """Adopt runs of the dead, and those that were released."""
-        for writer in await self._membership.dead():
-            if len(pens) < limit:
-                found = await self._take(Wish(writer, most=limit - len(pens)))
-                pens += found
-                if writer and not found:
-                    await self._membership.bury(writer)
-
-    async def _take(self, wish: Wish) -> list[PostgreSQLPen]:
-        if wish.old == self._writer.id:
-            async with self._writer.lock:  # no commit of the old pens comes after the claim
-                pens = await self._taken(wish)
-        else:
-            pens = await self._taken(wish)
-        if pens:
-            with suppress(*DOWN):
-                await self._membership.send(f"unspool_w{wish.old}", CLAIMED)
-        return pens
-
-    async def _taken(self, wish: Wish) -> list[PostgreSQLPen]:
-        me = self._writer.id
-        try:
-            async with self._reads.connection() as db:
-                live_runs = await take(db, me, wish)
-        except (*DOWN, asyncpg.PostgresError) as error:
-            self._is_in_doubt = True  # the runs may be ours, and we do not know them
-            raise self._reads.failure(error) from error
-        if me != self._writer.id:
-            return []  # we were taken for dead meanwhile: others find the runs
-        for live_run in live_runs:
-            run_id = live_run.head.run_id
-            old, self._live[run_id] = self._live.get(run_id), live_run
-            if old is not None:
-                old.retire()
-                self._group_commit.drop(old)
-            self._following.leave(run_id)
-            self._unowned.pop(run_id, None)
         return [self._pen(live_run) for live_run in live_runs]
 
     def _pen(self, live_run: LiveRun) -> PostgreSQLPen:
-        return PostgreSQLPen(self._group_commit, live_run, self._unowned)
+        return PostgreSQLPen(self._group_commit, live_run, self._adopting.unowned)
 
     def _lose(self, live_run: LiveRun) -> None:
         self._group_commit.lose(live_run)
@@ -281,7 +201,7 @@ class PostgreSQLJournal:
             async with asyncio.timeout(timeout_s):
                 await self._is_asked.wait()
         self._is_asked.clear()
-        run_ids = [run_id for run_id in self._live if run_id not in self._unowned]
+        run_ids = [run_id for run_id in self._live if run_id not in self._adopting.unowned]
         found = await self._reading.asked(run_ids)
         return [Ask(run_id, "cancel", message) for run_id, _, message in found]
 
@@ -344,7 +264,7 @@ class PostgreSQLJournal:
         heads = await self._reading.heads("where id = $1", (run_id,), 1)
         if not heads:
             raise UnknownRun(run_id)
-        return heads[0]
+        return self._as_read_here(heads[0])
 
     async def heads(
         self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
@@ -356,7 +276,17 @@ class PostgreSQLJournal:
         where = "where " + " and ".join(conditions) if used else ""
         heads = await self._reading.heads(where, tuple(used.values()), limit)
         ours = {run_id: run for run_id, run in self._live.items() if not run.is_new}
-        return [_head_of(ours[head.run_id]) if head.run_id in ours else head for head in heads]
+        return [
+            _head_of(ours[head.run_id]) if head.run_id in ours else self._as_read_here(head)
+            for head in heads
+        ]
+
+    def _as_read_here(self, head: Head) -> Head:
+        """Return the head of a followed run: it has not ended while readers here lack the ending."""
+        followed = self._following.get(head.run_id)
+        if followed is None or followed.visible >= head.seq or head.ended_ms is None:
+            return head
+        return replace(head, status="running", seq=followed.visible, ended_ms=None)
 
     async def unended(self) -> list[str]:
         return await self._reading.unended()

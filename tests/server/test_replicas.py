@@ -1,0 +1,134 @@
+"""Several servers over one PostgreSQL: any of them serves any viewer of any run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from support.postgres import shared_server
+from support.readers import look
+from support.runs import until_ended
+from support.servers import Serve, Served, ServeModel
+from support.upstream import SILENCE, Upstream, answer, chunk
+from unspool.execution import adoption
+
+COUNT = 3
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+@pytest.fixture
+def database() -> SecretStr:
+    return SecretStr(shared_server().new_database())
+
+
+@pytest.fixture
+async def replicas(
+    serve_with: Serve, database: SecretStr, tmp_path: Path
+) -> AsyncIterator[list[Served]]:
+    """Servers with the built-in model, each with a data directory of its own."""
+    return [
+        serve_with(
+            database_url=database,
+            data_dir=tmp_path / f"replica-{number}",
+            secret_key=SecretStr(KEY),
+            sample_data=False,
+        )
+        for number in range(COUNT)
+    ]
+
+
+async def begun(client: httpx.AsyncClient, served: Served, **headers: str) -> str:
+    body = {"flow": "chat", "input": {"prompt": "请介绍运动鞋"}}
+    reply = await client.post(f"{served.url}/v1/runs", json=body, headers=headers)
+    assert reply.status_code in {200, 201}, reply.text
+    return str(reply.json()["id"])
+
+
+async def test_a_run_is_the_same_at_every_server(
+    replicas: list[Served], client: httpx.AsyncClient
+) -> None:
+    run_id = await begun(client, replicas[0])
+    streams = await asyncio.gather(
+        *(client.get(f"{each.url}/v1/runs/{run_id}/events?dialect=plain") for each in replicas)
+    )
+    assert len({stream.text for stream in streams}) == 1
+    for each in replicas:
+        run = await until_ended(client, each, run_id)
+        assert run["status"] == "completed"
+        listed = (await client.get(f"{each.url}/v1/runs")).json()["runs"]
+        assert [row["id"] for row in listed] == [run_id]
+
+
+async def test_of_many_requests_with_one_key_at_all_servers_one_starts_a_run(
+    replicas: list[Served], client: httpx.AsyncClient
+) -> None:
+    key = {"Idempotency-Key": "one and the same"}
+    found = await asyncio.gather(*(begun(client, replicas[n % COUNT], **key) for n in range(200)))
+    assert len(set(found)) == 1
+    listed = (await client.get(f"{replicas[1].url}/v1/runs")).json()["runs"]
+    assert len(listed) == 1
+
+
+async def test_of_many_equal_requests_at_all_servers_one_starts_a_run(
+    replicas: list[Served], client: httpx.AsyncClient
+) -> None:
+    shared = {"Unspool-Cache": "read"}
+    found = await asyncio.gather(*(begun(client, replicas[n % COUNT], **shared) for n in range(30)))
+    assert len(set(found)) == 1
+
+
+async def test_a_run_is_cancelled_from_a_server_that_does_not_write_it(
+    serve_model: ServeModel,
+    upstream: Upstream,
+    database: SecretStr,
+    tmp_path: Path,
+    client: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adoption, "ASKED_S", 3600.0)  # only a message brings the request in time
+    upstream.play = [[chunk("今天推荐"), SILENCE]]
+    writes, looks = (
+        serve_model(
+            database_url=database,
+            data_dir=tmp_path / f"replica-{number}",
+            secret_key=SecretStr(KEY),
+            sample_data=False,
+        )
+        for number in range(2)
+    )
+    run_id = await begun(client, writes)
+    await look(client, f"{looks.url}/v1/runs/{run_id}/events?dialect=plain", frames=1)
+    reply = await client.post(f"{looks.url}/v1/runs/{run_id}/cancel")
+    assert reply.json()["status"] == "cancelled"
+    assert reply.json()["text"] == "今天推荐"
+    run = await until_ended(client, writes, run_id)
+    assert run["status"] == "cancelled"
+
+
+async def test_a_server_that_stops_hands_its_runs_to_another_at_once(
+    serve_model: ServeModel,
+    upstream: Upstream,
+    database: SecretStr,
+    tmp_path: Path,
+    client: httpx.AsyncClient,
+) -> None:
+    upstream.play = [[chunk("今天推荐"), SILENCE], answer("今天推荐这双鞋")]
+    first, second = (
+        serve_model(
+            database_url=database,
+            data_dir=tmp_path / f"replica-{number}",
+            secret_key=SecretStr(KEY),
+            sample_data=False,
+        )
+        for number in range(2)
+    )
+    run_id = await begun(client, first)
+    await look(client, f"{second.url}/v1/runs/{run_id}/events?dialect=plain", frames=1)
+    first.stop()
+    run = await until_ended(client, second, run_id)
+    assert (run["status"], run["text"]) == ("completed", "今天推荐这双鞋")
