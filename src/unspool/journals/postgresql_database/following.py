@@ -223,7 +223,9 @@ class FollowedRuns:
         opening, self._opening = self._opening, {}
         try:
             async with db.transaction(isolation="repeatable_read", readonly=True):
-                rows = await db.fetch(_RUNS, list(opening))
+                # A second request may have come while the first was under way.
+                new = [run_id for run_id in opening if run_id not in self._runs]
+                rows = await db.fetch(_RUNS, new)
                 found = [
                     Followed(live_run_of(row), row["writer"])
                     for row in rows
