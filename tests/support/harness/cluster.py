@@ -25,7 +25,7 @@ import aiohttp
 from support.harness.checker import History, Log, Seen, check
 from support.harness.ordeals import Provider, words_of
 from support.harness.programs import Program
-from support.harness.sandbox import IS_LONG, REPLICAS, replicated
+from support.harness.sandbox import REPLICAS, replicated
 from support.harness.watching import GONE, PAUSE_S, Cuts, Visitor
 from support.nginx import nginx_before
 from support.servers import clean_env
@@ -241,7 +241,7 @@ async def cluster_in(
         for number, url in enumerate(urls):
             env = clean_env(**model, **replicated(url), UNSPOOL_SAMPLE_DATA="false", **settings)
             folder = path / f"replica-{number}"
-            programs.append(Program(folder, env, is_plain=IS_LONG, port=free_port()))
+            programs.append(Program(folder, env, port=free_port()))
         cluster = Cluster(programs, upstream, web, random.Random(7), pieces)
         try:
             await cluster.start()
