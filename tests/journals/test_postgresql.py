@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import pytest
 
+from support.harness.cluster import free_port
+from support.harness.proxy import Cable
 from support.journals import DONE, SPEC, text, words, written
 from support.postgres import shared_server
 from support.readers import until
 from unspool import Event, open_journal
 from unspool.errors import SetupError, StaleEpoch
 from unspool.journals.postgresql import PostgreSQLJournal
+from unspool.journals.postgresql_database.connections import SETTINGS
+
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+NOTIFICATION = b"A"
+"""The type of a message that NOTIFY sends."""
 
 Opening = Callable[[], Awaitable[PostgreSQLJournal]]
 
@@ -155,3 +164,40 @@ async def test_an_older_program_reads_a_newer_journal_as_long_as_that_allows_it(
     server.query("update journal.format set readable_from = version", url)
     with pytest.raises(SetupError, match="newer unspool"):
         await opening()
+
+
+async def test_a_line_without_messages_is_refused_at_the_start(url: str) -> None:
+    server = shared_server()
+    async with Cable(server.port, drops=NOTIFICATION) as pooler:
+        with pytest.raises(SetupError, match="pooler in transaction mode"):
+            # The first answer, whether there is TLS, would be no message.
+            await open_journal(url.replace(str(server.port), str(pooler.port)) + "?sslmode=disable")
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+@pytest.mark.parametrize("ignored", ["", f"ignore_startup_parameters = {','.join(SETTINGS)}\n"])
+async def test_a_pooler_in_transaction_mode_is_refused_at_the_start(ignored: str, url: str) -> None:
+    assert PGBOUNCER is not None
+    server, port = shared_server(), free_port()
+    config = server.folder / "pgbouncer.ini"
+    config.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port} user=unspool\n[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = any\npool_mode = transaction\n{ignored}"
+    )
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    command = [*(user if os.geteuid() == 0 else []), PGBOUNCER, "-q", str(config)]
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        pooled = url.replace(str(server.port), str(port))
+        async with asyncio.timeout(15):
+            while True:
+                with pytest.raises(SetupError) as refused:
+                    await open_journal(pooled)
+                if "Connect call failed" not in str(refused.value):
+                    break
+                await asyncio.sleep(0.1)
+        assert "pooler" in str(refused.value)
+    finally:
+        process.kill()
+        await process.wait()

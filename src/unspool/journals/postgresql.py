@@ -33,7 +33,7 @@ from .live.live_run import LiveRun
 from .live.waiting import Waiters
 from .postgresql_database import pruning
 from .postgresql_database.adopting import Adopting
-from .postgresql_database.connections import DOWN, Reads, connect, plain_url, where_of
+from .postgresql_database.connections import DOWN, SETTINGS, Reads, connect, plain_url, where_of
 from .postgresql_database.following import FollowedRuns
 from .postgresql_database.membership import Membership
 from .postgresql_database.reading import TableReader
@@ -135,11 +135,7 @@ class PostgreSQLJournal:
                         async with asyncio.timeout(0.1):
                             await self._is_heard.wait()
         except TimeoutError:
-            raise SetupError(
-                f"Messages (LISTEN, NOTIFY) do not pass through {self.where}: a connection pooler "
-                "in transaction mode stands before it. Name the database itself, or a pooler in "
-                "session mode."
-            ) from None
+            raise _pooled(self.where, "Messages (LISTEN, NOTIFY)") from None
 
     # Writing
 
@@ -282,7 +278,7 @@ class PostgreSQLJournal:
         ]
 
     def _as_read_here(self, head: Head) -> Head:
-        """Return the head of a followed run: it has not ended while readers here lack the ending."""
+        """A followed run has not ended while its readers here lack the ending."""
         followed = self._following.get(head.run_id)
         if followed is None or followed.visible >= head.seq or head.ended_ms is None:
             return head
@@ -335,6 +331,13 @@ def _head_of(live_run: LiveRun) -> Head:
     return replace(live_run.head, seq=live_run.visible, epoch=live_run.epoch, ended_ms=None)
 
 
+def _pooled(where: str, what: str) -> SetupError:
+    return SetupError(
+        f"{what} do not pass through {where}: a connection pooler in transaction mode stands before "
+        "it. Name the database itself, or a pooler in session mode."
+    )
+
+
 async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
     """
     Open the journal in a database.
@@ -347,6 +350,8 @@ async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
     try:
         db = await connect(url)
         try:
+            if await db.fetchval("show search_path") != SETTINGS["search_path"]:
+                raise _pooled(journal.where, "Settings of a connection")
             await migrate(db)
         finally:
             await db.close()
@@ -356,8 +361,11 @@ async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
         raise
     except (*DOWN, asyncpg.PostgresError, JournalError, ValueError) as error:
         await journal.aclose()
+        if "startup parameter" in str(error):
+            raise _pooled(journal.where, "Settings of a connection") from error
+        reason = str(error) or type(error).__name__
         raise SetupError(
-            f"The database {journal.where} cannot be used: {error or type(error).__name__}. Start "
-            "it, or correct UNSPOOL_DATABASE_URL."
+            f"The database {journal.where} cannot be used: {reason}. Start it, or correct "
+            "UNSPOOL_DATABASE_URL."
         ) from error
     return journal

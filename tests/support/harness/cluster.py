@@ -12,9 +12,10 @@ import json
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,15 +81,13 @@ class Cluster:
         urls = [program.url for program in self.programs]
         return self.dice.choice([self.door, *urls] if self.door else urls)
 
-    def begin(
-        self, viewers: int = 3, *, at: Callable[[], str] | None = None, cuts: bool = True
-    ) -> Case:
-        """Let a client ask for a run, at `at` or anywhere, and others watch it."""
+    def begin(self, viewers: int = 3, *, at: Sequence[Program] = (), cuts: bool = True) -> Case:
+        """Let a client ask for a run, and others watch it: at `at` in turn, or anywhere."""
         prompt = f"run {len(self.cases)} of {len(self.programs)}."
         watching = [
             Visitor(
                 self.web,
-                at or self.anywhere,
+                partial(_url_of, at[number % len(at)]) if at else self.anywhere,
                 Seen(f"viewer {number} of {prompt}"),
                 Cuts(self.dice, self.cut_frames if cuts else 0),
                 patient_with=COMES_AGAIN,
@@ -206,6 +205,10 @@ class Cluster:
                 if len(met) == 1:
                     gaps.append((event["at_ms"] - met[0]) / 1000)
         return sorted(gaps)
+
+
+def _url_of(program: Program) -> str:
+    return program.url
 
 
 def now_ms() -> int:

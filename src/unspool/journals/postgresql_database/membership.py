@@ -129,7 +129,7 @@ class Membership:
             task.cancel()
         if self._ringing is not None:
             self._ringing.cancel()
-        with suppress(*DOWN):
+        with suppress(*DOWN, asyncpg.PostgresError):
             async with asyncio.timeout(1):
                 await self._link.run(lambda db: db.execute(_BURY, self._writer.id))
         await self._link.close()
