@@ -333,8 +333,8 @@ def _head_of(live_run: LiveRun) -> Head:
 
 def _pooled(where: str, what: str) -> SetupError:
     return SetupError(
-        f"{what} do not pass through {where}: a connection pooler in transaction mode stands before "
-        "it. Name the database itself, or a pooler in session mode."
+        f"{what} do not pass through {where}: a connection pooler in transaction mode stands "
+        "before it. Name the database itself, or a pooler in session mode."
     )
 
 

@@ -207,7 +207,8 @@ class Tape:
         while self.head < after and not self.has_ended:
             await self.wind()
             await asyncio.sleep(0)
-            self._drop(min(after, self.head) + 1 - self.base)
+            # Another viewer may have dropped more of a shared tape meanwhile.
+            self._drop(max(0, min(after, self.head) + 1 - self.base))
 
     def _forget(self, max_bytes: int) -> None:
         gone, count = 0, 0
