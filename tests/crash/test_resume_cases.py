@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from support.harness.clockwork import play
 from support.harness.figures import note
 from support.harness.sandbox import IS_LONG
 from support.harness.worlds import Shape, World
@@ -33,7 +32,7 @@ def test_who_is_cut_anywhere_and_comes_back_anyhow_has_the_whole_run_once(
     seed: int, tmp_path: Path
 ) -> None:
     world = World(seed, tmp_path, CROWDED)
-    assert play(world.live()) == []
+    assert world.play() == []
     assert world.kills, "nobody died: that proves little"
     note(
         "resume",
@@ -46,6 +45,6 @@ def test_who_is_cut_anywhere_and_comes_back_anyhow_has_the_whole_run_once(
 @pytest.mark.parametrize("seed", range(20 if IS_LONG else 1))
 def test_runs_that_are_met_by_many_deaths_end_whole_or_honestly(seed: int, tmp_path: Path) -> None:
     world = World(seed, tmp_path, DEADLY)
-    assert play(world.live()) == []
+    assert world.play() == []
     assert world.kills > MAX_RECOVERIES
     note("deadly", cases=sum(len(case.seen) for case in world.cases), deaths=world.kills)

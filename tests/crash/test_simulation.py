@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from support.harness.clockwork import play
 from support.harness.figures import note
 from support.harness.sandbox import IS_LONG
 from support.harness.worlds import Shape, World
@@ -30,5 +29,5 @@ def test_a_day_of_faults_deaths_and_cancels_leaves_every_run_whole(
     seed: int, tmp_path: Path
 ) -> None:
     world = World(seed, tmp_path, DAY)
-    assert play(world.live()) == []
+    assert world.play() == []
     note("days", runs=len(world.cases), deaths=world.kills)

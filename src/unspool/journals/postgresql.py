@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -26,7 +25,7 @@ from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
 from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
-from .live.clock import never_back
+from .live.clock import elapsed_s, never_back
 from .live.creating import Creating
 from .live.group_commit import GroupCommit, GroupPen
 from .live.live_run import LiveRun
@@ -345,7 +344,7 @@ class PostgreSQLJournal:
     def check(self) -> None:
         self._group_commit.check()
         since = self._writer.link.down_since
-        if since is not None and time.monotonic() - since > PATIENCE_S:
+        if since is not None and elapsed_s() - since > PATIENCE_S:
             raise self._reads.failure(TimeoutError("it does not answer"))
 
     async def used_bytes(self) -> int:

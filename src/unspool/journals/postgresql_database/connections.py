@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias, TypeVar
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from unspool.errors import JournalError
+
+from ..live.clock import elapsed_s
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -88,7 +89,7 @@ class Link:
     One connection for one kind of work, opened again when it breaks.
 
     Attributes:
-        down_since: Monotonic time since which the server is away; None: it is there.
+        down_since: Time (`elapsed_s`) since which the server is away; None: it is there.
         generation: Counts the connections.
     """
 
@@ -127,7 +128,7 @@ class Link:
             if self._prepare is not None:
                 await self._prepare(db)
         except DOWN:
-            self.down_since = self.down_since or time.monotonic()
+            self.down_since = self.down_since or elapsed_s()
             raise
         self._db, self.down_since = db, None
         self.generation += 1
@@ -135,7 +136,7 @@ class Link:
 
     def break_off(self) -> None:
         """Drop the connection: what it was doing may have happened or not."""
-        self.down_since = self.down_since or time.monotonic()
+        self.down_since = self.down_since or elapsed_s()
         if self._db is not None:
             self._db.terminate()
             self._db = None
@@ -163,14 +164,14 @@ class Reads:
         Raises:
             JournalError: The server is away.
         """
-        until = time.monotonic() + READ_S
+        until = elapsed_s() + READ_S
         pause_s = FIRST_PAUSE_S
         while True:
             try:
                 async with self.connection() as db:
                     return await work(db)
             except DOWN as error:
-                if time.monotonic() + pause_s > until:
+                if elapsed_s() + pause_s > until:
                     raise self.failure(error) from error
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -20,6 +19,7 @@ import asyncpg
 from unspool.errors import JournalError
 from unspool.runs.events import decode_event
 
+from ..live.clock import elapsed_s
 from ..live.live_run import LiveRun
 from .claiming import HEAD, apply, live_run_of, load
 from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, Link
@@ -66,7 +66,7 @@ class Followed:
     def __init__(self, live_run: LiveRun, writer: int) -> None:
         self.live_run = live_run
         self.writer = writer
-        self.used_at = time.monotonic()
+        self.used_at = elapsed_s()
 
 
 class FollowedRuns:
@@ -119,7 +119,7 @@ class FollowedRuns:
         followed = self._runs.get(run_id)
         if followed is None:
             return None
-        followed.used_at = time.monotonic()
+        followed.used_at = elapsed_s()
         return followed.live_run
 
     def live_runs(self) -> list[LiveRun]:
@@ -213,8 +213,8 @@ class FollowedRuns:
         if self._opening:
             await self._open(db)
         await self._read_news(db)
-        if time.monotonic() - self._looked_at >= POLL_S:
-            self._looked_at = time.monotonic()
+        if elapsed_s() - self._looked_at >= POLL_S:
+            self._looked_at = elapsed_s()
             await self._look_at_owners(db)
         await self._ask()
 
@@ -280,7 +280,7 @@ class FollowedRuns:
                 followed.live_run.forget_paged(row["seq"], row["bytes"])
         if moved:
             await self._reload(db, moved)
-        now = time.monotonic()
+        now = elapsed_s()
         unused = [f for f in self._runs.values() if not _is_used(f) and f.used_at < now - IDLE_S]
         for followed in [*by_no.values(), *unused]:
             self.leave(followed.live_run.head.run_id)
@@ -315,7 +315,7 @@ class FollowedRuns:
             await db.remove_listener(f"unspool_w{writer}", self._heard)
 
     async def _ask(self) -> None:
-        now = time.monotonic()
+        now = elapsed_s()
         for writer in self._upto:
             if writer and self._asked_at.get(writer, 0.0) < now - ASK_S:
                 self._asked_at[writer] = now

@@ -9,7 +9,6 @@ process that is only slow. Time decides when to try; the fence alone decides who
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Final
 
 from unspool.failpoints import point
 
+from ..live.clock import elapsed_s
 from .connections import DOWN, Connection, Link, Reads
 from .writing import Writer
 
@@ -35,6 +35,9 @@ SILENT_S: Final = 5.0
 
 KEEP_S: Final = 5.0
 """Seconds that segments stay after nobody needs them, for readers in other processes."""
+
+TIDY_S: Final = 1.0
+"""Seconds between two deletions of old segments."""
 
 VACUUM_S: Final = 5.0
 """
@@ -101,7 +104,7 @@ class Membership:
         self._followed_until = 0.0
         self._ringing: asyncio.Task[None] | None = None
         self._kept: list[tuple[float, int]] = []
-        self._vacuumed_at = time.monotonic()
+        self._vacuumed_at = elapsed_s()
         self._is_tidy = True
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -167,7 +170,7 @@ class Membership:
 
     def _late(self, beats: dict[int, float]) -> list[tuple[int, float]]:
         """Return the writers without a new life sign, and for how many seconds."""
-        now = time.monotonic()
+        now = elapsed_s()
         for writer in self._seen.keys() - beats.keys():
             del self._seen[writer]
         for writer, beat in beats.items():
@@ -190,14 +193,14 @@ class Membership:
 
     def note_followed(self) -> None:
         """Ring for each commit, for a while: another process has asked."""
-        self._followed_until = time.monotonic() + FOLLOWED_S
+        self._followed_until = elapsed_s() + FOLLOWED_S
         self.ring(self._writer.n)
 
     def ring(self, n: int) -> None:
         """Tell those who follow us that commit `n` is there; a lost ring costs them a second."""
         _ringing()
-        self._kept.append((time.monotonic(), n))
-        if self._ringing is None and time.monotonic() < self._followed_until:
+        self._kept.append((elapsed_s(), n))
+        if self._ringing is None and elapsed_s() < self._followed_until:
             self._ringing = asyncio.create_task(self._ring())
 
     async def _ring(self) -> None:
@@ -219,12 +222,12 @@ class Membership:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(TIDY_S)
             with suppress(*DOWN):
                 await self._link.run(self._delete_old)
 
     async def _delete_old(self, db: Connection) -> None:
-        now = time.monotonic()
+        now = elapsed_s()
         old = [n for at, n in self._kept if at < now - KEEP_S]
         if old:
             del self._kept[: len(old)]
