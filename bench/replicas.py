@@ -44,6 +44,8 @@ class Found:
     sqlite_us: list[float] = field(default_factory=list)
     server_us: list[float] = field(default_factory=list)
     database_us: list[float] = field(default_factory=list)
+    wal_bytes: list[float] = field(default_factory=list)
+    commits_s: list[float] = field(default_factory=list)
     sqlite_ms: list[float] = field(default_factory=list)
     server_ms: list[float] = field(default_factory=list)
     added_ms: list[float] = field(default_factory=list)
@@ -72,17 +74,29 @@ def _sqlite(cores: Cores, there: Model, wanted: Load, found: Found) -> None:
 
 
 def _postgres(
-    cores: Cores, there: Model, wanted: Load, found: Found, *, postgres: int, url: str
+    cores: Cores, there: Model, wanted: Load, found: Found, *, postgres: PostgresServer, url: str
 ) -> None:
     with running(_over(url), cores, there) as server:
         uvloop.run(load.run(server.target, WARM_UP))
-        before_s = cpu_s(postgres)
+        before, before_s = _written(postgres, url), cpu_s(postgres.pid)
         one = uvloop.run(measured(server, there, wanted, cores))
-        used_s = cpu_s(postgres) - before_s
+        used_s, after = cpu_s(postgres.pid) - before_s, _written(postgres, url)
     found.server_us.append(one.cpu_us_per_token or 0.0)
     found.database_us.append(used_s * 1e6 / max(1, len(one.latency_ms)))
+    found.wal_bytes.append((after[0] - before[0]) / max(1, len(one.latency_ms)))
+    found.commits_s.append((after[1] - before[1]) / wanted.tokens * wanted.per_s)
     found.server_ms += one.latency_ms
     found.errors += one.errors
+
+
+def _written(postgres: PostgresServer, url: str) -> tuple[int, int]:
+    """Return the bytes of the write-ahead log, and the number of commits, so far."""
+    query = (
+        "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, "
+        "(select sum(n) from (select max(n) n from journal.segments group by writer) w)::bigint"
+    )
+    wal, commits = postgres.query(query, url).split("|")
+    return int(wal), int(commits or 0)
 
 
 def _elsewhere(cores: Cores, there: Model, wanted: Load, found: Found, *, url: str) -> None:
@@ -106,13 +120,12 @@ def _over(url: str) -> System:
 
 
 @contextmanager
-def _database(cores: Cores) -> Iterator[tuple[int, str]]:
-    """Run PostgreSQL on the server's core; yields its process and a database."""
+def _database(cores: Cores) -> Iterator[tuple[PostgresServer, str]]:
+    """Run PostgreSQL on the server's core; yields it and a database."""
     postgres = PostgresServer(DURABLE)
     try:
-        pid = postgres.pid
         postgres.run_on(cores.server)
-        yield pid, postgres.new_database()
+        yield postgres, postgres.new_database()
     finally:
         postgres.close()
 
@@ -173,6 +186,8 @@ def _tell(console: Console, cores: Cores, asked: dict[str, object], found: Found
     added = sorted(found.added_ms)
     table.add_row("viewer at another server, beyond the first", "", "", figures.pair(added))
     console.print(table)
+    wal, commits = statistics.median(found.wal_bytes), statistics.median(found.commits_s)
+    console.print(f"{wal:.0f} bytes of write-ahead log a token, {commits:.0f} commits/s")
     for error in found.errors[:5]:
         console.print(f"[red]{error}")
     result = {name: statistics.median(costs) for name, (costs, _) in rows.items()} | {

@@ -241,6 +241,24 @@ async def test_the_old_workers_stay_if_the_new_one_does_not_start(tmp_path: Path
         assert await program.workers() == before
 
 
+async def test_all_end_when_their_terminal_is_closed(tmp_path: Path) -> None:
+    terminal = "import pty, sys; pty.spawn(sys.argv[1:])"
+    program = (sys.executable, PROGRAM, str(COUNT), str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", terminal, *program),
+        env=clean_env(),
+        stdin=asyncio.subprocess.PIPE,  # else the terminal would see its end
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    inside = Supervised(process, int(line.split()[0]), tmp_path / "log")
+    workers = await inside.workers()
+    process.kill()
+    await gone(pids(workers))
+    assert await inside.is_refused()
+
+
 # The real server
 
 

@@ -18,34 +18,34 @@ from typing import Any
 from unspool import Settings
 from unspool.server import workers
 from unspool.server.listening import SharedPort
-from unspool.server.worker import Link, link_of_environment
+from unspool.server.worker import Inheritance, inheritance
 
 WRONG = 2
 GRACE_S = 0.3
 
 
-async def serve(link: Link, name: str, stop: asyncio.Event) -> None:
+async def serve(inherited: Inheritance, name: str, stop: asyncio.Event) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readline() == b"die\n":
             os._exit(3)
         writer.write(name.encode())
         writer.close()
 
-    server = await asyncio.start_server(answer, sock=link.listening)
-    link.say_ready({"said": "hello"})
+    server = await asyncio.start_server(answer, sock=inherited.listening)
+    inherited.say_ready({"said": "hello"})
     await stop.wait()
     server.close()
     await asyncio.sleep(GRACE_S)  # for those who have connected already
 
 
-async def work(link: Link, name: str, folder: Path) -> None:
+async def work(inherited: Inheritance, name: str, folder: Path) -> None:
     stop = asyncio.Event()
     stopped = (lambda: None) if (folder / "stubborn").exists() else stop.set
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped)
     if (folder / "wrong").exists():
         print("a setting is wrong", file=sys.stderr)
         raise SystemExit(WRONG)
-    await serve(link, name, stop)
+    await serve(inherited, name, stop)
 
 
 def supervise(count: int, command: list[str]) -> int:
@@ -60,11 +60,11 @@ def supervise(count: int, command: list[str]) -> int:
 
 def main() -> int:
     number = Settings(_env_file=None).worker
-    link = link_of_environment()
+    inherited = inheritance()
     count, folder, *command = sys.argv[1:]
-    if link is None:
+    if inherited is None:
         return supervise(int(count), command or [sys.executable, *sys.orig_argv[1:]])
-    asyncio.run(work(link, f"{number} {os.getpid()}", Path(folder)))
+    asyncio.run(work(inherited, f"{number} {os.getpid()}", Path(folder)))
     return 0
 
 

@@ -18,7 +18,7 @@ import typer
 
 from ..errors import SetupError
 from ..server.listening import SharedPort, listen
-from ..server.worker import Link, link_of_environment
+from ..server.worker import Inheritance, inheritance
 from ._bootstrap import label_of, read_settings, start_logging
 from ._console import say, stdout, write_json
 from ._options import DataDir, Json
@@ -62,10 +62,10 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     )
     if not allow_open:
         _refuse_open(settings.host)
-    link = link_of_environment()
+    inherited = inheritance()
     # Creating a database logs a dozen lines that users do not need.
     hidden = {"alembic": logging.INFO}
-    start_logging("INFO", hidden=hidden, worker=None if link is None else settings.worker)
+    start_logging("INFO", hidden=hidden, worker=None if inherited is None else settings.worker)
 
     def announce(port: int, facts: dict[str, Any]) -> None:
         # With port 0, only the socket knows the number.
@@ -76,31 +76,31 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
         else:
             _print(facts, settings)
 
-    if link is None and settings.workers > 1:
+    if inherited is None and settings.workers > 1:
         _supervise(settings, announce)
     else:
-        _serve(settings, link, announce)
+        _serve(settings, inherited, announce)
 
 
 Announce = Callable[[int, dict[str, Any]], None]
 """Prints, with the port and further facts, that the server is there."""
 
 
-def _serve(settings: Settings, link: Link | None, announce: Announce) -> None:
+def _serve(settings: Settings, inherited: Inheritance | None, announce: Announce) -> None:
     """Serve in this process, which may be a worker."""
     # FastAPI and SQLAlchemy take half a second, which no other command waits for.
     from ..server.app import create_app
     from ..server.uvicorn import serve
 
-    sock = listen(settings) if link is None else link.listening
+    sock = listen(settings) if inherited is None else inherited.listening
     app = create_app(settings)
 
     def on_ready() -> None:
         facts = {"model": label_of(app.state.core.catalog.models_for("")[0])}
-        if link is None:
+        if inherited is None:
             announce(sock.getsockname()[1], facts)
         else:
-            link.say_ready(facts)
+            inherited.say_ready(facts)
 
     # Ctrl-C is the normal way to stop a server.
     with suppress(KeyboardInterrupt):

@@ -27,7 +27,7 @@ STOP_S: Final = 10.0
 """Longest time for an end in good order, which takes less than 5 s; then a worker is killed."""
 
 
-class Link:
+class Inheritance:
     """
     What a worker has of its supervisor.
 
@@ -59,12 +59,12 @@ class Link:
         os._exit(1)
 
 
-def link_of_environment() -> Link | None:
-    """Return the link of this process, once; None if no supervisor has started it."""
+def inheritance() -> Inheritance | None:
+    """Return what a supervisor left this process, once; None if there is no supervisor."""
     # Programs that we start are no workers.
     descriptors = os.environ.pop(SOCKETS, "")
     os.environ.pop(NUMBER, None)
     if not descriptors:
         return None
     listening, link = map(int, descriptors.split(","))
-    return Link(listening, link)
+    return Inheritance(listening, link)

@@ -108,11 +108,7 @@ class Supervisor:
         Returns:
             The exit code; negative: the signal that a single server would have died of.
         """
-        loop, main = asyncio.get_running_loop(), asyncio.current_task()
-        assert main is not None
-        for number in STOPS:
-            loop.add_signal_handler(number, self._stop, number, main)
-        loop.add_signal_handler(signal.SIGHUP, self._renewal.set)
+        self._watch_signals()
         try:
             await self._start_all()
             async with asyncio.TaskGroup() as tasks:
@@ -134,6 +130,22 @@ class Supervisor:
         if self._was_killed:
             return 1
         return -signal.SIGTERM if self._signal == signal.SIGTERM else 0
+
+    def _watch_signals(self) -> None:
+        loop, main = asyncio.get_running_loop(), asyncio.current_task()
+        assert main is not None
+        # `nohup` has it ignored.
+        had_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+        def hung_up() -> None:
+            if had_terminal and not _has_terminal():  # its window was closed
+                self._stop(signal.SIGTERM, main)
+            else:
+                self._renewal.set()
+
+        for number in STOPS:
+            loop.add_signal_handler(number, self._stop, number, main)
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
 
     def _stop(self, number: signal.Signals, main: asyncio.Task[Any]) -> None:
         if self._signal is None:
@@ -282,6 +294,14 @@ class Supervisor:
 def _send(worker: _Worker, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         worker.process.send_signal(number)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _longer(pause_s: float) -> float:

@@ -84,7 +84,7 @@ async def connect(url: str, **settings: str) -> Connection:
     return db
 
 
-class Link:
+class OneConnection:
     """
     One connection for one kind of work, opened again when it breaks.
 

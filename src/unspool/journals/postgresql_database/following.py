@@ -22,7 +22,7 @@ from unspool.runs.events import decode_event
 from ..live.clock import elapsed_s
 from ..live.live_run import LiveRun
 from .claiming import HEAD, apply, live_run_of, load
-from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, Link
+from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, OneConnection
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class FollowedRuns:
             channel: Returns the channel for messages to this process.
             told: Called with each of them.
         """
-        self._link = Link(url, prepare=self._listen)
+        self._link = OneConnection(url, prepare=self._listen)
         self._ask_to_ring = ask_to_ring
         self._runs: dict[str, Followed] = {}
         self._upto: dict[int, int] = {}

@@ -17,7 +17,7 @@ from typing import Final
 from unspool.failpoints import point
 
 from ..live.clock import elapsed_s
-from .connections import DOWN, Connection, Link, Reads
+from .connections import DOWN, Connection, OneConnection, Reads
 from .writing import Writer
 
 _beating = point("postgresql.beating")
@@ -98,7 +98,7 @@ class Membership:
         self._locked = 0
         self._needed = needed
         # A ring or a life sign that a crash of the server swallows harms nobody.
-        self._link = Link(url, prepare=self._prepare, synchronous_commit="off")
+        self._link = OneConnection(url, prepare=self._prepare, synchronous_commit="off")
         self._seen: dict[int, _LifeSign] = {}
         self._generation = 0
         self._followed_until = 0.0
@@ -236,4 +236,4 @@ class Membership:
             self._is_tidy &= (await db.execute(delete, self._writer.id, upto)).endswith(" 0")
         if not self._is_tidy and now - self._vacuumed_at > VACUUM_S:
             self._is_tidy, self._vacuumed_at = True, now
-            await db.execute("vacuum (truncate false) segments")
+            await db.execute("vacuum (truncate false, skip_locked) segments")

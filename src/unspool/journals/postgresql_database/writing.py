@@ -26,7 +26,7 @@ from unspool.failpoints import point
 from ..live.clock import elapsed_s
 from ..live.group_commit import WriteFailed, Written
 from ..live.live_run import LiveRun, Strip
-from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, Link
+from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, OneConnection
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Writer:
         self, url: str, live: Mapping[str, LiveRun], lose: Callable[[LiveRun], None]
     ) -> None:
         """`live`: the runs that this process writes; `lose` is called with one that it lost."""
-        self.link = Link(url, prepare=self._prepare)
+        self.link = OneConnection(url, prepare=self._prepare)
         self.id = 0
         self.n = 0
         self.lock = asyncio.Lock()
