@@ -306,6 +306,7 @@ class PostgreSQLJournal:
         heads = await self._reading.heads("where id = $1", (run_id,), 1)
         if not heads:
             raise UnknownRun(run_id)
+        await self._following.catch_up(heads[0])  # whoever knows the head can read up to it
         return heads[0]
 
     async def heads(
