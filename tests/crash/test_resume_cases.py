@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.harness.figures import note
-from support.harness.sandbox import IS_LONG
 from support.harness.lives import slow_down
+from support.harness.sandbox import IS_LONG
 from support.harness.worlds import Shape, World
 from unspool.execution.adoption import MAX_RECOVERIES
 

@@ -11,6 +11,7 @@ import pytest
 
 from support.harness.connection import Connection
 from support.journals import DONE, new_store, text, written
+from support.readers import until
 from unspool import Event, Journal, Settings, open_journal
 from unspool.journals.postgresql import PostgreSQLJournal
 from unspool.journals.postgresql_database import following, membership
@@ -84,8 +85,7 @@ async def test_a_run_that_is_wanted_twice_keeps_its_listeners(
     writes, reads = journals
     pen = await written(writes, 1, ending=None)
     first = reads._following.want(pen.run_id)
-    while pen.run_id in reads._following._opening:
-        await asyncio.sleep(0)
+    await until(lambda: pen.run_id not in reads._following._opening)
     second = reads._following.want(pen.run_id)
     await first
     heard: list[Event] = []
@@ -93,9 +93,7 @@ async def test_a_run_that_is_wanted_twice_keeps_its_listeners(
     await second
     pen.append(text())
     await pen.commit()
-    async with asyncio.timeout(10):
-        while not heard:
-            await asyncio.sleep(0.01)
+    await until(lambda: bool(heard), pause_s=0.01)
     assert [event.seq for event in heard] == [3]
 
 
@@ -125,8 +123,7 @@ async def test_viewers_who_come_at_once_from_other_places_each_get_their_rest(
 
 async def _at_rest(journal: PostgreSQLJournal) -> None:
     """Return when it has looked for news for the last time."""
-    while journal._following._news.is_set():
-        await asyncio.sleep(0)
+    await until(lambda: not journal._following._news.is_set())
     async with journal._following._link._lock:
         pass
 

@@ -60,9 +60,7 @@ class Clockwork(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-def play(
-    work: Coroutine[Any, Any, Result], is_busy: Callable[[], bool] = lambda: False
-) -> Result:
+def play(work: Coroutine[Any, Any, Result], is_busy: Callable[[], bool] = lambda: False) -> Result:
     """Run to the end, in no time; `is_busy` says whether others do something for us now."""
     # Not in debug mode: a thousand runs a second are the point.
     with asyncio.Runner(debug=False, loop_factory=lambda: Clockwork(is_busy)) as runner:

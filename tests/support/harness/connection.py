@@ -51,5 +51,3 @@ class Connection:
 
     def abort(self) -> None:
         self.is_aborted = True
-
-

@@ -111,8 +111,10 @@ class FollowedRuns:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for future in (*self._opening.values(), *self._catching_up):
+        for future in self._opening.values():
             future.cancel()
+        for behind in self._catching_up:
+            behind.cancel()
         for followed in self._runs.values():
             followed.live_run.send_away()
         await self._link.close()
@@ -220,12 +222,16 @@ class FollowedRuns:
         self._news.clear()
 
     def _fail(self, error: BaseException) -> None:
-        waiting = [*self._opening.values(), *self._catching_up]
-        self._opening, self._catching_up = {}, []
-        for future in waiting:
+        reason = str(error) or type(error).__name__
+        failure = JournalError(f"The journal cannot be reached: {reason}")
+        opening, self._opening = self._opening, {}
+        for future in opening.values():
             if not future.done():
-                reason = str(error) or type(error).__name__
-                future.set_exception(JournalError(f"The journal cannot be reached: {reason}"))
+                future.set_exception(failure)
+        catching_up, self._catching_up = self._catching_up, []
+        for behind in catching_up:
+            if not behind.done():
+                behind.set_exception(failure)
 
     async def _step(self, db: Connection) -> None:
         catching_up = list(self._catching_up)
