@@ -91,9 +91,7 @@ async def test_what_is_only_about_to_begin_is_nobodys_to_take_over(
     assert "taken over" not in caplog.text
 
 
-async def test_a_run_that_nobody_carries_yet_can_be_cancelled(
-    settings: Settings, quick_model: None
-) -> None:
+async def test_a_run_that_nobody_carries_yet_can_be_cancelled(settings: Settings) -> None:
     async with open_core(settings) as core:
         core.settings.data_dir.mkdir(exist_ok=True)
     journal = await open_journal(sqlite_url(settings.data_dir / "journal.db"))

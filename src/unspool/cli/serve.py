@@ -70,7 +70,7 @@ def serve(  # noqa: PLR0913 - each option is a word of the command line
     def announce(port: int, facts: dict[str, Any]) -> None:
         # With port 0, only the socket knows the number.
         url = f"http://{_host_for_url(settings.host)}:{port}"
-        facts = {"url": url, "data_dir": str(settings.data_dir.absolute()), **facts}
+        facts = {"url": url, **_places(settings), **facts}
         if as_json:
             write_json(facts)
         else:
@@ -168,6 +168,16 @@ def _host_for_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _places(settings: Settings) -> dict[str, str]:
+    """Return where the data is, without a password."""
+    places = {"data_dir": str(settings.data_dir.absolute())}
+    if settings.database_url is not None:
+        from ..journals.postgresql_database.connections import where_of
+
+        places["database"] = where_of(settings.database_url.get_secret_value())
+    return places
+
+
 def _print(facts: dict[str, Any], settings: Settings) -> None:
     url = facts["url"]
     out = stdout()
@@ -176,7 +186,7 @@ def _print(facts: dict[str, Any], settings: Settings) -> None:
         say(f"  open     other machines can reach it too, at {settings.host}", to=out)
         if not settings.allowed_hosts:
             say("           by address; UNSPOOL_ALLOWED_HOSTS lists names (now: none)", to=out)
-    say(f"  data     {facts['data_dir']}", to=out)
+    say(f"  data     {facts.get('database', facts['data_dir'])}", to=out)
     say(f"  model    {facts['model']}", to=out)
     if settings.workers > 1:
         say(f"  workers  {settings.workers}", to=out)

@@ -32,11 +32,11 @@ from .live.live_run import LiveRun
 from .live.waiting import Waiters
 from .postgresql_database import pruning
 from .postgresql_database.claiming import Wish, take
-from .postgresql_database.connections import DOWN, Reads, connect, plain_url, where_of
+from .postgresql_database.connections import DOWN, Reads, plain_url, where_of
 from .postgresql_database.following import CLAIMED, FollowedRuns
 from .postgresql_database.membership import Membership
 from .postgresql_database.reading import TableReader
-from .postgresql_database.schema import migrate
+from .postgresql_database.schema import bring_up_to_date
 from .postgresql_database.writing import Writer
 
 UNKNOWN_POLL_S: Final = 0.05
@@ -376,13 +376,9 @@ async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
         SetupError: It cannot be opened.
     """
     url = plain_url(url)
+    await bring_up_to_date(url)
     journal = PostgreSQLJournal(url, tuning)
     try:
-        db = await connect(url)
-        try:
-            await migrate(db)
-        finally:
-            await db.close()
         await journal.open()
     except SetupError:
         await journal.aclose()

@@ -68,9 +68,12 @@ def plain_url(url: str) -> str:
 
 
 def where_of(url: str) -> str:
-    """Return a name for messages: the URL without user and password."""
+    """Return a name for messages: the URL without user and password, as far as they are certain."""
     parts = urlsplit(url)
-    return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    host = parts.netloc.rpartition("@")[2]
+    port = host.rpartition(":")[2] if ":" in host else "0"
+    is_certain = host and port.isdigit() and "@" not in url.partition(host)[2]
+    return f"postgresql://{host}{parts.path}" if is_certain else "in PostgreSQL"
 
 
 async def connect(url: str, **settings: str) -> Connection:

@@ -118,7 +118,9 @@ class StripColumns:
 
 def _new_row(live_run: LiveRun) -> tuple[Any, ...]:
     head, claim = live_run.head, live_run.claim
-    request = (head.flow, head.model, head.dialect, head.digest)
+    # A name may hold NUL, the one character that PostgreSQL does not store; the log has it whole.
+    request = [name.replace("\0", "\ufffd") for name in (head.flow, head.model, head.dialect)]
+    request.append(head.digest)
     key = (claim.key, claim.request_digest) if claim else (None, None)
     ancestors = (head.parent, head.forked_from)
     return live_run.no, head.run_id, *request, head.created_ms, *ancestors, *key
