@@ -9,11 +9,14 @@ for the number. The environment or `.env` can then set it as `UNSPOOL_<NAME>`;
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_FILE = ".env"
@@ -31,6 +34,7 @@ class Settings(BaseSettings):
         frozen=True,
         populate_by_name=True,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # it may be a key or a password
     )
 
     # Where things are
@@ -293,6 +297,23 @@ class Settings(BaseSettings):
         super().__init__(**values)
         file = values.get("_env_file", ENV_FILE)
         self._variables = {**(dotenv_values(file) if file else {}), **os.environ}
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        """Return it with the scheme `postgresql`, which has other common names; empty is None."""
+        text = url.get_secret_value().strip() if url else ""
+        if not text:
+            return None
+        scheme, _, rest = text.partition("://")
+        with suppress(ValueError):  # it would quote a part, perhaps of the password
+            urlsplit(text)
+            if rest and scheme in {"postgresql", "postgres", "postgresql+asyncpg"}:
+                return SecretStr(f"postgresql://{rest}")
+        raise PydanticCustomError(
+            "database_url",
+            "it must be like postgresql://user:password@host/database, special characters as %40",
+        )
 
     def variable(self, name: str) -> str:
         """

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from support.journals import DONE, SPEC, Open, text, written
-from unspool import Draft, Event, Journal, follow
+from unspool import Draft, Event, Journal, RunSpec, follow
 from unspool.errors import BadCursor, JournalError, JournalFull, StaleEpoch, UnknownRun
 from unspool.journals import read_all
 
@@ -273,6 +273,18 @@ async def test_unknown_runs_are_unknown_to_every_question(store: Journal) -> Non
         await store.read("nobody", after=0)
     with pytest.raises(UnknownRun):
         await store.claim("nobody")
+
+
+async def test_a_name_may_hold_any_character(store: Journal) -> None:
+    with pytest.raises(UnknownRun):
+        await store.head("a\0b")
+    with pytest.raises(UnknownRun):
+        await store.read("a\0b", after=0)
+    assert await store.heads(flow="a\0b") == []
+    pen = await store.create(RunSpec("chat", {"prompt": "a\0b"}, model="通义\0千问"))
+    await pen.end(DONE)
+    (started, _) = await store.read(pen.run_id, after=0)
+    assert started.data["model"] == "通义\0千问"
 
 
 async def test_runs_are_listed_newest_first_in_pages_and_by_what_they_are(store: Journal) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from support.postgres import PostgresServer, shared_server
+from support.postgres import PostgresServer, pooled, shared_server
 from support.stores import new_store
 from unspool.errors import RecordsError, SetupError, UnknownRecord
 from unspool.records import Records
@@ -240,24 +240,8 @@ async def test_a_user_s_own_search_path_does_not_move_the_tables() -> None:
 
 
 async def test_a_pooler_is_refused(url: str) -> None:
-    """A pooler tells a client a process number of its own making."""
-    port = shared_server().port
-
-    async def pass_on(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-        while data := await source.read(1 << 16):
-            at = data.find(b"K\0\0\0\x0c")
-            to.write(data if at < 0 else data[: at + 5] + b"\0\0\0\x01" + data[at + 9 :])
-        to.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
-        for one in (writer, up_writer):
-            await one.wait_closed()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as pooler:
-        place = pooler.sockets[0].getsockname()[1]
-        assert "connection pooler" in await refusal(url.replace(str(port), str(place)))
+    async with pooled(url) as through:
+        assert "connection pooler" in await refusal(through)
 
 
 # A server that ends

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -28,10 +27,10 @@ def database() -> SecretStr:
 
 @pytest.fixture
 async def replicas(
-    serve_with: Serve, database: SecretStr, tmp_path: Path
-) -> AsyncIterator[list[Served]]:
+    serve_with: Serve, database: SecretStr, tmp_path: Path, client: httpx.AsyncClient
+) -> list[Served]:
     """Servers with the built-in model, each with a data directory of its own."""
-    return [
+    servers = [
         serve_with(
             database_url=database,
             data_dir=tmp_path / f"replica-{number}",
@@ -40,6 +39,18 @@ async def replicas(
         )
         for number in range(COUNT)
     ]
+    for each in servers:
+        # Three threads must not build what the libraries of one process build at first use.
+        run_id = await begun(client, each)
+        await client.get(f"{each.url}/v1/runs/{run_id}/events?dialect=plain")
+        await until_ended(client, each, run_id)
+    await servers[0].call(lambda: forget_all(servers[0]))
+    return servers
+
+
+async def forget_all(served: Served) -> None:
+    journal = served.core.journal
+    await journal.forget([head.run_id for head in await journal.heads()])
 
 
 async def begun(client: httpx.AsyncClient, served: Served, **headers: str) -> str:

@@ -7,6 +7,7 @@ nobody may not be able to enter the folder of this environment.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import secrets
@@ -14,10 +15,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 NOBODY: Final = 65534
 
@@ -133,6 +137,39 @@ def shared_server() -> PostgresServer:
     server = PostgresServer()
     atexit.register(server.close)
     return server
+
+
+@asynccontextmanager
+async def pooled(url: str, *, is_honest: bool = False) -> AsyncIterator[str]:
+    """
+    Stand before a database as a connection pooler: yield the URL of one that loses messages.
+
+    It tells a client a process number of its own making, unless it `is_honest`.
+    """
+    port = urlsplit(url).port
+
+    serving: set[asyncio.Task[None] | None] = set()
+
+    async def pass_on(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(1 << 16):
+                if data[:1] == b"A":  # a notification, which the server sends by itself
+                    continue
+                at = -1 if is_honest else data.find(b"K\0\0\0\x0c")
+                to.write(data if at < 0 else data[: at + 5] + b"\0\0\0\x01" + data[at + 9 :])
+        to.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
+        for one in (writer, up_writer):
+            with suppress(ConnectionError):
+                await one.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as pooler:
+        yield url.replace(str(port), str(pooler.sockets[0].getsockname()[1]))
+        await asyncio.gather(*filter(None, serving))
 
 
 @cache

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from .. import plugs
 from ..errors import UnspoolError
-from . import backup, chat, doctor, import_, models, prune, replay, run, runs, serve
+from . import backup, chat, doctor, import_, migrate, models, prune, replay, run, runs, serve
 from ._console import complain, say, use_utf8
 from ._exit_codes import exit_code_of
 
@@ -57,6 +57,7 @@ app.command("chat")(chat.chat)
 app.command("replay")(replay.replay)
 app.command("prune")(prune.prune)
 app.command("backup")(backup.backup)
+app.command("migrate")(migrate.migrate)
 app.command("import")(import_.import_file)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from ..errors import SetupError
 
 if TYPE_CHECKING:
     from ..providers import Model
+    from ..records import Records
     from ..settings import Settings
 
 
@@ -42,6 +45,43 @@ def read_settings(**overrides: Any) -> Settings:
         raise SetupError(
             f".env cannot be read ({type(error).__name__}); it must be a text file in UTF-8."
         ) from error
+
+
+def database_of(settings: Settings, data_dir: Path | None) -> str:
+    """
+    Return the URL of the database that has the runs; empty: they are in the data directory.
+
+    Args:
+        settings: They may name a database.
+        data_dir: The directory that the user has named.
+
+    Raises:
+        SetupError: The user has named two stores.
+    """
+    if settings.database_url is None:
+        return ""
+    if data_dir is not None and (data_dir / "journal.db").exists():
+        raise SetupError(
+            f"There are two stores: UNSPOOL_DATABASE_URL, and the journal.db in {data_dir}. Unset "
+            "the variable, or leave out --data-dir."
+        )
+    return settings.database_url.get_secret_value()
+
+
+async def open_records(settings: Settings) -> Records:
+    """
+    Open the records for a command.
+
+    Raises:
+        SetupError: They cannot be used.
+    """
+    # SQLAlchemy takes half a second, which `--help` does not wait for.
+    from ..records import Records, place_of
+
+    if settings.database_url is not None:
+        with suppress(OSError):  # what needs the folder says so, if it is missing
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return await Records.open(place_of(settings))
 
 
 def start_logging(

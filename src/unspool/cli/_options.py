@@ -13,6 +13,11 @@ Url = Annotated[
     str, typer.Option("--url", envvar="UNSPOOL_URL", help="Address of the server.", metavar="URL")
 ]
 
+UrlIfAny = Annotated[
+    str | None,
+    typer.Option("--url", envvar="UNSPOOL_URL", help="Address of the server.", metavar="URL"),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON, for programs.")]
 
 DataDir = Annotated[

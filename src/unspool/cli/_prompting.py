@@ -17,8 +17,9 @@ from ..models.registry import ModelRegistry
 from ..models.sources import ConfiguredModels
 from ..providers import Model, Prompt, Reasoning, Text
 from ..providers.upstream.http import open_http
-from ..records import Records, place_of
+from ..records import place_of
 from ..settings import Settings
+from ._bootstrap import open_records
 from ._exit_codes import FAILED, Complaint
 
 
@@ -127,10 +128,10 @@ def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
 
 async def _models(settings: Settings, name: str, deps: GenerationDeps) -> list[Model]:
     where = place_of(settings)
-    # A prompt alone does not create the database.
+    # A prompt alone does not create the file.
     if isinstance(where, Path) and not where.exists():
         return ConfiguredModels(settings).catalog().models_for(name)
-    records = await Records.open(where)
+    records = await open_records(settings)
     try:
         registry = await ModelRegistry.open(settings, records, deps.http, Health())
         return registry.catalog.models_for(name)

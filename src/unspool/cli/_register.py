@@ -1,8 +1,9 @@
 """
-The models of a running server, or else of the data directory.
+The models of a running server, or else of the data directory or the database.
 
-Both return the same JSON. A server holds its models in memory, so a change goes through it if
-one answers; otherwise the change counts from the server's next start.
+All return the same JSON. A server holds its models in memory, so a change goes through it if
+one answers; otherwise the change counts from the server's next start. Servers over a database learn
+of it in seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ._bootstrap import read_settings
+from ._bootstrap import open_records, read_settings
 from ._exit_codes import Unreachable
 from ._options import DEFAULT_URL
 
@@ -22,7 +23,7 @@ PROBE_S: Final = 480.0
 
 class ModelStore(Protocol):
     where: str
-    """The server's address, or the data directory."""
+    """The server's address, the data directory, or the database."""
     is_server: bool
 
     async def list(self) -> dict[str, Any]:
@@ -128,13 +129,14 @@ async def _open_local(data_dir: Path | None) -> AsyncGenerator[_LocalStore]:
     from ..models.health import Health
     from ..models.registry import ModelRegistry
     from ..providers.upstream.http import open_http
-    from ..records import Records, place_of
 
     settings = read_settings(data_dir=data_dir)
-    records = await Records.open(place_of(settings))
+    records = await open_records(settings)
     try:
         async with open_http(allow_private=settings.allow_private_upstreams) as http:
             registry = await ModelRegistry.open(settings, records, http, Health())
-            yield _LocalStore(registry, str(settings.data_dir))
+            yield _LocalStore(
+                registry, records.where if records.is_shared else str(settings.data_dir)
+            )
     finally:
         await records.aclose()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from ..errors import UnspoolError
-from . import _checks
+from . import _checks, _database_checks
 from ._bootstrap import read_settings, start_logging
 from ._checks import Check
 from ._console import say, stdout, write_json
@@ -34,7 +34,7 @@ def doctor(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Check this installation: data, model, server, stream, port."""
+    """Check this installation: data or database, model, server, stream, port."""
     start_logging("ERROR")  # the findings include the warnings
     findings = asyncio.run(_examine(url, data_dir, as_json=as_json))
     if as_json:
@@ -63,8 +63,9 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
         return
     for finding in _checks.data_dir(settings):
         yield finding
-    yield _checks.database(settings.data_dir / "journal.db", "journal")
-    yield _checks.database(settings.data_dir / "records.db", "records")
+    async with aclosing(_stores(settings)) as checks:
+        async for finding in checks:
+            yield finding
     yield _checks.model(settings)
     # aiohttp takes a quarter of a second, which `--help` does not wait for.
     from ._api import reach
@@ -80,6 +81,18 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
         return
     is_ours = answering.state == "ok" and _is_own(url or DEFAULT_URL, settings)
     yield _checks.port(settings, is_ours=is_ours)
+
+
+async def _stores(settings: Settings) -> AsyncGenerator[Check]:
+    if settings.database_url is None:
+        yield _checks.database(settings.data_dir / "journal.db", "journal")
+        yield _checks.database(settings.data_dir / "records.db", "records")
+        return
+    async with aclosing(
+        _database_checks.database(settings.database_url.get_secret_value())
+    ) as all_:
+        async for finding in all_:
+            yield finding
 
 
 def _is_own(url: str, settings: Settings) -> bool:

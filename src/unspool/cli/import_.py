@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import tzinfo
 from enum import StrEnum
@@ -15,10 +14,11 @@ import typer
 
 from ..errors import SpecError
 from ..formats.moments import zone_of
-from ._bootstrap import read_settings, start_logging
+from ._bootstrap import open_records, read_settings, start_logging
 from ._console import complain, say, stderr, write_json
 from ._exit_codes import FAILED, FINE
 from ._options import DataDir, Json
+from ._progress import bar
 
 if TYPE_CHECKING:
     from ..records.csv_import.importing import ImportReport
@@ -90,37 +90,19 @@ async def _import(
     settings: Settings, kind: ImportKind, file: Path, mapping: Mapping[str, str], zone: tzinfo
 ) -> ImportReport:
     # SQLAlchemy takes half a second, which `--help` does not wait for.
-    from ..records import Records, place_of
     from ..records.csv_import.importing import ReadingOptions, import_csv
 
-    records = await Records.open(place_of(settings))
+    records = await open_records(settings)
     try:
-        with _bar(file.name) as on_progress:
+        with bar(file.name) as show:
             reading = ReadingOptions(zone)
+
+            def on_progress(report: ImportReport) -> None:
+                show(report.done, f"{report.read} rows")
+
             return await import_csv(records, kind.value, file, mapping, on_progress, reading)
     finally:
         await records.aclose()
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[Callable[[ImportReport], None] | None]:
-    """Show a progress bar if stderr is a terminal."""
-    console = stderr()
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.markup import escape  # only here
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (
-        TextColumn(escape(name)),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rows]} rows"),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=1.0, rows=0)
-        yield lambda report: bar.update(task, completed=report.done, rows=report.read)
 
 
 def _print(file: Path, report: ImportReport) -> None:

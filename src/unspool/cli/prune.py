@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from ..errors import SetupError, SpecError
-from ._bootstrap import read_settings
+from ._bootstrap import database_of, read_settings
 from ._console import say, stderr, write_json
 from ._formatting import size_of
-from ._options import DEFAULT_URL, DataDir, Json, Url
+from ._options import DEFAULT_URL, DataDir, Json, UrlIfAny
 
 # The journal and the client of a server take a quarter of a second to import: only in the
 # commands that need them.
@@ -35,10 +35,14 @@ def prune(
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, but delete nothing.")] = False,
     data_dir: DataDir = None,
-    url: Url = DEFAULT_URL,
+    url: UrlIfAny = None,
     as_json: Json = False,
 ) -> None:
-    """Delete old runs, through the server if one uses the data directory, else in the file."""
+    """
+    Delete old runs, through the server if one uses the data directory, else in the file.
+
+    In a PostgreSQL database it deletes them itself, unless you name a server.
+    """
     settings = read_settings(data_dir=data_dir)
     age_s = parse_age(older_than) if older_than else None
     size = parse_size(max_size) if max_size else None
@@ -49,7 +53,7 @@ def prune(
     if age_s is None and size is None:
         raise SpecError("There is no rule for old runs: give --older-than 30d or --max-size 1GB.")
     rules = {"older_than_s": age_s, "max_bytes": size, "dry_run": dry_run}
-    pruned = asyncio.run(_prune(settings.data_dir, url, rules))
+    pruned = asyncio.run(_prune(settings.data_dir, database_of(settings, data_dir), url, rules))
     if as_json:
         write_json(pruned)
         return
@@ -85,28 +89,39 @@ def _parsed(text: str, units: Any, wanted: str) -> float:
     return float(found[1]) * float(units[found[2]])
 
 
-async def _prune(data_dir: Path, url: str, rules: dict[str, Any]) -> dict[str, Any]:
+async def _prune(
+    data_dir: Path, database: str, url: str | None, rules: dict[str, Any]
+) -> dict[str, Any]:
     from ..core import InUse, owned
+    from ..journals import sqlite_url
 
+    if database:
+        if url is not None:
+            return await _prune_through(url, rules)
+        return await _prune_directly(database, rules)
     if not (data_dir / "journal.db").exists():
         raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
     try:
         with owned(data_dir):
-            return await _prune_file(data_dir / "journal.db", rules)
+            return await _prune_directly(sqlite_url(data_dir / "journal.db"), rules)
     except InUse:
-        from ._api import reach
-
-        async with reach(url) as server:
-            return dict(await server.ask("POST", "/api/prune", body=rules, answer_s=PRUNE_S))
+        return await _prune_through(url or DEFAULT_URL, rules)
 
 
-async def _prune_file(path: Path, rules: dict[str, Any]) -> dict[str, Any]:
+async def _prune_through(url: str, rules: dict[str, Any]) -> dict[str, Any]:
+    from ._api import reach
+
+    async with reach(url) as server:
+        return dict(await server.ask("POST", "/api/prune", body=rules, answer_s=PRUNE_S))
+
+
+async def _prune_directly(journal_url: str, rules: dict[str, Any]) -> dict[str, Any]:
     import time
 
     from ..core.retention import Pruning, RetentionRules
-    from ..journals import open_journal, sqlite_url
+    from ..journals import open_journal
 
-    journal = await open_journal(sqlite_url(path))
+    journal = await open_journal(journal_url)
     try:
         pruning = Pruning(journal, is_dry=rules["dry_run"])
         retention = RetentionRules(rules["older_than_s"], rules["max_bytes"])

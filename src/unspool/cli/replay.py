@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SetupError, SpecError
-from ._bootstrap import start_logging
+from ._bootstrap import database_of, read_settings, start_logging
 from ._console import say, stderr, write_json
 from ._exit_codes import FAILED, FINE
-from ._options import DEFAULT_URL, DataDir, Json, RunId, Url
+from ._options import DEFAULT_URL, DataDir, Json, RunId, UrlIfAny
 
 if TYPE_CHECKING:
     from ..execution.replay import Replayed
@@ -30,14 +30,14 @@ def replay(
         bool, typer.Option("--frames", help="Print the stream of every dialect, as JSON.")
     ] = False,
     data_dir: DataDir = None,
-    url: Url = DEFAULT_URL,
+    url: UrlIfAny = None,
     as_json: Json = False,
 ) -> None:
     """
     Run a recorded run again, offline, and report the first difference.
 
-    Its models repeat their recorded answers. The log comes from a server, a data directory or a
-    file.
+    Its models repeat their recorded answers. The log comes from a server, a data directory, the
+    database or a file.
     """
     from .. import plugs
     from ..execution.replay import frames_in, read_log
@@ -57,7 +57,7 @@ def replay(
     raise typer.Exit(FINE if done.difference is None else FAILED)
 
 
-def export(run_id: RunId, data_dir: DataDir = None, url: Url = DEFAULT_URL) -> None:
+def export(run_id: RunId, data_dir: DataDir = None, url: UrlIfAny = None) -> None:
     """Write the log of a run to standard output, one event per line."""
     sys.stdout.buffer.write(_log(run_id, url, data_dir))
     sys.stdout.buffer.flush()
@@ -89,9 +89,12 @@ def _read(file: Path) -> bytes:
         raise SpecError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _log(run_id: str, url: str, data_dir: Path | None) -> bytes:
-    if data_dir is None:
-        lines = asyncio.run(_from_server(url, run_id))
+def _log(run_id: str, url: str | None, data_dir: Path | None) -> bytes:
+    database = "" if url else database_of(read_settings(data_dir=data_dir), data_dir)
+    if database:
+        lines = asyncio.run(_from_journal(database, run_id))
+    elif data_dir is None:
+        lines = asyncio.run(_from_server(url or DEFAULT_URL, run_id))
     else:
         lines = asyncio.run(_from_directory(data_dir / "journal.db", run_id))
     return b"".join(line + b"\n" for line in lines)
@@ -112,14 +115,20 @@ async def _from_server(url: str, run_id: str) -> list[bytes]:
 
 
 async def _from_directory(path: Path, run_id: str) -> list[bytes]:
-    from ..journals import open_journal, read_all, sqlite_url
-    from ..runs.events import encode_event
+    from ..journals import sqlite_url
 
     if not path.exists():  # noqa: ASYNC240 - once, and nothing else runs
         raise SetupError(
             f"There is no journal.db in {path.parent}; name its directory with --data-dir."
         )
-    journal = await open_journal(sqlite_url(path))
+    return await _from_journal(sqlite_url(path), run_id)
+
+
+async def _from_journal(url: str, run_id: str) -> list[bytes]:
+    from ..journals import open_journal, read_all
+    from ..runs.events import encode_event
+
+    journal = await open_journal(url)
     lines: list[bytes] = []
     try:
         await journal.head(run_id)

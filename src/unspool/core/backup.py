@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,21 +44,38 @@ def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Cop
     if not (data_dir / DATABASES[0]).exists():
         raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
     names = [name for name in DATABASES if (data_dir / name).exists()]
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
-            raise SetupError(f"{target} is not empty; name a new directory for each backup")
+    with new_folder(target):
         for name in names:
             _copy(data_dir / name, target / name)
         if with_key and (data_dir / KEY).exists():
             shutil.copy(data_dir / KEY, target / KEY)  # with its mode: only its owner may read it
             names.append(KEY)
+    return [CopiedFile(name, (target / name).stat().st_size) for name in names]
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[None]:
+    """
+    Make a folder for a copy, or take an empty one. If the copy fails, its files are removed.
+
+    Raises:
+        SetupError: `target` is not empty, or cannot be written.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise SetupError(f"{target} is not empty; name a new directory for each backup")
+        try:
+            yield
+        except BaseException:
+            for path in target.iterdir():
+                path.unlink()
+            raise
     except (OSError, sqlite3.Error) as error:
         raise SetupError(
             f"The backup into {target} failed: {error}. Make it writable and give it space, "
             "then begin again with an empty directory."
         ) from error
-    return [CopiedFile(name, (target / name).stat().st_size) for name in names]
 
 
 def _copy(source: Path, target: Path) -> None:

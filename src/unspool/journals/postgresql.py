@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -26,18 +25,18 @@ from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
 from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
-from .live.clock import never_back
+from .live.clock import elapsed_s, never_back
 from .live.creating import Creating
 from .live.group_commit import GroupCommit, GroupPen
 from .live.live_run import LiveRun
 from .live.waiting import Waiters
 from .postgresql_database import pruning
 from .postgresql_database.adopting import Adopting
-from .postgresql_database.connections import DOWN, SETTINGS, Reads, connect, plain_url, where_of
+from .postgresql_database.connections import DOWN, Reads, plain_url, where_of
 from .postgresql_database.following import FollowedRuns
 from .postgresql_database.membership import Membership
 from .postgresql_database.reading import TableReader
-from .postgresql_database.schema import migrate
+from .postgresql_database.schema import bring_up_to_date
 from .postgresql_database.writing import Writer
 
 UNKNOWN_POLL_S: Final = 0.05
@@ -260,7 +259,8 @@ class PostgreSQLJournal:
         heads = await self._reading.heads("where id = $1", (run_id,), 1)
         if not heads:
             raise UnknownRun(run_id)
-        return self._as_read_here(heads[0])
+        await self._following.catch_up(heads[0])  # whoever knows the head can read up to it
+        return heads[0]
 
     async def heads(
         self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
@@ -272,17 +272,7 @@ class PostgreSQLJournal:
         where = "where " + " and ".join(conditions) if used else ""
         heads = await self._reading.heads(where, tuple(used.values()), limit)
         ours = {run_id: run for run_id, run in self._live.items() if not run.is_new}
-        return [
-            _head_of(ours[head.run_id]) if head.run_id in ours else self._as_read_here(head)
-            for head in heads
-        ]
-
-    def _as_read_here(self, head: Head) -> Head:
-        """A followed run has not ended while its readers here lack the ending."""
-        followed = self._following.get(head.run_id)
-        if followed is None or followed.visible >= head.seq or head.ended_ms is None:
-            return head
-        return replace(head, status="running", seq=followed.visible, ended_ms=None)
+        return [_head_of(ours[head.run_id]) if head.run_id in ours else head for head in heads]
 
     async def unended(self) -> list[str]:
         return await self._reading.unended()
@@ -308,7 +298,7 @@ class PostgreSQLJournal:
     def check(self) -> None:
         self._group_commit.check()
         since = self._writer.link.down_since
-        if since is not None and time.monotonic() - since > PATIENCE_S:
+        if since is not None and elapsed_s() - since > PATIENCE_S:
             raise self._reads.failure(TimeoutError("it does not answer"))
 
     async def used_bytes(self) -> int:
@@ -346,22 +336,16 @@ async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
         SetupError: It cannot be opened.
     """
     url = plain_url(url)
+    await bring_up_to_date(url)
     journal = PostgreSQLJournal(url, tuning)
     try:
-        db = await connect(url)
-        try:
-            if await db.fetchval("show search_path") != SETTINGS["search_path"]:
-                raise _pooled(journal.where, "Settings of a connection")
-            await migrate(db)
-        finally:
-            await db.close()
         await journal.open()
     except SetupError:
         await journal.aclose()
         raise
     except (*DOWN, asyncpg.PostgresError, JournalError, ValueError) as error:
         await journal.aclose()
-        if "startup parameter" in str(error):
+        if isinstance(error, asyncpg.UndefinedTableError):  # our search_path was left out
             raise _pooled(journal.where, "Settings of a connection") from error
         reason = str(error) or type(error).__name__
         raise SetupError(

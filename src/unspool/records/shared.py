@@ -174,9 +174,13 @@ def explained(error: Exception, where: str) -> str | None:
 
 def lock(subject: str) -> Executable:
     """Return a statement that waits for the lock on a subject, up to the transaction's end."""
-    second = zlib.crc32(subject.encode()) - 2**31  # 32 bits with a sign
     locking = "SELECT pg_advisory_xact_lock(CAST(:ours AS integer), CAST(:subject AS integer))"
-    return text(locking).bindparams(ours=LOCKS, subject=second)
+    return text(locking).bindparams(ours=LOCKS, subject=number_of(subject))
+
+
+def number_of(subject: str) -> int:
+    """Return the number of a subject in our space of locks: 32 bits with a sign."""
+    return zlib.crc32(subject.encode()) - 2**31
 
 
 def check_server(connection: Connection, where: str) -> None:

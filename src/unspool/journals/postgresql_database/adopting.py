@@ -7,7 +7,6 @@ pen has failed, a request was cancelled while its run was created, or a claim br
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -16,6 +15,7 @@ import asyncpg
 
 from unspool.errors import JournalError, UnknownRun
 
+from ..live.clock import elapsed_s
 from ..live.live_run import LiveRun
 from .claiming import Wish, take
 from .connections import DOWN, Reads
@@ -56,7 +56,7 @@ class Adopting:
         self.on_lost: Callable[[LiveRun], object]
         self.on_taken: Callable[[str], object]
         self._is_in_doubt = False  # a claim has failed: the runs may be ours all the same
-        self._checked_at = time.monotonic()
+        self._checked_at = elapsed_s()
 
     async def claim(self, run_id: str) -> LiveRun:
         """Take a run from its owner, or from an earlier pen of ours; see `Journal.claim`."""
@@ -83,9 +83,9 @@ class Adopting:
         return found
 
     async def _adopt_ours(self, found: list[LiveRun], limit: int) -> None:
-        if self._is_in_doubt or time.monotonic() - self._checked_at > CHECK_S:
+        if self._is_in_doubt or elapsed_s() - self._checked_at > CHECK_S:
             ours = await self._reading.unended_of(self._writer.id)
-            self._is_in_doubt, self._checked_at = False, time.monotonic()
+            self._is_in_doubt, self._checked_at = False, elapsed_s()
             self.unowned |= dict.fromkeys(run_id for run_id in ours if run_id not in self._live)
         for run_id in list(self.unowned)[:limit]:
             place = await self._reading.place(run_id)

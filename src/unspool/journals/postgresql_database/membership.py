@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import asyncpg
 
 from unspool.failpoints import point
 
+from ..live.clock import elapsed_s
 from ..live.group_commit import WriteFailed
 from .connections import DOWN, Connection, OneConnection, Reads
 from .writing import Writer
@@ -41,6 +41,9 @@ SILENT_S: Final = 5.0
 
 KEEP_S: Final = 5.0
 """Seconds that segments stay after nobody needs them, for readers in other processes."""
+
+TIDY_S: Final = 1.0
+"""Seconds between two deletions of old segments."""
 
 VACUUM_S: Final = 5.0
 """
@@ -111,7 +114,7 @@ class Membership:
         self._ringing: asyncio.Task[None] | None = None
         self._kept: list[tuple[float, int, int]] = []
         """When which writer, which we were, made which segment."""
-        self._vacuumed_at = time.monotonic()
+        self._vacuumed_at = elapsed_s()
         self._is_tidy = True
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -187,7 +190,7 @@ class Membership:
 
     def _late(self, beats: dict[int, float]) -> list[tuple[int, float]]:
         """Return the writers without a new life sign, and for how many seconds."""
-        now = time.monotonic()
+        now = elapsed_s()
         for writer in self._seen.keys() - beats.keys():
             del self._seen[writer]
         for writer, beat in beats.items():
@@ -210,14 +213,14 @@ class Membership:
 
     def note_followed(self) -> None:
         """Ring for each commit, for a while: another process has asked."""
-        self._followed_until = time.monotonic() + FOLLOWED_S
+        self._followed_until = elapsed_s() + FOLLOWED_S
         self.ring(self._writer.n)
 
     def ring(self, n: int) -> None:
         """Tell those who follow us that commit `n` is there; a lost ring costs them a second."""
         _ringing()
-        self._kept.append((time.monotonic(), self._writer.id, n))
-        if self._ringing is None and time.monotonic() < self._followed_until:
+        self._kept.append((elapsed_s(), self._writer.id, n))
+        if self._ringing is None and elapsed_s() < self._followed_until:
             self._ringing = asyncio.create_task(self._ring())
 
     async def _ring(self) -> None:
@@ -239,7 +242,7 @@ class Membership:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(TIDY_S)
             try:
                 await self._link.run(self._delete_old)
             except DOWN:
@@ -248,7 +251,7 @@ class Membership:
                 log.warning("Old segments cannot be deleted: %s", error)
 
     async def _delete_old(self, db: Connection) -> None:
-        now = time.monotonic()
+        now = elapsed_s()
         me = self._writer.id
         old = [(writer, n) for at, writer, n in self._kept if at < now - KEEP_S]
         del self._kept[: len(old)]

@@ -60,6 +60,8 @@ class TableReader:
 
     async def place(self, run_id: str) -> RunPlace | None:
         """Return where a run is, or None if there is none."""
+        if "\0" in run_id:
+            return None
         query = "select no, writer, ended_ms is not null from runs where id = $1"
         row = await self._reads.run(lambda db: db.fetchrow(query, run_id))
         return RunPlace(*row) if row else None
@@ -85,6 +87,8 @@ class TableReader:
 
     async def heads(self, where: str, args: Sequence[object], limit: int) -> list[Head]:
         """Return runs, newest first. `where` must not hold text from clients."""
+        if any("\0" in value for value in args if isinstance(value, str)):
+            return []  # PostgreSQL stores no such text, so nothing has it
         query = f"{_HEADS} {where} order by no desc limit {limit:d}"
         rows = await self._reads.run(lambda db: db.fetch(query, *args))
         return [_head_of(row) for row in rows]

@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool.errors import SetupError
+import asyncpg
+
+from unspool.errors import RecordsError, SetupError
+from unspool.records.shared import Address, explained_state
 
 from .connections import Connection
 
@@ -31,7 +34,7 @@ where new servers have changed them and old ones still run.
 OLDEST_SERVER: Final = 14
 """`pg_terminate_backend` waits for the end of a connection since PostgreSQL 14."""
 
-_LOCK: Final = 0x756E7370
+LOCK: Final = 0x756E7370
 """The advisory lock of migrations: two servers may start at once."""
 
 _SCHEMA = """
@@ -77,6 +80,28 @@ _STEPS: Final = {1: _SCHEMA}
 """By version: the statements that migrate the tables from the version before."""
 
 
+async def bring_up_to_date(url: str) -> None:
+    """
+    Give the database at a URL the tables of this version.
+
+    Raises:
+        SetupError: It cannot be used; the message says why, without the password.
+    """
+    address = Address(url)
+    try:
+        db = await address.connect()
+        try:
+            await migrate(db)
+        finally:
+            await db.close()
+    except RecordsError as error:
+        raise SetupError(str(error)) from error
+    except (asyncpg.PostgresError, OSError) as error:
+        state = getattr(error, "sqlstate", None)
+        reason = explained_state(state, address.name) or f"{address.name} cannot be used: {error}"
+        raise SetupError(reason) from error
+
+
 async def migrate(db: Connection) -> None:
     """
     Give a database the tables of this version.
@@ -90,7 +115,7 @@ async def migrate(db: Connection) -> None:
             "newer. Upgrade it, or name another server with UNSPOOL_DATABASE_URL."
         )
     async with db.transaction():
-        await db.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        await db.execute("select pg_advisory_xact_lock($1)", LOCK)
         version, readable_from = await _stored(db)
         if readable_from > VERSION:
             raise SetupError(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -24,6 +23,7 @@ import asyncpg
 
 from unspool.failpoints import point
 
+from ..live.clock import elapsed_s
 from ..live.group_commit import WriteFailed, Written
 from ..live.live_run import LiveRun, Strip
 from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, OneConnection
@@ -120,7 +120,9 @@ class StripColumns:
 
 def _new_row(live_run: LiveRun) -> tuple[Any, ...]:
     head, claim = live_run.head, live_run.claim
-    request = (head.flow, head.model, head.dialect, head.digest)
+    # A name may hold NUL, the one character that PostgreSQL does not store; the log has it whole.
+    request = [name.replace("\0", "\ufffd") for name in (head.flow, head.model, head.dialect)]
+    request.append(head.digest)
     key = (claim.key, claim.request_digest) if claim else (None, None)
     ancestors = (head.parent, head.forked_from)
     return live_run.no, head.run_id, *request, head.created_ms, *ancestors, *key
@@ -281,10 +283,10 @@ class Writer:
         return self.n, refused + taken
 
     def _note_away(self, error: BaseException) -> None:
-        since = self.link.down_since or time.monotonic()
-        if self._is_closing and time.monotonic() - since > LAST_TRIES_S:
+        since = self.link.down_since or elapsed_s()
+        if self._is_closing and elapsed_s() - since > LAST_TRIES_S:
             raise WriteFailed(error) from error
-        if since > time.monotonic() - FIRST_PAUSE_S:
+        if since > elapsed_s() - FIRST_PAUSE_S:
             log.warning("The journal's database is away (%s); runs wait for it.", error)
 
     async def _try(self, db: Connection, batch: StripColumns) -> set[int] | None:
