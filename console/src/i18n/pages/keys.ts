@@ -64,7 +64,7 @@ export const en = {
   open: "Everybody may use this server, and keys have no effect: set UNSPOOL_ACCESS=keys and restart.",
   forbidden: "To see keys you need the scope admin, which the key that you signed in with lacks.",
   name: "Name",
-  namedFor: "Who uses it and for what, such as “shop backend”",
+  namedFor: "Who uses it and for what",
   tenant: "Tenant",
   scopes: "Scopes",
   used: "Last used",
