@@ -11,6 +11,8 @@ export interface Place {
   readonly also?: readonly string[];
   /** On a narrow screen it has a place in the bar; the sheet has the others. */
   readonly isMajor?: boolean;
+  /** It has a use only where the server wants keys. */
+  readonly isForKeys?: boolean;
 }
 
 export interface PlaceGroup {
@@ -50,12 +52,18 @@ export const GROUPS: readonly PlaceGroup[] = [
     name: "about",
     places: [
       { name: "guide", path: "/guide", key: "h" },
+      { name: "keys", path: "/keys", key: "y", isForKeys: true },
       { name: "settings", path: "/settings", key: "," },
     ],
   },
 ];
 
 export const PLACES: readonly Place[] = GROUPS.flatMap((group) => group.places);
+
+/** The places of a group that this server has a use for. */
+export function shownPlaces(group: PlaceGroup | undefined, wantsKeys: boolean): readonly Place[] {
+  return (group?.places ?? []).filter((place) => wantsKeys || !place.isForKeys);
+}
 
 /** Whether an address belongs to a place. */
 export function isAt(place: Place, path: string): boolean {

@@ -52,6 +52,7 @@ export const router = createRouter({
     },
     { path: "/usage", name: "usage", component: () => import("@/pages/UsagePage.vue") },
     { path: "/guide", name: "guide", component: () => import("@/pages/GuidePage.vue") },
+    { path: "/keys", name: "keys", component: () => import("@/pages/KeysPage.vue") },
     { path: "/settings", name: "settings", component: () => import("@/pages/SettingsPage.vue") },
     { path: "/flows", name: "flows", component: () => import("@/pages/FlowsPage.vue") },
     { path: "/states", name: "states", component: () => import("@/pages/StatesPage.vue") },

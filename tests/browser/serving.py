@@ -30,8 +30,9 @@ def free_port() -> int:
 class Program:
     """A server over one data directory, started any number of times at one address."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **settings: str) -> None:
         self._data_dir = data_dir
+        self._settings = settings
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +42,7 @@ class Program:
 
     def start(self) -> None:
         argv = ["serve", "--port", str(self._port), "--data-dir", str(self._data_dir), "--json"]
-        env = clean_env(UNSPOOL_SAY_CHARS_PER_S=SAY_CHARS_PER_S)
+        env = clean_env(UNSPOOL_SAY_CHARS_PER_S=SAY_CHARS_PER_S, **self._settings)
         log = self._data_dir.with_suffix(".log")
         with log.open("ab") as told:
             self._process = subprocess.Popen(

@@ -91,9 +91,10 @@ def model(name: str, script: Any, **more: Any) -> dict[str, Any]:
 class Stage:
     """One server's models and runs, set up over HTTP as anybody would."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
 
     def close(self) -> None:
         self._http.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,15 +10,9 @@ import pytest
 
 from support.images import data_url
 
+from .axe import violations
 from .conftest import Open
 from .stage import ADVICE, Stage, broken, model, whole
-
-AXE = Path(__file__).parents[2] / "console" / "node_modules" / "axe-core" / "axe.min.js"
-RULES = {
-    "resultTypes": ["violations"],
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
-}
-SERIOUS = {"serious", "critical"}
 
 PAGES = (
     "/runs",
@@ -57,6 +50,7 @@ PAGES = (
     "/data/import",
     "/usage",
     "/guide",
+    "/keys",
     "/settings",
     "/states",
 )
@@ -136,23 +130,7 @@ def conversation(stage: Stage) -> int:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_no_serious_violation(path: str, made: dict[str, Any], open_page: Open) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: npm ci in console/")
     page = open_page(path.format(**made))
     page.wait_for_load_state("networkidle")
-    # By the debugger, which the page's policy does not bind.
-    code = AXE.read_text()
-    found: list[Any] = []
-    page.evaluate(code)
-    for _language in range(2):
-        for _theme in range(2):
-            told = page.evaluate("(rules) => axe.run(document, rules)", RULES)
-            found += [
-                (each["id"], node["target"], node["failureSummary"])
-                for each in told["violations"]
-                if each["impact"] in SERIOUS
-                for node in each["nodes"]
-            ]
-            page.locator(".toggles button").nth(1).click()
-        page.locator(".toggles button").nth(0).click()
+    found = violations(page, page.locator(".toggles button"))
     assert not found, found[:6]

@@ -187,6 +187,10 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
     refused = stage.wait(stage.ask(PAYLOADS[0], "refuses"))["id"]
     bring_hostile_file(stage)
     conversation = save_hostile_words(stage, hostile_run)
+    for at in range(20):
+        said = PAYLOADS[at].replace("\0", "").replace("\n", " ")
+        stage.post("/api/tenants", {"name": f"{at}{said}"[:64]})
+        stage.post("/api/keys", {"name": said[:64], "models": [said[:128]]})
     page = open_page("/states")
     watch = Watch(page, stage.url)
     page.goto("/data/import")
@@ -202,6 +206,7 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
         "/cases",
         f"/flows?flow=chat&run={hostile_run}",
         "/models?model=refuses",
+        "/keys",
         "/extraction?sort=behaviors&desc=1",
         "/extraction?q=%3Cimg+src%3Dx+onerror%3Dwindow.hit%3D1%3E",
         "/usage",

@@ -97,6 +97,23 @@ def test_settings_tell_where_the_data_is_and_what_deleting_old_runs_would_delete
     page.get_by_role("cell", name="UNSPOOL_MAX_BODY_BYTES").wait_for()
 
 
+def test_a_server_that_wants_no_key_is_asked_nothing_about_keys_and_has_no_place_for_them(
+    open_page: Open,
+) -> None:
+    page = open_page("/states")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_response("**/readyz") as ready:
+        page.goto("/settings")
+    assert ready.value.json()["access"] == "open"
+    page.locator("[data-server]").wait_for()
+    assert page.get_by_role("link", name="密钥").count() == 0
+    assert page.get_by_role("button", name="退出").count() == 0
+    assert not [url for url in asked if "session" in url or "keys" in url.lower()]
+    page.goto("/keys")
+    page.locator("[data-open]", has_text="谁都能用").wait_for()
+
+
 def test_on_a_phone_every_page_is_two_taps_away(open_page: Open) -> None:
     page = open_page("/runs", viewport=PHONE)
     for name, path in (("指南", "/guide"), ("设置", "/settings"), ("工具", "/tools")):

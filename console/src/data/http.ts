@@ -1,5 +1,7 @@
 /** JSON from and to the server. A refusal is an error with the server's code. */
 
+import { fetchWithKey } from "./gate";
+
 class ApiError extends Error {
   override readonly name = "ApiError";
 
@@ -39,7 +41,7 @@ async function ask(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     const headers = { "accept-language": language(), ...init.headers };
-    response = await fetch(path, { cache: "no-store", ...init, headers });
+    response = await fetchWithKey(path, { cache: "no-store", ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw new ApiError("offline", "", 0);

@@ -1,5 +1,7 @@
 /** Files for an import; see docs/protocol/resources.md. */
 
+import { keyGiven } from "./gate";
+
 export const KINDS = ["products", "behaviors", "people"] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -66,6 +68,7 @@ export function sendFile(
     request.onload = () => {
       const { status, response } = request;
       if (status === 201) return resolve(response);
+      if (status === 401) return resolve(keyGiven().then(() => sendFile(file, onProgress)));
       const { code = `http_${status}`, message = "" } = response?.error ?? {};
       reject(Object.assign(new Error(message), { code }));
     };

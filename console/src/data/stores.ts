@@ -32,15 +32,23 @@ export const useAppearance = defineStore("appearance", () => {
 /** Between two requests to the server. */
 const POLL_MS = 4000;
 
+interface ReadyJson {
+  readonly live_runs: number;
+  readonly access: "open" | "keys";
+}
+
 export const useServer = defineStore("server", () => {
   const isReached = ref(true);
   const live = ref(0);
+  /** Empty until the server said it. */
+  const access = ref<ReadyJson["access"] | "">("");
 
   async function poll(): Promise<void> {
     if (document.hidden) return;
     try {
-      const ready = await getJson<{ live_runs: number }>("/readyz", AbortSignal.timeout(POLL_MS));
+      const ready = await getJson<ReadyJson>("/readyz", AbortSignal.timeout(POLL_MS));
       live.value = ready.live_runs;
+      access.value = ready.access;
       isReached.value = true;
     } catch {
       isReached.value = false;
@@ -53,7 +61,7 @@ export const useServer = defineStore("server", () => {
     addEventListener("online", () => void poll());
   }
 
-  return { isReached, live, poll, watch };
+  return { isReached, live, access, poll, watch };
 });
 
 export const useModels = defineStore("models", () => {

@@ -22,6 +22,7 @@ export const en: Messages = {
     prompts: "Prompts",
     tools: "Tools",
     guide: "Guide",
+    keys: "Keys",
     settings: "Settings",
     runs: "Runs",
     models: "Models",
@@ -188,6 +189,10 @@ export const en: Messages = {
     too_busy: "Too many runs are live. This page tries again when some of them end.",
     journal_full: "The disk is full. Free some space, or run unspool prune.",
     journal_unavailable: "Cannot read the log right now. The page retries by itself.",
+    unauthorized:
+      "This key does not hold: it is wrong, revoked or expired. Check it and try again.",
+    forbidden:
+      "The key that you signed in with may not do this. Sign in with another, or ask an admin.",
     internal: "Something failed inside the server. Its log says what.",
     key_reused: "Two requests used the same key. Press the button once more.",
     body_too_large: "The input is too long. Shorten it.",

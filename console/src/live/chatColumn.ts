@@ -3,6 +3,7 @@
 import { openRun } from "unspool-client";
 import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
 import type { ConversationPage, TurnJson } from "@/data/debug";
+import { fetchWithKey } from "@/data/gate";
 import { getJsonOrNull, sendJson } from "@/data/http";
 import type { ErrorJson } from "@/i18n/labels";
 import type { Hue } from "@/timeline/hues";
@@ -115,7 +116,7 @@ export class ChatColumn {
   async #askWhole(body: Record<string, unknown>): Promise<void> {
     const headers = { "content-type": "application/json" };
     const sent = JSON.stringify({ ...body, stream: false });
-    const answer = await fetch(CHAT_PATH, { method: "POST", headers, body: sent }).catch(
+    const answer = await fetchWithKey(CHAT_PATH, { method: "POST", headers, body: sent }).catch(
       () => null,
     );
     const run = answer?.headers.get("x-run-id") ?? null;

@@ -8,6 +8,7 @@
 import { type Contact, type OpenRun, type RunEvent, UnspoolError } from "unspool-client";
 import { type SharedRun, shareRun } from "unspool-client/shared";
 import { type Ref, ref, type ShallowRef, shallowRef, triggerRef } from "vue";
+import { fetchWithKey } from "@/data/gate";
 import { getJson, sendJson } from "@/data/http";
 import type { RunProgress } from "@/data/types";
 import type { Hue } from "@/timeline/hues";
@@ -75,7 +76,11 @@ export class RunView {
       this.#resolveId = resolve;
     });
     this.snapshot = shallowRef(snapshotOf(this, 0));
-    this.#run = open({ signal: this.#stop.signal, onContact: (now) => this.#setContact(now) });
+    this.#run = open({
+      signal: this.#stop.signal,
+      onContact: (now) => this.#setContact(now),
+      fetch: fetchWithKey,
+    });
     this.#timers.push(setInterval(() => this.#takeSnapshot(), SNAPSHOT_MS));
     void this.#follow();
   }
@@ -237,6 +242,7 @@ export class RunView {
 export interface ReadingOptions {
   readonly signal: AbortSignal;
   readonly onContact: (contact: Contact) => void;
+  readonly fetch: typeof fetch;
 }
 
 /** Watch an existing run; the tabs of a browser share one connection. */

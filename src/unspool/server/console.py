@@ -40,6 +40,7 @@ PAGES: Final = (
     "/data/{tab}",
     "/usage",
     "/guide",
+    "/keys",
     "/settings",
     "/states",
 )

@@ -384,3 +384,4 @@ async def test_health_and_readiness_answer(
     assert (await client.get(f"{shared_server.url}/healthz")).json() == {"status": "ok"}
     ready = (await client.get(f"{shared_server.url}/readyz")).json()
     assert (ready["status"], ready["models"]) == ("ok", ["offline"])
+    assert ready["access"] == "open"

@@ -11,12 +11,14 @@ import * as first from "./first";
 import * as flows from "./flows";
 import * as graph from "./graph";
 import * as interest from "./interest";
+import * as keys from "./keys";
 import * as list from "./list";
 import * as models from "./models";
 import * as prompts from "./prompts";
 import * as run from "./run";
 import * as runs from "./runs";
 import * as settings from "./settings";
+import * as signIn from "./signIn";
 import * as states from "./states";
 import * as story from "./story";
 import * as tools from "./tools";
@@ -33,6 +35,7 @@ export const zh = {
   copy: copy.zh,
   experiments: experiments.zh,
   interest: interest.zh,
+  keys: keys.zh,
   list: list.zh,
   models: models.zh,
   prompts: prompts.zh,
@@ -42,6 +45,7 @@ export const zh = {
   graph: graph.zh,
   story: story.zh,
   tools: tools.zh,
+  signIn: signIn.zh,
   states: states.zh,
   findings: findings.zh,
 };
@@ -57,6 +61,7 @@ export const en = {
   copy: copy.en,
   experiments: experiments.en,
   interest: interest.en,
+  keys: keys.en,
   list: list.en,
   models: models.en,
   prompts: prompts.en,
@@ -66,6 +71,7 @@ export const en = {
   graph: graph.en,
   story: story.en,
   tools: tools.en,
+  signIn: signIn.en,
   states: states.en,
   findings: findings.en,
 };

@@ -34,7 +34,12 @@ def plug(core: Core) -> APIRouter:
             await core.journal.heads(limit=1)
         except JournalError as error:
             return error_answer(503, error.code, str(error))
-        return {"status": "ok", "models": core.catalog.names(), "live_runs": core.runner.live_count}
+        return {
+            "status": "ok",
+            "models": core.catalog.names(),
+            "live_runs": core.runner.live_count,
+            "access": "open" if core.access.is_open else "keys",
+        }
 
     return router
 

@@ -1,0 +1,179 @@
+"""A server that wants keys: signing in, making and revoking keys, signing out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from support.servers import clean_env
+
+from .axe import violations
+from .conftest import Open
+from .reading import plain, text_of, until, until_said, until_state
+from .serving import Program
+from .stage import LETTER, Stage, model, whole
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+UNKNOWN = "usp_aaaaaaaaaaaa_" + "x" * 43
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("keys") / "data")
+
+
+@pytest.fixture(scope="module")
+def admin(data_dir: str) -> str:
+    """The first key, as people make it."""
+    argv = ["keys", "add", "first", "--scope", "admin", "--data-dir", data_dir, "--json"]
+    told = subprocess.run(
+        [sys.executable, "-m", "unspool", *argv], env=clean_env(), capture_output=True, check=True
+    )
+    return str(json.loads(told.stdout)["key"])
+
+
+@pytest.fixture(scope="module")
+def program(data_dir: str, admin: str) -> Iterator[Program]:
+    program = Program(Path(data_dir), UNSPOOL_ACCESS="keys")
+    program.start()
+    yield program
+    program.stop()
+
+
+@pytest.fixture(scope="module")
+def stage(program: Program, admin: str) -> Iterator[Stage]:
+    stage = Stage(program.url, admin)
+    yield stage
+    stage.close()
+
+
+def answer_to(stage: Stage, key: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.get(f"{stage.url}/v1/runs", headers=headers, trust_env=False).status_code
+
+
+def sign_in(page: Page, key: str) -> None:
+    """By the keyboard, as the field has the focus."""
+    field = page.locator("[data-sign-in]")
+    field.wait_for()
+    assert field.evaluate("(field) => field === document.activeElement")
+    page.keyboard.type(key)
+    page.keyboard.press("Enter")
+
+
+def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(
+    stage: Stage, admin: str, open_page: Open
+) -> None:
+    page = open_page("/models?model=offline", permissions=["clipboard-read", "clipboard-write"])
+    box = page.locator("dialog.sign-in")
+    box.wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert box.is_visible()
+    assert violations(page, box.locator(".toggles button")) == []
+    page.locator("[data-sign-in]").focus()
+    sign_in(page, UNKNOWN)
+    box.get_by_role("alert").filter(has_text="这个密钥用不了").wait_for()
+    sign_in(page, admin)
+    box.wait_for(state="detached")
+    assert page.url.endswith("/models?model=offline")
+    page.locator("[data-default='']").wait_for()
+    assert page.context.cookies()[0]["httpOnly"]
+    assert admin not in page.evaluate("JSON.stringify({ ...localStorage, ...sessionStorage })")
+
+    page.get_by_role("link", name="密钥").click()
+    page.locator("[data-key]", has_text="first").wait_for()
+    page.locator("[data-tenant-name]").fill("另一家店")
+    page.locator("[data-add-tenant]").click()
+    page.locator("[data-tenant-id]", has_text="另一家店").wait_for()
+
+    page.locator("[data-new]").click()
+    form = page.get_by_role("dialog", name="新的密钥")
+    form.locator("[data-name]").fill("商城后台")
+    form.locator("[data-tenant]").select_option(label="另一家店")
+    form.get_by_role("checkbox", name="runs:write").uncheck()
+    form.locator("[data-days]").fill("30")
+    form.get_by_text("再加限制").click()
+    form.locator("[data-list='origins']").fill("shop.example")
+    form.get_by_role("button", name="生成密钥").click()
+    form.get_by_role("alert").filter(has_text="origins").wait_for()
+    form.locator("[data-list='origins']").fill("https://shop.example，https://m.shop.example")
+    form.get_by_role("button", name="生成密钥").click()
+    form.wait_for(state="detached")
+    made = page.locator("[data-told]").inner_text()
+    assert answer_to(stage, made) == 200
+    page.locator("[data-copy]", has_text="复制").click()
+    page.locator("[data-copy]", has_text="已复制").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == made
+    page.get_by_text("只显示这一次").wait_for()
+    assert violations(page, page.locator(".toggles button")) == []
+    row = page.locator("[data-key]", has_text="商城后台")
+    for fact in ("另一家店", "runs:read", "https://m.shop.example", "可用"):
+        assert fact in row.inner_text()
+    assert "runs:write" not in row.inner_text()
+
+    page.reload()
+    row.locator("[data-renew]").click()
+    page.locator("dialog.confirm").get_by_role("button", name="换新").click()
+    renewed = page.locator("[data-told]").inner_text()
+    assert renewed != made
+    assert [answer_to(stage, each) for each in (made, renewed)] == [200, 200]
+    page.locator("[data-kept]").click()
+    assert made not in page.content()
+    row.locator("[data-revoke]").click()
+    page.locator("dialog.confirm").get_by_role("button", name="撤销").click()
+    row.get_by_text("已撤销").wait_for()
+    assert row.get_by_role("button").count() == 0
+    until(page, lambda: answer_to(stage, renewed) == 401, "it holds no more")
+
+    page.get_by_role("link", name="设置").click()
+    page.get_by_role("button", name="退出").click()
+    box.wait_for()
+    assert page.context.cookies() == []
+    page.goto("/keys")
+    box.wait_for()
+    assert page.locator("[data-key]").count() == 0
+
+
+def test_a_run_goes_on_where_it_was_when_a_key_is_revoked_and_another_given(
+    stage: Stage, admin: str, open_page: Open
+) -> None:
+    stage.register(model("slow", whole(LETTER, 60, first_s=0)))
+    reader = stage.post("/api/keys", {"name": "reader", "scopes": ["runs:read"]})
+    run = stage.ask("讲完灯塔的故事", "slow")
+    page = open_page(f"/view/{run}")
+    sign_in(page, reader["key"])
+    seen = until_said(page, 10)
+    httpx.delete(
+        f"{stage.url}/api/keys/{reader['id']}",
+        headers={"Authorization": f"Bearer {admin}"},
+        trust_env=False,
+    ).raise_for_status()
+    page.get_by_role("dialog", name="登录").wait_for()
+    assert text_of(page).startswith(seen)
+    sign_in(page, admin)
+    until_state(page, "completed")
+    until(page, lambda: text_of(page) == plain(LETTER), "the whole text, nothing twice")
+
+
+def test_a_key_without_the_right_is_told_so_in_a_sentence_and_can_sign_out(
+    stage: Stage, open_page: Open
+) -> None:
+    reader = stage.post("/api/keys", {"name": "looks only", "scopes": ["runs:read"]})["key"]
+    page = open_page("/keys", language="en-US")
+    sign_in(page, reader)
+    page.get_by_text("To see keys you need the scope admin").wait_for()
+    assert page.locator("[data-new]").count() == 0
+    page.goto("/settings")
+    page.get_by_text("may not do this").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("dialog", name="Sign in").wait_for()
