@@ -115,7 +115,7 @@ def test_help_and_version_wait_for_nothing_heavy() -> None:
 def test_other_machines_are_let_in_only_where_that_is_said() -> None:
     result = cli("serve", "--host", "0.0.0.0")
     assert result.exit_code == 2
-    assert "no API keys yet" in result.stderr
+    assert "unspool keys add" in result.stderr
     assert "--allow-open" in result.stderr
 
 

@@ -15,13 +15,17 @@ from support.journals import DONE, SPEC, text, words, written
 from support.postgres import shared_server
 from unspool import Draft, Journal, RunSpec, open_journal
 from unspool.core import owned
+from unspool.core.backup import back_up
 from unspool.core.moving import back_up_database, migrate
 from unspool.errors import KeyTaken, RecordsError, SetupError, UnspoolError
+from unspool.formats.tenancy import working_for
 from unspool.journals import Claim, sqlite_url
 from unspool.journals.postgresql_database.schema import LOCK
 from unspool.records import Records
+from unspool.records.keys import add_key, add_tenant
 from unspool.records.moving import tables_of
 from unspool.records.samples import seed_samples
+from unspool.records.tenant_records import TenantRecords, prepare
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
 
@@ -74,6 +78,40 @@ async def fill_records(url: str | Path) -> None:
             await session.execute(sql(statement), values)
         await session.commit()
     await records.aclose()
+
+
+async def of_tenant(place: str | Path, tenant: str, *products: str) -> None:
+    """Give a tenant products of its own, and an image that nothing has used for long."""
+    records = TenantRecords(await Records.open(place), place)
+    with working_for(tenant):
+        async with records.session() as session:
+            image = {"id": f"d-{tenant}", "data": tenant.encode()}
+            await session.execute(
+                sql("insert into images values (:id, 'image/png', :data, 5)"), image
+            )
+            for name in products:
+                row = "insert into projects (name, original_topic, created_ms, updated_ms) "
+                await session.execute(sql(f"{row} values (:name, '', 1, 2)"), {"name": name})
+            await session.commit()
+    await records.aclose()
+
+
+async def with_tenants(folder: Path) -> tuple[str, str]:
+    """Fill a data directory of two tenants, and of one more that has no records yet."""
+    await a_directory(folder)
+    records = await Records.open(folder / "records.db")
+    rows = [await add_tenant(records, name) for name in ("one", "two", "idle")]
+    one, two, _ = [row.id for row in rows if row is not None]
+    await add_key(records, one, "till", scopes=["runs:read"])
+    await records.aclose()
+    await of_tenant(folder / "records.db", one, "a", "b")
+    await of_tenant(folder / "records.db", two, "c")
+    journal = await open_journal(sqlite_url(folder / "journal.db"))
+    for tenant in (one, two, two):
+        spec = RunSpec("chat", {"prompt": "你好"}, tenant=tenant)
+        await (await journal.create(spec)).end(DONE)
+    await journal.aclose()
+    return one, two
 
 
 async def a_directory(folder: Path) -> str:
@@ -204,6 +242,82 @@ async def test_a_restored_backup_is_the_database_that_it_was(tmp_path: Path) -> 
     with closing(sqlite3.connect(tmp_path / "second" / "records.db")) as file:
         given = dict(file.execute("select * from sqlite_sequence"))
     assert given["projects"] == 2
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "tenants").iterdir())
+
+
+async def test_runs_and_records_of_tenants_move_into_a_database_and_back(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    one, two = await with_tenants(data)
+    url, restored = shared_server().new_database(), shared_server().new_database()
+    moved = await migrate(data, url, silent)
+    paths = [data / "records.db", *(data / "tenants" / f"{tenant}.db" for tenant in (one, two))]
+    assert moved.rows == sum(len(table) for path in paths for table in rows(path).values())
+    journal = await open_journal(url)
+    counts = [len(await journal.heads(tenant=tenant)) for tenant in ("default", one, two)]
+    await journal.aclose()
+    assert counts == [6, 1, 2]
+    names = "select string_agg(name, '' order by id) from tenant_{}.projects"
+    assert [shared_server().query(names.format(t), url).strip() for t in (one, two)] == ["ab", "c"]
+    copied = await back_up_database(url, copy, silent)
+    assert [file.name for file in copied][2:] == [f"tenants/{t}.db" for t in sorted((one, two))]
+    assert files(copy) == files(data)
+    for path in paths:
+        assert rows(copy / path.relative_to(data)) == rows(path)
+    await migrate(copy, restored, silent)
+    await back_up_database(restored, tmp_path / "second", silent)
+    assert runs(tmp_path / "second") == runs(copy)
+    assert rows(tmp_path / "second" / "tenants" / f"{two}.db") == rows(paths[2])
+
+
+async def test_a_copy_of_a_data_directory_has_all_tenants(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    one, two = await with_tenants(data)
+    copied = back_up(data, tmp_path / "copy")
+    names = ["records.db", *(f"tenants/{tenant}.db" for tenant in sorted((one, two)))]
+    assert [file.name for file in copied] == ["journal.db", *names]
+    assert [rows(tmp_path / "copy" / name) for name in names] == [rows(data / n) for n in names]
+    (data / "tenants" / f"{two}.db").write_bytes(b"not a database" * 500)
+    with pytest.raises(SetupError, match="failed"):
+        back_up(data, tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
+
+
+async def test_a_row_of_a_tenant_that_comes_out_otherwise_stops_the_move(tmp_path: Path) -> None:
+    one, two = await with_tenants(tmp_path)
+    url = shared_server().new_database()
+    await prepare(url, [one, two])
+    change = "create function other() returns trigger as 'begin new.name = 1; return new; end' "
+    on = f"on tenant_{two}.projects for each row execute function other()"
+    shared_server().query(f"{change} language plpgsql; create trigger t before insert {on}", url)
+    with pytest.raises(RecordsError, match="copy of the table projects differs"):
+        await migrate(tmp_path, url, silent)
+    left = f"select count(*) from journal.runs union all select count(*) from tenant_{one}.projects"
+    assert set(shared_server().query(left, url).split()) == {"0"}
+    shared_server().query(f"drop trigger t on tenant_{two}.projects", url)
+    assert (await migrate(tmp_path, url, silent)).runs == 9
+
+
+async def test_rows_of_a_tenant_are_not_overwritten(tmp_path: Path) -> None:
+    one, _ = await with_tenants(tmp_path)
+    url = shared_server().new_database()
+    await of_tenant(url, one, "mine")
+    with pytest.raises(SetupError, match="has images already"):
+        await migrate(tmp_path, url, silent)
+
+
+async def test_a_backup_has_tenants_that_nobody_has_opened_since_an_upgrade(tmp_path: Path) -> None:
+    one, two = await with_tenants(tmp_path / "data")
+    url = shared_server().new_database()
+    await migrate(tmp_path / "data", url, silent)
+    older = "drop table {0}.tenants, {0}.api_keys; update {0}.alembic_version set version_num = {1}"
+    shared_server().query(older.format(f"tenant_{two}", "'0018'"), url)
+    await back_up_database(url, tmp_path / "copy", silent)
+    for tenant in (one, two):
+        name = f"tenants/{tenant}.db"
+        assert rows(tmp_path / "copy" / name) == rows(tmp_path / "data" / name)
 
 
 async def test_a_move_that_fails_leaves_nothing_and_may_begin_again(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from support.harness.plans import PLANS
 from support.harness.sandbox import IS_LONG, USUAL, Plan, ordeal_in, tell
 from unspool.failpoints import POINTS
 
@@ -23,30 +24,10 @@ ROOMS = Path(__file__).parent.parent.parent / "src" / "unspool"
 KILLS = 200 if IS_LONG else 4
 KILLS_PER_TEST = 5 if IS_LONG else 4
 
-PLANS = {
-    "admission.reused": Plan(kind="equal"),
-    "runner.claimed": Plan(is_killed_first=True),
-    "runner.recovered": Plan(is_killed_first=True),
-    "journal.claiming": Plan(is_killed_first=True),
-    "runner.cancelling": Plan(cancels=True),
-    "runner.interrupted": Plan(cancels=True, most=3, pause_s=0.01),
-    "runner.letting_go": Plan(is_stopped=True, most=1),
-    "generation.broken": Plan(breaks=True),
-    "runner.keeping": Plan(kind="extract", most=2),
-    "runner.kept": Plan(kind="extract", most=2),
-    "context.saying": Plan(is_refusing=True),
-    "writing.fragment": Plan(kind="tools"),
-    "context.answered": Plan(kind="calls"),
-    # How often depends on how events come to share a commit; twice is certain.
-    "journal.appended": Plan(most=2),
-    # One a second: the runs have to outlast two, or the server dies after them.
-    "journal.checkpointed": Plan(pause_s=0.1, most=2),
-    "journal.migrating": Plan(is_new=True),
-}
-"""Points that a plain run does not pass."""
-
-
 PLAIN = [name for name in POINTS if name not in PLANS]
+
+OURS = [name for name in POINTS if PLANS.get(name, USUAL).store == "sqlite"]
+"""`test_crash_replicas.py` has the others."""
 
 CHAIN = 4
 """Deaths in a row; the sixth that a run has seen would end it."""
@@ -57,7 +38,8 @@ def rounds() -> list[Any]:
     most = 5 if IS_LONG else 1
     return [
         pytest.param(name, min(n, PLANS.get(name, USUAL).most), id=f"{name}-{n}")
-        for name in (POINTS if IS_LONG else PLANS)
+        for name in OURS
+        if IS_LONG or name in PLANS
         for n in range(1, most + 1)
     ]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from support.harness.clockwork import play
 from support.harness.failing import Failing, Kind
 from support.harness.figures import note
 from support.harness.sandbox import IS_LONG
@@ -35,7 +34,7 @@ def test_whichever_call_to_the_store_fails_every_run_is_whole(
         path = tmp_path / str(nth)
         path.mkdir()
         world = World(7, path, SMALL, failing.before)
-        assert play(world.live()) == [], f"call {nth}"
+        assert world.play() == [], f"call {nth}"
         if not failing.has_failed:
             break
         failed += 1

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.harness.clockwork import play
 from support.harness.figures import note
+from support.harness.lives import slow_down
 from support.harness.sandbox import IS_LONG
 from support.harness.worlds import Shape, World
-from unspool.execution import adoption
 
 pytestmark = pytest.mark.slow
 
@@ -19,16 +18,24 @@ DAY = Shape(runs=30 if IS_LONG else 10, span_s=DAY_S, deaths=6, stops=2, pace_s=
 """A run takes minutes, so that a death meets some."""
 
 
+SLOWER = 120
+"""A look for left runs each minute: every other second is half of what a day costs."""
+
+DAYS = {"sqlite": 50, "postgresql": 50 if IS_LONG else 2}
+
+
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look for left runs each minute: every other second is half of what a day costs."""
-    monkeypatch.setattr(adoption, "ADOPT_S", 60.0)
+    slow_down(monkeypatch, SLOWER)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("store", "seed"), [(store, seed) for store, days in DAYS.items() for seed in range(days)]
+)
 def test_a_day_of_faults_deaths_and_cancels_leaves_every_run_whole(
-    seed: int, tmp_path: Path
+    store: str, seed: int, tmp_path: Path
 ) -> None:
-    world = World(seed, tmp_path, DAY)
-    assert play(world.live()) == []
-    note("days", runs=len(world.cases), deaths=world.kills)
+    world = World(seed, tmp_path, DAY, store=store)
+    assert world.play() == []
+    note(f"days {store}", runs=len(world.cases), deaths=world.kills)

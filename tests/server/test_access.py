@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.routing import APIWebSocketRoute
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.runs import until_ended
@@ -24,6 +25,14 @@ from unspool.server import rights
 METHODS = ("get", "post", "put", "patch", "delete")
 UNKNOWN = "usp_aaaaaaaaaaaa_" + "x" * 43
 BODY = {"flow": "chat", "input": {"prompt": "请介绍运动鞋"}}
+
+
+async def drained(stream: AsyncIterable[object]) -> None:
+    """Read a stream to its end; a WebSocket that is closed orderly raises, too."""
+    async for _ in stream:
+        pass
+    if isinstance(stream, ClientConnection):
+        await stream.recv()
 
 
 class Keys:
@@ -263,11 +272,9 @@ async def test_an_open_stream_ends_when_its_key_is_revoked(
             await records.aclose()
             async with asyncio.timeout(10):
                 with pytest.raises(httpx.RemoteProtocolError):
-                    async for _ in lines:
-                        pass
+                    await drained(lines)
                 with pytest.raises(ConnectionClosed) as closed:
-                    while True:
-                        await ws.recv()
+                    await drained(ws)
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1008
         run = await until_ended(client, served, run["id"], headers=keys.of("admin"))

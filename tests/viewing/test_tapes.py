@@ -11,10 +11,11 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from support.postgres import shared_server
 from support.readers import look, post, until
 from support.servers import Served, ServeModel
 from support.upstream import Upstream, answer, chunk
-from unspool import Draft, Journal, Pen, RunSpec, plugs
+from unspool import Draft, Journal, Pen, RunSpec, open_journal, plugs
 from unspool.formats.sse import Decoder, Frame
 from unspool.viewing.cursor import Cursor
 from unspool.viewing.tapes import READ_EVENTS, Tape, Tapes
@@ -200,3 +201,17 @@ async def test_a_long_log_that_is_there_is_told_without_waiting_for_any_of_it(
         winds += 1
     assert (winds, tape.has_ended, tape.head) == (4, True, 1703)
     assert not tape.is_behind
+
+
+async def test_viewers_who_are_ahead_of_a_tape_wind_it_side_by_side() -> None:
+    """As where they come from another server; each waits for the database."""
+    journal = await open_journal(shared_server().new_database())
+    try:
+        pen = await written(journal, 10)
+        tape = Tapes(journal, max_bytes=10_000, max_write_bytes=10_000).shared(pen.run_id, "native")
+        await asyncio.gather(tape.skip(7), tape.skip(3), tape.skip(5))
+        data, after = tape.read(7, 10_000)
+    finally:
+        await journal.aclose()
+    assert data.startswith(b"id: 8\n")
+    assert after == tape.head == 14

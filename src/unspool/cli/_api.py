@@ -175,7 +175,9 @@ async def reach(url: str) -> AsyncGenerator[ServerClient]:
         raise SpecError(
             f"{url[:80]!r} is not the address of a server; give one like http://127.0.0.1:8000"
         ) from None
-    async with aiohttp.ClientSession() as http:
+    key = os.environ.get("UNSPOOL_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with aiohttp.ClientSession(headers=headers) as http:
         yield ServerClient(http, base)
 
 

@@ -101,7 +101,7 @@ def _serve(settings: Settings, inherited: Inheritance | None, announce: Announce
             inherited.say_ready(facts)
 
     # Ctrl-C is the normal way to stop a server.
-    with suppress(KeyboardInterrupt):
+    with sock, suppress(KeyboardInterrupt):
         serve(app, sock, settings, on_ready)
 
 

@@ -1,9 +1,9 @@
 """
 Copies the data directory while a server writes to it.
 
-SQLite's own backup copies a database as of one moment. We copy the runs first, so that the second
-copy holds the models and products they name. The copy of a live run ends at its last commit, and
-continues where a server opens the copy.
+SQLite's own backup copies a database as of one moment. We copy the runs first, so that later copies
+hold the models and products they name; then the records of tenants, and those that name the tenants
+last. The copy of a live run ends at its last commit, and continues where a server opens the copy.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Final
 from ..errors import SetupError
 
 DATABASES: Final = ("journal.db", "records.db")
+TENANTS: Final = "tenants/*.db"
 KEY: Final = "secret.key"
 
 
@@ -43,14 +44,26 @@ def back_up(data_dir: Path, target: Path, *, with_key: bool = False) -> list[Cop
     """
     if not (data_dir / DATABASES[0]).exists():
         raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
-    names = [name for name in DATABASES if (data_dir / name).exists()]
+    runs, records = DATABASES
     with new_folder(target):
-        for name in names:
-            _copy(data_dir / name, target / name)
+        _copy(data_dir / runs, target / runs)
+        for path in sorted(data_dir.glob(TENANTS)):
+            _copy(path, target / path.relative_to(data_dir))
+        if (data_dir / records).exists():
+            _copy(data_dir / records, target / records)
         if with_key and (data_dir / KEY).exists():
             shutil.copy(data_dir / KEY, target / KEY)  # with its mode: only its owner may read it
-            names.append(KEY)
-    return [CopiedFile(name, (target / name).stat().st_size) for name in names]
+    return files_of(target)
+
+
+def files_of(target: Path) -> list[CopiedFile]:
+    """Return the files of a copy, those of tenants last."""
+    paths = [*(target / name for name in (*DATABASES, KEY)), *sorted(target.glob(TENANTS))]
+    return [
+        CopiedFile(path.relative_to(target).as_posix(), path.stat().st_size)
+        for path in paths
+        if path.exists()
+    ]
 
 
 @contextmanager
@@ -69,7 +82,10 @@ def new_folder(target: Path) -> Iterator[None]:
             yield
         except BaseException:
             for path in target.iterdir():
-                path.unlink()
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
             raise
     except (OSError, sqlite3.Error) as error:
         raise SetupError(
@@ -79,6 +95,7 @@ def new_folder(target: Path) -> Iterator[None]:
 
 
 def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     with (
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,15 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from ..errors import SetupError
-from ..journals.moving import CopiedRuns, copy_runs
+from ..journals.moving import copy_runs
 from ..journals.postgresql_database import moving as database_runs
 from ..journals.postgresql_database.schema import migrate as make_journal
 from ..journals.sqlite_file.moving import FileRuns
 from ..records import Records, shared
 from ..records import moving as rows
+from ..records.tenant_records import file_of, prepare, schema_of
 from . import owned
-from .backup import DATABASES, KEY, CopiedFile, new_folder
+from .backup import DATABASES, KEY, CopiedFile, files_of, new_folder
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -73,33 +74,55 @@ async def migrate(data_dir: Path, url: str, on_progress: OnProgress) -> Moved:
     if not (data_dir / DATABASES[0]).exists():
         raise SetupError(f"There is no journal.db in {data_dir}; name the directory: --data-dir")
     with owned(data_dir), _files_explained():
-        records = await Records.open(data_dir / DATABASES[1])  # with the tables of this version
-        await records.aclose()
+        place = data_dir / DATABASES[1]
+        await prepare(place)
+        tenants = rows.tenants_of_file(place)
+        await prepare(place, tenants)
         async with _connected(url) as db:
             await make_journal(db)
-            records = await Records.open(url)
-            await records.aclose()
-            with (
-                closing(FileRuns(data_dir / DATABASES[0])) as runs,
-                closing(sqlite3.connect(data_dir / DATABASES[1])) as file,
-            ):
+            await prepare(url, tenants)
+            with closing(FileRuns(data_dir / DATABASES[0])) as runs:
                 async with db.transaction(isolation="read_committed"):
-                    return await _fill(db, runs, file, on_progress)
+                    return await _fill(db, runs, _stores(place, tenants), on_progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _TenantStore:
+    """The records of the operator or a tenant: a file, and a schema of the database."""
+
+    path: Path
+    schema: str
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[sqlite3.Connection, list[rows.TableForm]]]:
+        """Open the file; there may be more tenants than files that a process may have open."""
+        with closing(sqlite3.connect(self.path)) as file:
+            yield file, rows.tables_of(file, self.schema)
+
+
+def _stores(place: Path, tenants: Sequence[str]) -> list[_TenantStore]:
+    """Return the store of the operator, whose file is `place`, and those of tenants."""
+    others = [_TenantStore(file_of(place, tenant), schema_of(tenant)) for tenant in tenants]
+    return [_TenantStore(place, "public"), *others]
 
 
 async def _fill(
-    db: Connection, runs: FileRuns, file: sqlite3.Connection, on_progress: OnProgress
+    db: Connection, runs: FileRuns, stores: Sequence[_TenantStore], on_progress: OnProgress
 ) -> Moved:
-    tables = rows.tables_of(file)
     await database_runs.hold_empty(db)
-    await rows.hold_empty(db, tables)
-    count = rows.count_in_file(file, tables)
+    count = 0
+    for store in stores:
+        with store.opened() as (file, tables):
+            await rows.hold_empty(db, tables)
+            count += rows.count_in_file(file, tables)
     progress = _Tally(len(await runs.sizes()) + count, on_progress)
     target = database_runs.DatabaseRuns(db)
     copied = await copy_runs(runs, target, progress.add)
     await target.finish()
-    await rows.to_database(file, db, tables, progress.add)
-    return _moved(copied, count)
+    for store in stores:
+        with store.opened() as (file, tables):
+            await rows.to_database(file, db, tables, progress.add)
+    return Moved(copied.runs, copied.unended, count)
 
 
 async def back_up_database(
@@ -115,38 +138,65 @@ async def back_up_database(
         RecordsError, JournalError: The same, or the database is damaged.
     """
     with new_folder(target):
-        async with (
-            _connected(url) as db,
-            db.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            await _copy(db, target, on_progress)
+        async with _connected(url) as db, _connected(url) as other:
+            await _check(db)
+            old = [
+                tenant
+                for tenant in await rows.tenants_of_database(db)
+                if not await rows.is_current(db, schema_of(tenant))
+            ]
+            if old:  # no server has opened them since the upgrade
+                await prepare(url, old)
+            async with db.transaction(isolation="repeatable_read", readonly=True):
+                await _copy(db, other, target, on_progress)
         if key is not None and key.exists():  # noqa: ASYNC240 - nothing else runs here
             shutil.copy(key, target / KEY)
-    names = [name for name in (*DATABASES, KEY) if (target / name).exists()]
-    return [CopiedFile(name, (target / name).stat().st_size) for name in names]
+    return files_of(target)
 
 
-async def _copy(db: Connection, target: Path, on_progress: OnProgress) -> None:
-    await database_runs.check_format(db)
-    await rows.check_version(db)
+async def _copy(db: Connection, other: Connection, target: Path, on_progress: OnProgress) -> None:
+    """Copy what the transaction of `db` sees; `other` is one more connection."""
+    await _check(db)
+    snapshot = await db.fetchval("select pg_export_snapshot()")
     parts = [target / f"{name}.part" for name in DATABASES]
-    records = await Records.open(parts[1])
-    await records.aclose()
-    with closing(FileRuns(parts[0])) as runs, closing(sqlite3.connect(parts[1])) as file:
-        tables = rows.tables_of(file)
-        source = database_runs.DatabaseRuns(db)
-        count = await rows.count_in_database(db, tables)
-        progress = _Tally(len(await source.sizes()) + count, on_progress)
+    stores = _stores(parts[1], await rows.tenants_of_database(db))
+    source = database_runs.DatabaseRuns(db)
+    total = len(await source.sizes())
+    for store in stores:
+        await (await Records.open(store.path)).aclose()
+        with store.opened() as (_, tables):
+            async with _as_of(snapshot, other):
+                await rows.check_version(other, store.schema)
+                total += await rows.count_in_database(other, tables)
+    progress = _Tally(total, on_progress)
+    with closing(FileRuns(parts[0])) as runs:
         await copy_runs(source, runs, progress.add)
         runs.commit()
-        await rows.to_file(db, file, tables, progress.add)
-        file.commit()
+    for store in stores:
+        with store.opened() as (file, tables):
+            async with _as_of(snapshot, other):
+                await rows.to_file(other, file, tables, progress.add)
+            file.commit()
     for part in parts:
         part.rename(part.with_suffix(""))
 
 
-def _moved(copied: CopiedRuns, count: int) -> Moved:
-    return Moved(copied.runs, copied.unended, count)
+async def _check(db: Connection) -> None:
+    await database_runs.check_format(db)
+    await rows.check_version(db)
+
+
+@asynccontextmanager
+async def _as_of(snapshot: str, db: Connection) -> AsyncGenerator[None]:
+    """
+    See the database as another transaction does, in one of our own.
+
+    PostgreSQL keeps a lock on each table up to the transaction's end, and has room for those of
+    some sixty tenants.
+    """
+    async with db.transaction(isolation="repeatable_read", readonly=True):
+        await db.execute(f"set transaction snapshot '{snapshot}'")
+        yield
 
 
 @asynccontextmanager

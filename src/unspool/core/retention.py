@@ -12,12 +12,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
-from ..errors import JournalError, RecordsError
+from ..errors import JournalError, RecordsError, SetupError
+from ..formats.tenancy import DEFAULT, working_for
 from ..journals import EndedRun, Journal
-from ..records import Records
 from ..records.images import forget_images
+from ..records.keys import list_tenants
+from ..records.tenant_records import TenantRecords
 from ..settings import Settings
 from ..viewing.viewers import Viewing
 
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 60.0
 """Seconds between two checks of age and size."""
+
+LOOKS_PER_IMAGES: Final = 60
+"""Images go in one of so many checks: that opens the records of each tenant, 25 ms of work."""
 
 STEP_RUNS: Final = 50
 STEP_BYTES: Final = 1024 * 1024
@@ -151,7 +157,7 @@ class Retention:
         journal: Journal,
         viewing: Viewing,
         settings: Settings,
-        records: Records,
+        records: TenantRecords,
         *,
         on_deleted: Callable[[], object] = lambda: None,
     ) -> None:
@@ -173,10 +179,12 @@ class Retention:
             self._looking.cancel()
             await asyncio.wait([self._looking])
 
-    async def prune(self, rules: RetentionRules, *, is_dry: bool = False) -> Pruned:
+    async def prune(
+        self, rules: RetentionRules, *, is_dry: bool = False, with_images: bool = True
+    ) -> Pruned:
         """
         Delete the runs that `rules` do not allow to stay, and give their room back; see
-        `Pruning.apply`.
+        `Pruning.apply`. Then delete the images that no run has used for as long.
         """
         async with self._one_at_a_time:
             watched = {viewer.run_id for viewer in self._viewing.viewers}
@@ -185,20 +193,29 @@ class Retention:
             )
             now_s = time.time()
             done = await pruning.apply(rules, now_s=now_s)
-            if rules.max_age_s is not None and not is_dry:
+            if rules.max_age_s is not None and with_images and not is_dry:
                 # A run is kept from its end on, and it used its images a while before that.
                 before_s = now_s - rules.max_age_s - DAY_S
-                await forget_images(self._records, before_ms=int(before_s * 1000))
+                await self._forget_images(int(before_s * 1000))
             if done.runs and not is_dry:
                 self._on_deleted()
                 while await self._journal.give_back():  # noqa: ASYNC110 - a pause, not a wait
                     await asyncio.sleep(PAUSE_S)
         return done
 
-    async def _look(self) -> None:
-        while True:
+    async def _forget_images(self, before_ms: int) -> None:
+        tenants = await list_tenants(self._records.operator)
+        for tenant in (DEFAULT, *(row.id for row in tenants)):
             try:
-                done = await self.prune(self._rules)
+                with working_for(tenant):
+                    await forget_images(self._records, before_ms=before_ms)
+            except (RecordsError, SetupError) as error:  # others need not wait for this one
+                log.warning("Old images of tenant %s are not deleted yet: %s", tenant, error)
+
+    async def _look(self) -> None:
+        for look in count():
+            try:
+                done = await self.prune(self._rules, with_images=look % LOOKS_PER_IMAGES == 0)
             except (JournalError, RecordsError) as error:
                 log.warning("Old runs are not deleted yet: %s", error)
             else:

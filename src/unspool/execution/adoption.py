@@ -123,7 +123,11 @@ class Adoption:
                 task.add_done_callback(self._tasks.discard)
 
     async def _cancel(self, ask: Ask) -> None:
-        await self._runner.cancel_here(ask.run_id, ask.message)
+        if not await self._runner.cancel_here(ask.run_id, ask.message):
+            # It has ended, or we are about to adopt it.
+            await asyncio.sleep(ADOPT_S)
+            with suppress(JournalError):
+                await self._journal.ask(ask)
 
     async def _recover(self, pen: RunPen) -> None:
         """Continue a run from its log, with the pen of a new owner."""

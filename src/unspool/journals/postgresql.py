@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -26,15 +25,15 @@ from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
 from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
-from .live.clock import never_back
+from .live.clock import elapsed_s, never_back
 from .live.creating import Creating
 from .live.group_commit import GroupCommit, GroupPen
 from .live.live_run import LiveRun
 from .live.waiting import Waiters
 from .postgresql_database import pruning
-from .postgresql_database.claiming import Wish, take
+from .postgresql_database.adopting import Adopting
 from .postgresql_database.connections import DOWN, Reads, plain_url, where_of
-from .postgresql_database.following import CLAIMED, FollowedRuns
+from .postgresql_database.following import FollowedRuns
 from .postgresql_database.membership import Membership
 from .postgresql_database.reading import TableReader
 from .postgresql_database.schema import bring_up_to_date
@@ -106,8 +105,11 @@ class PostgreSQLJournal:
             pen_of=self._pen,
         )
         self._waiting = Waiters(self._all_live)
-        self._unowned: dict[str, None] = {}
-        """Runs of this writer that no pen writes."""
+        self._adopting = Adopting(
+            self._live, self._reads, self._reading, self._writer, self._membership
+        )
+        self._adopting.on_lost = self._group_commit.drop
+        self._adopting.on_taken = self._following.leave
         self._is_asked = asyncio.Event()
         self.on_viewers: Callable[[str], object] = nobody_watches
         self._is_heard = asyncio.Event()
@@ -132,11 +134,7 @@ class PostgreSQLJournal:
                         async with asyncio.timeout(0.1):
                             await self._is_heard.wait()
         except TimeoutError:
-            raise SetupError(
-                f"Messages (LISTEN, NOTIFY) do not pass through {self.where}: a connection pooler "
-                "in transaction mode stands before it. Name the database itself, or a pooler in "
-                "session mode."
-            ) from None
+            raise _pooled(self.where, "Messages (LISTEN, NOTIFY)") from None
 
     # Writing
 
@@ -147,62 +145,16 @@ class PostgreSQLJournal:
         return await self._creating.create(spec, claim, history)
 
     async def claim(self, run_id: str) -> PostgreSQLPen:
-        if (old := self._live.get(run_id)) is not None:
-            old.epoch += 1  # its pen is stale from now on, and nothing it still holds is committed
-            self._group_commit.drop(old)
-            self._unowned[run_id] = None
-        place = await self._reading.place(run_id)
-        if place is None or place.has_ended:
-            raise UnknownRun(run_id)
-        (pen, *_) = await self._take(Wish(place.writer, place.no)) or (None,)
-        if pen is None:
-            return await self.claim(run_id)  # another process has taken it meanwhile
-        return pen
+        return self._pen(await self._adopting.claim(run_id))
 
     async def adopt(self, limit: int) -> list[RunPen]:
-        pens: list[RunPen] = []
-        for run_id in list(self._unowned)[:limit]:
-            with suppress(UnknownRun):
-                pens.append(await self.claim(run_id))
-            self._unowned.pop(run_id, None)
-        for writer in await self._membership.dead():
-            if len(pens) < limit:
-                found = await self._take(Wish(writer, most=limit - len(pens)))
-                pens += found
-                if writer and not found:
-                    await self._membership.bury(writer)
-        if pens:
-            self._is_asked.set()
-        return pens
-
-    async def _take(self, wish: Wish) -> list[PostgreSQLPen]:
-        if wish.old == self._writer.id:
-            async with self._writer.lock:  # no commit of the old pens comes after the claim
-                return await self._taken(wish)
-        return await self._taken(wish)
-
-    async def _taken(self, wish: Wish) -> list[PostgreSQLPen]:
-        me = self._writer.id
-        try:
-            async with self._reads.connection() as db:
-                live_runs = await take(db, me, wish)
-        except DOWN as error:
-            raise self._reads.failure(error) from error
-        for live_run in live_runs:
-            run_id = live_run.head.run_id
-            old, self._live[run_id] = self._live.get(run_id), live_run
-            if old is not None:
-                old.epoch = live_run.epoch  # its pen is stale
-                self._group_commit.drop(old)
-            self._following.leave(run_id)
-            self._unowned.pop(run_id, None)
+        live_runs = await self._adopting.adopt(limit)
         if live_runs:
-            with suppress(*DOWN):
-                await self._membership.send(f"unspool_w{wish.old}", CLAIMED)
+            self._is_asked.set()
         return [self._pen(live_run) for live_run in live_runs]
 
     def _pen(self, live_run: LiveRun) -> PostgreSQLPen:
-        return PostgreSQLPen(self._group_commit, live_run, self._unowned)
+        return PostgreSQLPen(self._group_commit, live_run, self._adopting.unowned)
 
     def _lose(self, live_run: LiveRun) -> None:
         self._group_commit.lose(live_run)
@@ -244,7 +196,7 @@ class PostgreSQLJournal:
             async with asyncio.timeout(timeout_s):
                 await self._is_asked.wait()
         self._is_asked.clear()
-        run_ids = [run_id for run_id in self._live if run_id not in self._unowned]
+        run_ids = [run_id for run_id in self._live if run_id not in self._adopting.unowned]
         found = await self._reading.asked(run_ids)
         return [Ask(run_id, "cancel", message) for run_id, _, message in found]
 
@@ -307,6 +259,7 @@ class PostgreSQLJournal:
         heads = await self._reading.heads("where id = $1", (run_id,), 1)
         if not heads:
             raise UnknownRun(run_id)
+        await self._following.catch_up(heads[0])  # whoever knows the head can read up to it
         return heads[0]
 
     async def heads(
@@ -345,7 +298,7 @@ class PostgreSQLJournal:
     def check(self) -> None:
         self._group_commit.check()
         since = self._writer.link.down_since
-        if since is not None and time.monotonic() - since > PATIENCE_S:
+        if since is not None and elapsed_s() - since > PATIENCE_S:
             raise self._reads.failure(TimeoutError("it does not answer"))
 
     async def used_bytes(self) -> int:
@@ -368,6 +321,13 @@ def _head_of(live_run: LiveRun) -> Head:
     return replace(live_run.head, seq=live_run.visible, epoch=live_run.epoch, ended_ms=None)
 
 
+def _pooled(where: str, what: str) -> SetupError:
+    return SetupError(
+        f"{what} do not pass through {where}: a connection pooler in transaction mode stands "
+        "before it. Name the database itself, or a pooler in session mode."
+    )
+
+
 async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
     """
     Open the journal in a database.
@@ -385,8 +345,11 @@ async def plug(url: str, tuning: Tuning) -> PostgreSQLJournal:
         raise
     except (*DOWN, asyncpg.PostgresError, JournalError, ValueError) as error:
         await journal.aclose()
+        if isinstance(error, asyncpg.UndefinedTableError):  # our search_path was left out
+            raise _pooled(journal.where, "Settings of a connection") from error
+        reason = str(error) or type(error).__name__
         raise SetupError(
-            f"The database {journal.where} cannot be used: {error or type(error).__name__}. Start "
-            "it, or correct UNSPOOL_DATABASE_URL."
+            f"The database {journal.where} cannot be used: {reason}. Start it, or correct "
+            "UNSPOOL_DATABASE_URL."
         ) from error
     return journal

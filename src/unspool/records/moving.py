@@ -1,5 +1,6 @@
 """
-Copies the rows of all tables between a file and a PostgreSQL database, and compares them.
+Copies the rows of all tables between a file and a schema of a PostgreSQL database, and compares
+them. So the records of the operator move, and those of each tenant.
 
 Both must have the tables of this version. Files that wait for their import stay behind.
 """
@@ -9,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -20,6 +23,7 @@ from unspool.errors import RecordsError, SetupError
 
 from . import shared
 from .migrations import revisions
+from .tenant_records import file_of
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -38,10 +42,12 @@ class TableForm:
     A table, as the file has it.
 
     Attributes:
+        schema: Its place in the database.
         columns: Each column, and its type in upper case.
         key: The columns of the primary key.
     """
 
+    schema: str
     name: str
     columns: tuple[tuple[str, str], ...]
     key: tuple[str, ...]
@@ -49,6 +55,10 @@ class TableForm:
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.columns]
+
+    @property
+    def in_database(self) -> str:
+        return f'{self.schema}."{self.name}"'
 
     def select(self, schema: str = "") -> str:
         """Return a query for all rows, in the order of their keys."""
@@ -73,7 +83,7 @@ class _Digest:
         return self.count, self._found.digest()
 
 
-def tables_of(file: sqlite3.Connection) -> list[TableForm]:
+def tables_of(file: sqlite3.Connection, schema: str = "public") -> list[TableForm]:
     """Return the tables of a file, each after those that it refers to."""
     query = "select name from sqlite_master where type = 'table' order by name"
     names = [name for (name,) in file.execute(query) if name not in LEFT_OUT]
@@ -81,14 +91,15 @@ def tables_of(file: sqlite3.Connection) -> list[TableForm]:
     for name in names:
         others = file.execute('select distinct "table" from pragma_foreign_key_list(?)', (name,))
         order.add(name, *(other for (other,) in others if other != name))
-    return [_form(file, name) for name in order.static_order()]
+    return [_form(file, schema, name) for name in order.static_order()]
 
 
-def _form(file: sqlite3.Connection, name: str) -> TableForm:
+def _form(file: sqlite3.Connection, schema: str, name: str) -> TableForm:
     query = "select name, upper(type), pk from pragma_table_info(?)"
     columns = file.execute(query, (name,)).fetchall()
     keys = sorted((place, column) for column, _, place in columns if place)
     return TableForm(
+        schema,
         name,
         tuple((column, kind) for column, kind, _ in columns),
         tuple(column for _, column in keys),
@@ -104,7 +115,7 @@ def count_in_file(file: sqlite3.Connection, tables: Sequence[TableForm]) -> int:
 async def count_in_database(db: Connection, tables: Sequence[TableForm]) -> int:
     """Return the rows of all tables."""
     counts = [
-        await db.fetchval(f'select count(*) from public."{table.name}"')  # noqa: S608
+        await db.fetchval(f"select count(*) from {table.in_database}")  # noqa: S608
         for table in tables
     ]
     return sum(counts)
@@ -123,21 +134,43 @@ async def hold_empty(db: Connection, tables: Sequence[TableForm]) -> None:
         shared.number_of("migrations"),
     )
     for table in tables:
-        query = f'select exists (select from public."{table.name}")'  # noqa: S608
-        if await db.fetchval(query):
+        if await db.fetchval(f"select exists (select from {table.in_database})"):  # noqa: S608
             raise SetupError(f"The database has {table.name} already; name an empty one.")
 
 
-async def check_version(db: Connection) -> None:
+def tenants_of_file(path: Path) -> list[str]:
+    """Return the tenants that the operator's records name and that have records."""
+    with closing(sqlite3.connect(path)) as file:
+        found = file.execute("select id from tenants order by id").fetchall()
+    return [tenant for (tenant,) in found if file_of(path, tenant).exists()]
+
+
+async def tenants_of_database(db: Connection) -> list[str]:
+    """Do the same with a database."""
+    # Not `to_regclass`, which sees more than the transaction does.
+    found = await db.fetch(
+        "select id from public.tenants where exists (select from pg_tables where schemaname = "
+        "'tenant_' || id and tablename = 'alembic_version') order by id"
+    )
+    return [row["id"] for row in found]
+
+
+async def is_current(db: Connection, schema: str) -> bool:
+    """Whether a schema has the tables of this version."""
+    query = f"select version_num from {schema}.alembic_version"  # noqa: S608
+    return bool(await db.fetchval(query) == revisions()[-1])
+
+
+async def check_version(db: Connection, schema: str = "public") -> None:
     """
-    Check that the database has the tables of this version.
+    Check that a schema has the tables of this version.
 
     Raises:
         SetupError: It has others, or none.
     """
-    if await db.fetchval("select to_regclass('public.alembic_version')") is None:
+    if await db.fetchval("select to_regclass($1)", f"{schema}.alembic_version") is None:
         raise SetupError("The database has no tables of Unspool; correct UNSPOOL_DATABASE_URL.")
-    if await db.fetchval("select version_num from public.alembic_version") != revisions()[-1]:
+    if not await is_current(db, schema):
         raise SetupError(
             "Another version of unspool has made the tables of the database; use that one."
         )
@@ -156,7 +189,7 @@ async def to_database(
         digest = _Digest()
         rows = _counted(_rows_of_file(file, table, digest), on_copied)
         await db.copy_records_to_table(
-            table.name, schema_name="public", columns=table.names, records=rows
+            table.name, schema_name=table.schema, columns=table.names, records=rows
         )
         await _set_next_id(file, db, table)
         copied = _Digest()
@@ -224,7 +257,7 @@ def _rows_of_file(
 
 async def _rows_of_database(db: Connection, table: TableForm) -> AsyncIterator[tuple[Any, ...]]:
     kinds = [kind for _, kind in table.columns]
-    async for row in db.cursor(table.select("public."), prefetch=FETCHED):
+    async for row in db.cursor(table.select(f"{table.schema}."), prefetch=FETCHED):
         yield tuple(map(_clean, row, kinds))
 
 
@@ -287,7 +320,7 @@ async def _note_given_ids(db: Connection, file: sqlite3.Connection, table: Table
 
 async def _sequence(db: Connection, table: TableForm) -> str | None:
     query = "select pg_get_serial_sequence($1, $2)"
-    found: str | None = await db.fetchval(query, f'public."{table.name}"', table.key[0])
+    found: str | None = await db.fetchval(query, table.in_database, table.key[0])
     return found
 
 

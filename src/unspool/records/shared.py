@@ -60,6 +60,8 @@ _SENTENCES: Final = {
     "53100": "{where} cannot grow: the disk of PostgreSQL is full; make room",
     "53300": "{where} has no connection left; raise `max_connections` of PostgreSQL, or run fewer "
     "servers",
+    "53200": "{where} has run out of memory, or of room for locks: raise "
+    "`max_locks_per_transaction` of PostgreSQL",
     "53": "{where} has run out of resources; see the log of PostgreSQL",
     "42501": "{where} refuses a right that we need; make the user the owner of the database",
     "08P01": "{where} refuses our settings, as connection poolers do; give the address of "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..formats.tenancy import DEFAULT, present_tenant
-from . import Records
+from ..formats.tenancy import DEFAULT, present_tenant, working_for
+from . import Records, hold
 
 MAX_OPEN: Final = 64
 """Tenants whose records are open at once; the one that waited longest is closed for another."""
@@ -80,12 +80,40 @@ class TenantRecords(Records):
         return records
 
     async def _opened(self, tenant: str) -> Records:
-        assert tenant.isalnum(), tenant  # it becomes a name in SQL, and of a file
         if isinstance(self._place, Path):
-            path = self._place.parent / "tenants" / f"{tenant}.db"
-            return await Records.open(path, most=CONNECTIONS)
-        schema = f"tenant_{tenant}"
+            return await Records.open(file_of(self._place, tenant), most=CONNECTIONS)
+        schema = schema_of(tenant)
         async with self.operator.session() as session:
+            await hold(session, "migrations")  # two servers may open the same tenant at once
             await session.execute(text(f"create schema if not exists {schema}"))
             await session.commit()
         return await Records.open(self._place, schema=schema, most=CONNECTIONS)
+
+
+def file_of(place: Path, tenant: str) -> Path:
+    """Return the file of a tenant, beside that of the operator."""
+    assert tenant.isalnum(), tenant
+    return place.parent / "tenants" / f"{tenant}.db"
+
+
+def schema_of(tenant: str) -> str:
+    """Return the schema of a tenant in PostgreSQL."""
+    assert tenant.isalnum(), tenant  # it becomes a part of statements
+    return f"tenant_{tenant}"
+
+
+async def prepare(place: str | Path, tenants: Iterable[str] = ()) -> None:
+    """
+    Give the records of the operator and of tenants the tables of this version; create new ones.
+
+    Raises:
+        SetupError, RecordsError: A database cannot be used.
+    """
+    records = TenantRecords(await Records.open(place), place)
+    try:
+        for tenant in tenants:
+            with working_for(tenant):
+                async with records.session():
+                    pass  # the first session opens the database
+    finally:
+        await records.aclose()

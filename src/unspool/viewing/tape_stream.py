@@ -69,9 +69,9 @@ class TapeStream(EventStream):
     async def _tape_at(self, tape: Tape, after: int) -> Tape:
         if tape is not self._tape and after + 1 >= self._tape.base and self._tape.head >= after:
             return self._tape  # caught up: from here on the shared frames are ours too
+        if tape.head < after:
+            await tape.skip(after)
         if after + 1 < tape.base:
             tape = self.viewing.tapes.own(self.run_id, self._tape.dialect)
-            await tape.skip(after)
-        elif tape.head < after:
             await tape.skip(after)
         return tape

@@ -207,7 +207,8 @@ class Tape:
         while self.head < after and not self.has_ended:
             await self.wind()
             await asyncio.sleep(0)
-            self._drop(min(after, self.head) + 1 - self.base)
+            # Another viewer may have wound it further.
+            self._drop(max(0, min(after, self.head) + 1 - self.base))
 
     def _forget(self, max_bytes: int) -> None:
         gone, count = 0, 0
@@ -257,16 +258,15 @@ class Tapes:
         Return the frames of event `seq` after its `frame`-th, for a viewer cut inside it.
 
         Raises:
-            BadCursor: The event has not so many frames in this dialect.
+            BadCursor: There is no such event, or it has not so many frames in this dialect.
         """
+        await is_at_end(self._journal, run_id, after=seq)
         encoder = encoder_for(dialect)
         datas: Sequence[bytes] = ()
-        last = 0
         async for events in read_all(self._journal, run_id, upto=seq):
             for event in events:
                 datas = encoder.encode(event)
-            last = events[-1].seq
-        if last < seq or frame >= len(datas):
+        if frame >= len(datas):
             raise BadCursor(f"event {seq} of run {run_id} has no frame {frame} to go on from")
         return b"".join(frames_of(seq, datas)[frame:])
 

@@ -16,7 +16,7 @@ from unspool.errors import JournalFull
 async def test_a_server_is_not_ready_while_its_journal_cannot_write(
     server: Served, client: httpx.AsyncClient
 ) -> None:
-    journal: Any = server.core.journal
+    journal: Any = server.core.journal._journal
     disk = full_disk(journal, server.settings.data_dir / "journal.db")
 
     async def status() -> int:

@@ -15,10 +15,11 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -52,10 +53,10 @@ ENDED_S = 10.0
 """After a start every run has ended or goes on within this time."""
 
 
-def words_of(number: int) -> list[str]:
+def words_of(number: int, pieces: int = WORDS) -> list[str]:
     """What the model says in post `number` (0: in a chat), in pieces; no two are alike."""
     start = 0x4E00 + number * 4 * WORDS
-    return [chr(start + 2 * n) + chr(start + 2 * n + 1) for n in range(WORDS)]
+    return [chr(start + 2 * n) + chr(start + 2 * n + 1) for n in range(pieces)]
 
 
 @cache
@@ -86,6 +87,7 @@ class Provider:
     is_refusing: bool = False
     breaks: bool = False
     """The first answer to each question breaks off in the middle."""
+    pieces: int = WORDS
     _asked: Counter[str] = field(default_factory=Counter)
 
     def play(self, asked: UpstreamRequest) -> Script:
@@ -95,10 +97,10 @@ class Provider:
         has_called = any(message["role"] == "tool" for message in messages)
         if (tools := asked.body.get("tools")) and not has_called:
             return self._call(tools[0]["function"]["name"])
-        if user := re.search("【用户】(\\w+)", messages[1]["content"]):
+        if user := re.search("【用户】(\\w+)", messages[:2][-1]["content"]):
             return self._lines(user[1], messages)
         number = re.search("只写第 (\\d+) 条", json.dumps(messages, ensure_ascii=False))
-        pieces = words_of(int(number[1]) if number else 0)
+        pieces = words_of(int(number[1]) if number else 0, self.pieces)
         if [message["role"] for message in messages[-2:]] == ["assistant", "user"]:
             # As a good model does: it begins with the words it was told to say again, if any.
             told = re.search("“(.+)”", messages[-1]["content"])
@@ -154,6 +156,8 @@ class Ordeal:
     upstream: Upstream
     web: aiohttp.ClientSession
     dice: random.Random
+    others: list[Program] = field(default_factory=list)
+    """Servers over the same store: viewers go to any, requests for runs to `program`."""
     kind: str = "copy"
     """`copy`, `tools` (told), `calls` (carried out), `extract`, or `equal` (asked twice)."""
     cancels: bool = False
@@ -170,6 +174,28 @@ class Ordeal:
     ended_s: float = 0.0
     """From the last start to the last ending."""
     _going: list[asyncio.Task[None]] = field(default_factory=list)
+    _turns: Iterator[int] = field(default_factory=count)
+
+    @property
+    def programs(self) -> list[Program]:
+        return [self.program, *self.others]
+
+    @property
+    def is_alive(self) -> bool:
+        return all(program.is_alive for program in self.programs)
+
+    @property
+    def kills(self) -> int:
+        return sum(program.kills for program in self.programs)
+
+    def url(self) -> str:
+        """Where the next viewer goes."""
+        alive = [program.url for program in self.programs if program.is_alive]
+        return self.door or (alive or [self.program.url])[next(self._turns) % max(len(alive), 1)]
+
+    def first_url(self) -> str:
+        """Where the next request for a run goes."""
+        return self.door or (self.program.url if self.program.is_alive else self.url())
 
     def speaks_through(self, url: str, text: str) -> None:
         """Let another provider be asked, which says `text` to everything."""
@@ -180,9 +206,9 @@ class Ordeal:
     def is_chat(self) -> bool:
         return self.kind in {"tools", "calls"}
 
-    def begin(self, count: int) -> None:
+    def begin(self, number: int) -> None:
         """Let so many visits begin."""
-        for _ in range(count):
+        for _ in range(number):
             sku = (USERS if self.kind == "extract" else SKUS)[len(self.visits)]
             names = ("asker", "copywriting"), ("early", "native"), ("late", "native")
             if self.is_chat:
@@ -194,12 +220,17 @@ class Ordeal:
             seen = [Seen(f"{name} of {sku}", dialect) for name, dialect in names]
             cuts = [Cuts(self.dice, self.cut_frames) for _ in seen]
             viewers = [
-                Visitor(self.web, lambda: self.door or self.program.url, *both)
-                for both in zip(seen, cuts, strict=True)
+                Visitor(self.web, self.url if at else self.first_url, *both)
+                for at, both in enumerate(zip(seen, cuts, strict=True))
             ]
             history = History(seen)
             self.visits.append(Visit(sku, viewers, history))
             self._going.append(asyncio.create_task(self._go(self.visits[-1])))
+
+    async def start(self) -> None:
+        """Start the servers that are not there."""
+        gone = [program for program in self.programs if not program.is_alive]
+        assert all(await asyncio.gather(*(program.start() for program in gone)))
 
     async def begun(self) -> None:
         """Return when every run is known to its client."""
@@ -219,14 +250,14 @@ class Ordeal:
             done, pending = await asyncio.wait(pending, timeout=0.02)
             for each in done:
                 each.result()
-            if not self.program.is_alive:
+            if not self.is_alive:
                 await self._start_again()
                 started = time.monotonic()
             if time.monotonic() - started > self.patience_s:
                 for each in pending:
                     each.cancel()
                 return [f"{len(pending)} runs go on {self.patience_s} s after a start"]
-        if not self.program.is_alive:
+        if not self.is_alive:
             await self._start_again()
             started = time.monotonic()
         wrong = [sentence for visit in self.visits for sentence in await self._check(visit)]
@@ -234,8 +265,9 @@ class Ordeal:
         return wrong + await self._at_rest()
 
     async def _start_again(self) -> None:
-        self.program.kills += 1
-        assert await self.program.start(), "a server that nobody kills must start"
+        for program in self.programs:
+            program.kills += not program.is_alive
+        await self.start()
 
     async def _go(self, visit: Visit) -> None:
         asker, early, late, *equal = visit.viewers
@@ -292,7 +324,7 @@ class Ordeal:
 
     async def _call(self, method: str, path: str) -> Mapping[str, Any] | None:
         try:
-            async with self.web.request(method, self.program.url + path) as answer:
+            async with self.web.request(method, self.url() + path) as answer:
                 found: Mapping[str, Any] = await answer.json()
                 assert answer.status == 200, found
                 return found
@@ -300,7 +332,7 @@ class Ordeal:
             return None
 
     async def _check(self, visit: Visit) -> list[str]:
-        reader = Visitor(self.web, lambda: self.program.url, Seen("the reader"))
+        reader = Visitor(self.web, self.url, Seen("the reader"))
         await reader.watch(visit.run_id)
         visit.log = [json.loads(data) for _, data in reader.seen.frames]
         history = visit.history
@@ -311,7 +343,7 @@ class Ordeal:
             history.expected = templates(product) if self.is_refused else self.expected
         history.run = await self._call("GET", f"/v1/runs/{visit.run_id}") or {}
         history.statuses.append(history.run["status"])
-        history.kills = self.program.kills
+        history.kills = self.kills
         if self.expected is EXPECTED:
             asked = [str(asked.body) for asked in self.upstream.requests]
             history.requests = sum(visit.sku in body for body in asked)

@@ -93,6 +93,78 @@ class ChaosProxy:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
+class Cable:
+    """
+    A line to a server that can be cut: then nothing comes through, and nobody is told.
+
+    Attributes:
+        port: Where it listens.
+        drops: Message types of PostgreSQL's protocol that are left out of answers.
+    """
+
+    def __init__(self, to_port: int, drops: bytes = b"") -> None:
+        self.port = 0
+        self.drops = drops
+        self._to_port = to_port
+        self._is_whole = asyncio.Event()
+        self._is_whole.set()
+        self._listening: asyncio.Server | None = None
+        self._lines: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._listening = await asyncio.start_server(self._line, "127.0.0.1", 0)
+        self.port = self._listening.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._listening is not None
+        self._listening.close()
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
+
+    def cut(self) -> None:
+        self._is_whole.clear()
+
+    def mend(self) -> None:
+        self._is_whole.set()
+
+    async def _line(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        line = asyncio.current_task()
+        assert line is not None
+        self._lines.add(line)
+        try:
+            await self._is_whole.wait()
+            far, forth = await asyncio.open_connection("127.0.0.1", self._to_port)
+            ways = [self._pour(near, forth), self._pour(far, back, self.drops)]
+            tasks = [asyncio.create_task(way) for way in ways]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                forth.close()
+        finally:
+            self._lines.discard(line)
+            back.close()
+
+    async def _pour(
+        self, source: asyncio.StreamReader, drain: asyncio.StreamWriter, drops: bytes = b""
+    ) -> None:
+        while True:
+            if drops:
+                head = await source.readexactly(5)
+                data = head + await source.readexactly(int.from_bytes(head[1:]) - 4)
+                if head[:1] in drops:
+                    continue
+            elif not (data := await source.read(READ_BYTES)):
+                return
+            await self._is_whole.wait()
+            drain.write(data)
+            await drain.drain()
+
+
 def _pieces(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 

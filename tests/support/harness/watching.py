@@ -45,6 +45,9 @@ class Visitor:
     cuts: Cuts = field(default_factory=lambda: Cuts(random.Random(0)))
     run_id: asyncio.Future[str] = field(default_factory=asyncio.Future)
     """Of the run that was asked for, as soon as the server has said it."""
+    patient_with: frozenset[int] = frozenset()
+    """Statuses after which it comes again; any other but success is a fault."""
+    heartbeats: int = 0
 
     async def watch(self, run_id: str) -> Seen:
         """Read the run to its end, however many connections that takes."""
@@ -63,6 +66,7 @@ class Visitor:
         while not self.run_id.done():
             try:
                 async with self.web.post(self.url() + path, json=asked, headers=headers) as answer:
+                    self._check(answer)
                     self.run_id.set_result(answer.headers["x-run-id"])
                     await self._read(answer)
             except GONE:
@@ -73,7 +77,12 @@ class Visitor:
         ids = [id_ for id_, _ in self.seen.frames if id_]
         return {"Last-Event-ID": ids[-1]} if ids else {}
 
+    def _check(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status in self.patient_with:
+            raise aiohttp.ClientConnectionError(answer.status)
+
     async def _read(self, answer: aiohttp.ClientResponse) -> None:
+        self._check(answer)
         if answer.status == 204:
             self.seen.was_told_the_end = True
             return
@@ -89,4 +98,5 @@ class Visitor:
             self.seen.was_told_the_end = True
         finally:
             self.seen.frames += strict.frames
+            self.heartbeats += len(strict.comments)
             self.seen.connections.append(len(strict.frames))

@@ -322,10 +322,10 @@ class GroupCommit:
 
     def lose(self, live_run: LiveRun) -> None:
         """Another process owns the run: our epoch is over, and we do not know the new one."""
-        live_run.forget_unseen()
+        live_run.retire()
         live_run.ending = None
-        live_run.epoch += 1
-        self._live.pop(live_run.head.run_id, None)
+        if self._live.get(live_run.head.run_id) is live_run:
+            del self._live[live_run.head.run_id]
         live_run.send_away()
 
     def keep_from(self) -> int:

@@ -79,6 +79,11 @@ class LiveRun:
         start = max(0, after + 1 - self.base)
         return self.lines[start : min(start + limit, self.visible + 1 - self.base)]
 
+    def retire(self) -> None:
+        """Make all pens stale, because this is no longer the run: no owner has epoch 0."""
+        self.epoch = 0
+        self.forget_unseen()
+
     @property
     def is_behind(self) -> bool:
         return self.total_bytes - self.committed_bytes > BACKLOG_BYTES

@@ -17,7 +17,7 @@ from unspool.errors import JournalError
 
 FACTS: Final = (
     *("no", "id", "flow", "model", "dialect", "digest", "epoch", "status", "created_ms"),
-    *("ended_ms", "parent", "forked_from", "key", "asked"),
+    *("ended_ms", "parent", "forked_from", "key", "asked", "tenant"),
 )
 """Columns that a run has in every store."""
 

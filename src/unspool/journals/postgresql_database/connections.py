@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias, TypeVar
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from unspool.errors import JournalError
+
+from ..live.clock import elapsed_s
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -91,7 +92,7 @@ class OneConnection:
     One connection for one kind of work, opened again when it breaks.
 
     Attributes:
-        down_since: Monotonic time since which the server is away; None: it is there.
+        down_since: Time (`elapsed_s`) since which the server is away; None: it is there.
         generation: Counts the connections.
     """
 
@@ -125,12 +126,16 @@ class OneConnection:
         """Return the connection; raises one of `DOWN` if there is none to be had."""
         if self._db is not None and not self._db.is_closed():
             return self._db
+        db: Connection | None = None
         try:
             db = await connect(self._url, **self._settings)
             if self._prepare is not None:
                 await self._prepare(db)
-        except DOWN:
-            self.down_since = self.down_since or time.monotonic()
+        except BaseException as error:
+            if isinstance(error, DOWN):
+                self.down_since = self.down_since or elapsed_s()
+            if db is not None:
+                db.terminate()
             raise
         self._db, self.down_since = db, None
         self.generation += 1
@@ -138,7 +143,7 @@ class OneConnection:
 
     def break_off(self) -> None:
         """Drop the connection: what it was doing may have happened or not."""
-        self.down_since = self.down_since or time.monotonic()
+        self.down_since = self.down_since or elapsed_s()
         if self._db is not None:
             self._db.terminate()
             self._db = None
@@ -166,14 +171,14 @@ class Reads:
         Raises:
             JournalError: The server is away.
         """
-        until = time.monotonic() + READ_S
+        until = elapsed_s() + READ_S
         pause_s = FIRST_PAUSE_S
         while True:
             try:
                 async with self.connection() as db:
                     return await work(db)
             except DOWN as error:
-                if time.monotonic() + pause_s > until:
+                if elapsed_s() + pause_s > until:
                     raise self.failure(error) from error
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -20,6 +20,8 @@ import asyncpg
 from unspool.errors import JournalError
 from unspool.runs.events import decode_event
 
+from .. import Head
+from ..live.clock import elapsed_s
 from ..live.live_run import LiveRun
 from .claiming import HEAD, apply, live_run_of, load
 from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, OneConnection
@@ -66,7 +68,7 @@ class Followed:
     def __init__(self, live_run: LiveRun, writer: int) -> None:
         self.live_run = live_run
         self.writer = writer
-        self.used_at = time.monotonic()
+        self.used_at = elapsed_s()
 
 
 class FollowedRuns:
@@ -94,11 +96,12 @@ class FollowedRuns:
         """By writer: the last segment that we have read."""
         self._asked_at: dict[int, float] = {}
         self._opening: dict[str, asyncio.Future[LiveRun | None]] = {}
+        self._catching_up: list[asyncio.Future[None]] = []
         self._news = asyncio.Event()
         self._channel = channel
         self._told = told
         self._task: asyncio.Task[None] | None = None
-        self._looked_at = 0.0
+        self._looked_at = -math.inf
 
     def start(self) -> None:
         """Begin."""
@@ -110,6 +113,8 @@ class FollowedRuns:
             await asyncio.wait([self._task])
         for future in self._opening.values():
             future.cancel()
+        for behind in self._catching_up:
+            behind.cancel()
         for followed in self._runs.values():
             followed.live_run.send_away()
         await self._link.close()
@@ -119,7 +124,7 @@ class FollowedRuns:
         followed = self._runs.get(run_id)
         if followed is None:
             return None
-        followed.used_at = time.monotonic()
+        followed.used_at = elapsed_s()
         return followed.live_run
 
     def live_runs(self) -> list[LiveRun]:
@@ -153,6 +158,20 @@ class FollowedRuns:
             self._news.set()
         return future
 
+    async def catch_up(self, head: Head) -> None:
+        """
+        Read at least what `head` tells of its run, if we follow that.
+
+        Raises:
+            JournalError: The server is away.
+        """
+        followed = self._runs.get(head.run_id)
+        if followed is not None and (head.ended_ms or followed.live_run.visible < head.seq):
+            future = asyncio.get_running_loop().create_future()
+            self._catching_up.append(future)
+            self._news.set()
+            await future
+
     def leave(self, run_id: str) -> None:
         """Follow a run no more, because this process writes it now."""
         followed = self._runs.pop(run_id, None)
@@ -175,7 +194,7 @@ class FollowedRuns:
 
     def _heard(self, _db: object, _pid: int, _channel: str, message: object) -> None:
         if message == CLAIMED:
-            self._looked_at = 0.0
+            self._looked_at = -math.inf
         self._news.set()
 
     async def _follow(self) -> None:
@@ -203,19 +222,31 @@ class FollowedRuns:
         self._news.clear()
 
     def _fail(self, error: BaseException) -> None:
+        reason = str(error) or type(error).__name__
+        failure = JournalError(f"The journal cannot be reached: {reason}")
         opening, self._opening = self._opening, {}
         for future in opening.values():
             if not future.done():
-                reason = str(error) or type(error).__name__
-                future.set_exception(JournalError(f"The journal cannot be reached: {reason}"))
+                future.set_exception(failure)
+        catching_up, self._catching_up = self._catching_up, []
+        for behind in catching_up:
+            if not behind.done():
+                behind.set_exception(failure)
 
     async def _step(self, db: Connection) -> None:
+        catching_up = list(self._catching_up)
+        if catching_up:
+            self._looked_at = -math.inf
         if self._opening:
             await self._open(db)
         await self._read_news(db)
-        if time.monotonic() - self._looked_at >= POLL_S:
-            self._looked_at = time.monotonic()
+        if elapsed_s() - self._looked_at >= POLL_S:
+            self._looked_at = elapsed_s()
             await self._look_at_owners(db)
+        del self._catching_up[: len(catching_up)]
+        for future in catching_up:
+            if not future.done():
+                future.set_result(None)
         await self._ask()
 
     async def _open(self, db: Connection) -> None:
@@ -223,7 +254,9 @@ class FollowedRuns:
         opening, self._opening = self._opening, {}
         try:
             async with db.transaction(isolation="repeatable_read", readonly=True):
-                rows = await db.fetch(_RUNS, list(opening))
+                # A second request may have come while the first was under way.
+                new = [run_id for run_id in opening if run_id not in self._runs]
+                rows = await db.fetch(_RUNS, new)
                 found = [
                     Followed(live_run_of(row), row["writer"])
                     for row in rows
@@ -235,7 +268,8 @@ class FollowedRuns:
             self._fail(error)
             raise
         for followed in found:
-            self._runs[followed.live_run.head.run_id] = followed
+            # One that was wanted twice is here already, with its listeners.
+            self._runs.setdefault(followed.live_run.head.run_id, followed)
         for run_id, future in opening.items():
             if not future.done():
                 future.set_result(self.get(run_id))
@@ -280,7 +314,7 @@ class FollowedRuns:
                 followed.live_run.forget_paged(row["seq"], row["bytes"])
         if moved:
             await self._reload(db, moved)
-        now = time.monotonic()
+        now = elapsed_s()
         unused = [f for f in self._runs.values() if not _is_used(f) and f.used_at < now - IDLE_S]
         for followed in [*by_no.values(), *unused]:
             self.leave(followed.live_run.head.run_id)
@@ -315,9 +349,9 @@ class FollowedRuns:
             await db.remove_listener(f"unspool_w{writer}", self._heard)
 
     async def _ask(self) -> None:
-        now = time.monotonic()
+        now = elapsed_s()
         for writer in self._upto:
-            if writer and self._asked_at.get(writer, 0.0) < now - ASK_S:
+            if writer and self._asked_at.get(writer, -math.inf) < now - ASK_S:
                 self._asked_at[writer] = now
                 with suppress(*DOWN):
                     await self._ask_to_ring(writer)

@@ -9,16 +9,22 @@ process that is only slow. Time decides when to try; the fence alone decides who
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+import asyncpg
+
 from unspool.failpoints import point
 
+from ..live.clock import elapsed_s
+from ..live.group_commit import WriteFailed
 from .connections import DOWN, Connection, OneConnection, Reads
 from .writing import Writer
+
+log = logging.getLogger(__name__)
 
 _beating = point("postgresql.beating")
 _burying = point("postgresql.burying")
@@ -36,6 +42,9 @@ SILENT_S: Final = 5.0
 KEEP_S: Final = 5.0
 """Seconds that segments stay after nobody needs them, for readers in other processes."""
 
+TIDY_S: Final = 1.0
+"""Seconds between two deletions of old segments."""
+
 VACUUM_S: Final = 5.0
 """
 Seconds between two vacuums of our own: the server's comes once a minute, and the table would have
@@ -50,7 +59,10 @@ RING_S: Final = 0.002
 
 LOCK: Final = 0x756E7370
 
-_BEAT = "update leases set beat = clock_timestamp() where writer = $1"
+_BEAT = """
+update leases set beat = clock_timestamp() where writer = $1
+returning (select claims from writers where id = $1)
+"""
 
 _OTHERS = "select writer, extract(epoch from beat)::float8 as beat from leases where writer <> $1"
 
@@ -100,14 +112,15 @@ class Membership:
         self._generation = 0
         self._followed_until = 0.0
         self._ringing: asyncio.Task[None] | None = None
-        self._kept: list[tuple[float, int]] = []
-        self._vacuumed_at = time.monotonic()
+        self._kept: list[tuple[float, int, int]] = []
+        """When which writer, which we were, made which segment."""
+        self._vacuumed_at = elapsed_s()
         self._is_tidy = True
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Give the first life sign; raises one of `DOWN`."""
-        await self._link.run(self._beat)
+        await self._give_sign()
         self._tasks = [
             asyncio.create_task(self._live(), name="life signs"),
             asyncio.create_task(self._tidy(), name="old segments"),
@@ -119,27 +132,33 @@ class Membership:
             task.cancel()
         if self._ringing is not None:
             self._ringing.cancel()
-        with suppress(*DOWN):
+        with suppress(*DOWN, asyncpg.PostgresError):
             async with asyncio.timeout(1):
                 await self._link.run(lambda db: db.execute(_BURY, self._writer.id))
         await self._link.close()
 
     async def _prepare(self, db: Connection) -> None:
+        # Shared: our last connection may be broken, and the server not know it for hours.
         self._locked = self._writer.id
-        await db.execute("select pg_advisory_lock($1, $2)", LOCK, self._locked)
+        await db.execute("select pg_advisory_lock_shared($1, $2)", LOCK, self._locked)
 
     async def _live(self) -> None:
         while True:
-            with suppress(*DOWN):
-                await self._link.run(self._beat)
+            try:
+                await self._give_sign()
+            except DOWN:
+                pass
+            except (WriteFailed, asyncpg.PostgresError) as error:
+                log.warning("This server cannot give a life sign: %s", error)
             await asyncio.sleep(BEAT_S)
 
-    async def _beat(self, db: Connection) -> None:
+    async def _give_sign(self) -> None:
         _beating()
-        if (await db.execute(_BEAT, self._writer.id)).endswith(" 0"):
-            await self._writer.renew()
+        claims = await self._link.run(lambda db: db.fetchval(_BEAT, self._writer.id))
+        # Not on the link: it waits for a commit, and a ring must not wait for it.
+        await self._writer.check(claims)
         if self._locked != self._writer.id:
-            await self._prepare(db)
+            await self._link.run(self._prepare)
 
     # Others
 
@@ -150,12 +169,12 @@ class Membership:
         Raises:
             JournalError: The server is away.
         """
-        writer = self._writer.id
-        if self._generation != self._link.generation:
-            self._generation = self._link.generation
-            self._seen.clear()  # while we were away ourselves, nobody is dead
 
         async def look(db: Connection) -> list[int]:
+            writer = self._writer.id
+            if self._generation != self._link.generation:
+                self._generation = self._link.generation
+                self._seen.clear()  # while we were away ourselves, nobody is dead
             rows = await db.fetch(_OTHERS, writer)
             late = self._late({row["writer"]: row["beat"] for row in rows})
             left = [row["writer"] for row in await db.fetch(_LEFT, writer)]
@@ -163,11 +182,15 @@ class Membership:
                 other for other, silent_s in late if await self._is_dead(db, other, silent_s)
             ]
 
-        return await self._reads.run(look)
+        try:
+            # On the connection of our own life signs: another one may come back before it.
+            return await self._link.run(look)
+        except DOWN as error:
+            raise self._reads.failure(error) from error
 
     def _late(self, beats: dict[int, float]) -> list[tuple[int, float]]:
         """Return the writers without a new life sign, and for how many seconds."""
-        now = time.monotonic()
+        now = elapsed_s()
         for writer in self._seen.keys() - beats.keys():
             del self._seen[writer]
         for writer, beat in beats.items():
@@ -190,14 +213,14 @@ class Membership:
 
     def note_followed(self) -> None:
         """Ring for each commit, for a while: another process has asked."""
-        self._followed_until = time.monotonic() + FOLLOWED_S
+        self._followed_until = elapsed_s() + FOLLOWED_S
         self.ring(self._writer.n)
 
     def ring(self, n: int) -> None:
         """Tell those who follow us that commit `n` is there; a lost ring costs them a second."""
         _ringing()
-        self._kept.append((time.monotonic(), n))
-        if self._ringing is None and time.monotonic() < self._followed_until:
+        self._kept.append((elapsed_s(), self._writer.id, n))
+        if self._ringing is None and elapsed_s() < self._followed_until:
             self._ringing = asyncio.create_task(self._ring())
 
     async def _ring(self) -> None:
@@ -219,18 +242,24 @@ class Membership:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
-            with suppress(*DOWN):
+            await asyncio.sleep(TIDY_S)
+            try:
                 await self._link.run(self._delete_old)
+            except DOWN:
+                pass
+            except asyncpg.PostgresError as error:
+                log.warning("Old segments cannot be deleted: %s", error)
 
     async def _delete_old(self, db: Connection) -> None:
-        now = time.monotonic()
-        old = [n for at, n in self._kept if at < now - KEEP_S]
-        if old:
-            del self._kept[: len(old)]
-            upto = min(old[-1], self._needed() - 1)
+        now = elapsed_s()
+        me = self._writer.id
+        old = [(writer, n) for at, writer, n in self._kept if at < now - KEEP_S]
+        del self._kept[: len(old)]
+        # Those of the writer that we were before are gone: the numbers begin again.
+        if old and old[-1][0] == me:
+            upto = min(old[-1][1], self._needed() - 1)
             delete = "delete from segments where writer = $1 and n <= $2"
-            self._is_tidy &= (await db.execute(delete, self._writer.id, upto)).endswith(" 0")
+            self._is_tidy &= (await db.execute(delete, me, upto)).endswith(" 0")
         if not self._is_tidy and now - self._vacuumed_at > VACUUM_S:
             self._is_tidy, self._vacuumed_at = True, now
             await db.execute("vacuum (truncate false, skip_locked) segments")

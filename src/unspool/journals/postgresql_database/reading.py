@@ -93,6 +93,11 @@ class TableReader:
         rows = await self._reads.run(lambda db: db.fetch(query, *args))
         return [_head_of(row) for row in rows]
 
+    async def unended_of(self, writer: int) -> list[str]:
+        """Return the runs of a writer that have not ended."""
+        query = "select id from runs where writer = $1 and ended_ms is null"
+        return [row["id"] for row in await self._reads.run(lambda db: db.fetch(query, writer))]
+
     async def unended(self) -> list[str]:
         query = "select id from runs where ended_ms is null order by no"
         return [row["id"] for row in await self._reads.run(lambda db: db.fetch(query))]

@@ -13,22 +13,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zlib import crc32
 
 import asyncpg
 
 from unspool.failpoints import point
 
+from ..live.clock import elapsed_s
 from ..live.group_commit import WriteFailed, Written
 from ..live.live_run import LiveRun, Strip
 from .connections import DOWN, FIRST_PAUSE_S, LONGEST_PAUSE_S, Connection, OneConnection
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _sending = point("postgresql.sending")
 _answered = point("postgresql.answered")
@@ -184,17 +186,40 @@ class Writer:
         """Give up commits when the server stays away."""
         self._is_closing = True
 
-    async def renew(self) -> None:
-        """Become another writer, because others have taken this one for dead."""
-        async with self.lock:
-            await self._renew()
+    async def check(self, claims: int | None) -> None:
+        """
+        Give up the runs that others have claimed; without a commit we would not notice.
+
+        Args:
+            claims: How often others have claimed runs of ours; None: we are no writer any more.
+
+        Raises:
+            WriteFailed: The server is away, and we stop; or it refuses.
+        """
+        if claims != self._claims:
+            async with self.lock:
+                try:
+                    await self._sorted_out([])
+                except asyncpg.PostgresError as error:
+                    raise WriteFailed(error) from error
 
     async def _renew(self) -> None:
+        """Become another writer, because others have taken this one for dead."""
         log.warning("Other servers took this one for dead; it continues as a new one.")
+        await self._patiently(self._enter)
+        # In the same turn as the new number: what we adopt from here on is the new writer's.
         for live_run in self._written():
             self._lose(live_run)
-        await self._enter()
         self.on_renewed()
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do some work as soon as the server is there; raises `WriteFailed` if we stop."""
+        while True:
+            try:
+                return await work()
+            except DOWN as error:
+                self._note_away(error)
+                await asyncio.sleep(FIRST_PAUSE_S)
 
     async def _enter(self) -> None:
         release = version("unspool")
@@ -242,7 +267,10 @@ class Writer:
                 raise WriteFailed(error) from error
             if made is not None:
                 break
-            strips, lost = await self._sorted_out(strips)
+            try:
+                strips, lost = await self._sorted_out(strips)
+            except asyncpg.PostgresError as error:
+                raise WriteFailed(error) from error
             refused += lost
             if not strips:
                 return self.n, refused
@@ -255,10 +283,10 @@ class Writer:
         return self.n, refused + taken
 
     def _note_away(self, error: BaseException) -> None:
-        since = self.link.down_since or time.monotonic()
-        if self._is_closing and time.monotonic() - since > LAST_TRIES_S:
+        since = self.link.down_since or elapsed_s()
+        if self._is_closing and elapsed_s() - since > LAST_TRIES_S:
             raise WriteFailed(error) from error
-        if since > time.monotonic() - FIRST_PAUSE_S:
+        if since > elapsed_s() - FIRST_PAUSE_S:
             log.warning("The journal's database is away (%s); runs wait for it.", error)
 
     async def _try(self, db: Connection, batch: StripColumns) -> set[int] | None:
@@ -309,13 +337,11 @@ class Writer:
 
     async def _owned(self) -> Mapping[int, int] | None:
         """Return our runs and their epochs; None: we are no writer any more."""
-        while True:
-            try:
-                row = await self.link.run(lambda db: db.fetchrow(_OWNED, self.id))
-                break
-            except DOWN as error:
-                self._note_away(error)
-                await asyncio.sleep(FIRST_PAUSE_S)
+
+        async def read() -> asyncpg.Record | None:
+            return await self.link.run(lambda db: db.fetchrow(_OWNED, self.id))
+
+        row = await self._patiently(read)
         if row is None:
             return None
         self._claims = row["claims"]
