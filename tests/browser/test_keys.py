@@ -70,32 +70,31 @@ def sign_in(page: Page, key: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(
-    stage: Stage, admin: str, open_page: Open
-) -> None:
-    page = open_page("/models?model=offline", permissions=["clipboard-read", "clipboard-write"])
+def let_in(page: Page, admin: str) -> None:
+    """No key, a wrong one, and the right one."""
     box = page.locator("dialog.sign-in")
     box.wait_for()
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    assert box.is_visible()
+    box.wait_for()
     assert violations(page, box.locator(".toggles button")) == []
     page.locator("[data-sign-in]").focus()
     sign_in(page, UNKNOWN)
     box.get_by_role("alert").filter(has_text="这个密钥用不了").wait_for()
     sign_in(page, admin)
     box.wait_for(state="detached")
-    assert page.url.endswith("/models?model=offline")
-    page.locator("[data-default='']").wait_for()
     assert page.context.cookies()[0]["httpOnly"]
     assert admin not in page.evaluate("JSON.stringify({ ...localStorage, ...sessionStorage })")
 
-    page.get_by_role("link", name="密钥").click()
-    page.locator("[data-key]", has_text="first").wait_for()
+
+def add_tenant(page: Page) -> None:
     page.locator("[data-tenant-name]").fill("另一家店")
     page.locator("[data-add-tenant]").click()
     page.locator("[data-tenant-id]", has_text="另一家店").wait_for()
 
+
+def make_key(page: Page) -> str:
+    """Make a key for the other tenant, after a mistake; return its text."""
     page.locator("[data-new]").click()
     form = page.get_by_role("dialog", name="新的密钥")
     form.locator("[data-name]").fill("商城后台")
@@ -109,12 +108,29 @@ def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(
     form.locator("[data-list='origins']").fill("https://shop.example，https://m.shop.example")
     form.get_by_role("button", name="生成密钥").click()
     form.wait_for(state="detached")
-    made = page.locator("[data-told]").inner_text()
+    return page.locator("[data-told]").inner_text()
+
+
+def sure(page: Page, word: str) -> None:
+    page.locator("dialog.confirm").get_by_role("button", name=word).click()
+
+
+def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(
+    stage: Stage, admin: str, open_page: Open
+) -> None:
+    page = open_page("/models?model=offline", permissions=["clipboard-read", "clipboard-write"])
+    let_in(page, admin)
+    assert page.url.endswith("/models?model=offline")
+    page.locator("[data-default='']").wait_for()
+    page.get_by_role("link", name="密钥").click()
+    page.locator("[data-key]", has_text="first").wait_for()
+    add_tenant(page)
+    made = make_key(page)
     assert answer_to(stage, made) == 200
+    page.get_by_text("只显示这一次").wait_for()
     page.locator("[data-copy]", has_text="复制").click()
     page.locator("[data-copy]", has_text="已复制").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == made
-    page.get_by_text("只显示这一次").wait_for()
     assert violations(page, page.locator(".toggles button")) == []
     row = page.locator("[data-key]", has_text="商城后台")
     for fact in ("另一家店", "runs:read", "https://m.shop.example", "可用"):
@@ -123,24 +139,25 @@ def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(
 
     page.reload()
     row.locator("[data-renew]").click()
-    page.locator("dialog.confirm").get_by_role("button", name="换新").click()
+    assert page.locator("[data-told]").count() == 0
+    sure(page, "换新")
     renewed = page.locator("[data-told]").inner_text()
-    assert renewed != made
     assert [answer_to(stage, each) for each in (made, renewed)] == [200, 200]
     page.locator("[data-kept]").click()
-    assert made not in page.content()
+    page.locator("[data-told]").wait_for(state="detached")
+    assert renewed not in page.content()
     row.locator("[data-revoke]").click()
-    page.locator("dialog.confirm").get_by_role("button", name="撤销").click()
+    sure(page, "撤销")
     row.get_by_text("已撤销").wait_for()
     assert row.get_by_role("button").count() == 0
     until(page, lambda: answer_to(stage, renewed) == 401, "it holds no more")
 
     page.get_by_role("link", name="设置").click()
     page.get_by_role("button", name="退出").click()
-    box.wait_for()
+    page.locator("[data-sign-in]").wait_for()
     assert page.context.cookies() == []
     page.goto("/keys")
-    box.wait_for()
+    page.locator("[data-sign-in]").wait_for()
     assert page.locator("[data-key]").count() == 0
 
 

@@ -6,8 +6,9 @@ export const zh = {
   key: "密钥",
   enter: "登录",
   without: "没有密钥？请管理员做一个，或在服务器上运行：",
+  browser: "这个浏览器",
   out: "退出",
-  outHow: "这个浏览器会忘掉登录，要再输密钥才能用。密钥本身还能用。",
+  outHow: "退出后要再输密钥才能用这些页面。密钥本身还能用。",
 };
 
 export const en = {
@@ -16,6 +17,7 @@ export const en = {
   key: "Key",
   enter: "Sign in",
   without: "No key? Ask an admin for one, or run this on the server:",
+  browser: "This browser",
   out: "Sign out",
-  outHow: "This browser forgets the sign-in and asks for a key again. The key itself still holds.",
+  outHow: "After you sign out it asks for a key again. The key itself still holds.",
 };
