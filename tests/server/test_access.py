@@ -368,6 +368,16 @@ async def test_the_console_is_opened_with_a_key_that_the_browser_does_not_keep(
     assert (await client.get(f"{keys.url}/v1/runs", headers=foreign)).status_code == 401
 
 
+async def test_without_a_key_a_server_tells_that_it_is_ready_and_no_names(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    for path in ("/healthz", "/readyz", "/api/session"):
+        reply = await client.get(keys.url + path)
+        assert reply.status_code == 200
+        assert "offline" not in reply.text
+    assert reply.json() == {"access": "keys"}
+
+
 async def test_no_secret_is_in_the_database(keys: Keys) -> None:
     records = await Records.open(keys.served.settings.data_dir / "records.db")
     rows = await list_keys(records)

@@ -125,7 +125,7 @@ async def server(client: ServerClient, *, is_named: bool) -> Check:
         return Check("unset", "server", f"none at {client.url}", "`unspool serve` starts one")
     except UnspoolError as error:
         return Check("broken", "server", str(error), "look into its log")
-    models = ", ".join(map(str, status["models"]))
+    models = ", ".join(map(str, status.get("models", ()))) or "models for those who have a key"
     return Check("ok", "server", f"{client.url} answers, with {models}")
 
 

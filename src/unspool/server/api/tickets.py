@@ -64,10 +64,10 @@ def plug(core: Core) -> APIRouter:
         return _session_json(core)
 
     @router.delete("/api/session", status_code=204)
-    async def end() -> Response:
+    async def end(request: Request) -> Response:
         """Let the browser forget its cookie."""
         answer = Response(status_code=204)
-        answer.delete_cookie(COOKIE)
+        answer.delete_cookie(COOKIE, path=request.scope.get("root_path") or "/")
         return answer
 
     return router
