@@ -11,7 +11,6 @@ import msgspec
 from unspool.runs.events import Event
 
 from .. import Claim, Head, Heard
-from .segments import record_of
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +182,8 @@ def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
     strip = Strip(live_run, live_run.seq, live_run.total_bytes)
     if live_run.ending is None or is_followed:
         body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
-        strip.record = record_of(live_run.no, live_run.epoch, visible + 1, body)
+        head = live_run.no, live_run.epoch, visible + 1, len(body)
+        strip.record = b"%d %d %d %d\n%b\n" % (*head, body)  # see `segments`
     if live_run.ending is not None:
         strip.page = b"\n".join(lines)
         strip.paged_upto = live_run.seq

@@ -24,11 +24,6 @@ class Record(NamedTuple):
         return self.first + len(self.lines) - 1
 
 
-def record_of(no: int, epoch: int, first: int, body: bytes) -> bytes:
-    """Return the record of events from `first` on; `body` has a line for each."""
-    return b"%d %d %d %d\n%b\n" % (no, epoch, first, len(body), body)
-
-
 def records_of(data: bytes) -> Iterator[Record]:
     """Return the records of a segment."""
     offset = 0

@@ -70,19 +70,22 @@ class Store:
         Raises:
             WriteFailed: It wrote nothing.
         """
+        db = self._db
         try:
+            if keep_from is None and not any(
+                strip.page or strip.live_run.is_new for strip in strips
+            ):
+                # Nearly every commit needs only one statement, which is a transaction by itself.
+                data = b"".join([strip.record for strip in strips])
+                row = db.execute(_APPEND, (crc32(data), data, self._claims))
+                if row.rowcount == 1:
+                    return row.lastrowid or 0, []
             return self._write_all(strips, keep_from)
         except sqlite3.Error as error:
             raise WriteFailed(error, is_busy=is_busy(error)) from error
 
     def _write_all(self, strips: Sequence[Strip], keep_from: int | None) -> tuple[int, list[Strip]]:
         db = self._db
-        if keep_from is None and not any(strip.page or strip.live_run.is_new for strip in strips):
-            # Nearly every commit needs only one statement, which is a transaction by itself.
-            data = b"".join([strip.record for strip in strips])
-            row = db.execute(_APPEND, (crc32(data), data, self._claims))
-            if row.rowcount == 1:
-                return row.lastrowid or 0, []
         db.execute("begin immediate")
         try:
             stale = self._stale(strips)
