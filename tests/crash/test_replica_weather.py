@@ -107,7 +107,7 @@ async def test_while_the_database_is_away_runs_wait_viewers_are_told_and_new_run
     database: PostgresServer, tmp_path: Path
 ) -> None:
     url = database.new_database()
-    settings = {"pieces": 200, "UNSPOOL_HEARTBEAT_S": "1"}
+    settings = {"pieces": 600 if IS_LONG else 200, "UNSPOOL_HEARTBEAT_S": "1"}
     async with cluster_in(tmp_path, [url] * SERVERS, **settings) as cluster:  # type: ignore[arg-type]
         begin_runs(cluster, cluster.programs[0])
         await cluster.begun()
