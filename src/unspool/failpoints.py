@@ -56,7 +56,7 @@ POINTS: Final[dict[str, str]] = {
     "postgresql.sending": "a commit is about to be sent to the database",
     "postgresql.answered": "the database has committed; nobody here has noticed",
     "postgresql.ringing": "a commit is published here; other processes are not told",
-    "postgresql.beating": "a life sign is about to be given",
+    "postgresql.beating": "a beat is about to be given",
     "postgresql.fenced": "in a transaction: a dead owner can write no more; its runs are not ours",
     "postgresql.claimed": "in a transaction: runs are ours; their events are in no page",
     "postgresql.burying": "a dead process has no runs any more; its row is there",

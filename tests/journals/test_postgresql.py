@@ -80,7 +80,7 @@ async def test_a_process_that_wakes_is_a_new_writer_and_forgets_its_runs(opening
     calls: list[object] = []
     assert frozen.listen(pen.run_id, after=3, heard=calls.append) is not None
     old = await buried(frozen, other)
-    await until(lambda: frozen._writer.id != old)  # by a life sign: it has nothing to commit
+    await until(lambda: frozen._writer.id != old)  # by a beat: it has nothing to commit
     assert calls == [()]
     assert pen.run_id not in frozen._live
     with pytest.raises(StaleEpoch):

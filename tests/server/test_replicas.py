@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,20 +26,18 @@ def database() -> SecretStr:
     return SecretStr(shared_server().new_database())
 
 
+def shared(database: SecretStr, folder: Path, number: int) -> dict[str, Any]:
+    """Settings of a server, which has a data directory of its own."""
+    place = {"database_url": database, "data_dir": folder / f"replica-{number}"}
+    return {**place, "secret_key": SecretStr(KEY), "sample_data": False}
+
+
 @pytest.fixture
 async def replicas(
     serve_with: Serve, database: SecretStr, tmp_path: Path, client: httpx.AsyncClient
 ) -> list[Served]:
     """Servers with the built-in model, each with a data directory of its own."""
-    servers = [
-        serve_with(
-            database_url=database,
-            data_dir=tmp_path / f"replica-{number}",
-            secret_key=SecretStr(KEY),
-            sample_data=False,
-        )
-        for number in range(COUNT)
-    ]
+    servers = [serve_with(**shared(database, tmp_path, number)) for number in range(COUNT)]
     for each in servers:
         # Three threads must not build what the libraries of one process build at first use.
         run_id = await begun(client, each)
@@ -103,15 +102,7 @@ async def test_a_run_is_cancelled_from_a_server_that_does_not_write_it(
 ) -> None:
     monkeypatch.setattr(adoption, "ASKED_S", 3600.0)  # only a message brings the request in time
     upstream.play = [[chunk("今天推荐"), SILENCE]]
-    writes, looks = (
-        serve_model(
-            database_url=database,
-            data_dir=tmp_path / f"replica-{number}",
-            secret_key=SecretStr(KEY),
-            sample_data=False,
-        )
-        for number in range(2)
-    )
+    writes, looks = (serve_model(**shared(database, tmp_path, number)) for number in range(2))
     run_id = await begun(client, writes)
     await look(client, f"{looks.url}/v1/runs/{run_id}/events?dialect=plain", frames=1)
     reply = await client.post(f"{looks.url}/v1/runs/{run_id}/cancel")
@@ -129,15 +120,7 @@ async def test_a_server_that_stops_hands_its_runs_to_another_at_once(
     client: httpx.AsyncClient,
 ) -> None:
     upstream.play = [[chunk("今天推荐"), SILENCE], answer("今天推荐这双鞋")]
-    first, second = (
-        serve_model(
-            database_url=database,
-            data_dir=tmp_path / f"replica-{number}",
-            secret_key=SecretStr(KEY),
-            sample_data=False,
-        )
-        for number in range(2)
-    )
+    first, second = (serve_model(**shared(database, tmp_path, number)) for number in range(2))
     run_id = await begun(client, first)
     await look(client, f"{second.url}/v1/runs/{run_id}/events?dialect=plain", frames=1)
     first.stop()

@@ -22,7 +22,7 @@ MESSAGE_S: Final = 3.0
 """For a message to come back; it takes milliseconds."""
 
 ALIVE_S: Final = 5.0
-"""Seconds since its last life sign for which a server counts as running; it gives two a second."""
+"""Seconds since its last beat for which a server counts as running; it gives two a second."""
 
 OTHERS: Final = 3
 """Connections of a server besides those for reading and for records: to commit, ring and listen."""

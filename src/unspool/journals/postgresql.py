@@ -62,19 +62,10 @@ _NAMES: Final = 0x6E616D65
 class PostgreSQLPen(GroupPen):
     """See `journals.RunPen`."""
 
-    __slots__ = ("_unowned",)
-
-    def __init__(
-        self, group_commit: GroupCommit, live_run: LiveRun, unowned: dict[str, None]
-    ) -> None:
-        super().__init__(group_commit, live_run)
-        self._unowned = unowned
+    __slots__ = ()
 
     async def release(self, last: Draft) -> None:
         await self._group_commit.release(self._live_run, self.epoch, last)
-
-    def drop(self) -> None:
-        self._unowned[self.run_id] = None
 
 
 class PostgreSQLJournal:
@@ -200,7 +191,7 @@ class PostgreSQLJournal:
         found = await self._reading.asked(run_ids)
         return [Ask(run_id, "cancel", message) for run_id, _, message in found]
 
-    # TableReader
+    # Reading
 
     async def read(self, run_id: str, *, after: int, limit: int = 500) -> Sequence[Event]:
         live_run = self._known(run_id)
@@ -259,7 +250,7 @@ class PostgreSQLJournal:
         heads = await self._reading.heads("where id = $1", (run_id,), 1)
         if not heads:
             raise UnknownRun(run_id)
-        await self._following.catch_up(heads[0])  # whoever knows the head can read up to it
+        await self._following.catch_up(heads[0])  # a reader who knows the head can read up to it
         return heads[0]
 
     async def heads(
@@ -324,7 +315,7 @@ def _head_of(live_run: LiveRun) -> Head:
 def _pooled(where: str, what: str) -> SetupError:
     return SetupError(
         f"{what} do not pass through {where}: a connection pooler in transaction mode stands "
-        "before it. Name the database itself, or a pooler in session mode."
+        "before it. Name the database itself."
     )
 
 

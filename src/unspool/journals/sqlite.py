@@ -43,21 +43,12 @@ FOREIGN_POLL_S = 0.05
 class SQLitePen(GroupPen):
     """See `journals.RunPen`."""
 
-    __slots__ = ("_unowned",)
-
-    def __init__(
-        self, group_commit: GroupCommit, live_run: LiveRun, unowned: dict[str, None]
-    ) -> None:
-        super().__init__(group_commit, live_run)
-        self._unowned = unowned
+    __slots__ = ()
 
     async def release(self, last: Draft) -> None:
         self.append(last)
         await self.commit()
         self.drop()
-
-    def drop(self) -> None:
-        self._unowned[self.run_id] = None
 
 
 class SQLiteJournal:

@@ -95,7 +95,7 @@ class ChaosProxy:
 
 class Cable:
     """
-    A line to a server that can be cut: then nothing comes through, and nobody is told.
+    A line to a server that can be cut: then nothing comes through, and neither side notices.
 
     Attributes:
         port: Where it listens.

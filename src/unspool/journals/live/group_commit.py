@@ -348,13 +348,20 @@ def _tell(news: list[News]) -> None:
 
 
 class GroupPen:
-    """The part of `journals.Pen` that group commit gives; `append_text` runs for each token."""
+    """
+    The part of `journals.RunPen` that group commit gives; `append_text` runs for each token.
 
-    __slots__ = ("_group_commit", "_live_run", "epoch", "run_id")
+    `unowned` belongs to the journal: the runs that no pen writes.
+    """
 
-    def __init__(self, group_commit: GroupCommit, live_run: LiveRun) -> None:
+    __slots__ = ("_group_commit", "_live_run", "_unowned", "epoch", "run_id")
+
+    def __init__(
+        self, group_commit: GroupCommit, live_run: LiveRun, unowned: dict[str, None]
+    ) -> None:
         self._group_commit = group_commit
         self._live_run = live_run
+        self._unowned = unowned
         self.epoch = live_run.epoch
         self.run_id = live_run.head.run_id
 
@@ -377,3 +384,6 @@ class GroupPen:
 
     async def end(self, ending: Draft) -> None:
         await self._group_commit.end(self._live_run, self.epoch, ending)
+
+    def drop(self) -> None:
+        self._unowned[self.run_id] = None

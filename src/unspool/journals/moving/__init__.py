@@ -94,7 +94,7 @@ async def copy_runs(
     source: RunStore, target: RunStore, on_copied: Callable[[int], object]
 ) -> CopiedRuns:
     """
-    Copy all runs; `on_copied` is told how many each batch had.
+    Copy all runs; `on_copied` gets the number of each batch.
 
     Raises:
         JournalError: The source is damaged, or a copy is not as its original.

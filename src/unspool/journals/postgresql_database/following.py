@@ -331,12 +331,10 @@ class FollowedRuns:
                     continue
                 fresh = live_run_of(rows[0])
                 followed.writer = rows[0]["writer"]
-                has_ended = rows[0]["ended_ms"] is not None
-                if fresh.visible > before or has_ended:
-                    has_ended = True  # its newest events are in pages: readers read them there
-                else:
+                is_in_pages = fresh.visible > before or rows[0]["ended_ms"] is not None
+                if not is_in_pages:
                     await self._load(db, [followed])
-            if has_ended:
+            if is_in_pages:  # its newest events are there, and readers read them there
                 self.leave(live_run.head.run_id)
             elif live_run.visible > before:
                 _publish(live_run, before)

@@ -1,5 +1,5 @@
 """
-The life signs of this process, and the watch over those of others.
+The beats of this process, and the watch over those of others.
 
 A process is dead when *we* have seen its beat unchanged for a time, over a connection that did not
 break. A lock of its connection says whether that is still open: while it is, we wait longer, for a
@@ -31,10 +31,10 @@ _burying = point("postgresql.burying")
 _ringing = point("postgresql.ringing")
 
 BEAT_S: Final = 0.5
-"""Seconds between two life signs."""
+"""Seconds between two beats."""
 
 GONE_S: Final = 1.5
-"""Seconds without a life sign until a process is dead whose connection has ended."""
+"""Seconds without a beat until a process is dead whose connection has ended."""
 
 SILENT_S: Final = 5.0
 """… and one whose connection is open: it may be stopped, or very slow."""
@@ -88,8 +88,8 @@ delete from segments where writer in (select id from gone)
 
 
 @dataclass(slots=True)
-class _LifeSign:
-    """The last life sign of a process, and when we saw it first."""
+class _SeenBeat:
+    """The last beat of a process, and when we saw it first."""
 
     beat: float
     at: float
@@ -106,9 +106,9 @@ class Membership:
         self._reads = reads
         self._locked = 0
         self._needed = needed
-        # A ring or a life sign that a crash of the server swallows harms nobody.
+        # A ring or a beat that a crash of the server swallows harms nobody.
         self._link = OneConnection(url, prepare=self._prepare, synchronous_commit="off")
-        self._seen: dict[int, _LifeSign] = {}
+        self._seen: dict[int, _SeenBeat] = {}
         self._generation = 0
         self._followed_until = 0.0
         self._ringing: asyncio.Task[None] | None = None
@@ -119,10 +119,10 @@ class Membership:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Give the first life sign; raises one of `DOWN`."""
-        await self._give_sign()
+        """Give the first beat; raises one of `DOWN`."""
+        await self._give_beat()
         self._tasks = [
-            asyncio.create_task(self._live(), name="life signs"),
+            asyncio.create_task(self._live(), name="beats"),
             asyncio.create_task(self._tidy(), name="old segments"),
         ]
 
@@ -145,14 +145,14 @@ class Membership:
     async def _live(self) -> None:
         while True:
             try:
-                await self._give_sign()
+                await self._give_beat()
             except DOWN:
                 pass
             except (WriteFailed, asyncpg.PostgresError) as error:
-                log.warning("This server cannot give a life sign: %s", error)
+                log.warning("This server cannot give a beat: %s", error)
             await asyncio.sleep(BEAT_S)
 
-    async def _give_sign(self) -> None:
+    async def _give_beat(self) -> None:
         _beating()
         claims = await self._link.run(lambda db: db.fetchval(_BEAT, self._writer.id))
         # Not on the link: it waits for a commit, and a ring must not wait for it.
@@ -183,20 +183,20 @@ class Membership:
             ]
 
         try:
-            # On the connection of our own life signs: another one may come back before it.
+            # On the connection of our own beats: another one may come back before it.
             return await self._link.run(look)
         except DOWN as error:
             raise self._reads.failure(error) from error
 
     def _late(self, beats: dict[int, float]) -> list[tuple[int, float]]:
-        """Return the writers without a new life sign, and for how many seconds."""
+        """Return the writers without a new beat, and for how many seconds."""
         now = elapsed_s()
         for writer in self._seen.keys() - beats.keys():
             del self._seen[writer]
         for writer, beat in beats.items():
             seen = self._seen.get(writer)
             if seen is None or seen.beat != beat:
-                self._seen[writer] = _LifeSign(beat, now)
+                self._seen[writer] = _SeenBeat(beat, now)
         silent = {writer: now - seen.at for writer, seen in self._seen.items()}
         return [(writer, silent_s) for writer, silent_s in silent.items() if silent_s >= GONE_S]
 

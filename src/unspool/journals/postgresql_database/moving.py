@@ -17,7 +17,7 @@ NOBODY: Final = 0
 """The writer of runs that wait for an owner."""
 
 LIVE_S: Final = 10.0
-"""Seconds since its last life sign for which a server counts as running."""
+"""Seconds since its last beat for which a server counts as running."""
 
 _COLUMNS: Final = (*FACTS, "seq", "bytes", "writer")
 

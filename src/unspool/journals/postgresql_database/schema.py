@@ -3,7 +3,7 @@ The tables of the journal, in a PostgreSQL schema of their own.
 
 `writers` has a row for each process: the fence. A claim of one of its runs raises `claims`; a
 commit holds a share lock on the row and writes only while the count is as it was. Writer 0 is
-nobody: released runs wait there. `leases` has the life signs of processes.
+nobody: released runs wait there. `leases` has the beats of processes.
 
 `runs` has a row for each run; `seq` and `bytes` count the events that are in `pages`. `segments`
 holds newer events of live runs, one row for each commit of a writer, with the numbers of its runs.

@@ -89,7 +89,7 @@ _NEW_WRITER = """
 with me as (insert into writers default values returning id)
 insert into leases (writer, backend, version) select id, $1, $2 from me returning writer
 """
-"""With its first life sign, so that nobody takes it for dead."""
+"""With its first beat, so that nobody takes it for dead."""
 
 
 @dataclass(slots=True)
