@@ -94,6 +94,18 @@ class Access:
             await note_use(self._records, row.id)
         return _principal(row, frozenset(row.scopes))
 
+    async def session_of(self, key: str) -> str:
+        """
+        Return a session for the console, for a key.
+
+        Raises:
+            Unauthorized: It is no key that holds. A ticket, which opens less, is none.
+        """
+        if not self.is_open and split_key(key) is None:
+            raise Unauthorized("this is not a key; `unspool keys add` makes one")
+        who = await self.principal_of(key)
+        return self._sealed(SESSION, Claims(who.key, _until_s(SESSION_S), [])) if who.key else ""
+
     async def _of_claims(self, text: str) -> Principal:
         """Return the principal of a ticket or a session: its key's, with what the claims leave."""
         try:
@@ -103,7 +115,8 @@ class Access:
         row = await self._key(claims.key)
         now = now_ms()
         is_over = row is None or row.revoked_ms or (row.expires_ms and row.expires_ms <= now)
-        if row is None or is_over or claims.until_s * 1000 <= now:
+        is_other = bool(claims.run) != text.startswith(TICKET)  # one is not the other
+        if row is None or is_over or is_other or claims.until_s * 1000 <= now:
             raise Unauthorized("this ticket has expired; get another one")
         scopes = frozenset(claims.scopes) if claims.run else frozenset(row.scopes)
         return _principal(row, scopes, claims.run)
@@ -119,10 +132,6 @@ class Access:
         if lacking := [scope for scope in wanted if not who.may(scope)]:
             raise MissingRight(f"this key lacks the scope {lacking[0]}")
         return self._sealed(TICKET, Claims(who.key, _until_s(ttl_s), wanted, run_id))
-
-    def session(self, who: Principal) -> str:
-        """Return a session for the console."""
-        return self._sealed(SESSION, Claims(who.key, _until_s(SESSION_S), []))
 
     def _sealed(self, kind: str, claims: Claims) -> str:
         return kind + self._secrets.seal(msgspec.json.encode(claims).decode())

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..errors import UnknownRun
+from ..formats.tenancy import present_tenant
 from ..journals import Journal, read_all
 from ..runs.timeline import Timeline
 
@@ -26,7 +27,8 @@ MAX_EVENTS: Final = 100_000
 class Timelines:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._known: OrderedDict[str, Timeline] = OrderedDict()
+        self._known: OrderedDict[tuple[str | None, str], Timeline] = OrderedDict()
+        """By tenant and run: the journal says who may see a run, and an ended one is not read."""
         self._reading = asyncio.Lock()
         """One reader at a time folds a timeline: an event read twice would count twice."""
 
@@ -38,17 +40,18 @@ class Timelines:
         """
         found: dict[str, Timeline] = {}
         left = MAX_EVENTS
+        tenant = present_tenant()
         async with self._reading:
             for run_id in run_ids:
-                timeline = self._known.get(run_id) or Timeline()
+                timeline = self._known.get((tenant, run_id)) or Timeline()
                 before = timeline.seq
                 try:
                     is_whole = await self._read(run_id, timeline, left)
                 except UnknownRun:
-                    self._known.pop(run_id, None)
+                    self._known.pop((tenant, run_id), None)
                     continue
                 left -= timeline.seq - before
-                self._remember(run_id, timeline)
+                self._remember((tenant, run_id), timeline)
                 if is_whole:
                     found[run_id] = timeline
         return found
@@ -63,8 +66,8 @@ class Timelines:
                 timeline.apply(event)
         return timeline.seq < last
 
-    def _remember(self, run_id: str, timeline: Timeline) -> None:
-        self._known[run_id] = timeline
-        self._known.move_to_end(run_id)
+    def _remember(self, key: tuple[str | None, str], timeline: Timeline) -> None:
+        self._known[key] = timeline
+        self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

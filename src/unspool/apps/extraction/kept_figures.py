@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final
 
+from unspool.formats.tenancy import present_tenant
 from unspool.records import Records
 
 from .evidence import EventHistory
@@ -36,6 +37,7 @@ class KeptFigures:
     def __init__(self, records: Records, *, kept_s: float = KEPT_S) -> None:
         self._records = records
         self._kept_s = kept_s
+        self._tenant: str | None = None
         self._version: int | None = None
         self._since = 0.0
         self._answers: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
@@ -49,10 +51,11 @@ class KeptFigures:
         async with self._turn:
             version, now = await self._records.version(), time.monotonic()
             is_old = version is None and now - self._since > self._kept_s
-            if version != self._version or is_old:
+            tenant = present_tenant()  # the figures of one are nobody else's
+            if (tenant, version) != (self._tenant, self._version) or is_old:
                 self._answers.clear()
                 self._histories = None
-                self._version, self._since = version, now
+                self._tenant, self._version, self._since = tenant, version, now
             if question not in self._answers:
                 self._answers[question] = await answer()
                 if len(self._answers) > MAX_ANSWERS:

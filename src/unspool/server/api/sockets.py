@@ -21,8 +21,16 @@ from starlette.websockets import WebSocketDisconnect
 
 from unspool.core import Core
 from unspool.dialects import encoder_for, open_dialect, with_ids
-from unspool.errors import BadCursor, JournalError, SpecError, UnknownRun, UnspoolError
+from unspool.errors import (
+    BadCursor,
+    JournalError,
+    MissingRight,
+    SpecError,
+    UnknownRun,
+    UnspoolError,
+)
 from unspool.runs.events import Event
+from unspool.runs.principal import present
 from unspool.viewing.cursor import Cursor, follow, is_at_end
 from unspool.viewing.event_stream import ABORT
 from unspool.viewing.viewers import Viewer
@@ -187,6 +195,8 @@ class _Socket:
             return {"type": "error", "code": "internal", "message": message}
 
     async def _do(self, input: dict[str, Any]) -> Mapping[str, Any] | None:
+        if not present.get().may("runs:write"):
+            raise MissingRight("this needs the scope runs:write, which the key lacks")
         match input.pop("type", None):
             case "cancel":
                 await self._core.runner.cancel(self._run_id)

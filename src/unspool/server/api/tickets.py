@@ -26,7 +26,7 @@ class TicketInput(StrictInput):
 
 
 class SessionInput(StrictInput):
-    key: SecretStr = Field(max_length=128)
+    key: SecretStr = Field(max_length=1024)
 
 
 def plug(core: Core) -> APIRouter:
@@ -44,12 +44,12 @@ def plug(core: Core) -> APIRouter:
     @router.post("/api/session")
     async def begin(request: Request, given: SessionInput) -> Response:
         """Open the console with a key: the browser keeps a cookie for twelve hours."""
-        who = await core.access.principal_of(given.key.get_secret_value())
+        session = await core.access.session_of(given.key.get_secret_value())
         answer = JSONResponse(_session_json(core))
-        if who.key:
+        if session:
             answer.set_cookie(
                 COOKIE,
-                core.access.session(who),
+                session,
                 max_age=int(SESSION_S),
                 path=request.scope.get("root_path") or "/",
                 secure=request.url.scheme == "https",
