@@ -42,11 +42,9 @@ from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
-from .access import Access
+from .access import Access, RevokedKeys, TenantJournal
 from .indexing import Indexing
 from .retention import Retention
-from .revocation import RevokedKeys
-from .tenant_journal import TenantJournal
 
 try:
     import fcntl

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Unpack
 
-from ..errors import UnknownRun
-from ..formats.tenancy import DEFAULT, present_tenant
-from ..journals import Ask, Claim, EndedRun, Head, Heard, Journal, RunPen, Wanted
-from ..runs.events import Draft, Event
-from ..runs.run import RunSpec
+from ...errors import UnknownRun
+from ...formats.tenancy import DEFAULT, present_tenant
+from ...journals import Ask, Claim, EndedRun, Head, Heard, Journal, RunPen, Wanted
+from ...runs.events import Draft, Event
+from ...runs.run import RunSpec
 
 MAX_KNOWN: Final = 100_000
 """Runs whose tenant we remember; some 15 MB."""

@@ -15,11 +15,11 @@ from typing import Final
 
 import msgspec
 
-from ..errors import MissingRight, Unauthorized
-from ..records import Records, now_ms
-from ..records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
-from ..records.secrets import Secrets, Unsealable
-from ..runs.principal import OPEN, Principal
+from ...errors import MissingRight, Unauthorized
+from ...records import Records, now_ms
+from ...records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
+from ...records.secrets import Secrets, Unsealable
+from ...runs.principal import OPEN, Principal
 
 TICKET_S: Final = 60.0
 """Seconds in which a page must connect, unless it asks for more."""

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from typing import Final
 
-from ..errors import RecordsError
-from ..viewing.viewers import Viewing
-from .access import Access
+from ...errors import RecordsError
+from ...viewing.viewers import Viewing
+from .requests import Access
 
 log = logging.getLogger(__name__)
 
