@@ -30,7 +30,7 @@ from support.servers import (
 )
 from support.stores import STORES, new_store
 from support.upstream import KEY, Upstream
-from unspool import Core, Journal, LLMClient, Settings, open_core, open_journal
+from unspool import Core, Journal, LLMClient, Settings, open_core, open_journal, plugs
 from unspool.journals import sqlite_url
 from unspool.records import Records
 from unspool.records.samples import seed_samples
@@ -221,3 +221,14 @@ def serve_model(serve_with: Serve, upstream: Upstream) -> ServeModel:
         return serve_with(**{**model, "retries": 0, **changes})
 
     return serve
+
+
+@pytest.fixture
+def no_offers() -> Any:
+    """What a file has offered is forgotten again."""
+    before = dict(plugs._offered)
+    yield
+    plugs._offered.clear()
+    plugs._offered.update(before)
+    plugs.names.cache_clear()
+    plugs.load.cache_clear()

@@ -12,6 +12,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - KeyReused             another request used this Idempotency-Key
     - NotReady              something else must exist first (409)
     - AlreadyRunning        another run does this already; wait for it or cancel it (409)
+    - NotWaiting            the run asks no such question, or has its answer (409)
     - PriceUnknown          a budget cannot cover a model without a price
   + Unauthorized            no key, or one that does not hold (401)
   + MissingRight               the key may not do this (403)
@@ -33,6 +34,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
   + InvalidAnswer           the model's answer is whole but does not fit its schema
     - AnswerRefused         the model would not give one
     - AnswerCut             its limit of tokens was reached first
+  + Unanswered              nobody has answered a question of the run in its time
   + NothingFound            the model's answer is whole but holds nothing of the kind asked for
   + FewerThanBefore         far fewer results than are stored; a person decides which to keep
   + LLMClientError          `LLMClient` has spent all attempts
@@ -136,6 +138,11 @@ class AlreadyRunning(SpecError):
             f"(GET /v1/runs/{run_id}/events), or cancel it first"
         )
         self.run_id = run_id
+
+
+class NotWaiting(SpecError):
+    code = "not_waiting"
+    http_status = 409
 
 
 class PriceUnknown(SpecError):
@@ -318,6 +325,13 @@ class AnswerCut(InvalidAnswer):
     """The answer reached its limit of tokens before it fitted."""
 
     code = "length"
+
+
+class Unanswered(UnspoolError):
+    code = "unanswered"
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"nobody has answered the question {step!r} in its time")
 
 
 class NothingFound(UnspoolError):

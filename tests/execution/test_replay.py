@@ -24,7 +24,8 @@ from support.vectors import state_of
 from unspool import Core, RunSpec, plugs
 from unspool.cli import app
 from unspool.errors import SpecError
-from unspool.execution.replay import frames_in, read_log, replay
+from unspool.execution.comparison import frames_in
+from unspool.execution.replay import read_log, replay
 from unspool.flows import Context, Flow, chat
 from unspool.runs.events import Event, encode_event
 from unspool.viewing.cursor import follow

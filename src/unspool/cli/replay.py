@@ -40,7 +40,8 @@ def replay(
     database or a file.
     """
     from .. import plugs
-    from ..execution.replay import frames_in, read_log
+    from ..execution.comparison import frames_in
+    from ..execution.replay import read_log
     from ..execution.replay import replay as replay_log
 
     if bool(run_id) == (file is not None):

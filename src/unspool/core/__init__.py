@@ -15,6 +15,7 @@ from typing import Protocol
 from .. import plugs
 from ..errors import SetupError
 from ..execution.admission import Admission
+from ..execution.answers import Answers
 from ..execution.budgets import Budgets
 from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
@@ -95,6 +96,7 @@ class Core:
     uploads: Uploads
     access: Access
     budgets: Budgets
+    answers: Answers
 
     @property
     def catalog(self) -> Catalog:
@@ -203,6 +205,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
         runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
         budgets = _budgets(records, journal, runner, registry, opened)
+        indexing.follow_waiting(runner)
         admission = Admission(runner, shown, registry.catalog, records, settings, budgets)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
@@ -229,6 +232,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             indexing=indexing,
             uploads=uploads,
             budgets=budgets,
+            answers=Answers(shown, runner),
             access=await _access(settings, records, registry, viewing, opened),
         )
 

@@ -15,11 +15,13 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from ..errors import JournalError, UnknownRun
+from ..execution.runner import Runner
 from ..formats.tenancy import working_for
 from ..journals import Head, Journal, read_all
 from ..viewing.index import RunIndex
@@ -57,10 +59,14 @@ class Indexing:
     def __init__(self, journal: Journal, index: RunIndex) -> None:
         self._journal = journal
         self._index = index
+        self._runner_waiting: Collection[str] = ()
+        """Live runs of this process that wait for people."""
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[str, Head] = {}
         """Runs that began, oldest first, and are not in the index yet."""
+        self._changed: set[str] = set()
+        """Live runs that began to wait for people, or go on."""
         self._is_filled = asyncio.Event()
         self._has_gone = False
         """Runs were deleted since the last look."""
@@ -90,6 +96,15 @@ class Indexing:
         """Remember that a run has ended."""
         self._has_news.set()
 
+    def follow_waiting(self, runner: Runner) -> None:
+        """Follow which runs of this process wait for people."""
+        self._runner_waiting = runner.waiting
+        runner.on_waiting.append(self._note_waiting)
+
+    def _note_waiting(self, run_id: str) -> None:
+        self._changed.add(run_id)
+        self._has_news.set()
+
     async def catch_up(self, *, most: int = ASKED_EVENTS) -> None:
         """
         Write the runs that began or ended since the last call.
@@ -115,7 +130,7 @@ class Indexing:
             self._has_gone = False
             await self._erase_oldest()
         await self._find_new()
-        left = await self._put(list(self._waiting), most)
+        left = await self._put([*self._waiting, *self._changed - self._waiting.keys()], most)
         if left:
             left = await self._put(await self._ended(), left)
         if not left:
@@ -200,18 +215,22 @@ class Indexing:
             row = await self._row(run_id)
             if row is None:
                 await self._index.erase([run_id])
-                self._waiting.pop(run_id, None)
+                self._forget(run_id)
             else:
                 rows.append(row)
                 most -= row.last_seq if row.ended_ms is not None else 1
             if most <= 0 or len(rows) >= BATCH_RUNS or place == len(run_ids):
                 await self._index.put(rows)
                 for each in rows:
-                    self._waiting.pop(each.id, None)
+                    self._forget(each.id)
                 rows = []
             if most <= 0:
                 break
         return max(0, most)
+
+    def _forget(self, run_id: str) -> None:
+        self._waiting.pop(run_id, None)
+        self._changed.discard(run_id)
 
     async def _row(self, run_id: str) -> RunRow | None:
         """
@@ -223,6 +242,8 @@ class Indexing:
         with suppress(UnknownRun):
             head = await self._journal.head(run_id)
             upto = 1 if head.ended_ms is None else None
+            if run_id in self._runner_waiting:
+                head = replace(head, status="waiting")
             async for events in read_all(self._journal, run_id, upto=upto):
                 for event in events:
                     facts.apply(event)

@@ -12,12 +12,15 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..errors import JournalError, StaleEpoch, UnknownRun
 from ..failpoints import point
 from ..formats.tenancy import working_for
 from ..journals import Ask, Journal, RunPen, read_all
 from ..runs.beginning import spec_of
 from ..runs.events import Draft
+from ..runs.questions import GivenAnswer
 from ..runs.run import Run, RunSpec
 
 if TYPE_CHECKING:
@@ -119,13 +122,21 @@ class Adoption:
                 await asyncio.sleep(ADOPT_S)
                 continue
             for ask in asks:
-                task = asyncio.create_task(self._cancel(ask))
+                obeying = self._cancel if ask.kind == "cancel" else self._answer
+                task = asyncio.create_task(obeying(ask))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     async def _cancel(self, ask: Ask) -> None:
         if not await self._runner.cancel_here(ask.run_id, ask.message):
             # It has ended, or we are about to adopt it.
+            await asyncio.sleep(ADOPT_S)
+            with suppress(JournalError):
+                await self._journal.ask(ask)
+
+    async def _answer(self, ask: Ask) -> None:
+        step, answer = msgspec.json.decode(ask.message, type=tuple[str, GivenAnswer])
+        if not self._runner.answer_here(ask.run_id, step, answer):
             await asyncio.sleep(ADOPT_S)
             with suppress(JournalError):
                 await self._journal.ask(ask)

@@ -20,22 +20,24 @@ from ..errors import BudgetExceeded, ProviderInterrupted, ProviderRefused, SpecE
 from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
-from ..formats.images import ImageBytes
 from ..generation.bounds import GAVE_UP, Bounds
 from ..generation.continuation import PartialText, RetainedAnswer
 from ..generation.enough import Enough
 from ..generation.generate import Generation, GenerationDeps
 from ..journals import Pen
 from ..models.catalog import Catalog
-from ..providers import Image, Prompt, Tool
+from ..providers import Prompt
 from ..providers.upstream.prompts import seeing
 from ..records import Records
 from ..records.images import find_images
 from ..runs.events import Draft, EventType
+from ..runs.questions import GivenAnswer
 from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
 from .budgets import Allowance
 from .exchanges import Exchanges
+from .prompts import carried_s, prompt_of, shown
+from .questions import WITHIN_S, Questions
 from .step_writer import ReaderFeed, StepWriter
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,8 @@ class RunContext:
     """Likewise, if what attempts send and get is kept."""
     allowance: Allowance | None = None
     """What it may spend; None: as much as it needs."""
+    questions: Questions | None = None
+    """What it asks people."""
     records: Records | None = None
     """Where images are; None: a replay, which asks no model."""
 
@@ -152,7 +156,7 @@ class RunContext:
         self._check_given_up(state)
         name = how.get("model") or self._spec.model
         models = self._catalog.models_for(name, self._spec.flow, stand_in=how.get("stand_in", True))
-        prompt = _prompt(text, system, how)
+        prompt = prompt_of(text, system, how)
         if prompt.has_images:
             models, prompt = seeing(models), await self._with_images(prompt)
         contract = self._spec.dialect
@@ -198,9 +202,7 @@ class RunContext:
             found = await find_images(self.records, [image["sha256"] for image in named])
         except UnknownRecord as error:
             raise ProviderRefused(str(error), code="image_gone") from None
-        return replace(
-            prompt, messages=tuple(_shown(message, found) for message in prompt.messages)
-        )
+        return replace(prompt, messages=tuple(shown(message, found) for message in prompt.messages))
 
     def _bounds(self, so_far: PartialText, how: GenerateOptions) -> Bounds | None:
         first_text_s, max_chars = how.get("first_text_s"), how.get("max_chars")
@@ -275,6 +277,20 @@ class RunContext:
 
     def noted(self, name: str) -> Any:
         return self._notes.get(name)
+
+    async def ask(
+        self,
+        text: str,
+        *,
+        step: str,
+        schema: Mapping[str, Any] | None = None,
+        within_s: float = WITHIN_S,
+        call: Mapping[str, Any] | None = None,
+    ) -> GivenAnswer:
+        assert self.questions is not None, "this context asks nobody"
+        return await self.questions.ask(
+            text, step=step, schema=schema, within_s=within_s, call=call
+        )
 
     async def child(
         self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""
@@ -369,32 +385,3 @@ class RunContext:
     def _finish(self, state: Step, *, model: str, finish_reason: str) -> None:
         state.finished, state.model, state.finish_reason = True, model, finish_reason
         self._pen.append(state.ending())
-
-
-def carried_s(past: Run) -> float:
-    """
-    Return how long earlier owners carried a run.
-
-    The time between two owners does not count: nobody could ask a model then.
-    """
-    if past.started_ms is None:
-        return 0.0
-    return max(0, past.last_ms - past.started_ms - past.away_ms) / 1000
-
-
-def _shown(message: Mapping[str, Any], found: Mapping[str, ImageBytes]) -> Mapping[str, Any]:
-    if not message.get("images"):
-        return message
-    images = [Image(*found[image["sha256"]]) for image in message["images"]]
-    return {**message, "images": images}
-
-
-def _prompt(text: str, system: str, how: GenerateOptions) -> Prompt:
-    """Return the messages: the system's, the earlier ones, the question, and the later ones."""
-    prompt = Prompt.of(text, system=system, **how.get("params", {}))
-    *head, question = prompt.messages
-    if images := how.get("images"):
-        question = {**question, "images": images}
-    talk = (*head, *how.get("earlier", ()), question, *how.get("since", ()))
-    tools = tuple(Tool(**tool) for tool in how.get("tools", ()))
-    return replace(prompt, messages=talk, tools=tools, is_bound=how.get("is_bound", False))

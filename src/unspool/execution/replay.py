@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Final, cast
@@ -20,21 +20,21 @@ import msgspec
 
 from unspool.providers.upstream.http1 import Client
 
-from .. import plugs
-from ..dialects import encoder_for, frames_of, open_dialect
 from ..errors import SpecError
 from ..flows import Call, CallPlace, ToolAnswer, open_flow
-from ..formats.sse import Frame
 from ..generation.generate import GenerationDeps
 from ..journals import Pen
 from ..models.catalog import Catalog
 from ..runs.beginning import spec_of, started
-from ..runs.events import TERMINAL, Draft, Event, decode_event, encode_event
+from ..runs.events import TERMINAL, Draft, Event, decode_event
+from ..runs.questions import answer_of
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
 from .adoption import taking_over
+from .comparison import Difference, compared, first_byte, key_of
 from .context import RunContext
 from .playback import STEP, Playback
+from .questions import Questions
 from .runner import ending_of
 
 STUCK_S: Final = 2.0
@@ -45,15 +45,6 @@ MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 
 OUTSIDE: Final = {"cancelled", "interrupted"}
 """Codes of endings that come from outside of the flow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first difference. None means that this side has no such event or frame."""
-
-    where: str
-    recorded: str | None
-    replayed: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +98,11 @@ async def replay(log: Sequence[Event]) -> Replayed:
     for start, end in zip([0, *bounds], [*bounds, len(log)], strict=True):
         life = log[start:end]
         drafts = await _Life(spec, log[:start], life).live()
-        difference, aligned = _compared(life, drafts)
+        difference, aligned = compared(life, drafts)
         events += aligned
         if difference is not None:
             return Replayed(events, difference)
-    return Replayed(events, _first_byte(spec, log, events))
-
-
-def frames_in(dialect: str, events: Sequence[Event]) -> list[str]:
-    """Return a run's whole stream in a dialect, frame by frame."""
-    plug = open_dialect(dialect)
-    encoder = encoder_for(dialect)
-    frames = [f for event in events for f in frames_of(event.seq, encoder.encode(event))]
-    trailer = [Frame(plug.trailer).encode()] if plug.trailer else []
-    return [frame.decode() for frame in frames + trailer]
+    return Replayed(events, first_byte(spec, log, events))
 
 
 class _ReplayPen:
@@ -148,7 +130,7 @@ class _ReplayPen:
         for draft in drafts:
             if room is None:
                 self.drafts.append(draft)
-            elif room[key := _key(draft)] > 0:
+            elif room[key := key_of(draft)] > 0:
                 room[key] -= 1
                 self.drafts.append(draft)
         if self._room is not None and not self._room.total():
@@ -226,7 +208,7 @@ class _Life:
 
     async def live(self) -> list[Draft]:
         # A stopped attempt accounts for its usage; a server that died had no time for that.
-        after = None if self._tail else Counter(_key(e) for e in self._body if _is_stop(e))
+        after = None if self._tail else Counter(key_of(e) for e in self._body if _is_stop(e))
         pen = _ReplayPen(self._room() if self._is_cut else None, after)
         past = fold(self._past)
         if self._past:
@@ -243,7 +225,7 @@ class _Life:
 
     def _room(self) -> Counter[str]:
         """Count the events of each step before the cut; a stop adds its own after it."""
-        return Counter(_key(e) for e in self._body if not _is_stop(e))
+        return Counter(key_of(e) for e in self._body if not _is_stop(e))
 
     async def _perform(self, pen: _ReplayPen, past: Run) -> list[Draft]:
         playback = Playback(self._past, self._life, is_cut=self._is_cut)
@@ -254,6 +236,7 @@ class _Life:
         catalog = cast("Catalog", playback)
         ctx = _ReplayContext(cast("Pen", pen), self._spec, past, catalog, deps, settings)
         ctx.recorded = fold([*self._past, *self._life]).notes
+        ctx.questions = self._questions(pen, past)
         ctx.tools = _ReplayTools(self._life[self._begun :])
         flow = open_flow(self._spec.flow)
         working = asyncio.ensure_future(
@@ -270,6 +253,14 @@ class _Life:
             return [Draft("run.completed")]
         assert isinstance(error, Exception)
         return [ending_of(error, self._spec.flow, wrote=ctx.has_written)]
+
+    def _questions(self, pen: _ReplayPen, past: Run) -> Questions:
+        """Return questions that have the answers of this life already."""
+        questions = Questions(cast("Pen", pen), past, lambda _: None)
+        for event in self._life[self._begun :]:
+            if event.type == "question.answered":
+                questions.give(event.data["step"], answer_of(event.data))
+        return questions
 
     async def _until_over(self, working: asyncio.Future[None], pen: _ReplayPen) -> None:
         if self._is_cut and not self._room().total():
@@ -318,78 +309,3 @@ def _without_waits(log: Sequence[Event]) -> list[Event]:
 
 def _is_stop(event: Event) -> bool:
     return event.type == "attempt.failed" and event.data.get("code") == "cancelled"
-
-
-def _key(event: Draft | Event) -> str:
-    return str(event.data.get("step", ""))
-
-
-def _compared(
-    recorded: Sequence[Event], drafts: Sequence[Draft]
-) -> tuple[Difference | None, list[Event]]:
-    """Return the first difference, and the drafts with the numbers and times of the log."""
-    waiting: dict[str, list[Draft]] = {}
-    key = _key if _is_mixed(recorded) else _one
-    for draft in drafts:
-        waiting.setdefault(key(draft), []).append(draft)
-    queues = {name: iter(queue) for name, queue in waiting.items()}
-    aligned: list[Event] = []
-    for event in recorded:
-        found = next(queues.get(key(event), iter(())), None)
-        if found is None or (event.type, _comparable(event.data)) != (
-            found.type,
-            _comparable(found.data),
-        ):
-            return _difference(event, found), aligned
-        data = {**found.data, **{k: event.data[k] for k in ("cost",) if k in event.data}}
-        aligned.append(Event(event.seq, found.type, event.at_ms, data))
-    for queue in queues.values():
-        for found in queue:
-            return _difference(None, found), aligned
-    return None, aligned
-
-
-def _one(_: Draft | Event) -> str:
-    return ""
-
-
-def _is_mixed(events: Sequence[Event]) -> bool:
-    """Whether steps ran at the same time: then we compare the order within each step only."""
-    order = [key for key in map(_key, events) if key]
-    changes = [key for n, key in enumerate(order) if n == 0 or order[n - 1] != key]
-    return len(changes) > len(set(changes))
-
-
-def _comparable(data: Mapping[str, Any]) -> Any:
-    """Return event data as the log would hold it, without the cost."""
-    plain = {name: value for name, value in data.items() if name != "cost"}
-    return msgspec.json.decode(msgspec.json.encode(plain))
-
-
-def _difference(event: Event | None, found: Draft | None) -> Difference:
-    seq = 0 if event is None else event.seq
-    at_ms = 0 if event is None else event.at_ms
-    return Difference(
-        f"event {seq}" if event is not None else "after the last event",
-        None if event is None else encode_event(event).decode(),
-        None if found is None else encode_event(Event(seq, found.type, at_ms, found.data)).decode(),
-    )
-
-
-def _first_byte(
-    spec: RunSpec, recorded: Sequence[Event], replayed: Sequence[Event]
-) -> Difference | None:
-    for dialect in plugs.names("dialects"):
-        pairs = _pairs(frames_in(dialect, recorded), frames_in(dialect, replayed))
-        for number, (one, other) in enumerate(pairs, start=1):
-            if one != other:
-                return Difference(f"frame {number} in {dialect}", one, other)
-    return None
-
-
-def _pairs(one: list[str], other: list[str]) -> Iterator[tuple[str | None, str | None]]:
-    for number in range(max(len(one), len(other))):
-        yield (
-            one[number] if number < len(one) else None,
-            other[number] if number < len(other) else None,
-        )

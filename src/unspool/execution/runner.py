@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import JournalError, StaleEpoch, UnspoolError
 from ..failpoints import point
@@ -26,12 +27,14 @@ from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.beginning import started
 from ..runs.events import Draft, Event
+from ..runs.questions import GivenAnswer
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
 from .adoption import Adoption, past_of
 from .budgets import Budgets
 from .context import Children, RunContext, ToolRunner
 from .exchanges import Exchanges
+from .questions import Questions
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,8 @@ class _CarriedRun:
     task: asyncio.Task[None] | None = None
     is_in_flow: bool = False
     """We interrupt a task only in its flow: not before it begins, nor while it ends."""
+    questions: Questions | None = None
+    """Once it is in its flow."""
     stop: Draft | None = None
     """The ending that a client wants; set before we interrupt the task."""
     is_let_go: bool = False
@@ -91,6 +96,10 @@ class Runner:
         """Keeps what attempts send and get."""
         self.budgets: Budgets | None = None
         """What runs may spend."""
+        self.on_waiting: list[Callable[[str], object]] = []
+        """Called with the id of a run that begins to wait for people, or goes on."""
+        self.waiting: set[str] = set()
+        """Runs that wait for people: they take no room."""
         self.on_begun: list[Callable[[str, float], object]] = []
         """Called with the id of a run that must end unwatched, and after how many seconds."""
         self._parents: set[str] = set()
@@ -100,7 +109,7 @@ class Runner:
 
     @property
     def live_count(self) -> int:
-        return len(self._live)
+        return len(self._live) - len(self.waiting)
 
     def is_live(self, run_id: str) -> bool:
         """Whether this process carries the run."""
@@ -168,6 +177,14 @@ class Runner:
             _cancelling()
             await self._stop(live, ending)
         return live is not None or self._adoption.note_ending(run_id, ending)
+
+    def answer_here(self, run_id: str, step: str, answer: GivenAnswer) -> bool:
+        """Answer a question of a run if this process carries it; return whether it does."""
+        live = self._live.get(run_id)
+        if live is None or live.questions is None:
+            return False
+        live.questions.give(step, answer)
+        return True
 
     async def ended(self, run_id: str, *, patience_s: float) -> None:
         """Return when a run may have ended, or after `patience_s`."""
@@ -239,6 +256,11 @@ class Runner:
             if self.budgets is not None:
                 self.budgets.left(pen.run_id)
 
+    def _waits(self, run_id: str, is_waiting: bool) -> None:
+        (self.waiting.add if is_waiting else self.waiting.discard)(run_id)
+        for noted in self.on_waiting:
+            noted(run_id)
+
     async def _stop_children(self, run_id: str) -> None:
         # Nearly all runs have none, and need not ask the journal.
         if self._children is not None and run_id in self._parents:
@@ -284,6 +306,8 @@ class Runner:
         ctx = RunContext(live.pen, spec, past, self._catalog, self._deps, self._settings)
         ctx.children, ctx.tools, ctx.exchanges = self._children, self._tools, self.exchanges
         ctx.records = self._records
+        waits = partial(self._waits, live.pen.run_id)
+        ctx.questions = live.questions = Questions(live.pen, past, waits)
         try:
             if self.budgets is not None:
                 ctx.allowance = await self.budgets.allowance(live.pen.run_id, spec, past)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Un
 from pydantic import BaseModel
 
 from .. import plugs
+from ..runs.questions import GivenAnswer
 
 if TYPE_CHECKING:
     from ..records import Records
@@ -217,6 +218,25 @@ class Context(Recorder, Protocol):
 
     def noted(self, name: str) -> Any:
         """Return what `note` has computed under this name; None: nothing yet."""
+
+    async def ask(
+        self,
+        text: str,
+        *,
+        step: str,
+        schema: Mapping[str, Any] | None = None,
+        within_s: float = 86_400.0,
+    ) -> GivenAnswer:
+        """
+        Ask a person, and wait for the answer, once in the life of the run.
+
+        The run's status is `waiting`; it costs nothing and survives restarts. Somebody answers with
+        `POST /v1/runs/{id}/answers`, or declines, which is an answer too. Without a `schema` (of an
+        object) the answer's value is a text.
+
+        Raises:
+            Unanswered: Nobody has answered within `within_s`, at most 30 days.
+        """
 
     async def child(
         self, number: int, flow: str, input: Mapping[str, Any], *, model: str = ""

@@ -101,14 +101,17 @@ class EndedRun:
     bytes: int
 
 
+AskKind = Literal["cancel", "answer"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A request to the process that writes a run."""
 
     run_id: str
-    kind: Literal["cancel"]
+    kind: AskKind
     message: str
-    """The reason, for the log."""
+    """The reason, for the log; or the answer, as JSON."""
 
 
 class Pen(Protocol):

@@ -193,7 +193,7 @@ class PostgreSQLJournal:
         self._is_asked.clear()
         run_ids = [run_id for run_id in self._live if run_id not in self._adopting.unowned]
         found = await self._reading.asked(run_ids)
-        return [Ask(run_id, "cancel", message) for run_id, _, message in found]
+        return [Ask(run_id, kind, message) for run_id, kind, message in found]
 
     # Reading
 

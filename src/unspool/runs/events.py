@@ -33,6 +33,8 @@ EventType = Literal[
     "tool.delta",
     "tool.called",
     "tool.answered",
+    "question.asked",
+    "question.answered",
     "note.taken",
     "progress.made",
     "item.found",

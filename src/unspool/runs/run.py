@@ -18,8 +18,9 @@ import msgspec
 
 from ..formats.tenancy import DEFAULT
 from .events import Draft, Event
+from .questions import Question, answer_of, question_of
 
-Status = Literal["queued", "running", "completed", "failed", "cancelled", "incomplete"]
+Status = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "incomplete"]
 
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete"})
 
@@ -148,6 +149,8 @@ class Run:
     steps: dict[str, Step] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
+    """Questions to people, by their steps."""
     items: list[Any] = field(default_factory=list)
     children: dict[int, str] = field(default_factory=dict)
     """Ids of the runs that its flow started, by their numbers."""
@@ -199,6 +202,8 @@ class Run:
                 self._attempt(event)
             case "run":
                 self._run(event)
+            case "question":
+                self._question(event)
             case _:
                 self._rest(event)
         self.last_ms = event.at_ms
@@ -272,6 +277,20 @@ class Run:
             return
         attempt.status = "finished" if event.type == "attempt.finished" else "failed"
         attempt.facts = {k: v for k, v in data.items() if k not in {"step", "number"}}
+
+    def _question(self, event: Event) -> None:
+        step = event.data["step"]
+        if event.type == "question.asked":
+            self.questions[step] = question_of(event.data)
+        else:
+            self.questions[step].answer = answer_of(event.data)
+            self.recoveries = 0
+        self.status = "waiting" if self.open_questions else "running"
+
+    @property
+    def open_questions(self) -> list[Question]:
+        """Questions that wait for an answer, oldest first."""
+        return [question for question in self.questions.values() if question.answer is None]
 
     def _run(self, event: Event) -> None:
         match event.type:

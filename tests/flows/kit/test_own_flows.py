@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from support.readers import look
 from support.servers import Serve
-from unspool import Context, flow, plugs
+from unspool import Context, flow
 from unspool.errors import SetupError, SpecError
 from unspool.flows.kit.files import offer_flows
 from unspool.testing import play
@@ -120,17 +119,6 @@ async def test_the_built_in_model_answers_in_any_form() -> None:
 
 
 # Files
-
-
-@pytest.fixture
-def no_offers() -> Any:
-    """What a file has offered is forgotten again."""
-    before = dict(plugs._offered)
-    yield
-    plugs._offered.clear()
-    plugs._offered.update(before)
-    plugs.names.cache_clear()
-    plugs.load.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import asyncpg
 
 from unspool.errors import JournalError
 
-from .. import Head
+from .. import AskKind, Head
 from ..live.segments import records_of
 from .claiming import HEAD
 from .connections import Connection, Reads
@@ -131,7 +131,7 @@ class TableReader:
         )
         return writer
 
-    async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    async def asked(self, run_ids: Sequence[str]) -> list[tuple[str, AskKind, str]]:
         """Take the requests for some runs, and delete those of runs that have ended."""
 
         async def work(db: Connection) -> list[asyncpg.Record]:

@@ -12,11 +12,11 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi import APIRouter, WebSocket
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from unspool.core import Core
@@ -36,7 +36,10 @@ from unspool.viewing.cursor import Cursor, follow, is_at_end
 from unspool.viewing.event_stream import ABORT
 from unspool.viewing.viewers import Viewer
 
+from .answers import AnswerRequest
 from .forks import ForkRequest
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 log = logging.getLogger(__name__)
 
@@ -205,16 +208,24 @@ class _Socket:
                 await self._core.runner.cancel(self._run_id)
                 return None  # the end of the run is the answer
             case "steer":
-                try:
-                    request = ForkRequest.model_validate({"cancel": True, **input})
-                except ValidationError as error:
-                    (first, *_) = error.errors(include_input=False, include_url=False)
-                    field = ".".join(map(str, first["loc"]))
-                    raise SpecError(f"{field}: {first['msg']}") from None
+                request = _checked(ForkRequest, {"cancel": True, **input})
                 fork = await self._core.admission.fork(self._run_id, request.changes())
                 return {"type": "forked", "run": fork}
+            case "answer":
+                given = _checked(AnswerRequest, input)
+                await self._core.answers.give(self._run_id, given)
+                return None  # its event is the answer
             case _:
-                raise SpecError("`type` must be `cancel` or `steer`")
+                raise SpecError("`type` must be `answer`, `cancel` or `steer`")
+
+
+def _checked(kind: type[ModelT], facts: dict[str, Any]) -> ModelT:
+    try:
+        return kind.model_validate(facts)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_input=False, include_url=False)
+        field = ".".join(map(str, first["loc"]))
+        raise SpecError(f"{field}: {first['msg']}") from None
 
 
 def _read(text: str | None) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class RunQuery(RunFilter):
         """Whether the journal itself can answer."""
         plain = {"before", "limit", "flow", "parent", "status"}
         named = {name for name in self.model_fields_set if getattr(self, name)}
-        return named <= plain and len(self.status) <= 1 and self.changed is None
+        is_one = len(self.status) <= 1 and not {"running", "waiting"} & set(self.status)
+        return named <= plain and is_one and self.changed is None
 
 
 async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
@@ -81,7 +82,11 @@ async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
     wanted = Wanted(status=status, flow=query.flow, parent=query.parent)
     heads = await core.journal.heads(before=query.before, limit=query.limit, **wanted)
     more = heads[-1].run_id if len(heads) == query.limit else None
-    return {"runs": await _judged(core, [head_json(head) for head in heads]), "next": more}
+    rows = [head_json(head) for head in heads]
+    for row in rows:
+        if row["id"] in core.runner.waiting:
+            row["status"] = "waiting"
+    return {"runs": await _judged(core, rows), "next": more}
 
 
 async def indexed_list(core: Core, query: RunQuery) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from unspool.journals import Head
 from unspool.records.feedback import FeedbackRow
+from unspool.runs.questions import Question
 from unspool.runs.run import Attempt, Run, Step
 from unspool.runs.usage import UsageTotal, total
 
@@ -60,6 +61,7 @@ def run_json(head: Head, run: Run) -> dict[str, Any]:
         "attempts": [_attempt_json(attempt) for attempt in run.attempts],
         "usage": usage and _usage_json(usage),
         "cost": usage and usage.cost,
+        "questions": [_question_json(question) for question in run.questions.values()],
         "warnings": run.warnings,
         "error": run.error,
         "parent": run.parent,
@@ -81,6 +83,21 @@ def _usage_json(usage: UsageTotal) -> dict[str, Any]:
 def _call_json(call: Mapping[str, Any], step: Step) -> dict[str, Any]:
     named = {name: call[name] for name in ("id", "name", "arguments")}
     return {**named, "answer": step.answers.get(call["index"])}
+
+
+def _question_json(question: Question) -> dict[str, Any]:
+    """Return a question; `answer` is None while it is open."""
+    answer = question.answer
+    return {
+        "step": question.step,
+        "text": question.text,
+        "schema": question.schema,
+        "call": question.call,
+        "until": iso(question.until_ms),
+        "answer": None
+        if answer is None
+        else {"outcome": answer.outcome, "value": answer.value, "reason": answer.reason},
+    }
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:
