@@ -42,7 +42,7 @@ from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
-from .access import Access, RevokedKeys, TenantJournal
+from .access import Access, AuditLog, RevokedKeys, TenantJournal
 from .indexing import Indexing
 from .retention import Retention
 
@@ -92,6 +92,7 @@ class Core:
     indexing: Indexing
     uploads: Uploads
     access: Access
+    audit: AuditLog
 
     @property
     def catalog(self) -> Catalog:
@@ -213,6 +214,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             indexing=indexing,
             uploads=uploads,
             access=await _access(settings, records, registry, viewing, opened),
+            audit=AuditLog(records.operator),
         )
 
 

@@ -32,10 +32,10 @@ class Viewer:
     is_sending: bool = False
     has_begun: bool = False
     """The head of its answer went out."""
-    key: str = field(default_factory=lambda: present.get().key)
-    """The id of the key that opened it."""
+    key: str = field(default_factory=lambda: present.get().let_in_by)
+    """The id of the key, share or session that opened it."""
     is_revoked: bool = False
-    """That key holds no more."""
+    """That holds no more."""
     stop: Callable[[], object] = lambda: None
 
 

@@ -2,11 +2,12 @@
 Who may do what: keys, tickets and sessions, tenants, and the streams that end with a key.
 
 `requests` finds out who sends one; `tenant_journal` keeps the runs of tenants apart; `revocation`
-ends the streams of keys that hold no more.
+ends the streams of keys that hold no more; `audit` notes changes.
 """
 
 from __future__ import annotations
 
+from .audit import AuditLog, present_actor
 from .requests import MAX_TICKET_S, SESSION, SESSION_S, TICKET, TICKET_S, Access
 from .revocation import RevokedKeys
 from .tenant_journal import TenantJournal
@@ -18,6 +19,8 @@ __all__ = [
     "TICKET",
     "TICKET_S",
     "Access",
+    "AuditLog",
     "RevokedKeys",
     "TenantJournal",
+    "present_actor",
 ]
