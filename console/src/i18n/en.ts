@@ -209,7 +209,7 @@ export const en: Messages = {
     fork: "Fork from here",
     diff: "Diff",
     share: "Share",
-    shared: "Read-only link copied",
+    shared: "Read-only address copied",
     kill: "Disconnect",
     reconnect: "Reconnect",
     replay: "Replay",

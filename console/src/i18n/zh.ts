@@ -196,7 +196,7 @@ export const zh = {
     fork: "从此处分叉",
     diff: "对比",
     share: "分享",
-    shared: "只读链接已复制",
+    shared: "只读地址已复制",
     kill: "断开连接试试",
     reconnect: "重新连接",
     replay: "回放",

@@ -24,8 +24,11 @@ PUBLIC: Final = frozenset(
 )
 """Without a key: they tell nothing. `/api/session` looks at the key that it is sent."""
 
-PUBLIC_BELOW: Final = ("/assets/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/")
-"""Pages and their files."""
+PUBLIC_BELOW: Final = (
+    *("/assets/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/", "/share/"),
+    "/v1/shared/",
+)
+"""Pages and their files; and what share links show, each of which is a secret of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Viewer:
     """The id of the key, share or session that opened it."""
     is_revoked: bool = False
     """That holds no more."""
+    counts: bool = True
+    """It has a say in whether the run goes on; a guest with a share link has none."""
     stop: Callable[[], object] = lambda: None
 
 
@@ -67,7 +69,7 @@ class Viewing:
 
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
-        self._counts[viewer.run_id] += 1
+        self._counts[viewer.run_id] += viewer.counts
         if self.is_ending:  # its request arrived while we stopped the others
             viewer.stop()
         if self._watch is None:
@@ -77,6 +79,8 @@ class Viewing:
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.remove(viewer)
+        if not viewer.counts:
+            return
         self._counts[viewer.run_id] -= 1
         if not self._counts[viewer.run_id]:
             del self._counts[viewer.run_id]

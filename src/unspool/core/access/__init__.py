@@ -8,7 +8,7 @@ ends the streams of keys that hold no more; `audit` notes changes.
 from __future__ import annotations
 
 from .audit import AuditLog, present_actor
-from .requests import MAX_TICKET_S, SESSION, SESSION_S, TICKET, TICKET_S, Access
+from .requests import MAX_TICKET_S, SESSION, SESSION_S, SHARE, TICKET, TICKET_S, Access
 from .revocation import RevokedKeys
 from .tenant_journal import TenantJournal
 
@@ -16,6 +16,7 @@ __all__ = [
     "MAX_TICKET_S",
     "SESSION",
     "SESSION_S",
+    "SHARE",
     "TICKET",
     "TICKET_S",
     "Access",

@@ -9,7 +9,7 @@ no longer than it does.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from ...errors import MissingRight, Unauthorized
 from ...records import Records, now_ms
 from ...records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
 from ...records.secrets import Secrets, Unsealable
+from ...records.shares import ended_shares
 from ...runs.principal import OPEN, Principal
 
 TICKET_S: Final = 60.0
@@ -36,6 +37,9 @@ MAX_KNOWN: Final = 10_000
 
 USED_MS: Final = 60_000
 """How exactly the table knows when a key was used."""
+
+SHARE: Final = "share:"
+"""Before the id of a share, where it stands beside those of keys."""
 
 TICKET: Final = "ust_"
 SESSION: Final = "uss_"
@@ -136,9 +140,16 @@ class Access:
     def _sealed(self, kind: str, claims: Claims) -> str:
         return kind + self._secrets.seal(msgspec.json.encode(claims).decode())
 
-    async def revoked(self, key_ids: Iterable[str]) -> set[str]:
-        """Return those keys that hold no more."""
-        return await revoked(self._records, list(key_ids))
+    async def revoked(self, ids: Iterable[str]) -> set[str]:
+        """Return those of keys, shares (`share:…`) and sessions that hold no more."""
+        by_kind: dict[str, list[str]] = {}
+        for found in ids:
+            kind, colon, name = found.rpartition(":")
+            by_kind.setdefault(kind + colon, []).append(name)
+        gone: set[str] = set()
+        for kind, names in by_kind.items():
+            gone |= {kind + name for name in await _ENDED[kind](self._records, names)}
+        return gone
 
     async def origins_of(self, who: Principal) -> frozenset[str]:
         """Return the origins whose pages may use a key."""
@@ -166,6 +177,13 @@ class Access:
                 self._known.clear()
             known = self._known[key_id] = _FoundKey(await find_key(self._records, key_id), now)
         return known.row
+
+
+_ENDED: Final[dict[str, Callable[[Records, list[str]], Awaitable[set[str]]]]] = {
+    "": revoked,
+    SHARE: ended_shares,
+}
+"""By the beginning of an id: what tells those that hold no more."""
 
 
 def _principal(row: KeyRow, scopes: frozenset[str], run: str = "") -> Principal:

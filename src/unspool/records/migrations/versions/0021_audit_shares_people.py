@@ -35,7 +35,6 @@ def upgrade() -> None:
         sa.Column("text_only", sa.Boolean(), nullable=False),
         sa.Column("created_ms", sa.Integer(), nullable=False),
         sa.Column("expires_ms", sa.Integer(), nullable=True),
-        sa.Column("revoked_ms", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_shares"),
     )
     op.create_index("ix_shares_run_id", "shares", ["run_id"])
