@@ -42,7 +42,7 @@ from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
-from .access import Access, AuditLog, RevokedKeys, TenantJournal
+from .access import Access, AuditLog, People, RevokedKeys, TenantJournal
 from .indexing import Indexing
 from .retention import Retention
 
@@ -93,6 +93,7 @@ class Core:
     uploads: Uploads
     access: Access
     audit: AuditLog
+    people: People
 
     @property
     def catalog(self) -> Catalog:
@@ -215,6 +216,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             uploads=uploads,
             access=await _access(settings, records, registry, viewing, opened),
             audit=AuditLog(records.operator),
+            people=People(records.operator, registry.secrets, http, settings),
         )
 
 
@@ -258,8 +260,9 @@ async def _access(
     opened: AsyncExitStack,
 ) -> Access:
     """Open what knows the keys, and what ends the streams of revoked ones."""
-    access = Access(records.operator, registry.secrets, is_open=settings.is_open)
-    if not access.is_open and not await list_keys(records.operator):
+    issuer = settings.oidc_issuer.strip()
+    access = Access(records.operator, registry.secrets, is_open=settings.is_open, issuer=issuer)
+    if not (access.is_open or issuer or await list_keys(records.operator)):
         raise SetupError(
             "There are no keys yet, and without one nobody can use this server. Make the first: "
             "`unspool keys add NAME --scope admin`. Or let everybody in: --allow-open."

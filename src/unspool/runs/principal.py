@@ -46,7 +46,7 @@ class SignedIn:
     """For people."""
     role: Role
     session: str
-    """The id of the session in the browser."""
+    """The id of the session in the browser, as it stands beside those of keys."""
 
 
 @dataclass(frozen=True, slots=True)
