@@ -181,7 +181,7 @@ export const zh = {
     journal_full: "磁盘满了。腾出空间，或运行 unspool prune。",
     journal_unavailable: "日志暂时读不到。稍后会自己再试。",
     unauthorized: "这个密钥用不了：不对、已撤销，或已到期。核对后再输一次。",
-    forbidden: "你登录用的密钥没有这个权限。换一个密钥登录，或请管理员来做。",
+    forbidden: "你登录用的密钥或账号没有这个权限。换一个登录，或请管理员来做。",
     internal: "服务器内部出错，日志里有原因。",
     key_reused: "同一个键用在了两个请求上。再点一次即可。",
     body_too_large: "输入太长。缩短后再试。",
