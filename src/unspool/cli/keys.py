@@ -6,22 +6,18 @@ They work on its database, also while it runs.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import SpecError
-from ._bootstrap import read_settings, start_logging
 from ._console import say, stderr, stdout, write_json
 from ._options import DataDir, Json
+from ._records import tenant_of, with_records
 
 if TYPE_CHECKING:
     from ..records import Records
-
-T = TypeVar("T")
 
 # SQLAlchemy takes a quarter of a second to import: only where it is needed.
 
@@ -32,31 +28,6 @@ Scopes = Annotated[
     list[str] | None,
     typer.Option("--scope", help="runs:read, runs:write, records:read …, admin; may be repeated."),
 ]
-
-
-def _with_records(data_dir: object, work: Callable[[Records], Awaitable[T]]) -> T:
-    from ..records import Records, place_of
-
-    start_logging("WARNING")
-    settings = read_settings(data_dir=data_dir)
-
-    async def working() -> T:
-        records = await Records.open(place_of(settings))
-        try:
-            return await work(records)
-        finally:
-            await records.aclose()
-
-    return asyncio.run(working())
-
-
-async def _tenant(records: Records, name: str) -> str:
-    from ..records.keys import find_tenant
-
-    tenant = await find_tenant(records, name)
-    if tenant is None:
-        raise SpecError(f"There is no tenant {name}; `unspool tenants add` adds one.")
-    return tenant
 
 
 @keys.command("add")
@@ -88,9 +59,9 @@ def add(  # noqa: PLR0913 - each option is a word of the command line
         from ..records.keys import add_key
 
         facts: dict[str, Any] = {name: value or [] for name, value in rights.items()}
-        return await add_key(records, await _tenant(records, tenant), name, days=days, **facts)
+        return await add_key(records, await tenant_of(records, tenant), name, days=days, **facts)
 
-    made = _with_records(data_dir, work)
+    made = with_records(data_dir, work)
     if as_json:
         write_json({"key": made.text, "id": made.row.id, "tenant": made.row.tenant})
         return
@@ -107,7 +78,7 @@ def list_(data_dir: DataDir = None, as_json: Json = False) -> None:
 
         return await list_keys(records)
 
-    rows = _with_records(data_dir, work)
+    rows = with_records(data_dir, work)
     facts = [
         {"id": row.id, "name": row.name, "tenant": row.tenant, "scopes": list(row.scopes)}
         | {"revoked": row.revoked_ms is not None}
@@ -133,7 +104,7 @@ def revoke(
 
         return await revoke_key(records, key_id)
 
-    if not _with_records(data_dir, work):
+    if not with_records(data_dir, work):
         raise SpecError(f"There is no key {key_id} that holds; `unspool keys list` lists them.")
 
 
@@ -148,7 +119,7 @@ def add_tenant(
 
         return await add_row(records, name)
 
-    row = _with_records(data_dir, work)
+    row = with_records(data_dir, work)
     if row is None:
         raise SpecError(f"A tenant named {name} is there already.")
     if as_json:
@@ -166,7 +137,7 @@ def list_tenants(data_dir: DataDir = None, as_json: Json = False) -> None:
 
         return await rows(records)
 
-    facts = [{"id": row.id, "name": row.name} for row in _with_records(data_dir, work)]
+    facts = [{"id": row.id, "name": row.name} for row in with_records(data_dir, work)]
     if as_json:
         write_json(facts)
         return
@@ -186,7 +157,7 @@ def audit_log(
 
         return await list_audit(records, None, limit=limit)
 
-    rows = _with_records(data_dir, work)
+    rows = with_records(data_dir, work)
     names = ("id", "at_ms", "tenant", "actor_kind", "actor", "action", "subject", "detail")
     if as_json:
         write_json([{name: getattr(row, name) for name in names} for row in rows])

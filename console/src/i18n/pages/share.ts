@@ -25,7 +25,7 @@ export const zh = {
 };
 
 export const en = {
-  title: "A shared run",
+  title: "Shared run",
   gone: "This link opens nothing now: it was revoked, or is over. Ask for another one.",
   begun: "Began {at}",
   until: "holds until {at}",
