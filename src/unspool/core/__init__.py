@@ -94,9 +94,12 @@ class Core:
     indexing: Indexing
     uploads: Uploads
     access: Access
-    audit: AuditLog
     people: People
     budgets: Budgets
+
+    @property
+    def audit(self) -> AuditLog:
+        return AuditLog(self.records.operator)
 
     @property
     def catalog(self) -> Catalog:
@@ -232,7 +235,6 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             uploads=uploads,
             budgets=budgets,
             access=await _access(settings, records, registry, viewing, opened),
-            audit=AuditLog(records.operator),
             people=People(records.operator, registry.secrets, http, settings),
         )
 

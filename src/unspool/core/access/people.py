@@ -24,7 +24,7 @@ from ...records.keys import find_tenant
 from ...records.secrets import Secrets, Unsealable
 from ...runs.principal import Role
 from ...settings import Settings
-from .provider import Asked, NotSignedIn, Provider
+from .provider import IdentityProvider, NotSignedIn, SignInRequest
 from .requests import PERSON, SESSION_S, PersonClaims
 
 SIGNING_IN_S: Final = 600.0
@@ -80,7 +80,7 @@ class People:
     ) -> None:
         self._records = records
         self._secrets = secrets
-        self._provider = Provider(http, settings)
+        self._provider = IdentityProvider(http, settings)
         self._settings = settings
 
     @property
@@ -96,7 +96,7 @@ class People:
             NotSignedIn: The provider does not answer.
         """
         state, nonce = random.token_urlsafe(24), random.token_urlsafe(24)
-        asked = Asked(nonce, random.token_urlsafe(48), redirect_uri)
+        asked = SignInRequest(nonce, random.token_urlsafe(48), redirect_uri)
         address = await self._provider.address(asked, state)
         until_s = int(time.time() + SIGNING_IN_S)
         begun = _UnderWay(state, nonce, asked.verifier, redirect_uri, our_page(back), until_s)
@@ -118,7 +118,7 @@ class People:
             raise NotSignedIn("provider", "another provider sent the browser back")
         if not query.get("code"):
             raise NotSignedIn("refused", f"the provider says {query.get('error', '')[:100]!r}")
-        asked = Asked(begun.nonce, begun.verifier, begun.redirect_uri)
+        asked = SignInRequest(begun.nonce, begun.verifier, begun.redirect_uri)
         claims = await self._provider.claims(asked, query["code"])
         person = await self._person(claims)
         sealed = self._secrets.seal(msgspec.json.encode(person).decode())

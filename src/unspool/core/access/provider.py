@@ -77,7 +77,7 @@ class _Tokens(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SignInRequest:
     """A sign-in under way, as our sealed cookie keeps it."""
 
     nonce: str
@@ -85,7 +85,7 @@ class Asked:
     redirect_uri: str
 
 
-class Provider:
+class IdentityProvider:
     """
     Raises:
         SetupError: The settings do not fit together.
@@ -107,7 +107,7 @@ class Provider:
         if self.issuer and urlsplit(self.issuer).scheme not in {"http", "https"}:
             raise SetupError("UNSPOOL_OIDC_ISSUER is the address of a provider: https://…")
 
-    async def address(self, asked: Asked, state: str) -> str:
+    async def address(self, asked: SignInRequest, state: str) -> str:
         """
         Return where the browser goes to sign in.
 
@@ -130,7 +130,7 @@ class Provider:
         joint = "&" if "?" in metadata.authorization_endpoint else "?"
         return f"{metadata.authorization_endpoint}{joint}{urlencode(query)}"
 
-    async def claims(self, asked: Asked, code: str) -> Mapping[str, Any]:
+    async def claims(self, asked: SignInRequest, code: str) -> Mapping[str, Any]:
         """
         Return what the provider says of the person who came back with a code.
 
@@ -147,7 +147,7 @@ class Provider:
         told = _object(await self._fetch("GET", metadata.userinfo_endpoint, bearer))
         return {**told, **claims} if told.get("sub") == claims["sub"] else claims
 
-    async def _tokens(self, metadata: Metadata, asked: Asked, code: str) -> _Tokens:
+    async def _tokens(self, metadata: Metadata, asked: SignInRequest, code: str) -> _Tokens:
         form = {
             "grant_type": "authorization_code",
             "code": code,
