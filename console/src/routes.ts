@@ -15,6 +15,12 @@ export const router = createRouter({
       props: (route) => ({ id: route.params.id, readOnly: true }),
     },
     {
+      path: "/share/:token",
+      name: "share",
+      component: () => import("@/pages/SharePage.vue"),
+      props: true,
+    },
+    {
       path: "/pages/debug.html",
       name: "debug",
       component: () => import("@/pages/DebugPage.vue"),

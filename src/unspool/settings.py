@@ -72,6 +72,40 @@ class Settings(BaseSettings):
     open at an address of this machine alone, else keys.
     """
 
+    public_url: str = ""
+    """
+    The address at which browsers reach this server, such as `https://unspool.example`, where a
+    proxy stands in front of it: the provider that signs people in sends them back there. Empty:
+    the address of the request.
+    """
+
+    oidc_issuer: str = ""
+    """
+    The provider that signs people in to the console, by OpenID Connect: its address, to which
+    `/.well-known/openid-configuration` is added. Empty: keys alone.
+    """
+
+    oidc_client_id: str = ""
+    """Our name at that provider."""
+
+    oidc_client_secret: SecretStr | None = None
+    """Our password there. None: we are a public client, with PKCE alone."""
+
+    oidc_groups_claim: str = "groups"
+    """The claim with a person's groups: a list, or one name."""
+
+    oidc_admin_group: str = ""
+    """People of this group may do everything of their tenant. Empty: nobody."""
+
+    oidc_member_group: str = ""
+    """People of this group may start and change runs and records. Empty: nobody."""
+
+    oidc_viewer_group: str = ""
+    """People of this group may look. Empty: everybody whom the provider signs in."""
+
+    oidc_tenant_claim: str = ""
+    """The claim with the name or id of a person's tenant. Empty: all belong to `default`."""
+
     port: int = Field(8000, ge=0, le=65535)
     """8000, because the printed examples of existing clients use it. 0 picks a free one."""
 
@@ -333,7 +367,9 @@ class Settings(BaseSettings):
     @property
     def is_open(self) -> bool:
         """Whether everybody who reaches the server may do everything."""
-        return self.access == "open" or (not self.access and is_loopback(self.host))
+        wants_people = bool(self.oidc_issuer.strip())
+        by_address = not self.access and is_loopback(self.host) and not wants_people
+        return self.access == "open" or by_address
 
     @property
     def worker(self) -> int:

@@ -20,20 +20,25 @@ SERIOUS = {"serious", "critical"}
 
 def violations(page: Page, toggles: Locator) -> list[Any]:
     """Return what is serious; `toggles` are the buttons for language and theme."""
+    found: list[Any] = []
+    for _language in range(2):
+        for _theme in range(2):
+            found += serious(page)
+            toggles.nth(1).click()
+        toggles.nth(0).click()
+    return found
+
+
+def serious(page: Page) -> list[Any]:
+    """Return what is serious in a page as it is."""
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: npm ci in console/")
     # By the debugger, which the page's policy does not bind.
     page.evaluate(AXE.read_text())
-    found: list[Any] = []
-    for _language in range(2):
-        for _theme in range(2):
-            told = page.evaluate("(rules) => axe.run(document, rules)", RULES)
-            found += [
-                (each["id"], node["target"], node["failureSummary"])
-                for each in told["violations"]
-                if each["impact"] in SERIOUS
-                for node in each["nodes"]
-            ]
-            toggles.nth(1).click()
-        toggles.nth(0).click()
-    return found
+    told = page.evaluate("(rules) => axe.run(document, rules)", RULES)
+    return [
+        (each["id"], node["target"], node["failureSummary"])
+        for each in told["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]

@@ -164,7 +164,7 @@ def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(
 def test_a_run_goes_on_where_it_was_when_a_key_is_revoked_and_another_given(
     stage: Stage, admin: str, open_page: Open
 ) -> None:
-    stage.register(model("slow", whole(LETTER, 60, first_s=0)))
+    stage.register(model("slow", whole(LETTER, 20, first_s=0)))
     reader = stage.post("/api/keys", {"name": "reader", "scopes": ["runs:read"]})
     run = stage.ask("讲完灯塔的故事", "slow")
     page = open_page(f"/view/{run}")

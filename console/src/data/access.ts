@@ -1,6 +1,5 @@
-/** Signing in with a key; the keys and tenants of the server. */
+/** The keys and tenants of the server, and who changed them. */
 
-import { openGate, SESSION_PATH } from "./gate";
 import { getJson, sendJson } from "./http";
 
 /** Most that the server takes. */
@@ -56,14 +55,6 @@ export interface ToldKey {
   readonly isRenewed: boolean;
 }
 
-/** Sign this browser in, and send again what waited for a key. */
-export async function signIn(key: string): Promise<void> {
-  await sendJson("POST", SESSION_PATH, { key });
-  openGate();
-}
-
-export const signOut = (): Promise<void> => sendJson("DELETE", SESSION_PATH);
-
 /** Those in force first, and the newest of them before all. */
 export async function readKeys(): Promise<readonly KeyJson[]> {
   const { keys } = await getJson<{ keys: KeyJson[] }>("/api/keys");
@@ -94,3 +85,18 @@ export function isExpired(key: KeyJson, now = Date.now()): boolean {
 }
 
 export const isInForce = (key: KeyJson): boolean => key.revoked_at === null && !isExpired(key);
+
+export interface AuditJson {
+  readonly id: number;
+  readonly at: string;
+  readonly actor: { readonly kind: "key" | "person" | "command" | "anybody"; readonly id: string };
+  readonly action: string;
+  readonly subject: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** A page of changes, the newest first; `before` is the `next` of the page before. */
+export const readAudit = (
+  before: number | null,
+): Promise<{ rows: readonly AuditJson[]; next: number | null }> =>
+  getJson(`/api/audit${before === null ? "" : `?before=${before}`}`);

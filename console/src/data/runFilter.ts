@@ -92,7 +92,7 @@ export interface View {
   readonly query: Readonly<Record<string, string>>;
 }
 
-const VIEWS_KEY = "unspool.views";
+export const VIEWS_KEY = "unspool.views";
 const MAX_VIEWS = 20;
 
 export function savedViews(): View[] {

@@ -191,8 +191,7 @@ export const en: Messages = {
     journal_unavailable: "Cannot read the log right now. The page retries by itself.",
     unauthorized:
       "This key does not hold: it is wrong, revoked or expired. Check it and try again.",
-    forbidden:
-      "The key that you signed in with may not do this. Sign in with another, or ask an admin.",
+    forbidden: "Your key or account may not do this. Sign in with another, or ask an admin.",
     internal: "Something failed inside the server. Its log says what.",
     key_reused: "Two requests used the same key. Press the button once more.",
     body_too_large: "The input is too long. Shorten it.",
@@ -209,7 +208,7 @@ export const en: Messages = {
     fork: "Fork from here",
     diff: "Diff",
     share: "Share",
-    shared: "Read-only link copied",
+    shared: "Read-only address copied",
     kill: "Disconnect",
     reconnect: "Reconnect",
     replay: "Replay",

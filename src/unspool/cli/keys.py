@@ -1,7 +1,12 @@
-"""`keys` and `tenants`: who may use a server. They work on its database, also while it runs."""
+"""
+`keys`, `tenants` and `audit-log`: who may use a server, and who changed that.
+
+They work on its database, also while it runs.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,7 +58,7 @@ def add(  # noqa: PLR0913 - each option is a word of the command line
     async def work(records: Records) -> Any:
         from ..records.keys import add_key
 
-        facts = {name: value or [] for name, value in rights.items()}
+        facts: dict[str, Any] = {name: value or [] for name, value in rights.items()}
         return await add_key(records, await tenant_of(records, tenant), name, days=days, **facts)
 
     made = with_records(data_dir, work)
@@ -138,3 +143,26 @@ def list_tenants(data_dir: DataDir = None, as_json: Json = False) -> None:
         return
     for row in facts:
         say(f"{row['id']}  {row['name']}", to=stdout())
+
+
+def audit_log(
+    limit: Annotated[int, typer.Option(min=1, max=20_000, help="Rows, the newest first.")] = 50,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """List who changed keys, tenants, shares, models and routes."""
+
+    async def work(records: Records) -> Any:
+        from ..records.audit import list_audit
+
+        return await list_audit(records, None, limit=limit)
+
+    rows = with_records(data_dir, work)
+    names = ("id", "at_ms", "tenant", "actor_kind", "actor", "action", "subject", "detail")
+    if as_json:
+        write_json([{name: getattr(row, name) for name in names} for row in rows])
+        return
+    for row in rows:
+        at = datetime.fromtimestamp(row.at_ms / 1000, UTC).isoformat(timespec="seconds")
+        by = f"{row.actor_kind} {row.actor}".strip()
+        say(f"{at}  {row.tenant}  {by}  {row.action}  {row.subject}", to=stdout())

@@ -45,7 +45,7 @@ from ..viewing.index import RunIndex
 from ..viewing.timelines import Timelines
 from ..viewing.viewers import Viewing
 from .abandonment import AbandonedRuns
-from .access import Access, RevokedKeys, TenantJournal
+from .access import Access, AuditLog, People, RevokedKeys, TenantJournal
 from .indexing import Indexing
 from .retention import Retention
 
@@ -95,8 +95,13 @@ class Core:
     indexing: Indexing
     uploads: Uploads
     access: Access
+    people: People
     budgets: Budgets
     answers: Answers
+
+    @property
+    def audit(self) -> AuditLog:
+        return AuditLog(self.records.operator)
 
     @property
     def catalog(self) -> Catalog:
@@ -234,6 +239,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             budgets=budgets,
             answers=Answers(shown, runner),
             access=await _access(settings, records, registry, viewing, opened),
+            people=People(records.operator, registry.secrets, http, settings),
         )
 
 
@@ -291,8 +297,9 @@ async def _access(
     opened: AsyncExitStack,
 ) -> Access:
     """Open what knows the keys, and what ends the streams of revoked ones."""
-    access = Access(records.operator, registry.secrets, is_open=settings.is_open)
-    if not access.is_open and not await list_keys(records.operator):
+    issuer = settings.oidc_issuer.strip()
+    access = Access(records.operator, registry.secrets, is_open=settings.is_open, issuer=issuer)
+    if not (access.is_open or issuer or await list_keys(records.operator)):
         raise SetupError(
             "There are no keys yet, and without one nobody can use this server. Make the first: "
             "`unspool keys add NAME --scope admin`. Or let everybody in: --allow-open."

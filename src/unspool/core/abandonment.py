@@ -96,7 +96,7 @@ class AbandonedRuns:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(TELL_S)
-            viewed = {viewer.run_id for viewer in self._viewing.viewers}
+            viewed = {viewer.run_id for viewer in self._viewing.viewers if viewer.counts}
             await self._journal.note_viewers([r for r in viewed if not self._runner.is_live(r)])
 
     def _check(self) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..formats.tenancy import DEFAULT
 from . import Base, Records, insert_into, now_ms
+from .audit import COMMAND, Actor, note
 
 _KEY: Final = re.compile(r"usp_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 
@@ -57,7 +58,7 @@ class KeyRow(Base):
 
     def holds(self, secret: str, at_ms: int) -> bool:
         """Whether the key is in force, and this is a secret of it."""
-        digest = _digest(secret)
+        digest = digest_of(secret)
         fits = [hmac.compare_digest(digest, known) for known in self.digests]
         is_over = self.expires_ms is not None and self.expires_ms <= at_ms
         return any(fits) and self.revoked_ms is None and not is_over
@@ -77,13 +78,16 @@ def split_key(text: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-async def add_tenant(records: Records, name: str) -> TenantRow | None:
+async def add_tenant(records: Records, name: str, by: Actor = COMMAND) -> TenantRow | None:
     """Add a tenant; None: the name is taken."""
-    row = {"id": _new_id(), "name": name, "created_ms": now_ms()}
+    row = {"id": new_id(), "name": name, "created_ms": now_ms()}
     async with records.session() as session:
         await session.execute(insert_into(session, TenantRow).values(row).on_conflict_do_nothing())
+        added = await session.get(TenantRow, row["id"])
+        if added is not None:
+            await note(session, by, "tenant.added", added.id, name=name)
         await session.commit()
-        return await session.get(TenantRow, row["id"])
+        return added
 
 
 async def list_tenants(records: Records) -> list[TenantRow]:
@@ -102,16 +106,22 @@ async def find_tenant(records: Records, name_or_id: str) -> str | None:
 
 
 async def add_key(
-    records: Records, tenant: str, name: str, *, days: float | None = None, **facts: Any
+    records: Records,
+    tenant: str,
+    name: str,
+    *,
+    days: float | None = None,
+    by: Actor = COMMAND,
+    **facts: Any,
 ) -> NewKey:
     """Make a key that holds for so many days; `facts` are further columns."""
     secret = secrets.token_urlsafe(32)
     rights = {name: list(facts.get(name, ())) for name in ("scopes", "models", "flows", "origins")}
     row = KeyRow(
-        id=_new_id(),
+        id=new_id(),
         tenant=tenant,
         name=name,
-        digests=[_digest(secret)],
+        digests=[digest_of(secret)],
         created_ms=now_ms(),
         expires_ms=None if days is None else now_ms() + int(days * DAY_MS),
         revoked_ms=None,
@@ -120,6 +130,8 @@ async def add_key(
     )
     async with records.session() as session:
         session.add(row)
+        told = {"name": name, "scopes": row.scopes, "expires_ms": row.expires_ms}
+        await note(session, by, "key.added", row.id, tenant=tenant, **told)
         await session.commit()
     return NewKey(row, f"usp_{row.id}_{secret}")
 
@@ -138,23 +150,29 @@ async def list_keys(records: Records, tenant: str | None = None) -> list[KeyRow]
         return list(await session.scalars(query))
 
 
-async def revoke_key(records: Records, key_id: str) -> bool:
+async def revoke_key(records: Records, key_id: str, by: Actor = COMMAND) -> bool:
     """Let a key hold no more; return whether it did."""
     change = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_ms.is_(None))
+    change = change.values(revoked_ms=now_ms())
     async with records.session() as session:
-        changed = await session.scalar(change.values(revoked_ms=now_ms()).returning(KeyRow.id))
+        found = await session.execute(change.returning(KeyRow.tenant, KeyRow.name))
+        changed = found.one_or_none()
+        if changed is not None:
+            facts = {"tenant": changed.tenant, "name": changed.name}
+            await note(session, by, "key.revoked", key_id, **facts)
         await session.commit()
         return changed is not None
 
 
-async def renew_key(records: Records, key_id: str) -> str | None:
+async def renew_key(records: Records, key_id: str, by: Actor = COMMAND) -> str | None:
     """Give a key a second secret, and return the key with it; the newest two hold."""
     secret = secrets.token_urlsafe(32)
     async with records.session() as session:
         row = await session.get(KeyRow, key_id, with_for_update=True)
         if row is None or row.revoked_ms is not None:
             return None
-        row.digests = [_digest(secret), *row.digests[:1]]
+        row.digests = [digest_of(secret), *row.digests[:1]]
+        await note(session, by, "key.renewed", key_id, tenant=row.tenant, name=row.name)
         await session.commit()
     return f"usp_{key_id}_{secret}"
 
@@ -179,9 +197,11 @@ async def revoked(records: Records, key_ids: list[str]) -> set[str]:
     return set(key_ids) - valid
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """Return the id of a new key, tenant or share; it is no secret."""
     return "".join(secrets.choice(_LETTERS) for _ in range(12))
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
+    """Return the SHA-256 of a secret, in hexadecimal digits."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -26,13 +26,36 @@ Scope = Literal[
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 
+Role = Literal["viewer", "member", "admin"]
+
+SCOPES_OF: Final[dict[Role, frozenset[str]]] = {
+    "viewer": frozenset({"runs:read", "records:read", "usage:read"}),
+    "member": frozenset({"runs:read", "records:read", "usage:read", "runs:write", "records:write"}),
+    "admin": frozenset({"admin"}),
+}
+"""What people of a role may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody whom the provider of our OpenID Connect signed in."""
+
+    subject: str
+    """The provider's name for this person, for good."""
+    name: str
+    """For people."""
+    role: Role
+    session: str
+    """The id of the session in the browser, as it stands beside those of keys."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who may do what."""
 
     tenant: str = DEFAULT
     key: str = ""
-    """The id of the key; empty: the server is open."""
+    """The id of the key, or `person:` and the subject of a person; empty: the server is open."""
     scopes: frozenset[str] = frozenset(SCOPES)
     models: tuple[str, ...] = ()
     """Models and routes that it may ask; empty: all."""
@@ -40,10 +63,17 @@ class Principal:
     """Flows that it may start; empty: all."""
     run: str = ""
     """The only run that a ticket opens; empty: all of the tenant."""
+    person: SignedIn | None = None
+    """The person who signed in; None: a machine with a key."""
 
     def may(self, scope: str) -> bool:
         """Whether it has a scope; `admin` has them all."""
         return scope in self.scopes or "admin" in self.scopes
+
+    @property
+    def let_in_by(self) -> str:
+        """The id of what lets it in, and may be taken away: of the session, or the key."""
+        return self.person.session if self.person is not None else self.key
 
     @property
     def is_operator(self) -> bool:

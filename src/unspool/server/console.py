@@ -23,6 +23,7 @@ PAGES: Final = (
     "/runs",
     "/runs/{run_id}",
     "/view/{run_id}",
+    "/share/{token}",
     "/pages/debug.html",
     "/debug",
     "/cases",

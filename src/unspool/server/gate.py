@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Scope, Send
 
-from ..core.access import SESSION, TICKET, Access
+from ..core.access import PERSON, SESSION, TICKET, Access
 from ..errors import Unauthorized, UnspoolError
 from ..formats.tenancy import work_for
 from ..runs.principal import Principal, present
@@ -24,6 +24,8 @@ from . import rights
 from .headers import host_in
 
 COOKIE: Final = "unspool_session"
+
+SESSIONS: Final = (SESSION, PERSON)
 
 MAX_CREDENTIALS: Final = 4096
 
@@ -121,15 +123,16 @@ def _credentials(scope: Scope) -> str:
     if not found and query:
         found = parse_qs(query.decode("latin-1"), max_num_fields=50).get("ticket", [""])[0]
         found = found if found.startswith(TICKET) else ""
-    return (found or _session_of(scope))[:MAX_CREDENTIALS]
+    return (found or session_of(scope))[:MAX_CREDENTIALS]
 
 
-def _session_of(scope: Scope) -> str:
+def session_of(scope: Scope) -> str:
+    """Return the session of the console in a request; empty: it has none."""
     try:
         morsel = SimpleCookie(_first(scope, b"cookie")).get(COOKIE)
     except CookieError:
         return ""
-    return morsel.value if morsel is not None and morsel.value.startswith(SESSION) else ""
+    return morsel.value if morsel is not None and morsel.value.startswith(SESSIONS) else ""
 
 
 def _first(scope: Scope, name: bytes) -> str:

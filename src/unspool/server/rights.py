@@ -19,13 +19,16 @@ PUBLIC: Final = frozenset(
     {
         *(page for page in PAGES if "{" not in page),
         *("/healthz", "/readyz", "/openapi.json", "/docs", "/theme.js", "/icon.svg"),
-        "/api/session",
+        *("/api/session", "/api/session/begin", "/api/session/return"),
     }
 )
-"""Without a key: they tell nothing. `/api/session` looks at the key that it is sent."""
+"""Without a key: they tell nothing. Those of `/api/session` look at what they are sent."""
 
-PUBLIC_BELOW: Final = ("/assets/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/")
-"""Pages and their files."""
+PUBLIC_BELOW: Final = (
+    *("/assets/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/", "/share/"),
+    "/v1/shared/",
+)
+"""Pages and their files; and what share links show, each of which is a secret of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ RULES: Final = (
     _rule("/api/v1/event-types /api/v1/drop-off", "records:read", "records:write"),
     _rule("/api/usage", "usage:read", "usage:read"),
     _rule("/api/settings /api/prune /api/tenants", "admin", "admin", for_operator=True),
-    _rule("/api/keys /api/budgets", "admin", "admin"),
+    _rule("/api/keys /api/budgets /api/audit", "admin", "admin"),
 )
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS", "WEBSOCKET"})
@@ -89,7 +92,8 @@ def check(who: Principal, method: str, path: str) -> None:
     rule = rule_for(path)
     scope = "admin" if rule is None else (rule.read if method in READS else rule.write)
     if not who.may(scope):
-        raise MissingRight(f"this needs the scope {scope}, which the key lacks")
+        lacks = "the key lacks" if who.person is None else f"your role, {who.person.role}, lacks"
+        raise MissingRight(f"this needs the scope {scope}, which {lacks}")
     if rule is not None and rule.for_operator and _changes(rule, method) and not who.is_operator:
         raise MissingRight("this is for the people who run the server: keys of the default tenant")
 

@@ -32,10 +32,12 @@ class Viewer:
     is_sending: bool = False
     has_begun: bool = False
     """The head of its answer went out."""
-    key: str = field(default_factory=lambda: present.get().key)
-    """The id of the key that opened it."""
+    key: str = field(default_factory=lambda: present.get().let_in_by)
+    """The id of the key, share or session that opened it."""
     is_revoked: bool = False
-    """That key holds no more."""
+    """That holds no more."""
+    counts: bool = True
+    """It has a say in whether the run goes on; a guest with a share link has none."""
     stop: Callable[[], object] = lambda: None
 
 
@@ -71,7 +73,7 @@ class Viewing:
 
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
-        self._counts[viewer.run_id] += 1
+        self._counts[viewer.run_id] += viewer.counts
         if self.is_ending:  # its request arrived while we stopped the others
             viewer.stop()
         if self._watch is None:
@@ -81,6 +83,8 @@ class Viewing:
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.remove(viewer)
+        if not viewer.counts:
+            return
         self._counts[viewer.run_id] -= 1
         if not self._counts[viewer.run_id]:
             del self._counts[viewer.run_id]

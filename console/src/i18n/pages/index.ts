@@ -18,6 +18,7 @@ import * as prompts from "./prompts";
 import * as run from "./run";
 import * as runs from "./runs";
 import * as settings from "./settings";
+import * as share from "./share";
 import * as signIn from "./signIn";
 import * as states from "./states";
 import * as story from "./story";
@@ -45,6 +46,7 @@ export const zh = {
   graph: graph.zh,
   story: story.zh,
   tools: tools.zh,
+  share: share.zh,
   signIn: signIn.zh,
   states: states.zh,
   findings: findings.zh,
@@ -71,6 +73,7 @@ export const en = {
   graph: graph.en,
   story: story.en,
   tools: tools.en,
+  share: share.en,
   signIn: signIn.en,
   states: states.en,
   findings: findings.en,

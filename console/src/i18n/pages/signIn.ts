@@ -6,9 +6,15 @@ export const zh = {
   key: "密钥",
   enter: "登录",
   without: "没有密钥？请管理员做一个，或在服务器上运行：",
-  browser: "这个浏览器",
   out: "退出",
-  outHow: "退出后要再输密钥才能用这些页面。密钥本身还能用。",
+  person: "用单位账号登录",
+  orKey: "或者用密钥：",
+  role_viewer: "只能看",
+  role_member: "成员",
+  role_admin: "管理员",
+  failed_provider: "登录的地方没有正常回应，没能登录。过一会儿再试；还不行就请管理员看服务器日志。",
+  failed_stale: "这次登录放太久了，或是在别的窗口开始的。再登录一次。",
+  failed_refused: "你的账号不能用这台服务器。请管理员把你加进组里。",
 };
 
 export const en = {
@@ -17,7 +23,14 @@ export const en = {
   key: "Key",
   enter: "Sign in",
   without: "No key? Ask an admin for one, or run this on the server:",
-  browser: "This browser",
   out: "Sign out",
-  outHow: "After you sign out it asks for a key again. The key itself still holds.",
+  person: "Sign in with your organisation",
+  orKey: "Or with a key:",
+  role_viewer: "may look",
+  role_member: "member",
+  role_admin: "admin",
+  failed_provider:
+    "The place where you sign in did not answer as it should. Try later, or ask an admin for the log.",
+  failed_stale: "That sign-in took too long, or began in another window. Sign in again.",
+  failed_refused: "Your account may not use this server. Ask an admin to add you to a group.",
 };

@@ -3,13 +3,13 @@ Finds out who sends a request: the key, the ticket or the session in it.
 
 A ticket is for pages, whose EventSource and WebSocket cannot send headers: a sealed text that opens
 one run for a minute. A session is the same in a cookie, for the console. Both name a key, and hold
-no longer than it does.
+no longer than it does; or the session names a person, and holds until that one signs out.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,9 @@ from ...errors import MissingRight, Unauthorized
 from ...records import Records, now_ms
 from ...records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
 from ...records.secrets import Secrets, Unsealable
-from ...runs.principal import OPEN, Principal
+from ...records.sessions import end_session, ended_sessions
+from ...records.shares import ended_shares
+from ...runs.principal import OPEN, SCOPES_OF, Principal, Role, SignedIn
 
 TICKET_S: Final = 60.0
 """Seconds in which a page must connect, unless it asks for more."""
@@ -37,8 +39,17 @@ MAX_KNOWN: Final = 10_000
 USED_MS: Final = 60_000
 """How exactly the table knows when a key was used."""
 
+SHARE: Final = "share:"
+"""Before the id of a share, where it stands beside those of keys."""
+
 TICKET: Final = "ust_"
 SESSION: Final = "uss_"
+
+PERSON: Final = "upn_"
+"""Before the session of a person."""
+
+OF_SESSION: Final = "session:"
+"""Before the id of a person's session, where it stands beside those of keys."""
 
 
 class Claims(msgspec.Struct, array_like=True):
@@ -48,6 +59,19 @@ class Claims(msgspec.Struct, array_like=True):
     until_s: int
     scopes: list[str]
     run: str = ""
+
+
+class PersonClaims(msgspec.Struct, array_like=True, tag="person"):
+    """What the session of a person says."""
+
+    id: str
+    until_s: int
+    issuer: str
+    """The setting, when the person signed in; another one ends all sessions."""
+    subject: str
+    name: str
+    role: Role
+    tenant: str
 
 
 @dataclass(slots=True)
@@ -61,10 +85,15 @@ class Access:
     Args:
         records: Those of the operator.
         is_open: Everybody may do everything, and keys are not looked at.
+        issuer: The provider that signs people in; empty: none.
     """
 
-    def __init__(self, records: Records, secrets: Secrets, *, is_open: bool) -> None:
+    def __init__(
+        self, records: Records, secrets: Secrets, *, is_open: bool, issuer: str = ""
+    ) -> None:
         self.is_open = is_open
+        self._issuer = issuer
+        self._ended: dict[str, tuple[float, bool]] = {}
         self._records = records
         self._secrets = secrets
         self._known: dict[str, _FoundKey] = {}
@@ -83,6 +112,8 @@ class Access:
             raise Unauthorized(
                 "send a key, as `Authorization: Bearer usp_…`; `unspool keys add` makes one"
             )
+        if credentials.startswith(PERSON):
+            return await self._of_person(credentials)
         if credentials.startswith((TICKET, SESSION)):
             return await self._of_claims(credentials)
         parts = split_key(credentials)
@@ -121,6 +152,39 @@ class Access:
         scopes = frozenset(claims.scopes) if claims.run else frozenset(row.scopes)
         return _principal(row, scopes, claims.run)
 
+    async def _of_person(self, text: str) -> Principal:
+        claims = self._person_claims(text)
+        if claims is None or claims.until_s <= time.time() or await self._has_ended(claims.id):
+            raise Unauthorized("this session is over; sign in again")
+        session = f"{OF_SESSION}{claims.id}"
+        person = SignedIn(claims.subject, claims.name, claims.role, session)
+        scopes, key = SCOPES_OF[claims.role], f"person:{claims.subject}"
+        return Principal(claims.tenant, key, scopes, person=person)
+
+    def _person_claims(self, text: str) -> PersonClaims | None:
+        try:
+            opened = self._secrets.unseal(text.removeprefix(PERSON))
+            claims = msgspec.json.decode(opened, type=PersonClaims)
+        except (Unsealable, msgspec.DecodeError, UnicodeError):
+            return None
+        return claims if self._issuer and claims.issuer == self._issuer else None
+
+    async def _has_ended(self, session_id: str) -> bool:
+        at, has_ended = self._ended.get(session_id, (0.0, False))
+        if not at or time.monotonic() - at > KNOWN_S:
+            if len(self._ended) >= MAX_KNOWN:
+                self._ended.clear()
+            has_ended = bool(await ended_sessions(self._records, [session_id]))
+            self._ended[session_id] = time.monotonic(), has_ended
+        return has_ended
+
+    async def end(self, session: str) -> None:
+        """End the session of a person, with its open streams; others end with their key."""
+        claims = self._person_claims(session) if session.startswith(PERSON) else None
+        if claims is not None:
+            await end_session(self._records, claims.id, claims.until_s * 1000)
+            self._ended.pop(claims.id, None)
+
     def ticket(self, who: Principal, run_id: str, scopes: Iterable[str], ttl_s: float) -> str:
         """
         Return a ticket for one run, with some of the scopes of `who`.
@@ -128,6 +192,8 @@ class Access:
         Raises:
             MissingRight: `who` has not all of these scopes.
         """
+        if who.person is not None:
+            raise MissingRight("a ticket needs a key, whose server gives it to a page")
         wanted = list(scopes)
         if lacking := [scope for scope in wanted if not who.may(scope)]:
             raise MissingRight(f"this key lacks the scope {lacking[0]}")
@@ -136,13 +202,20 @@ class Access:
     def _sealed(self, kind: str, claims: Claims) -> str:
         return kind + self._secrets.seal(msgspec.json.encode(claims).decode())
 
-    async def revoked(self, key_ids: Iterable[str]) -> set[str]:
-        """Return those keys that hold no more."""
-        return await revoked(self._records, list(key_ids))
+    async def revoked(self, ids: Iterable[str]) -> set[str]:
+        """Return those of keys, shares (`share:…`) and sessions that hold no more."""
+        by_kind: dict[str, list[str]] = {}
+        for found in ids:
+            kind, colon, name = found.rpartition(":")
+            by_kind.setdefault(kind + colon, []).append(name)
+        gone: set[str] = set()
+        for kind, names in by_kind.items():
+            gone |= {kind + name for name in await _ENDED[kind](self._records, names)}
+        return gone
 
     async def origins_of(self, who: Principal) -> frozenset[str]:
         """Return the origins whose pages may use a key."""
-        row = await self._key(who.key) if who.key else None
+        row = await self._key(who.key) if who.key and who.person is None else None
         return frozenset(row.origins) if row is not None else frozenset()
 
     async def origins(self) -> frozenset[str]:
@@ -166,6 +239,14 @@ class Access:
                 self._known.clear()
             known = self._known[key_id] = _FoundKey(await find_key(self._records, key_id), now)
         return known.row
+
+
+_ENDED: Final[dict[str, Callable[[Records, list[str]], Awaitable[set[str]]]]] = {
+    "": revoked,
+    SHARE: ended_shares,
+    OF_SESSION: ended_sessions,
+}
+"""By the beginning of an id: what tells those that hold no more."""
 
 
 def _principal(row: KeyRow, scopes: frozenset[str], run: str = "") -> Principal:

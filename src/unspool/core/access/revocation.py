@@ -1,4 +1,4 @@
-"""Ends the streams of keys that hold no more."""
+"""Ends the streams of keys, share links and sessions that hold no more."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class RevokedKeys:
     def __init__(self, access: Access, viewing: Viewing) -> None:
         self._access = access
         self._viewing = viewing
-        self._task = None if access.is_open else asyncio.create_task(self._look(), name="keys")
+        # On an open server too: it has share links.
+        self._task = asyncio.create_task(self._look(), name="keys")
 
     def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     async def _look(self) -> None:
         while True:
@@ -40,6 +40,6 @@ class RevokedKeys:
                 log.warning("Keys of open streams cannot be looked at: %s", error)
                 continue
             for viewer in [viewer for viewer in self._viewing.viewers if viewer.key in gone]:
-                log.info("The key %s holds no more: a stream ends", viewer.key)
+                log.info("%s holds no more: a stream ends", viewer.key)
                 viewer.is_revoked = True
                 viewer.stop()

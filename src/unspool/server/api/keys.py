@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
+from unspool.core.access import present_actor
 from unspool.errors import MissingRight, SpecError, UnknownRecord
 from unspool.formats.tenancy import DEFAULT
 from unspool.formats.written import StrictInput
@@ -99,7 +100,7 @@ async def _made(records: Records, new: NewKeyInput) -> NewKey:
     if len(await list_keys(records)) >= MAX_KEYS:
         raise SpecError(f"there are {MAX_KEYS} keys already; revoke some, or add a server")
     facts = new.model_dump(include={"scopes", "models", "flows", "origins"})
-    return await add_key(records, tenant, new.name, **facts, days=new.days)
+    return await add_key(records, tenant, new.name, **facts, days=new.days, by=present_actor())
 
 
 def _add_keys(router: APIRouter, core: Core) -> None:
@@ -127,7 +128,7 @@ def _add_keys(router: APIRouter, core: Core) -> None:
     async def renew(key_id: KeyId) -> dict[str, Any]:
         """Give a key a new secret; the one before holds too, until the next renewal."""
         await _own(records, key_id)
-        text = await renew_key(records, key_id)
+        text = await renew_key(records, key_id, present_actor())
         if text is None:
             raise SpecError("the key is revoked; make another one")
         core.access.forget(key_id)
@@ -137,7 +138,7 @@ def _add_keys(router: APIRouter, core: Core) -> None:
     async def revoke(key_id: KeyId) -> Response:
         """Revoke a key, its tickets and sessions; open streams end within a second."""
         await _own(records, key_id)
-        await revoke_key(records, key_id)
+        await revoke_key(records, key_id, present_actor())
         core.access.forget(key_id)
         return Response(status_code=204)
 
@@ -155,7 +156,7 @@ def _add_tenants(router: APIRouter, core: Core) -> None:
     @router.post("/api/tenants", status_code=201)
     async def add(new: NewTenant) -> JSONResponse:
         """Add a tenant: its runs and records are its own."""
-        row = None if new.name == DEFAULT else await add_tenant(records, new.name)
+        row = None if new.name == DEFAULT else await add_tenant(records, new.name, present_actor())
         if row is None:
             raise SpecError(f"a tenant named {new.name} is there already; choose another name")
         return JSONResponse(_tenant_json(row), 201)

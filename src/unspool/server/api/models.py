@@ -43,12 +43,14 @@ def plug(core: Core) -> APIRouter:
     async def choose_defaults(choice: DefaultsInput) -> dict[str, Any]:
         """Choose the default model, of all flows or of some; null withdraws a choice."""
         await registry.choose_defaults(choice)
+        await core.audit.note("model.default", choice.model or "", flows=list(choice.flows or ()))
         return defaults_json(registry.catalog)
 
     @router.post("", status_code=201)
     async def add_model(definition: ModelInput) -> JSONResponse:
         """Register a model without calling it; `…/test` does that."""
         entry = await registry.add(definition)
+        await core.audit.note("model.added", entry.model.name)
         headers = {"Location": place("/api/models", entry.id)}
         return JSONResponse(entry_json(entry, registry), 201, headers=headers)
 
@@ -62,12 +64,16 @@ def plug(core: Core) -> APIRouter:
         number: Number, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
         """Change the given fields of a model; the others stay."""
-        return entry_json(await registry.change(number, values), registry)
+        entry = await registry.change(number, values)
+        await core.audit.note("model.changed", entry.model.name, fields=sorted(values))
+        return entry_json(entry, registry)
 
     @router.delete("/{id}", status_code=204)
     async def remove_model(number: Number) -> Response:
         """Remove a model."""
+        name = registry.catalog.model(number).name
         await registry.remove(number)
+        await core.audit.note("model.removed", name)
         return Response(status_code=204)
 
     @router.post("/{id}/test", response_model=None)

@@ -29,6 +29,9 @@ def plug(core: Core) -> APIRouter:
         """Delete ended runs without viewers, oldest first; without a rule, delete none."""
         rules = RetentionRules(request.older_than_s, request.max_bytes)
         done = await core.retention.prune(rules, is_dry=request.dry_run)
+        if not request.dry_run:
+            rule = request.model_dump(exclude={"dry_run"})
+            await core.audit.note("runs.pruned", "", runs=done.runs, **rule)
         return {
             "runs": done.runs,
             "bytes": done.bytes,

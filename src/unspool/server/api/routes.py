@@ -29,6 +29,7 @@ def plug(core: Core) -> APIRouter:
     async def add_route(definition: RouteInput) -> JSONResponse:
         """Add a route."""
         route = await registry.add_route(definition)
+        await core.audit.note("route.added", route.name, models=list(route.members))
         headers = {"Location": place("/api/routes", route.name)}
         return JSONResponse(route_json(route, registry), 201, headers=headers)
 
@@ -43,12 +44,15 @@ def plug(core: Core) -> APIRouter:
         name: Named, values: Annotated[dict[str, Any], Body()]
     ) -> dict[str, Any]:
         """Change the `strategy` or `models` of a route; a missing field stays."""
-        return route_json(await registry.change_route(name, values), registry)
+        route = await registry.change_route(name, values)
+        await core.audit.note("route.changed", route.name, models=list(route.members))
+        return route_json(route, registry)
 
     @router.delete("/{name:path}", status_code=204)
     async def remove_route(name: Named) -> Response:
         """Remove a route."""
         await registry.remove_route(name)
+        await core.audit.note("route.removed", name)
         return Response(status_code=204)
 
     return router
