@@ -309,6 +309,9 @@ class Journal(Protocol):
             JournalError: It cannot: the disk is full or failing, or the journal is closed.
         """
 
+    def commits(self) -> tuple[float, int]:
+        """Return the mean seconds of this process's last commits, and how many have failed."""
+
     async def used_bytes(self) -> int:
         """Return the bytes in use, without the free room for new runs."""
 
@@ -363,6 +366,8 @@ def started(spec: RunSpec) -> Draft:
         facts["tenant"] = spec.tenant
     if spec.key:
         facts["key"] = spec.key
+    if spec.traceparent:
+        facts["traceparent"] = spec.traceparent
     return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
 
 
@@ -372,7 +377,7 @@ def spec_of(event: Event) -> RunSpec:
     names = (
         *("flow", "input", "model", "dialect"),
         *("cancel_after_s", "continues", "parent", "forked_from", "aside"),
-        *("tenant", "key"),
+        *("tenant", "key", "traceparent"),
     )
     return RunSpec(**{name: request[name] for name in names if name in request})
 

@@ -47,6 +47,8 @@ class RunSpec:
     """Its owner."""
     key: str = ""
     """The id of the key that started it; empty: the server has no keys."""
+    traceparent: str = ""
+    """The trace that it is part of (`formats.tracing`); empty: one of its own."""
 
     @cached_property
     def digest(self) -> str:
