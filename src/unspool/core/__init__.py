@@ -45,6 +45,8 @@ from .abandonment import AbandonedRuns
 from .access import Access, RevokedKeys, TenantJournal
 from .indexing import Indexing
 from .retention import Retention
+from .telemetry import Telemetry, opening
+from .telemetry.webhooks import Webhooks
 
 try:
     import fcntl
@@ -92,6 +94,11 @@ class Core:
     indexing: Indexing
     uploads: Uploads
     access: Access
+    telemetry: Telemetry
+
+    @property
+    def webhooks(self) -> Webhooks:
+        return self.telemetry.webhooks
 
     @property
     def catalog(self) -> Catalog:
@@ -183,6 +190,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
         index, indexing = _index(settings, journal, opened)
+        telemetry = opening.open_telemetry(settings, journal, registry.catalog, http, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.exchanges = _exchanges(records, settings, opened)
         noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
@@ -196,6 +204,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         runner.watch(ChildRuns(shown, runner, admission))
         retention.watch()
         indexing.watch()
+        await opening.begin(telemetry, settings, journal, runner, viewing)
         yield Core(
             settings=settings,
             journal=shown,
@@ -213,6 +222,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             indexing=indexing,
             uploads=uploads,
             access=await _access(settings, records, registry, viewing, opened),
+            telemetry=telemetry,
         )
 
 
