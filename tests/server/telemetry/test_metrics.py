@@ -120,7 +120,7 @@ async def test_labels_have_no_words_of_clients(tmp_path: Any) -> None:
         run.apply(Event(5, "attempt.failed", 0, {**failed, "number": 2}))
         run.apply(Event(6, "run.failed", 1, {"code": "x"}))
         metrics.count(run)
-    text = Exposition(metrics.registry, tmp_path, 0).text().decode()
+    text = Exposition(metrics.registry, tmp_path, 0, is_shared=False).text().decode()
     labels = [dict(key[1]) for key in figures_of(text)]
     assert {each["flow"] for each in labels if "flow" in each} == {"other"}
     assert {each["model"] for each in labels if "model" in each} == {"other"}
@@ -130,19 +130,22 @@ async def test_labels_have_no_words_of_clients(tmp_path: Any) -> None:
 
 async def test_each_worker_tells_the_figures_of_all(tmp_path: Any) -> None:
     workers = [ServerMetrics(list) for _ in range(2)]
-    expositions = [Exposition(each.registry, tmp_path, n) for n, each in enumerate(workers, 1)]
+    expositions = [
+        Exposition(each.registry, tmp_path, number, is_shared=True)
+        for number, each in enumerate(workers)
+    ]
     for count, (metrics, exposition) in enumerate(zip(workers, expositions, strict=True), 1):
         metrics.uncounted.inc(count)
         exposition.write()
     texts = [each.text().decode() for each in expositions]
     assert texts[0] == texts[1]
-    for worker, count in (("1", 1.0), ("2", 2.0)):
+    for worker, count in (("0", 1.0), ("1", 2.0)):
         assert f'unspool_uncounted_runs_total{{worker="{worker}"}} {count}' in texts[0]
     assert texts[0].count("# TYPE unspool_uncounted_runs_total counter") == 1
-    (tmp_path / "metrics-2.json").write_text("half a fi")
-    assert 'worker="2"' not in expositions[0].text().decode()
+    (tmp_path / "metrics-1.json").write_text("half a fi")
+    assert 'worker="1"' not in expositions[0].text().decode()
     expositions[0].close()
-    assert not (tmp_path / "metrics-1.json").exists()
+    assert not (tmp_path / "metrics-0.json").exists()
 
 
 async def test_each_ended_run_has_one_line(

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import json
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from support.readers import until
 from support.receivers import Receiver, receiving
 from support.runs import ended, left_behind, start
-from support.servers import Serve, Served, Tune
+from support.servers import Serve, Served, Tune, clean_env
 from unspool import Settings, open_core
 from unspool.core.telemetry import outbox as outboxes
 from unspool.core.telemetry import webhooks
@@ -130,6 +131,37 @@ async def test_an_ending_that_nobody_heard_of_is_told_after_the_next_start(
     await until(lambda: served.core.webhooks.waiting == 0)
     await asyncio.to_thread(served.stop)
     assert ids(receiver) == [f"run_{untold}"]
+
+
+@pytest.mark.slow
+async def test_an_ending_is_told_though_the_server_was_killed_right_after_it(
+    tune: Tune, quick_model: None, client: httpx.AsyncClient, receiver: Receiver, tmp_path: Path
+) -> None:
+    settings = tune(**hooked(receiver))
+    settings.data_dir.mkdir(exist_ok=True)
+    env = {"UNSPOOL_WEBHOOK_URL": receiver.url, "UNSPOOL_WEBHOOK_SECRET": SECRET}
+    words = ("serve", "--port", "0", "--data-dir", str(settings.data_dir), "--json")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "unspool", *words),
+        env=clean_env(UNSPOOL_CRASH_AT="runner.ended:1", **env),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        url = json.loads(await process.stdout.readline())["url"]
+        run_id = (await client.post(f"{url}/v1/runs", json=CHAT)).json()["id"]
+        assert await process.wait() in {-9, 137}
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    assert receiver.got == []
+    served = Served(settings).start()
+    await until(lambda: bool(receiver.got))
+    await asyncio.to_thread(served.stop)
+    assert ids(receiver) == [f"run_{run_id}"]
 
 
 async def test_a_run_that_ends_as_it_is_taken_over_is_told_too(

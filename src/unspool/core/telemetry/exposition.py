@@ -41,32 +41,42 @@ _decode = msgspec.json.Decoder(list[Family]).decode
 class Exposition:
     """
     Args:
-        worker: The number of this process; 0: it is the only one.
+        worker: The number of this process.
+        is_shared: Others have the port too.
     """
 
-    def __init__(self, registry: CollectorRegistry, data_dir: Path, worker: int) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, data_dir: Path, worker: int, *, is_shared: bool
+    ) -> None:
         self._registry = registry
         self._worker = worker
+        self._is_shared = is_shared
         self._data_dir = data_dir
         self._file = data_dir / f"metrics-{worker}.json"
 
     def text(self) -> bytes:
         """Return all figures in the format of Prometheus."""
-        workers = {self._worker: self._own(), **(dict(self._others()) if self._worker else {})}
-        return generate_latest(_Merged(workers))
+        own = self.write()
+        workers = dict(self._others()) if self._is_shared else {}
+        return generate_latest(_Merged({**workers, self._worker: own}))
 
-    def write(self) -> None:
-        """Write the figures for other workers; without any, do nothing."""
-        if not self._worker:
-            return
-        new = self._file.with_suffix(".new")
-        with suppress(OSError):  # a full disk: the figures of this worker are missing
-            new.write_bytes(msgspec.json.encode(self._own()))
-            new.replace(self._file)
+    def write(self) -> list[Family]:
+        """
+        Write the figures for other workers, if there are any, and return them.
+
+        What we tell ourselves is written too: told by another later, no counter falls.
+        """
+        own = self._own()
+        if self._is_shared:
+            new = self._file.with_suffix(".new")
+            with suppress(OSError):  # a full disk: others tell older figures of this worker
+                new.write_bytes(msgspec.json.encode(own))
+                new.replace(self._file)
+        return own
 
     def close(self) -> None:
         """Take the figures away."""
-        if self._worker:
+        if self._is_shared:
             with suppress(OSError):
                 self._file.unlink()
 

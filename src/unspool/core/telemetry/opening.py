@@ -37,7 +37,10 @@ def open_telemetry(
     opened.push_async_callback(webhooks.close)
     traces = Traces.open(settings)
     opened.push_async_callback(traces.close)
-    exposition = Exposition(metrics.registry, settings.data_dir, settings.worker)
+    is_shared = settings.workers > 1
+    exposition = Exposition(
+        metrics.registry, settings.data_dir, settings.worker, is_shared=is_shared
+    )
     reports = [write_line, webhooks.run_ended, *([traces.run_ended] if traces.is_on else [])]
     telemetry = Telemetry(journal, metrics, webhooks, exposition, reports)
     opened.push_async_callback(telemetry.close)

@@ -13,7 +13,7 @@ def plug(core: Core) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics", response_class=Response)
-    def read_metrics() -> Response:
+    async def read_metrics() -> Response:
         """Read the figures of this process, and of the other workers behind its port."""
         return Response(
             core.telemetry.exposition.text(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4}
