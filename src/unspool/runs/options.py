@@ -7,6 +7,7 @@ Options of a request, in headers that are the same in every dialect.
 * `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
 * `Unspool-Pace`: `1` replays at the original speed, `4` four times as fast.
 * `traceparent`: the trace that the run is part of (W3C); one that is not valid is ignored.
+* `Unspool-User`: the client's own user for whom the request is; budgets and usage know him.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Cache = Literal["", "off", "read", "refresh"]
 
 MAX_KEY_CHARS: Final = 255
 """Characters of a key, as other APIs allow; a UUID has 36."""
+
+MAX_USER_CHARS: Final = 128
 
 MAX_AFTER_S: Final = 86_400.0
 """Longest wait for a viewer: a day."""
@@ -49,6 +52,7 @@ class RunOptions:
     """Speed of the replay; None: everything at once."""
     traceparent: str = ""
     """The trace that the run is part of, and the span that asked for it."""
+    user: str = ""
     conversation: int | None = None
     """The conversation whose next turn this run is; None: no conversation. Not a header."""
     after_turn: int | None = None
@@ -81,6 +85,12 @@ def _key(value: str) -> str:
     return value
 
 
+def _user(value: str) -> str:
+    if not (0 < len(value) <= MAX_USER_CHARS and value.isprintable()) or value == "*":
+        raise SpecError(f"Unspool-User must have 1 to {MAX_USER_CHARS} visible characters, not *")
+    return value
+
+
 def _cache(value: str) -> Cache:
     if value not in {"off", "read", "refresh"}:
         raise SpecError("Unspool-Cache must be off, read or refresh")
@@ -110,4 +120,5 @@ _READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
     b"unspool-when-left": ("cancel_after_s", _cancel_after_s),
     b"unspool-pace": ("pace", _pace),
     b"traceparent": ("traceparent", read_traceparent),
+    b"unspool-user": ("user", _user),
 }
