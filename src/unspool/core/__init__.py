@@ -29,6 +29,7 @@ from ..models.following import Following
 from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
+from ..providers.upstream.http1 import Client
 from ..records import Records, place_of
 from ..records.csv_import.uploads import Uploads
 from ..records.keys import list_keys
@@ -191,12 +192,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
-        http = await opened.enter_async_context(
-            open_http(
-                allow_private=settings.allow_private_upstreams,
-                max_delay_s=settings.max_delay_ms / 1000,
-            )
-        )
+        http = await opened.enter_async_context(_http(settings))
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
         registry = await _registry(settings, records.operator, deps, opened)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
@@ -241,6 +237,11 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             access=await _access(settings, records, registry, viewing, opened),
             telemetry=telemetry,
         )
+
+
+def _http(settings: Settings) -> Client:
+    max_delay_s = settings.max_delay_ms / 1000
+    return open_http(allow_private=settings.allow_private_upstreams, max_delay_s=max_delay_s)
 
 
 async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, TenantRecords]:
