@@ -275,13 +275,13 @@ class Budgets:
                 log.warning("Reservations without a server wait: %s", error)
             await asyncio.sleep(SWEEP_S)
 
-    async def sweep(self, *, fresh_ms: int = FRESH_MS) -> None:
+    async def sweep(self, *, fresh_ms: int = FRESH_MS, lost_ms: int = LOST_MS) -> None:
         """Settle the reservations of runs that have ended, and free those without a run."""
         last, at_ms = "", now_ms()
         while True:
             found = await open_reservations(self.records, before_ms=at_ms - fresh_ms, after=last)
             for run_id, reserved_ms in found:
-                await self._sweep_one(run_id, is_lost=at_ms - reserved_ms > LOST_MS)
+                await self._sweep_one(run_id, is_lost=at_ms - reserved_ms > lost_ms)
             if not found:
                 break
             last = found[-1][0]
