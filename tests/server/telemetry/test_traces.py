@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from support.receivers import receiving
 from support.runs import batch, children, ended, start
-from support.servers import Serve, ServeModel
+from support.servers import Serve, Served, ServeModel, Tune
 from support.upstream import CUT, Upstream, answer, chunk
 from unspool.core.telemetry.facts import RunSummary
 from unspool.core.telemetry.traces import Traces, provider_of
@@ -171,3 +173,18 @@ async def test_spans_reach_a_receiver_before_the_server_has_stopped(
     assert root.trace_id.hex() == trace_of(run_id, "")
     assert len(spans) == 2
     assert b"canary" not in receiver.bodies
+
+
+async def test_a_collector_that_does_not_answer_keeps_no_server_from_stopping(
+    tune: Tune, quick_model: None, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        served = Served(tune()).start()
+        await ended(client, served, await start(client, served, CHAT))
+        await asyncio.to_thread(served.stop)
+        # It has stopped, and what sends still waits for the collector.
+        assert "last spans" in {thread.name for thread in threading.enumerate()}

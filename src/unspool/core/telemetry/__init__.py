@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 WAITING: Final = 10_000
 """Ended runs that wait to be read; of more, the oldest are not told."""
 
-CLOSE_S: Final = 1.0
+CLOSE_S: Final = 0.5
 """Seconds to read the last runs when the server stops."""
 
 Report = Callable[[RunSummary], object]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -31,8 +33,8 @@ EXACT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 EXTRA: Final = "pip install 'unspool[otel]'"
 
-CLOSE_MS: Final = 2000
-"""To send the last spans when the server stops."""
+CLOSE_S: Final = 1.0
+"""To send the last spans when the server stops; a collector may be away."""
 
 PROVIDERS: Final = {
     "anthropic": "anthropic",
@@ -77,10 +79,22 @@ class Traces:
 
     async def close(self) -> None:
         """Send what waits, for a short time."""
-        if self._provider is not None:
-            provider = self._provider
-            await asyncio.to_thread(provider.force_flush, CLOSE_MS)
-            await asyncio.to_thread(provider.shutdown)
+        if self._provider is None:
+            return
+        provider, loop, is_done = self._provider, asyncio.get_running_loop(), asyncio.Event()
+
+        def send() -> None:
+            provider.shutdown()
+            with suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(is_done.set)
+
+        # Not a thread of the loop's own, whose end the loop waits for.
+        threading.Thread(target=send, name="last spans", daemon=True).start()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await is_done.wait()
+        except TimeoutError:
+            log.warning("The collector of traces does not answer; the last spans are lost")
 
 
 def has_extra() -> bool:
