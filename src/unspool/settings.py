@@ -278,6 +278,17 @@ class Settings(BaseSettings):
     max_live_runs: int = Field(2000, gt=0)
     """Live runs at once; the server refuses the next one with 503 and `Retry-After`."""
 
+    # What operators see
+
+    webhook_url: SecretStr | None = None
+    """
+    Address that gets a message when a run has ended. None: nobody does. It may hold a secret, so
+    it is in no log.
+    """
+
+    webhook_secret: SecretStr | None = None
+    """Signs these messages: `whsec_` and at least 24 random bytes in base64."""
+
     # How long runs are stored
 
     keep_days: float | None = Field(None, gt=0)

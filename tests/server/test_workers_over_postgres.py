@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,25 @@ async def test_each_worker_serves_the_runs_of_all_while_they_are_replaced(tmp_pa
         numbers = {line.split(" - ")[1] for line in lines if "Finished server" in line}
         assert {"worker 0", "worker 1", "worker 2"} >= numbers
         assert len([line for line in lines if "Finished server" in line]) == 2 * COUNT
+
+
+@pytest.mark.timeout(100)
+async def test_whichever_worker_is_asked_tells_the_figures_of_all(tmp_path: Path) -> None:
+    async with served(tmp_path) as program:
+        asked = {"flow": "chat", "input": {"prompt": "你好", "params": {"max_tokens": 4}}}
+        await asyncio.gather(
+            *(program.answer("POST", "/v1/runs", json=asked) for _ in range(READS))
+        )
+
+        seen: list[dict[str, float]] = [{}]
+        async with asyncio.timeout(60):
+            while sum(seen[-1].values()) < READS:
+                text = (await program.answer("GET", "/metrics")).text
+                found = re.findall(r'^unspool_runs_total\{.*worker="(\d+)"\} (\S+)$', text, re.M)
+                seen.append({worker: float(count) for worker, count in found})
+        assert seen[-1].keys() == {"0", "1"}
+        for before, after in pairwise(seen):  # to Prometheus, a counter that falls began anew
+            assert all(after[worker] >= count for worker, count in before.items())
+        program.process.terminate()
+        await program.process.wait()
+        assert not list((tmp_path / "data").glob("metrics-*.json"))

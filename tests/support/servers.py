@@ -28,7 +28,7 @@ from unspool.server.app import create_app
 from unspool.server.listening import listen
 from unspool.server.uvicorn import BoundedConfig
 
-PREFIXES = ("LLM_", "UNSPOOL_", "OLLAMA_", *(f"{vendor.env}_" for vendor in VENDORS))
+PREFIXES = ("LLM_", "UNSPOOL_", "OLLAMA_", "OTEL_", *(f"{vendor.env}_" for vendor in VENDORS))
 SERVER_S = 15.0
 """Longest start or stop of a server: a hang is a failure with a name, not a time-out."""
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from ..errors import SetupError
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..providers import Model
     from ..records import Records
     from ..settings import Settings
+
+
+WORDY: Final = ("aiosqlite", "asyncio", "urllib3", "websockets")
+"""Loggers of others that write whole values at DEBUG, prompts among them."""
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -118,6 +122,8 @@ def start_logging(
                 )
             )
         )
+    for name in WORDY:
+        logging.getLogger(name).setLevel(logging.INFO)
     # uvicorn has no handlers of its own here: its loggers propagate to the root, like ours.
     logging.basicConfig(level=levels[wanted or default], handlers=[line])
 

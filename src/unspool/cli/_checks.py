@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
 from ..errors import SetupError, UnspoolError
 from ._bootstrap import host_of
@@ -113,6 +114,28 @@ def model(settings: Settings) -> Check:
     url = "present" if settings.llm_base_url else "absent"
     what = f"none set up (key {key}, address {url}); the built-in model answers"
     return Check("unset", "model", what, "set LLM_API_KEY, LLM_BASE_URL and LLM_MODEL")
+
+
+def telemetry(settings: Settings) -> Iterator[Check]:
+    """Check the webhook and the traces, if they are wanted; never show the address."""
+    from ..core.telemetry.traces import EXTRA, endpoint_of, has_extra  # slow to import, see `cli`
+    from ..core.telemetry.webhooks import signer_of
+    from ..providers.upstream.addresses import check_url
+
+    if settings.webhook_url is not None:
+        url = settings.webhook_url.get_secret_value()
+        try:
+            signer_of(settings)
+            check_url(url, allow_private=settings.allow_private_upstreams)
+        except UnspoolError as error:
+            yield Check("broken", "webhook", str(error), "correct it: the server sends none")
+        else:
+            yield Check("ok", "webhook", f"signed, to {urlsplit(url).hostname}")
+    if endpoint := endpoint_of(settings):
+        if has_extra():
+            yield Check("ok", "traces", f"to {urlsplit(endpoint).hostname}")
+        else:
+            yield Check("broken", "traces", "an address is set, but nothing sends them", EXTRA)
 
 
 async def server(client: ServerClient, *, is_named: bool) -> Check:

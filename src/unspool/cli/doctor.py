@@ -66,6 +66,8 @@ async def _findings(url: str | None, data_dir: object) -> AsyncGenerator[Check]:
         async for finding in checks:
             yield finding
     yield _checks.model(settings)
+    for finding in _checks.telemetry(settings):
+        yield finding
     # aiohttp takes a quarter of a second, which `--help` does not wait for.
     from ._api import reach
 

@@ -30,6 +30,7 @@ from ..models.following import Following
 from ..models.learning import Learning
 from ..models.registry import ModelRegistry
 from ..providers.upstream.http import open_http
+from ..providers.upstream.http1 import Client
 from ..records import Records, place_of
 from ..records.csv_import.uploads import Uploads
 from ..records.keys import list_keys
@@ -48,6 +49,8 @@ from .abandonment import AbandonedRuns
 from .access import Access, AuditLog, People, RevokedKeys, TenantJournal
 from .indexing import Indexing
 from .retention import Retention
+from .telemetry import Telemetry, opening
+from .telemetry.webhooks import Webhooks
 
 try:
     import fcntl
@@ -98,10 +101,15 @@ class Core:
     people: People
     budgets: Budgets
     answers: Answers
+    telemetry: Telemetry
 
     @property
     def audit(self) -> AuditLog:
         return AuditLog(self.records.operator)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        return self.telemetry.webhooks
 
     @property
     def catalog(self) -> Catalog:
@@ -191,12 +199,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         uploads = await _uploads(settings, records, opened)
         if settings.sample_data:
             await seed_samples(records)
-        http = await opened.enter_async_context(
-            open_http(
-                allow_private=settings.allow_private_upstreams,
-                max_delay_s=settings.max_delay_ms / 1000,
-            )
-        )
+        http = await opened.enter_async_context(_http(settings))
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
         registry = await _registry(settings, records.operator, deps, opened)
         calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
@@ -205,6 +208,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.callback(viewing.close)
         eta = EtaEstimator(journal)
         index, indexing = _index(settings, journal, opened)
+        telemetry = opening.open_telemetry(settings, journal, registry.catalog, http, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.exchanges = _exchanges(records, settings, opened)
         noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
@@ -217,6 +221,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
+        await opening.begin(telemetry, settings, journal, runner, viewing)
         runner.watch(ChildRuns(shown, runner, admission))
         retention.watch()
         indexing.watch()
@@ -240,7 +245,13 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             answers=Answers(shown, runner),
             access=await _access(settings, records, registry, viewing, opened),
             people=People(records.operator, registry.secrets, http, settings),
+            telemetry=telemetry,
         )
+
+
+def _http(settings: Settings) -> Client:
+    max_delay_s = settings.max_delay_ms / 1000
+    return open_http(allow_private=settings.allow_private_upstreams, max_delay_s=max_delay_s)
 
 
 async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, TenantRecords]:

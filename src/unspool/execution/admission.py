@@ -21,6 +21,7 @@ from ..failpoints import point
 from ..flows import open_flow
 from ..formats.nesting import is_deeper
 from ..formats.tenancy import DEFAULT, present_tenant
+from ..formats.tracing import handed_on
 from ..journals import Claim, Head, Journal, read_all
 from ..models.catalog import Catalog
 from ..records import Records
@@ -125,6 +126,7 @@ class Admission:
             changes.applied(old),
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
+            traceparent=options.traceparent,
             user=options.user or old.user,
         )
         is_checked = True
@@ -213,6 +215,7 @@ class Admission:
             user=options.user or spec.user,
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
+            traceparent=options.traceparent or handed_on(spec.parent),
         )
 
     def _is_reusable(self, head: Head) -> bool:

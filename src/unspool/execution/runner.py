@@ -20,6 +20,7 @@ from functools import partial
 from ..errors import JournalError, StaleEpoch, UnspoolError
 from ..failpoints import point
 from ..flows import KeepingFlow, open_flow
+from ..formats import tracing
 from ..formats.tenancy import working_for
 from ..generation.generate import GenerationDeps
 from ..journals import Ask, BeforeRun, Claim, Journal, RunPen
@@ -234,6 +235,7 @@ class Runner:
     async def _carry(self, live: _CarriedRun, spec: RunSpec, past: Run) -> None:
         pen = live.pen
         live.is_in_flow = True
+        tracing.given.set(spec.traceparent)
         try:
             ending = await self._perform(live, spec, past)
             live.is_in_flow = False
@@ -241,10 +243,6 @@ class Runner:
                 await pen.release(Draft("run.released", {"epoch": pen.epoch}))
             else:
                 await self.end(pen, spec, ending)
-                if self.budgets is not None:
-                    self.budgets.ended(pen.run_id)
-                for ended in self.on_ended:
-                    ended(pen.run_id, spec)
                 await self._stop_children(pen.run_id)
         except StaleEpoch:
             log.warning("Run %s has another owner now and continues there", pen.run_id)
@@ -276,6 +274,10 @@ class Runner:
         _ended()
         is_usual = ending.type == "run.completed"
         log.log(logging.DEBUG if is_usual else logging.INFO, "Run %s: %s", pen.run_id, ending.type)
+        if self.budgets is not None:
+            self.budgets.ended(pen.run_id)
+        for told in self.on_ended:
+            told(pen.run_id, spec)
 
     async def _store_result(
         self, pen: RunPen, spec: RunSpec, records: Records, ending: Draft

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ProviderError
 from ..failpoints import point
 from ..flows import Reader
+from ..formats import tracing
 from ..formats.lines import LineBuffer
 from ..generation.attempts import (
     Attempted,
@@ -199,6 +200,7 @@ class StepWriter:
             case AttemptStarted():
                 self._under_way = piece
                 self._began_s = time.perf_counter()
+                tracing.to_send.set(tracing.handed_on(self._pen.run_id, piece.number))
                 self.model = self.state.model = piece.model.name
                 self.state.turn_state = None
                 self._append("attempt.started", number=piece.number, **_beginning(piece))

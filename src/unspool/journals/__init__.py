@@ -323,6 +323,9 @@ class Journal(Protocol):
             JournalError: It cannot: the disk is full or failing, or the journal is closed.
         """
 
+    def commits(self) -> tuple[float, int]:
+        """Return the mean seconds of this process's last commits, and how many have failed."""
+
     async def used_bytes(self) -> int:
         """Return the bytes in use, without the free room for new runs."""
 

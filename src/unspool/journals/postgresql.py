@@ -296,6 +296,9 @@ class PostgreSQLJournal:
         if since is not None and elapsed_s() - since > PATIENCE_S:
             raise self._reads.failure(TimeoutError("it does not answer"))
 
+    def commits(self) -> tuple[float, int]:
+        return self._group_commit.commits()
+
     async def used_bytes(self) -> int:
         return await self._reads.run(pruning.used_bytes)
 

@@ -231,6 +231,9 @@ class SQLiteJournal:
     def check(self) -> None:
         self._group_commit.check()
 
+    def commits(self) -> tuple[float, int]:
+        return self._group_commit.commits()
+
     async def used_bytes(self) -> int:
         return await asyncio.to_thread(pruning.used_bytes, self._path)
 

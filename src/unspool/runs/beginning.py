@@ -26,6 +26,8 @@ def started(spec: RunSpec) -> Draft:
         facts["key"] = spec.key
     if spec.user:
         facts["user"] = spec.user
+    if spec.traceparent:
+        facts["traceparent"] = spec.traceparent
     return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
 
 
@@ -35,6 +37,6 @@ def spec_of(event: Event) -> RunSpec:
     names = (
         *("flow", "input", "model", "dialect"),
         *("cancel_after_s", "continues", "parent", "forked_from", "aside"),
-        *("tenant", "key", "user"),
+        *("tenant", "key", "user", "traceparent"),
     )
     return RunSpec(**{name: request[name] for name in names if name in request})

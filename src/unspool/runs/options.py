@@ -6,6 +6,7 @@ Options of a request, in headers that are the same in every dialect.
   (start a new one, for later requests to reuse).
 * `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
 * `Unspool-Pace`: `1` replays at the original speed, `4` four times as fast.
+* `traceparent`: the trace that the run is part of (W3C); one that is not valid is ignored.
 * `Unspool-User`: the client's own user for whom the request is; budgets and usage know him.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 from ..errors import SpecError
+from ..formats.tracing import read_traceparent
 
 Cache = Literal["", "off", "read", "refresh"]
 
@@ -48,6 +50,8 @@ class RunOptions:
     """Continue without a viewer, however much it writes."""
     pace: float | None = None
     """Speed of the replay; None: everything at once."""
+    traceparent: str = ""
+    """The trace that the run is part of, and the span that asked for it."""
     user: str = ""
     conversation: int | None = None
     """The conversation whose next turn this run is; None: no conversation. Not a header."""
@@ -115,5 +119,6 @@ _READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
     b"unspool-cache": ("cache", _cache),
     b"unspool-when-left": ("cancel_after_s", _cancel_after_s),
     b"unspool-pace": ("pace", _pace),
+    b"traceparent": ("traceparent", read_traceparent),
     b"unspool-user": ("user", _user),
 }

@@ -48,6 +48,8 @@ class RunSpec:
     """Its owner."""
     key: str = ""
     """The id of the key that started it; empty: the server has no keys."""
+    traceparent: str = ""
+    """The trace that it is part of (`formats.tracing`); empty: one of its own."""
     user: str = ""
     """The client's own user for whom it is, as the client names him; empty: it did not say."""
 

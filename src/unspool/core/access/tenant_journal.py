@@ -109,6 +109,9 @@ class TenantJournal:
     def check(self) -> None:
         self._journal.check()
 
+    def commits(self) -> tuple[float, int]:
+        return self._journal.commits()
+
     async def used_bytes(self) -> int:
         return await self._journal.used_bytes()
 

@@ -94,7 +94,8 @@ class GroupCommit:
         self._live = live
         self._min_window_s = self._window_s = tuning.commit_window_s
         self._max_run_bytes = tuning.max_run_bytes
-        self._cost_s = 0.0  # time of a commit on the event loop, a moving average
+        self._cost_s = 0.0  # time of a commit, a moving average
+        self._failures = 0
         self._loop = asyncio.get_running_loop()
         self._dirty: dict[LiveRun, None] = {}
         self._stuck: JournalError | None = None
@@ -222,6 +223,10 @@ class GroupCommit:
         if self.is_closed:
             raise JournalError("the journal is closed")
 
+    def commits(self) -> tuple[float, int]:
+        """See `Journal.commits`."""
+        return self._cost_s, self._failures
+
     def _refuse(self, live_run: LiveRun, epoch: int) -> NoReturn:
         run_id = live_run.head.run_id
         if live_run.epoch != epoch:
@@ -272,6 +277,7 @@ class GroupCommit:
             self._not_written(strips, error)
         else:
             news = self._publish(strips, *written)
+            self._cost_s += (self._loop.time() - self._last_flush - self._cost_s) / 16
             if self._dirty and self._timer is None:
                 self._arm(self._last_flush + self._window_s - self._loop.time())
             _tell(news)
@@ -299,6 +305,7 @@ class GroupCommit:
         return news
 
     def _not_written(self, strips: list[Strip], error: WriteFailed) -> None:
+        self._failures += 1
         for strip in strips:
             self._dirty[strip.live_run] = None
         if error.is_busy:

@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from unspool.errors import ProviderError, ProviderInterrupted, ProviderRefused, ProviderUnavailable
+from unspool.formats.tracing import to_send
 
 from .. import BodyReader, Model, Request, Silent, Sink
 from .addresses import check_url
@@ -219,6 +220,8 @@ async def _follow(http: Client, request: Request, model: Model, first_event_s: f
     url = request.url
     body = None if request.body is None else msgspec.json.encode(request.body)
     headers = {**HEADERS, **request.headers}
+    if traceparent := to_send.get():
+        headers["traceparent"] = traceparent
     method = "GET" if body is None else "POST"
     kept = keeping.get()
     if kept is not None:
