@@ -193,6 +193,8 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(retention.close)
         abandoned = AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes)
         opened.callback(abandoned.close)
+        access = await _access(settings, records, registry, viewing, opened)
+        runner.principal_of = access.principal_of_run
         runner.watch(ChildRuns(shown, runner, admission))
         retention.watch()
         indexing.watch()
@@ -212,7 +214,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             index=index,
             indexing=indexing,
             uploads=uploads,
-            access=await _access(settings, records, registry, viewing, opened),
+            access=access,
         )
 
 

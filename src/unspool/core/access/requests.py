@@ -20,6 +20,7 @@ from ...records import Records, now_ms
 from ...records.keys import KeyRow, find_key, list_keys, note_use, revoked, split_key
 from ...records.secrets import Secrets, Unsealable
 from ...runs.principal import OPEN, Principal
+from ...runs.run import RunSpec
 
 TICKET_S: Final = 60.0
 """Seconds in which a page must connect, unless it asks for more."""
@@ -92,6 +93,21 @@ class Access:
         if (row.used_ms or 0) < now_ms() - USED_MS:
             row.used_ms = now_ms()
             await note_use(self._records, row.id)
+        return _principal(row, frozenset(row.scopes))
+
+    async def principal_of_run(self, spec: RunSpec) -> Principal:
+        """
+        Return with whose rights a run is carried on: those of the key that started it, even if
+        that holds no more.
+
+        Raises:
+            RecordsError: The keys cannot be read now.
+        """
+        if self.is_open or not spec.key:
+            return OPEN
+        row = await self._key(spec.key)
+        if row is None:  # an older database was put back
+            return Principal(spec.tenant, spec.key, frozenset())
         return _principal(row, frozenset(row.scopes))
 
     async def session_of(self, key: str) -> str:
