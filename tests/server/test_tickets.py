@@ -101,17 +101,50 @@ async def test_an_open_stream_ends_when_its_key_is_revoked(
 async def test_a_socket_that_may_only_read_cancels_nothing(
     keys: Keys, client: httpx.AsyncClient
 ) -> None:
-    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=keys.of("admin"))).json()
-    url = f"{keys.url.replace('http', 'ws', 1)}/v1/runs/{run['id']}/ws"
+    admin = keys.of("admin")
+    script = [{"text": "今天"}, {"pause_s": 30}]
+    slow = {"name": "slow", "provider": "scripted", "params": {"script": script}}
+    await client.post(f"{keys.url}/api/models", json=slow, headers=admin)
+    body = {**BODY, "model": "slow"}
+    run = (await client.post(f"{keys.url}/v1/runs", json=body, headers=admin)).json()["id"]
+    url = f"{keys.url.replace('http', 'ws', 1)}/v1/runs/{run}/ws"
+    codes: list[str] = []
     async with connect(url, additional_headers=keys.of("runs:read")) as socket:
         for message in ('{"type": "cancel"}', '{"type": "steer", "texts": {"answer": "x"}}'):
             await socket.send(message)
-        answers = [json.loads(text) async for text in socket]
-    refused = [answer for answer in answers if answer.get("type") == "error"]
-    assert [answer["code"] for answer in refused] == ["forbidden", "forbidden"]
-    assert (await until_ended(client, keys.served, run["id"], headers=keys.of("admin")))[
-        "status"
-    ] == "completed"
+        while len(codes) < 2:
+            answer = json.loads(await socket.recv())
+            codes += [answer["code"]] if answer.get("type") == "error" else []
+    assert codes == ["forbidden", "forbidden"]
+    status = (await client.get(f"{keys.url}/v1/runs/{run}", headers=admin)).json()["status"]
+    assert status == "running"
+    await client.post(f"{keys.url}/v1/runs/{run}/cancel", headers=admin)
+
+
+async def test_a_new_run_brings_its_ticket_if_asked(keys: Keys, client: httpx.AsyncClient) -> None:
+    url = f"{keys.url}/v1/runs"
+    admin = keys.of("admin")
+    plain = (await client.post(url, json=BODY, headers=admin)).json()
+    assert "ticket" not in plain
+    reply = await client.post(url, json=BODY, headers={**admin, "Unspool-Ticket": "60"})
+    assert reply.status_code == 201
+    run = reply.json()
+    events = f"{url}/{run['id']}/events"
+    assert (await client.get(events, params={"ticket": run["ticket"]})).status_code == 200
+    for path in ("", f"/{plain['id']}", f"/{run['id']}/cancel"):
+        method = "POST" if path.endswith("/cancel") else "GET"
+        reply = await client.request(method, url + path, params={"ticket": run["ticket"]})
+        assert reply.status_code == 403, path
+    before = (await client.get(url, headers=admin)).json()["runs"]
+    for name, asked_s, status in (
+        ("admin", "0", 422),
+        ("admin", "901", 422),
+        ("admin", "1e2", 422),
+        ("runs:write", "60", 403),
+    ):
+        headers = {**keys.of(name), "Unspool-Ticket": asked_s}
+        assert (await client.post(url, json=BODY, headers=headers)).status_code == status
+    assert (await client.get(url, headers=admin)).json()["runs"] == before, "nothing has started"
 
 
 async def test_a_ticket_opens_no_console(keys: Keys, client: httpx.AsyncClient) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -12,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.core.access import MAX_TICKET_S, SESSION_S, TICKET_S
 from unspool.formats.written import StrictInput
-from unspool.runs.principal import present
+from unspool.runs.principal import Scope
 
 from ..gate import COOKIE
+from .json.ticket import ticket_json
 
 
 class TicketInput(StrictInput):
@@ -36,10 +36,9 @@ def plug(core: Core) -> APIRouter:
     async def ticket(wanted: TicketInput) -> dict[str, Any]:
         """Return a ticket for one run, to add as `?ticket=` where a page cannot send headers."""
         await core.journal.head(wanted.run)
-        scopes = ["runs:read", *(["runs:write"] if wanted.scope == "runs:write" else [])]
-        text = core.access.ticket(present.get(), wanted.run, scopes, wanted.ttl_s)
-        until = datetime.now(UTC) + timedelta(seconds=wanted.ttl_s)
-        return {"ticket": text, "run": wanted.run, "expires_at": until.isoformat()}
+        scopes: list[Scope] = ["runs:read"]
+        scopes += ["runs:write"] if wanted.scope == "runs:write" else []
+        return ticket_json(core, wanted.run, scopes, wanted.ttl_s)
 
     @router.post("/api/session")
     async def begin(request: Request, given: SessionInput) -> Response:
