@@ -132,6 +132,19 @@ async def test_a_page_of_another_site_needs_a_key_that_lists_it(
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, site)
     other = {**keys.of("runs:read"), "Origin": site}
     assert (await client.get(f"{keys.url}/v1/runs", headers=other)).status_code == 401
+    port = keys.served.port
+    for host, origin, status in (
+        (f"127.0.0.1:{port}", keys.url, 200),
+        (f"127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}", 401),
+        (f"127.0.0.1:{port}", "http://127.0.0.1", 401),
+        (f"127.0.0.1:{port}", "null", 401),
+        (f"127.0.0.1:{port}", "http://127.0.0.1:x", 401),
+        ("127.0.0.1", "https://127.0.0.1:8443", 200),  # a proxy that takes the port away
+        ("127.0.0.1:80", "http://127.0.0.1", 200),
+    ):
+        headers = {**keys.of("runs:read"), "Host": host, "Origin": origin}
+        reply = await client.get(f"{keys.url}/v1/runs", headers=headers)
+        assert reply.status_code == status, (host, origin)
 
 
 async def test_without_a_key_a_server_tells_that_it_is_ready_and_no_names(

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from support.keys import BODY, Keys, made
+from support.keys import BODY, Keys, bearer, made
 from support.runs import until_ended
 from support.servers import Served, Tune
 from unspool.records import Records
@@ -96,6 +96,32 @@ async def test_an_open_stream_ends_when_its_key_is_revoked(
             await connect(socket, additional_headers=keys.of("runs:read")).__aenter__()
     finally:
         served.stop()
+
+
+async def test_a_page_of_another_site_follows_a_run_with_a_ticket_of_a_key_that_lists_it(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    site, admin = "https://shop.example", keys.of("admin")
+    body = {"name": "page", "scopes": ["runs:read"], "origins": [site]}
+    key = (await client.post(f"{keys.url}/api/keys", json=body, headers=admin)).json()["key"]
+    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=admin)).json()["id"]
+    asked = {"run": run}
+    url = f"{keys.url}/v1/runs/{run}"
+    for holder, known in ((bearer(key), True), (keys.of("runs:read"), False)):
+        made = await client.post(f"{keys.url}/v1/tickets", json=asked, headers=holder)
+        ticket = {"ticket": made.json()["ticket"]}
+        reply = await client.get(f"{url}/events", params=ticket, headers={"Origin": site})
+        assert reply.status_code == (200 if known else 401)
+        shown = reply.headers.get("access-control-allow-origin")
+        assert shown == site or not known
+        socket = f"{url.replace('http', 'ws', 1)}/ws?ticket={ticket['ticket']}"
+        opening = connect(socket, additional_headers={"Origin": site})
+        if known:
+            async with opening as ws:
+                assert json.loads(await ws.recv())["id"] == "1"
+        else:
+            with pytest.raises(InvalidStatus):
+                await opening.__aenter__()
 
 
 async def test_a_socket_that_may_only_read_cancels_nothing(
