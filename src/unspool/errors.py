@@ -12,8 +12,11 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - KeyReused             another request used this Idempotency-Key
     - NotReady              something else must exist first (409)
     - AlreadyRunning        another run does this already; wait for it or cancel it (409)
+    - PriceUnknown          a budget cannot cover a model without a price
   + Unauthorized            no key, or one that does not hold (401)
   + MissingRight               the key may not do this (403)
+  + BudgetExceeded          a budget has no room; wait for its next window (402)
+  + RateLimited             too many requests for a budget; wait (429, Retry-After)
   + TooBusy                 the server is full; send the request again soon (503, Retry-After)
   + Stopping                the server stops; its next start continues the run (503, Retry-After)
   + SetupError              fix the machine or the configuration, then start again
@@ -24,6 +27,7 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
   + RecordsError            the database cannot be written or read now (503)
   + ProviderError           this model cannot give (more of) this answer
     - ProviderRefused       do not send the same request again (401, 400, unknown model)
+      - BudgetSpent         a budget has no room for the request; nothing was sent
     - ProviderUnavailable   no output yet: wait and try again, or try another model
     - ProviderInterrupted   the stream broke; the text so far is good, continue from there
   + InvalidAnswer           the model's answer is whole but does not fit its schema
@@ -134,6 +138,31 @@ class AlreadyRunning(SpecError):
         self.run_id = run_id
 
 
+class PriceUnknown(SpecError):
+    code = "price_unknown"
+
+
+class BudgetExceeded(UnspoolError):
+    code = "budget_exceeded"
+    http_status = 402
+
+
+class RateLimited(UnspoolError):
+    """
+    Attributes:
+        retry_after_s: Seconds until there may be room.
+        most: How much a minute, or at once, is allowed.
+    """
+
+    code = "rate_limited"
+    http_status = 429
+
+    def __init__(self, message: str, retry_after_s: int, most: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.most = most
+
+
 class Unauthorized(UnspoolError):
     code = "unauthorized"
     http_status = 401
@@ -142,6 +171,10 @@ class Unauthorized(UnspoolError):
 class MissingRight(UnspoolError):
     code = "forbidden"
     http_status = 403
+
+
+NOT_ADMITTED: Final = (SpecError, MissingRight, BudgetExceeded)
+"""A run that is refused with one of these does not begin, however often it is asked for."""
 
 
 class TooBusy(UnspoolError):
@@ -256,6 +289,12 @@ class ProviderRefused(ProviderError):
     def is_too_long(self) -> bool:
         """Whether the provider says that the request is longer than the model can read."""
         return self.code == "invalid_request" and bool(TOO_LONG.search(str(self)))
+
+
+class BudgetSpent(ProviderRefused):
+    """Nothing was sent: a budget has no room for the estimated cost of one more request."""
+
+    code = "budget"
 
 
 class ProviderUnavailable(ProviderError):

@@ -16,8 +16,9 @@ from support.runs import batch, children, ended, read, start
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk, refusal
 from unspool import Draft, RunSpec, open_journal
-from unspool.journals import sqlite_url, started
+from unspool.journals import sqlite_url
 from unspool.journals.sqlite_file import schema as _schema
+from unspool.runs.beginning import started
 from unspool.runs.events import Event
 from unspool.runs.fork import PIECE_CHARS, EditedText, History
 from unspool.runs.run import fold

@@ -15,7 +15,7 @@ from support.readers import look
 from support.runs import until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
-from unspool.execution import adoption
+from unspool.execution import adoption, budgets
 
 COUNT = 3
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -90,6 +90,34 @@ async def test_of_many_equal_requests_at_all_servers_one_starts_a_run(
     shared = {"Unspool-Cache": "read"}
     found = await asyncio.gather(*(begun(client, replicas[n % COUNT], **shared) for n in range(30)))
     assert len(set(found)) == 1
+
+
+async def test_of_200_requests_on_one_budget_at_all_servers_as_many_begin_as_fit(
+    serve_model: ServeModel,
+    upstream: Upstream,
+    database: SecretStr,
+    tmp_path: Path,
+    client: httpx.AsyncClient,
+) -> None:
+    upstream.play = [answer("好鞋")]  # 30 tokens, as is the estimate
+    servers = [serve_model(**shared(database, tmp_path, number)) for number in range(COUNT)]
+    budget = {"kind": "tenant", "max": 1.0, "ceiling": 1000.0}
+    await client.put(f"{servers[0].url}/api/budgets", json=budget)
+    await asyncio.sleep(budgets.KNOWN_S)  # until the others know it
+    body = {"flow": "chat", "input": {"prompt": "请介绍运动鞋", "params": {"max_tokens": 17}}}
+    replies = await asyncio.gather(
+        *(client.post(f"{servers[n % COUNT].url}/v1/runs", json=body) for n in range(200))
+    )
+    begun = [reply.json()["id"] for reply in replies if reply.status_code in {200, 201}]
+    assert {reply.status_code for reply in replies} <= {200, 201, 402}
+    for run_id in begun:
+        assert (await until_ended(client, servers[0], run_id))["status"] == "completed"
+    assert len(begun) == 33, "no false refusal, and no overspend"
+    for served in servers:
+        await served.call(served.core.budgets.aclose)
+    (found,) = (await client.get(f"{servers[1].url}/api/budgets")).json()["budgets"]
+    (account,) = found["accounts"]
+    assert (account["spent"], account["reserved"], found["live"]) == (0.99, 0, 0)
 
 
 async def test_a_run_is_cancelled_from_a_server_that_does_not_write_it(

@@ -73,6 +73,10 @@ class Belongings:
             ids[f"{path}/"] = str((await self.post(path, body))["id"])
         await self.post("/api/experiments", {"name": MARK, "arms": [{"name": "a"}, {"name": "b"}]})
         ids["/api/experiments/"] = MARK
+        budget = await self._client.put(
+            f"{self._keys.url}/api/budgets", json={"kind": "tenant"}, headers=self.headers
+        )
+        ids["/api/budgets/"] = str(budget.json()["id"])
         await self._import()
         await self._project()
 

@@ -17,7 +17,21 @@ from typer.core import TyperGroup
 
 from .. import plugs
 from ..errors import UnspoolError
-from . import backup, chat, doctor, import_, keys, migrate, models, prune, replay, run, runs, serve
+from . import (
+    backup,
+    budgets,
+    chat,
+    doctor,
+    import_,
+    keys,
+    migrate,
+    models,
+    prune,
+    replay,
+    run,
+    runs,
+    serve,
+)
 from ._console import complain, say, use_utf8
 from ._exit_codes import exit_code_of
 
@@ -58,6 +72,7 @@ app.command("replay")(replay.replay)
 app.command("prune")(prune.prune)
 app.command("backup")(backup.backup)
 app.command("migrate")(migrate.migrate)
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(keys.tenants, name="tenants")
 app.command("import")(import_.import_file)

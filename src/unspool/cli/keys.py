@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import SpecError
-from ._bootstrap import read_settings, start_logging
 from ._console import say, stderr, stdout, write_json
 from ._options import DataDir, Json
+from ._records import tenant_of, with_records
 
 if TYPE_CHECKING:
     from ..records import Records
-
-T = TypeVar("T")
 
 # SQLAlchemy takes a quarter of a second to import: only where it is needed.
 
@@ -27,31 +23,6 @@ Scopes = Annotated[
     list[str] | None,
     typer.Option("--scope", help="runs:read, runs:write, records:read …, admin; may be repeated."),
 ]
-
-
-def _with_records(data_dir: object, work: Callable[[Records], Awaitable[T]]) -> T:
-    from ..records import Records, place_of
-
-    start_logging("WARNING")
-    settings = read_settings(data_dir=data_dir)
-
-    async def working() -> T:
-        records = await Records.open(place_of(settings))
-        try:
-            return await work(records)
-        finally:
-            await records.aclose()
-
-    return asyncio.run(working())
-
-
-async def _tenant(records: Records, name: str) -> str:
-    from ..records.keys import find_tenant
-
-    tenant = await find_tenant(records, name)
-    if tenant is None:
-        raise SpecError(f"There is no tenant {name}; `unspool tenants add` adds one.")
-    return tenant
 
 
 @keys.command("add")
@@ -83,9 +54,9 @@ def add(  # noqa: PLR0913 - each option is a word of the command line
         from ..records.keys import add_key
 
         facts = {name: value or [] for name, value in rights.items()}
-        return await add_key(records, await _tenant(records, tenant), name, days=days, **facts)
+        return await add_key(records, await tenant_of(records, tenant), name, days=days, **facts)
 
-    made = _with_records(data_dir, work)
+    made = with_records(data_dir, work)
     if as_json:
         write_json({"key": made.text, "id": made.row.id, "tenant": made.row.tenant})
         return
@@ -102,7 +73,7 @@ def list_(data_dir: DataDir = None, as_json: Json = False) -> None:
 
         return await list_keys(records)
 
-    rows = _with_records(data_dir, work)
+    rows = with_records(data_dir, work)
     facts = [
         {"id": row.id, "name": row.name, "tenant": row.tenant, "scopes": list(row.scopes)}
         | {"revoked": row.revoked_ms is not None}
@@ -128,7 +99,7 @@ def revoke(
 
         return await revoke_key(records, key_id)
 
-    if not _with_records(data_dir, work):
+    if not with_records(data_dir, work):
         raise SpecError(f"There is no key {key_id} that holds; `unspool keys list` lists them.")
 
 
@@ -143,7 +114,7 @@ def add_tenant(
 
         return await add_row(records, name)
 
-    row = _with_records(data_dir, work)
+    row = with_records(data_dir, work)
     if row is None:
         raise SpecError(f"A tenant named {name} is there already.")
     if as_json:
@@ -161,7 +132,7 @@ def list_tenants(data_dir: DataDir = None, as_json: Json = False) -> None:
 
         return await rows(records)
 
-    facts = [{"id": row.id, "name": row.name} for row in _with_records(data_dir, work)]
+    facts = [{"id": row.id, "name": row.name} for row in with_records(data_dir, work)]
     if as_json:
         write_json(facts)
         return

@@ -15,6 +15,7 @@ from typing import Protocol
 from .. import plugs
 from ..errors import SetupError
 from ..execution.admission import Admission
+from ..execution.budgets import Budgets
 from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
 from ..execution.exchanges import Exchanges
@@ -33,6 +34,7 @@ from ..records.csv_import.uploads import Uploads
 from ..records.keys import list_keys
 from ..records.samples import seed_samples
 from ..records.tenant_records import TenantRecords
+from ..runs.principal import present
 from ..runs.run import RunSpec
 from ..settings import Settings
 from ..tools.calling.calls import ToolCaller
@@ -92,10 +94,23 @@ class Core:
     indexing: Indexing
     uploads: Uploads
     access: Access
+    budgets: Budgets
 
     @property
     def catalog(self) -> Catalog:
         return self.registry.catalog
+
+    async def check_viewers(self, *, besides: int = 0) -> None:
+        """
+        Check that the present key may open one more stream, `besides` so many that count already.
+
+        Raises:
+            RateLimited: Its budget allows no more.
+        """
+        who = present.get()
+        if who.key:
+            count = self.viewing.count_of_key(who.key) - besides
+            await self.budgets.check_viewers(who.key, who.tenant, count)
 
     @property
     def tool_registry(self) -> ToolRegistry:
@@ -187,12 +202,12 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         runner.exchanges = _exchanges(records, settings, opened)
         noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
         runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
-        admission = Admission(runner, shown, registry.catalog, records, settings)
+        budgets = _budgets(records, journal, runner, registry, opened)
+        admission = Admission(runner, shown, registry.catalog, records, settings, budgets)
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
-        abandoned = AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes)
-        opened.callback(abandoned.close)
+        opened.callback(AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes).close)
         access = await _access(settings, records, registry, viewing, opened)
         runner.principal_of = access.principal_of_run
         runner.watch(ChildRuns(shown, runner, admission))
@@ -214,6 +229,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             index=index,
             indexing=indexing,
             uploads=uploads,
+            budgets=budgets,
             access=access,
         )
 
@@ -228,6 +244,20 @@ async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, 
     records = TenantRecords(await Records.open(place), place)
     opened.push_async_callback(records.aclose)
     return journal, records
+
+
+def _budgets(
+    records: TenantRecords,
+    journal: Journal,
+    runner: Runner,
+    registry: ModelRegistry,
+    opened: AsyncExitStack,
+) -> Budgets:
+    """Return what holds runs to their budgets, and close it with `opened`."""
+    budgets = runner.budgets = Budgets(records.operator, journal, registry.catalog)
+    opened.push_async_callback(budgets.aclose)
+    budgets.watch()
+    return budgets
 
 
 def _exchanges(records: Records, settings: Settings, opened: AsyncExitStack) -> Exchanges | None:

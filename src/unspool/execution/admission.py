@@ -21,15 +21,17 @@ from ..failpoints import point
 from ..flows import open_flow
 from ..formats.nesting import is_deeper
 from ..formats.tenancy import DEFAULT, present_tenant
-from ..journals import Claim, Head, Journal, read_all, spec_of
+from ..journals import Claim, Head, Journal, read_all
 from ..models.catalog import Catalog
 from ..records import Records
+from ..runs.beginning import spec_of
 from ..runs.events import Draft
 from ..runs.fork import Changes, History
 from ..runs.options import NO_OPTIONS, RunOptions
 from ..runs.principal import present
 from ..runs.run import RunSpec
 from ..settings import Settings
+from .budgets import Budgets
 from .runner import Runner
 
 _accepted = point("admission.accepted")
@@ -50,12 +52,14 @@ class Admission:
         catalog: Catalog,
         records: Records,
         settings: Settings,
+        budgets: Budgets | None = None,
     ) -> None:
         self._runner = runner
         self._journal = journal
         self._catalog = catalog
         self._records = records
         self._settings = settings
+        self._budgets = budgets
 
     async def admit(
         self, spec: RunSpec, options: RunOptions = NO_OPTIONS, claim: Claim | None = None
@@ -69,6 +73,7 @@ class Admission:
         Raises:
             SpecError: A name or the input is wrong; nothing started.
             TooBusy: `max_live_runs` runs are live already.
+            BudgetExceeded, RateLimited: A budget has no room.
             JournalError: The journal failed; nothing started.
         """
         is_shared = claim is None and (options.cache or self._settings.cache) == "read"
@@ -120,6 +125,7 @@ class Admission:
             changes.applied(old),
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
+            user=options.user or old.user,
         )
         is_checked = True
         if changes.input is None:
@@ -159,12 +165,21 @@ class Admission:
         self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft] = ()
     ) -> str:
         who = present.get()
-        spec = replace(spec, tenant=present_tenant() or spec.tenant, key=who.key)
+        spec = replace(spec, tenant=present_tenant() or spec.tenant, key=who.key or spec.key)
         if claim is not None and spec.tenant != DEFAULT:  # no client's key holds this character
             claim = replace(claim, key=f"\x1d{spec.tenant} {claim.key}")
+        reserved: list[str] = []
+
+        async def before(run_id: str) -> None:
+            if self._budgets is not None:
+                await self._budgets.reserve(run_id, spec)
+                reserved.append(run_id)
+
         try:
-            return await self._runner.start(spec, claim, history)
+            return await self._runner.start(spec, claim, history, before)
         except KeyTaken as taken:
+            if self._budgets is not None and reserved:  # another request was faster
+                self._budgets.ended(reserved[0])
             assert claim is not None
             if taken.request_digest != claim.request_digest:
                 raise KeyReused(taken.run_id) from None
@@ -194,6 +209,7 @@ class Admission:
             spec,
             input=written,
             aside=flow.aside,
+            user=options.user or spec.user,
             cancel_after_s=options.cancel_after_s,
             continues=options.continues,
         )

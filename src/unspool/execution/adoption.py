@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from ..errors import JournalError, RecordsError, StaleEpoch, UnknownRun
 from ..failpoints import point
 from ..formats.tenancy import working_for
-from ..journals import Ask, Journal, RunPen, read_all, spec_of
+from ..journals import Ask, Journal, RunPen, read_all
+from ..runs.beginning import spec_of
 from ..runs.events import Draft
 from ..runs.principal import acting_as
 from ..runs.run import Run, RunSpec

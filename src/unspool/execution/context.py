@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
 from ..dialects import open_dialect
-from ..errors import MissingRight, ProviderInterrupted, ProviderRefused, SpecError, UnknownRecord
+from ..errors import NOT_ADMITTED, ProviderInterrupted, ProviderRefused, UnknownRecord
 from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
@@ -34,6 +34,7 @@ from ..records.images import find_images
 from ..runs.events import Draft, EventType
 from ..runs.run import Run, RunSpec, Step, fact_key
 from ..settings import Settings
+from .budgets import Allowance
 from .exchanges import Exchanges
 from .step_writer import ReaderFeed, StepWriter
 
@@ -92,6 +93,8 @@ class RunContext:
     """Likewise, if tools can be called."""
     exchanges: Exchanges | None = None
     """Likewise, if what attempts send and get is kept."""
+    allowance: Allowance | None = None
+    """What it may spend; None: as much as it needs."""
     records: Records | None = None
     """Where images are; None: a replay, which asks no model."""
 
@@ -154,6 +157,8 @@ class RunContext:
             models, prompt = seeing(models), await self._with_images(prompt)
         contract = self._spec.dialect
         writing = StepWriter(self._pen, state, prompt, reading, contract=contract)
+        if self.allowance is not None:
+            writing.on_account = self.allowance.note
         so_far = self._so_far(state, prompt, by_lines=by_lines and self._can_rewind is not False)
         # A reader has read the end already, and what it found there stands in the log.
         so_far.can_cut = self._can_rewind is True and reading is None
@@ -161,6 +166,8 @@ class RunContext:
         deps = bounds.around(self._deps) if bounds else self._deps
         if self.exchanges is not None:
             deps = replace(deps, ask=self.exchanges.around(deps.ask, self._pen.run_id))
+        if self.allowance is not None:
+            deps = replace(deps, ask=self.allowance.around(deps.ask))
         generation = Generation(
             prompt,
             models,
@@ -277,9 +284,9 @@ class RunContext:
         if run_id is None:
             parent, model = self._pen.run_id, model or self._spec.model
             try:
-                spec = RunSpec(flow, input, model=model, parent=parent)
+                spec = self._spec.child(flow, input, model=model, parent=parent)
                 run_id = await self.children.start(spec, number)
-            except (SpecError, MissingRight) as error:
+            except NOT_ADMITTED as error:
                 reason = {"code": error.code, "message": str(error)}
                 return self._child_ended(number, Outcome(None, "failed", error=reason))
         about = {"number": number, "run": run_id}

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRecord, UnknownRun
-from ..journals import Claim, Head, Journal, read_all, spec_of
+from ..journals import Claim, Head, Journal, read_all
 from ..records import Records
 from ..records.conversations import (
     LOST,
@@ -37,6 +37,7 @@ from ..records.conversations import (
     save_turn,
     turns_of,
 )
+from ..runs.beginning import spec_of
 from ..runs.options import NO_OPTIONS, RunOptions
 from ..runs.run import Run, RunSpec
 from .admission import Admission, request_digest

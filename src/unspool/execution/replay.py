@@ -26,8 +26,9 @@ from ..errors import SpecError
 from ..flows import Call, CallPlace, ToolAnswer, open_flow
 from ..formats.sse import Frame
 from ..generation.generate import GenerationDeps
-from ..journals import Pen, spec_of, started
+from ..journals import Pen
 from ..models.catalog import Catalog
+from ..runs.beginning import spec_of, started
 from ..runs.events import TERMINAL, Draft, Event, decode_event, encode_event
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings

@@ -21,14 +21,16 @@ from ..failpoints import point
 from ..flows import KeepingFlow, open_flow
 from ..formats.tenancy import working_for
 from ..generation.generate import GenerationDeps
-from ..journals import Ask, Claim, Journal, RunPen, started
+from ..journals import Ask, BeforeRun, Claim, Journal, RunPen
 from ..models.catalog import Catalog
 from ..records import Records
+from ..runs.beginning import started
 from ..runs.events import Draft, Event
 from ..runs.principal import OPEN, Principal
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
 from .adoption import Adoption, past_of
+from .budgets import Budgets
 from .context import Children, RunContext, ToolRunner
 from .exchanges import Exchanges
 
@@ -88,6 +90,8 @@ class Runner:
         self._children: Children | None = None
         self.exchanges: Exchanges | None = None
         """Keeps what attempts send and get."""
+        self.budgets: Budgets | None = None
+        """What runs may spend."""
         self.on_begun: list[Callable[[str, float], object]] = []
         """Called with the id of a run that must end unwatched, and after how many seconds."""
         self.principal_of: Callable[[RunSpec], Awaitable[Principal]] = _anybody
@@ -111,7 +115,11 @@ class Runner:
         return None if live is None or live.continues else live.pen.size
 
     async def start(
-        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+        self,
+        spec: RunSpec,
+        claim: Claim | None = None,
+        history: Sequence[Draft] = (),
+        before: BeforeRun | None = None,
     ) -> str:
         """
         Write a run to the journal, begin it, and return its id. `spec` must be admitted.
@@ -121,10 +129,10 @@ class Runner:
         Raises:
             KeyTaken: Another run has the claim's key.
         """
-        pen = await self._journal.create(spec, claim, history)
+        pen = await self._journal.create(spec, claim, history, before)
         _created()
-        before = enumerate([started(spec), *history], 1) if history else ()
-        past = fold(Event(seq, draft.type, 0, draft.data) for seq, draft in before)
+        taken = enumerate([started(spec), *history], 1) if history else ()
+        past = fold(Event(seq, draft.type, 0, draft.data) for seq, draft in taken)
         self.begin(pen, spec, past)
         return pen.run_id
 
@@ -219,6 +227,8 @@ class Runner:
                 await pen.release(Draft("run.released", {"epoch": pen.epoch}))
             else:
                 await self.end(pen, spec, ending)
+                if self.budgets is not None:
+                    self.budgets.ended(pen.run_id)
                 for ended in self.on_ended:
                     ended(pen.run_id, spec)
                 await self._stop_children(pen.run_id)
@@ -229,6 +239,8 @@ class Runner:
             pen.drop()
         finally:
             self._live.pop(pen.run_id, None)
+            if self.budgets is not None:
+                self.budgets.left(pen.run_id)
 
     async def _stop_children(self, run_id: str) -> None:
         # Nearly all runs have none, and need not ask the journal.
@@ -276,6 +288,8 @@ class Runner:
         ctx.children, ctx.tools, ctx.exchanges = self._children, self._tools, self.exchanges
         ctx.records = self._records
         try:
+            if self.budgets is not None:
+                ctx.allowance = await self.budgets.allowance(live.pen.run_id, spec, past)
             flow = open_flow(spec.flow)
             request = flow.input_model.model_validate(spec.input)
             if isinstance(flow, KeepingFlow) and self._records is not None:

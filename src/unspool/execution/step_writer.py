@@ -40,6 +40,7 @@ from ..providers import (
 )
 from ..runs.events import Draft, EventType
 from ..runs.run import Step
+from ..runs.usage import Report
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,8 @@ class StepWriter:
         self.model = ""
         self.finish_reason = ""
         self.is_full = False
+        self.on_account: Callable[[Report | None, Report | None], object] = _nobody_counts
+        """Called with usage and cost of each attempt, as its event has them."""
         self._under_way: AttemptStarted | None = None
         self._began_s = 0.0
         self._place = f"run {pen.run_id}, {contract}, {state.name}"
@@ -183,8 +186,7 @@ class StepWriter:
             number=attempt.number,
             code="cancelled",
             message="stopped; the provider's connection is closed",
-            usage=usage_facts(usage),
-            cost=cost_facts(cost_of(attempt.model, usage)),
+            **self._counted(usage_facts(usage), cost_facts(cost_of(attempt.model, usage))),
         )
 
     def _append(self, kind: EventType, **facts: Any) -> None:
@@ -212,7 +214,7 @@ class StepWriter:
                 facts = {
                     **_error_facts(piece.error),
                     "wrote": piece.has_passed_on,
-                    **_account(piece),
+                    **self._account(piece),
                 }
                 if piece.retry_in_s is not None:
                     facts["retry_in_s"] = round(piece.retry_in_s, 3)
@@ -220,12 +222,24 @@ class StepWriter:
             case AttemptFinished():
                 self._under_way = None
                 self.finish_reason = piece.finish_reason
-                facts = {"finish_reason": piece.finish_reason, **_account(piece)}
+                facts = {"finish_reason": piece.finish_reason, **self._account(piece)}
                 self._append("attempt.finished", number=piece.number, **facts)
                 how, usage = f"finished ({piece.finish_reason})", piece.usage
                 self._log_end(piece.number, piece.model, how, usage, logging.INFO)
                 if piece.seam_report is not None and piece.seam_report.kind == "open":
                     self._warn_of_seam(piece.model)
+
+    def _account(self, piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
+        """Return usage, cost, and the seam to the text before."""
+        usage = None if piece.usage is None else usage_facts(piece.usage)
+        facts = self._counted(usage, cost_facts(piece.cost))
+        if piece.seam_report is not None:
+            facts["seam"] = {"kind": piece.seam_report.kind, "trimmed": piece.seam_report.trimmed}
+        return facts
+
+    def _counted(self, usage: Report | None, cost: Report | None) -> dict[str, Any]:
+        self.on_account(usage, cost)
+        return {"usage": usage, "cost": cost}
 
     def _log_end(
         self, number: int, model: Model, how: str, usage: Usage | None, level: int
@@ -261,13 +275,8 @@ def _beginning(piece: AttemptStarted) -> dict[str, Any]:
     return facts
 
 
-def _account(piece: AttemptFailed | AttemptFinished) -> dict[str, Any]:
-    """Return usage, cost, and the seam to the text before."""
-    usage = None if piece.usage is None else usage_facts(piece.usage)
-    facts: dict[str, Any] = {"usage": usage, "cost": cost_facts(piece.cost)}
-    if piece.seam_report is not None:
-        facts["seam"] = {"kind": piece.seam_report.kind, "trimmed": piece.seam_report.trimmed}
-    return facts
+def _nobody_counts(usage: object, cost: object) -> None:
+    """Default of `StepWriter.on_account`."""
 
 
 def _error_facts(error: ProviderError) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ProviderError, ProviderInterrupted, ProviderUnavailable
+from ..errors import BudgetSpent, ProviderError, ProviderInterrupted, ProviderUnavailable
 from ..providers import Finish, Model, Output, Prompt, Sink, Text, ThoughtAloud
 from .continuation import PartialText
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OUT_OF_TIME: Final = "out_of_time"
 NO_END: Final = "no_end"
 
-GAVE_UP: Final = frozenset({OUT_OF_TIME, NO_END})
+GAVE_UP: Final = frozenset({OUT_OF_TIME, NO_END, BudgetSpent.code})
 """Codes after which no model is asked for this text, by a later owner of the run neither."""
 
 HARD: Final = 1.5

@@ -17,7 +17,7 @@ from typing import Final
 
 from unspool.providers.upstream.http1 import Client
 
-from ..errors import ProviderError, ProviderInterrupted, ProviderRefused
+from ..errors import BudgetSpent, ProviderError, ProviderInterrupted, ProviderRefused
 from ..failpoints import point
 from ..models.health import Health
 from ..models.prefills import Outcome
@@ -319,6 +319,9 @@ class Generation:
                 self._note_prefill(attempt, OUTCOMES[error.code])
             return
         if error.code == "ended_early":
+            return
+        if isinstance(error, BudgetSpent):  # the model was not asked
+            self._error = error
             return
         if attempt.has_passed_on:
             self._note_prefill(attempt, "went_on")

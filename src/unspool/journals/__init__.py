@@ -34,6 +34,10 @@ Heard = Callable[[Sequence[Event]], object]
 """Called with the new events of a run after their commit; with none when the listening is over."""
 
 
+BeforeRun = Callable[[str], Awaitable[None]]
+"""Called with the id of a run that is about to be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """Options of a journal; `settings.Settings` describes them."""
@@ -177,10 +181,17 @@ class RunPen(Pen, Protocol):
 
 class Journal(Protocol):
     async def create(
-        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+        self,
+        spec: RunSpec,
+        claim: Claim | None = None,
+        history: Sequence[Draft] = (),
+        before: BeforeRun | None = None,
     ) -> RunPen:
         """
         Write a new run and its `run.started`, durably, and return its first pen.
+
+        `before` is awaited with the run's id when it is certain that a run is wanted and before it
+        is written; if it raises, there is no run.
 
         One commit holds the claim, the run and its `history`: of any number of requests with one
         key, at any time, one creates a run.
@@ -344,37 +355,6 @@ async def read_all(
             return
         after = events[-1].seq
         await asyncio.sleep(0)
-
-
-def started(spec: RunSpec) -> Draft:
-    """Return the first event of a run, which holds the request."""
-    facts: dict[str, object] = {"flow": spec.flow, "model": spec.model, "dialect": spec.dialect}
-    if spec.cancel_after_s is not None:
-        facts["cancel_after_s"] = spec.cancel_after_s
-    if spec.continues:
-        facts["continues"] = True
-    if spec.parent:
-        facts["parent"] = spec.parent
-    if spec.forked_from is not None:
-        facts["forked_from"] = spec.forked_from
-    if spec.aside:
-        facts["aside"] = list(spec.aside)
-    if spec.tenant != DEFAULT:
-        facts["tenant"] = spec.tenant
-    if spec.key:
-        facts["key"] = spec.key
-    return Draft("run.started", {**facts, "digest": spec.digest, "input": spec.input})
-
-
-def spec_of(event: Event) -> RunSpec:
-    """Return the request, from the first event of a run."""
-    request = event.data
-    names = (
-        *("flow", "input", "model", "dialect"),
-        *("cancel_after_s", "continues", "parent", "forked_from", "aside"),
-        *("tenant", "key"),
-    )
-    return RunSpec(**{name: request[name] for name in names if name in request})
 
 
 async def open_journal(url: str, tuning: Tuning | None = None) -> Journal:

@@ -24,7 +24,7 @@ import asyncpg
 from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
-from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
+from . import Ask, BeforeRun, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
 from .live.clock import elapsed_s, never_back
 from .live.creating import Creating
 from .live.group_commit import GroupCommit, GroupPen
@@ -130,10 +130,14 @@ class PostgreSQLJournal:
     # Writing
 
     async def create(
-        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+        self,
+        spec: RunSpec,
+        claim: Claim | None = None,
+        history: Sequence[Draft] = (),
+        before: BeforeRun | None = None,
     ) -> PostgreSQLPen:
         self.check()
-        return await self._creating.create(spec, claim, history)
+        return await self._creating.create(spec, claim, history, before)
 
     async def claim(self, run_id: str) -> PostgreSQLPen:
         return self._pen(await self._adopting.claim(run_id))

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
 from ..runs.run import RunSpec
-from . import Ask, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
+from . import Ask, BeforeRun, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
 from .live.clock import never_back
 from .live.creating import Creating
 from .live.group_commit import BUSY_RETRY_S, GroupCommit, GroupPen, Write
@@ -89,9 +89,13 @@ class SQLiteJournal:
         )
 
     async def create(
-        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+        self,
+        spec: RunSpec,
+        claim: Claim | None = None,
+        history: Sequence[Draft] = (),
+        before: BeforeRun | None = None,
     ) -> SQLitePen:
-        return await self._creating.create(spec, claim, history)
+        return await self._creating.create(spec, claim, history, before)
 
     async def _keyed(self, key: str) -> tuple[str, str] | None:
         try:

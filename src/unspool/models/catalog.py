@@ -210,6 +210,14 @@ class Catalog:
             return []
         return models
 
+    def members(self, name: str, flow: str = "") -> list[Model]:
+        """
+        Return the models that a run with this name may ask; no route's turn advances.
+
+        Raises the errors of `models_for`.
+        """
+        return self._members(name or self.default_for(flow))
+
     def _members(self, name: str) -> list[Model]:
         """Return the models of a name that the present key may ask, in their listed order."""
         found = self._found(name)

@@ -6,6 +6,7 @@ Options of a request, in headers that are the same in every dialect.
   (start a new one, for later requests to reuse).
 * `Unspool-When-Left`: `continue`, `cancel`, or `cancel; after=30` (seconds without a viewer).
 * `Unspool-Pace`: `1` replays at the original speed, `4` four times as fast.
+* `Unspool-User`: the client's own user for whom the request is; budgets and usage know him.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ Cache = Literal["", "off", "read", "refresh"]
 
 MAX_KEY_CHARS: Final = 255
 """Characters of a key, as other APIs allow; a UUID has 36."""
+
+MAX_USER_CHARS: Final = 128
 
 MAX_AFTER_S: Final = 86_400.0
 """Longest wait for a viewer: a day."""
@@ -45,6 +48,7 @@ class RunOptions:
     """Continue without a viewer, however much it writes."""
     pace: float | None = None
     """Speed of the replay; None: everything at once."""
+    user: str = ""
     conversation: int | None = None
     """The conversation whose next turn this run is; None: no conversation. Not a header."""
     after_turn: int | None = None
@@ -77,6 +81,12 @@ def _key(value: str) -> str:
     return value
 
 
+def _user(value: str) -> str:
+    if not (0 < len(value) <= MAX_USER_CHARS and value.isprintable()) or value == "*":
+        raise SpecError(f"Unspool-User must have 1 to {MAX_USER_CHARS} visible characters, not *")
+    return value
+
+
 def _cache(value: str) -> Cache:
     if value not in {"off", "read", "refresh"}:
         raise SpecError("Unspool-Cache must be off, read or refresh")
@@ -105,4 +115,5 @@ _READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
     b"unspool-cache": ("cache", _cache),
     b"unspool-when-left": ("cancel_after_s", _cancel_after_s),
     b"unspool-pace": ("pace", _pace),
+    b"unspool-user": ("user", _user),
 }

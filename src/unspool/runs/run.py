@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -47,6 +47,14 @@ class RunSpec:
     """Its owner."""
     key: str = ""
     """The id of the key that started it; empty: the server has no keys."""
+    user: str = ""
+    """The client's own user for whom it is, as the client names him; empty: it did not say."""
+
+    def child(self, flow: str, input: Mapping[str, Any], *, model: str, parent: str) -> RunSpec:
+        """Return the request of a run that this one's flow starts, for the same owner."""
+        owner = (self.tenant, self.key, self.user)
+        spec = RunSpec(flow, input, model=model, parent=parent)
+        return replace(spec, tenant=owner[0], key=owner[1], user=owner[2])
 
     @cached_property
     def digest(self) -> str:

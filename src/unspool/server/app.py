@@ -25,7 +25,7 @@ from .. import plugs
 from ..core import Core, open_core
 from ..core.access import Access
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
-from ..errors import BodyTooLarge, SpecError, Stopping, TooBusy, UnspoolError
+from ..errors import BodyTooLarge, RateLimited, SpecError, Stopping, TooBusy, UnspoolError
 from ..providers import Model
 from ..runs.options import RunOptions
 from ..runs.run import RunSpec
@@ -183,6 +183,11 @@ async def _on_unspool_error(request: Request, error: Exception) -> Response:
     answer = error_answer(error.http_status, error.code, _clean(message))
     if isinstance(error, TooBusy | Stopping):
         answer.headers["retry-after"] = "1"
+    if isinstance(error, RateLimited):
+        wait_s = error.retry_after_s
+        answer.headers["retry-after"] = str(wait_s)
+        answer.headers["ratelimit"] = f'"budget";r=0;t={wait_s}'
+        answer.headers["ratelimit-policy"] = f'"budget";q={error.most};w=60'
     if isinstance(error, BodyTooLarge):  # the client still sends the rest
         answer.headers["connection"] = "close"
     return answer

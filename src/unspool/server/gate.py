@@ -31,7 +31,7 @@ KEYS: Final = (b"x-api-key", b"x-goog-api-key")
 EXPOSED: Final = "X-Run-Id, Location, Retry-After, Unspool-Forked-From"
 ALLOWED: Final = (
     "Authorization, Content-Type, Accept, Last-Event-ID, Idempotency-Key, X-Api-Key, "
-    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-Ticket"
+    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-User, Unspool-Ticket"
 )
 METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 

@@ -61,7 +61,7 @@ RULES: Final = (
     _rule("/api/v1/event-types /api/v1/drop-off", "records:read", "records:write"),
     _rule("/api/usage", "usage:read", "usage:read"),
     _rule("/api/settings /api/prune /api/tenants", "admin", "admin", for_operator=True),
-    _rule("/api/keys", "admin", "admin"),
+    _rule("/api/keys /api/budgets", "admin", "admin"),
 )
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS", "WEBSOCKET"})

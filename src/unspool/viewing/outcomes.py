@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..errors import BudgetSpent
 from ..runs.timeline import Timeline
 
 NEWEST: Final = 20
@@ -18,7 +19,7 @@ NEWEST: Final = 20
 
 @dataclass(slots=True)
 class Outcomes:
-    """The newest ended requests to one model; requests that we closed ourselves do not count."""
+    """The newest ended requests to one model, without those that we closed or did not send."""
 
     requests: int = 0
     failures: int = 0
@@ -48,7 +49,8 @@ def outcomes_of(timelines: Iterable[Timeline]) -> dict[str, Outcomes]:
     found: dict[str, Outcomes] = {}
     for timeline in timelines:
         for attempt in reversed(timeline.attempts.values()):
-            if attempt.status in {"finished", "failed"}:
+            was_asked = attempt.code != BudgetSpent.code
+            if was_asked and attempt.status in {"finished", "failed"}:
                 outcomes = found.setdefault(attempt.model, Outcomes())
                 outcomes.add(attempt.code, is_failure=attempt.status == "failed")
     return found

@@ -65,6 +65,10 @@ class Viewing:
         """Return how many streams of a run are open in this process."""
         return self._counts[run_id]
 
+    def count_of_key(self, key_id: str) -> int:
+        """Return how many streams a key has open in this process."""
+        return sum(viewer.key == key_id for viewer in self.viewers)
+
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
         self._counts[viewer.run_id] += 1

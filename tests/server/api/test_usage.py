@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.keys import BODY, Keys
 from support.servers import Serve, Served
 from unspool import Journal
 from unspool.runs.events import Draft
@@ -102,3 +103,27 @@ async def test_tokens_without_a_price_and_times_are_told(
     assert times["model", "first", "free"]["total"] == 3
     total = times["flow", "total", "chat"]
     assert 0 <= total["p50_ms"] <= total["p95_ms"]
+
+
+async def test_usage_is_told_by_tenant_key_and_end_user(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    async def start(name: str, **headers: str) -> None:
+        headers |= keys.of(name)
+        run = await client.post(f"{keys.url}/v1/runs", json=BODY, headers=headers)
+        await client.get(f"{keys.url}/v1/runs/{run.json()['id']}/events", headers=headers)
+
+    await start("admin", **{"Unspool-User": "ann"})
+    await start("admin", **{"Unspool-User": "ann"})
+    await start("admin")
+    await start("other", **{"Unspool-User": "ann"})
+    url, admin = f"{keys.url}/api/usage", keys.of("admin")
+    ours = (await client.get(url, headers=admin)).json()
+    key = keys.texts["admin"].split("_")[1]
+    runs = {(row["key"], row["user"]): row["runs"] for row in ours["owners"]}
+    assert runs == {(key, "ann"): 2, (key, ""): 1}
+    everything = (await client.get(f"{url}?all_tenants=true", headers=admin)).json()
+    assert everything["runs"] == 4
+    assert len({row["tenant"] for row in everything["owners"]}) == 2
+    reply = await client.get(f"{url}?all_tenants=true", headers=keys.of("other"))
+    assert reply.status_code == 403

@@ -13,7 +13,7 @@ from typing import Final, Unpack
 
 from ...errors import UnknownRun
 from ...formats.tenancy import DEFAULT, present_tenant
-from ...journals import Ask, Claim, EndedRun, Head, Heard, Journal, RunPen, Wanted
+from ...journals import Ask, BeforeRun, Claim, EndedRun, Head, Heard, Journal, RunPen, Wanted
 from ...runs.events import Draft, Event
 from ...runs.run import RunSpec
 
@@ -30,9 +30,13 @@ class TenantJournal:
         """By run, as far as we have asked: a run keeps its tenant."""
 
     async def create(
-        self, spec: RunSpec, claim: Claim | None = None, history: Sequence[Draft] = ()
+        self,
+        spec: RunSpec,
+        claim: Claim | None = None,
+        history: Sequence[Draft] = (),
+        before: BeforeRun | None = None,
     ) -> RunPen:
-        pen = await self._journal.create(spec, claim, history)
+        pen = await self._journal.create(spec, claim, history, before)
         self._note(pen.run_id, spec.tenant)
         return pen
 

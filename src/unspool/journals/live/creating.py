@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from unspool.errors import JournalError, KeyTaken, StaleEpoch
+from unspool.runs.beginning import started
 from unspool.runs.events import Draft
 from unspool.runs.run import RunSpec
 
-from .. import Claim, Head, started
+from .. import BeforeRun, Claim, Head
 from .group_commit import GroupCommit, GroupPen
 from .live_run import LiveRun
 from .run_ids import new_run_id
@@ -48,22 +49,30 @@ class Creating(Generic[PenT]):
         self._making: dict[str, asyncio.Future[PenT]] = {}
         """Runs that we are creating, by the key of their request."""
 
-    async def create(self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft]) -> PenT:
+    async def create(
+        self,
+        spec: RunSpec,
+        claim: Claim | None,
+        history: Sequence[Draft],
+        before: BeforeRun | None,
+    ) -> PenT:
         """See `Journal.create`."""
         if claim is None:
-            return await self._create(spec, None, history)
+            return await self._create(spec, None, history, before)
         while (making := self._making.get(claim.key)) is not None:
             await asyncio.wait([making])  # the same request, a moment ago
         making = self._making[claim.key] = asyncio.ensure_future(
-            self._create_keyed(spec, claim, history)
+            self._create_keyed(spec, claim, history, before)
         )
         making.add_done_callback(lambda _: self._making.pop(claim.key))
         return await asyncio.shield(making)
 
-    async def _create_keyed(self, spec: RunSpec, claim: Claim, history: Sequence[Draft]) -> PenT:
+    async def _create_keyed(
+        self, spec: RunSpec, claim: Claim, history: Sequence[Draft], before: BeforeRun | None
+    ) -> PenT:
         await self._check_key(claim)
         try:
-            return await self._create(spec, claim, history)
+            return await self._create(spec, claim, history, before)
         except StaleEpoch:  # another process was faster
             await self._check_key(claim)
             raise JournalError(
@@ -75,10 +84,18 @@ class Creating(Generic[PenT]):
         if taken is not None:
             raise KeyTaken(*taken)
 
-    async def _create(self, spec: RunSpec, claim: Claim | None, history: Sequence[Draft]) -> PenT:
+    async def _create(
+        self,
+        spec: RunSpec,
+        claim: Claim | None,
+        history: Sequence[Draft],
+        before: BeforeRun | None,
+    ) -> PenT:
         no = await self._new_no()
         now_ms = int(self._group_commit.clock() * 1000)
         run_id = new_run_id(now_ms)
+        if before is not None:
+            await before(run_id)
         request = (spec.flow, spec.model, spec.dialect, spec.digest)
         head = Head(
             *(run_id, *request, "running", 0),

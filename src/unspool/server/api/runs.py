@@ -115,6 +115,7 @@ def plug(core: Core) -> APIRouter:
         head = await journal.head(run_id)
         name = dialect or head.dialect
         open_dialect(name)
+        await core.check_viewers()
         if not await viewing.tapes.has_more(run_id, name, cursor.seq, cursor.frame):
             return Response(status_code=204, headers={"X-Run-Id": run_id})
         return stream_of(viewing, run_id, name, cursor, pace or options.pace)

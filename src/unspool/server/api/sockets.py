@@ -25,6 +25,7 @@ from unspool.errors import (
     BadCursor,
     JournalError,
     MissingRight,
+    RateLimited,
     SpecError,
     UnknownRun,
     UnspoolError,
@@ -46,6 +47,7 @@ CLOSES: Final[Sequence[tuple[type[UnspoolError], int]]] = (
     (BadCursor, 4400),
     (UnknownRun, 4404),
     (SpecError, 4422),
+    (RateLimited, 4429),
     (JournalError, 1011),
 )
 """4 and the HTTP status of the same error: a browser shows pages no status of a handshake."""
@@ -116,6 +118,7 @@ class _Socket:
 
     async def _show(self, after: str, dialect: str) -> tuple[int, str]:
         try:
+            await self._core.check_viewers(besides=1)
             await self._play(Cursor.parse(after or "0"), dialect)
         except UnspoolError as error:
             return _told(error)

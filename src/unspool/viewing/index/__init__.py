@@ -122,6 +122,10 @@ class RunIndex:
         """Sum usage by day, flow and model; see `usage.usage_of`."""
         return await self._read(usage.usage_of, zone, since_ms, until_ms)
 
+    async def owners(self, since_ms: int, until_ms: int) -> list[dict[str, Any]]:
+        """Sum usage by tenant, key and end user; see `usage.owners_of`."""
+        return await self._read(usage.owners_of, since_ms, until_ms)
+
     async def aclose(self) -> None:
         async with self._writing:
             await asyncio.to_thread(self._threads.shutdown)

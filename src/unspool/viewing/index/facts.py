@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...formats.tenancy import DEFAULT
 from ...journals import Head
 from ...runs.events import Event
 from ...runs.run import cut
@@ -78,7 +79,11 @@ class RunRow(msgspec.Struct, frozen=True):
     """The models that wrote it, in order; `template` for known text."""
     attempts: tuple[AttemptRow, ...]
     text: str
-    tenant: str
+    tenant: str = DEFAULT
+    key: str = ""
+    """The id of the key that started it."""
+    user: str = ""
+    """The client's own user for whom it is."""
 
 
 @dataclass(slots=True)
@@ -107,6 +112,8 @@ class RunFacts:
     _first_ms: int | None = None
     _start_ms: int = 0
     _writers: dict[str, None] = field(default_factory=dict)
+    _owner: tuple[str, str] = ("", "")
+    """Key and user."""
 
     def apply(self, event: Event) -> None:
         """Read the next event."""
@@ -152,6 +159,7 @@ class RunFacts:
         match event.type:
             case "run.started":
                 self._start_ms = event.at_ms
+                self._owner = data.get("key", ""), data.get("user", "")
                 self._input = "\n".join(_strings(data.get("input") or {}))[: MAX_TEXT // 4]
                 self._left -= len(self._input)
             case "step.started" if data.get("unseen"):
@@ -210,6 +218,8 @@ class RunFacts:
             attempts=attempts,
             text="\n".join(part for part in (self._input, *texts) if part),
             tenant=head.tenant,
+            key=self._owner[0],
+            user=self._owner[1],
         )
 
     def _attempts(self) -> Iterator[AttemptRow]:

@@ -19,7 +19,7 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 BUSY_MS: Final = 5000
 
@@ -35,7 +35,8 @@ create table runs (
     is_measured integer not null, amount real, currency text not null, unpriced integer not null,
     seams integer not null, recoveries integer not null, warnings integer not null,
     parent text, forked_from text, about text not null, writers text not null,
-    bytes integer not null, change integer not null, tenant text not null
+    bytes integer not null, change integer not null, tenant text not null,
+    key text not null, user text not null
 );
 create index runs_parent on runs (parent) where parent is not null;
 create index runs_change on runs (change);

@@ -56,6 +56,41 @@ from runs r where r.created_ms >= :since and r.created_ms < :until group by 1
 """
 
 
+MAX_OWNERS: Final = 1000
+"""Of the most tokens first."""
+
+_OWNERS: Final = """
+select r.tenant, r.key, r.user, count(distinct r.no) as runs, count(a.number) as attempts,
+    coalesce(sum(a.prompt_tokens), 0) as prompt_tokens,
+    coalesce(sum(a.completion_tokens), 0) as completion_tokens,
+    sum(a.is_counted and a.amount is null) as unpriced, a.currency, sum(a.amount) as amount
+from runs r join attempts a on a.run = r.no
+where r.created_ms >= :since and r.created_ms < :until
+group by 1, 2, 3, a.currency
+order by sum(a.prompt_tokens + a.completion_tokens) desc, 1, 2, 3 limit :most
+"""
+"""One row for each currency, as above."""
+
+
+def owners_of(db: sqlite3.Connection, since_ms: int, until_ms: int) -> list[dict[str, Any]]:
+    """Return what each tenant, key and end user has used."""
+    times = {"since": since_ms, "until": until_ms, "most": MAX_OWNERS}
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in map(dict, db.execute(_OWNERS, times)):
+        currency, amount = row.pop("currency"), row.pop("amount")
+        owner = row["tenant"], row["key"], row["user"]
+        known = found.get(owner)
+        if known is None:
+            known = found[owner] = {**row, "costs": []}
+        else:  # in another currency
+            known["runs"] = max(known["runs"], row["runs"])
+            for name in ("attempts", "prompt_tokens", "completion_tokens", "unpriced"):
+                known[name] += row[name]
+        if amount is not None and currency:
+            known["costs"].append({"currency": currency, "amount": amount})
+    return list(found.values())
+
+
 def usage_of(
     db: sqlite3.Connection, zone: tzinfo, since_ms: int, until_ms: int
 ) -> dict[str, list[dict[str, Any]]]:

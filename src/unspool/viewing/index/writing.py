@@ -15,7 +15,7 @@ insert or replace into runs values (
     :no, :id, :flow, :model, :dialect, :status, :code, :last_seq, :created_ms, :ended_ms,
     :total_ms, :first_ms, :prompt_tokens, :completion_tokens, :tokens, :is_measured, :amount,
     :currency, :unpriced, :seams, :recoveries, :warnings, :parent, :forked_from, :about, :writers,
-    :bytes, :change, :tenant
+    :bytes, :change, :tenant, :key, :user
 )
 """
 
