@@ -53,6 +53,8 @@ class Target:
 
     port: int
     contract: Contract
+    key: str = "bench"
+    """What the system wants to be sent as a bearer key; most look at none."""
 
     def request(self, order: str) -> bytes:
         """The whole HTTP request of one stream."""
@@ -66,7 +68,7 @@ class Target:
         return (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
             f"Content-Type: application/json\r\nAccept: text/event-stream\r\n"
-            f"Authorization: Bearer bench\r\nContent-Length: {len(content)}\r\n\r\n{content}"
+            f"Authorization: Bearer {self.key}\r\nContent-Length: {len(content)}\r\n\r\n{content}"
         ).encode()
 
 

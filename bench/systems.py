@@ -7,6 +7,7 @@ To add one: an entry in `SYSTEMS`, and the function that gives its command.
 import contextlib
 import http.client
 import importlib.util
+import json
 import shutil
 import socket
 import subprocess
@@ -74,6 +75,8 @@ class System:
     """Answers 200 when ready; None: ready when it accepts a connection."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Settings of its own."""
+    key: Callable[[Path], str] | None = None
+    """Makes a key in a data directory that nobody serves yet; None: it wants none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,13 @@ class Running:
 def _unspool(place: Place) -> list[str]:
     serve = ["-m", "unspool", "serve", "--port", str(place.port)]
     return [sys.executable, *serve, "--data-dir", str(place.data)]
+
+
+def _key(data: Path) -> str:
+    make = ["keys", "add", "bench", "--scope", "runs:read", "--scope", "runs:write", "--json"]
+    command = [sys.executable, "-m", "unspool", *make, "--data-dir", str(data)]
+    told = subprocess.run(command, check=True, capture_output=True).stdout
+    return str(json.loads(told)["key"])
 
 
 def _relay(place: Place) -> list[str]:
@@ -137,6 +147,15 @@ SYSTEMS = {
     for system in (
         System("unspool", "text", _unspool, _package("unspool"), "/readyz", {MAX_DELAY: "0"}),
         System("unspool-joined", "text", _unspool, _package("unspool"), "/readyz"),
+        System(
+            "unspool-key",
+            "text",
+            _unspool,
+            _package("unspool"),
+            "/readyz",
+            {MAX_DELAY: "0", "UNSPOOL_ACCESS": "keys"},
+            _key,
+        ),
         System("relay", "text", _relay, _package("httpx")),
         System(
             "nginx",
@@ -147,7 +166,10 @@ SYSTEMS = {
         System("direct", "openai", None, lambda: None),
     )
 }
-"""`unspool` delivers each token as it comes; `unspool-joined` has the delay it has by default."""
+"""
+`unspool` delivers each token as it comes; `unspool-joined` has the delay it has by default, and
+`unspool-key` is `unspool` where each viewer has a key.
+"""
 
 
 @contextlib.contextmanager
@@ -179,10 +201,11 @@ def running(
                 raise NotReady("viewers speak no TLS")
             yield Running(Target(model.port, system.contract), None, log)
             return
+        key = system.key(place.data) if system.key else "bench"
         command, env = system.command(place), {**model.env, **system.env}
         with child(command, core=cores.server, log=log, env=env) as process:
             _await_ready(process, place.port, system.ready_path, log)
-            yield Running(Target(place.port, system.contract), process.pid, log)
+            yield Running(Target(place.port, system.contract, key), process.pid, log)
 
 
 def log_end(log: Path, lines: int = 15) -> str:

@@ -180,6 +180,10 @@ class MissingRight(UnspoolError):
     http_status = 403
 
 
+NOT_ADMITTED: Final = (SpecError, MissingRight, BudgetExceeded)
+"""A run that is refused with one of these does not begin, however often it is asked for."""
+
+
 class TooBusy(UnspoolError):
     code = "too_busy"
     http_status = 503

@@ -16,5 +16,6 @@ async def keys(tune: Tune, quick_model: None) -> AsyncIterator[Keys]:
     served = Served(settings)
     texts = await made(settings.data_dir)
     served.start()
-    yield Keys(served, texts)
-    served.stop()
+    keys = Keys(served, texts)
+    yield keys
+    keys.served.stop()  # a test may have started another one

@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,15 @@ from typing import Any
 import httpx
 import pytest
 
-from support.servers import Served
+from support.keys import Keys, made
+from support.servers import Served, quick_words, serving, tuned
 
 CASES = sorted((Path(__file__).parent.parent.parent / "conformance" / "hostile").glob("*.json"))
 SLOW = {"half-open", "slow-reader", "slowloris"}
 HURRY = 0.1
 
 EVENT = re.compile(rb"(?:^|\n)data:")
+LINE = re.compile(rb"(?m)^([A-Z]+ \S+ HTTP/1\.[01]\r?\n)")
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
@@ -202,9 +205,71 @@ async def test_a_hostile_request_is_answered_as_it_must_be_and_the_server_lives(
     path: Path,
 ) -> None:
     case = json.loads(await asyncio.to_thread(path.read_text))
-    before = resident_mib()
-    visited = await visit(shared_server.port, case)
-    wrong = judge(case["expect"], visited, resident_mib() - before)
-    assert (await client.get(f"{shared_server.url}/healthz")).json() == {"status": "ok"}
-    assert wrong == [], visited.raw[:500]
+    await held(shared_server, client, case)
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", cases())
+async def test_with_a_key_it_is_answered_the_same(
+    guarded: Keys,
+    client: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    path: Path,
+) -> None:
+    case = json.loads(await asyncio.to_thread(path.read_text))
+    await held(guarded.served, client, with_key(case, guarded.texts["admin"]))
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", cases())
+async def test_without_a_key_it_is_refused_and_nothing_starts(
+    guarded: Keys,
+    client: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    path: Path,
+) -> None:
+    case = json.loads(await asyncio.to_thread(path.read_text))
+    runs = f"{guarded.url}/v1/runs?limit=500"
+    before = (await client.get(runs, headers=guarded.of("admin"))).json()
+    steps = [step for step in case["steps"] if "read_events" not in step]  # none will come
+    visited = await visit(guarded.served.port, {**case, "steps": steps})
+    statuses = [int(status) for status in STATUS.findall(visited.raw)]
+    assert all(400 <= status < 500 for status in statuses), visited.raw[:500]
+    assert (await client.get(f"{guarded.url}/healthz")).json() == {"status": "ok"}
+    assert (await client.get(runs, headers=guarded.of("admin"))).json() == before
+    assert "Traceback" not in caplog.text
+
+
+async def held(served: Served, client: httpx.AsyncClient, case: dict[str, Any]) -> None:
+    """Play a case, and check all that it expects."""
+    before = resident_mib()
+    visited = await visit(served.port, case)
+    wrong = judge(case["expect"], visited, resident_mib() - before)
+    assert (await client.get(f"{served.url}/healthz")).json() == {"status": "ok"}
+    assert wrong == [], visited.raw[:500]
+
+
+def with_key(case: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the same visit by somebody who has a key; a request begins with its line."""
+    header = f"Authorization: Bearer {key}\r\n".encode()
+
+    def keyed(step: dict[str, Any]) -> dict[str, Any]:
+        if "send_text" in step:
+            sent = LINE.sub(rb"\g<1>" + header, step["send_text"].encode())
+            return {**step, "send_text": sent.decode()}
+        if "send_hex" in step:
+            sent = LINE.sub(rb"\g<1>" + header, bytes.fromhex(step["send_hex"]))
+            return {**step, "send_hex": sent.hex()}
+        return step
+
+    return {**case, "steps": [keyed(step) for step in case["steps"]]}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, filled_records: Path) -> Iterator[Keys]:
+    """One server for the module that wants keys."""
+    data_dir = tmp_path_factory.mktemp("guarded")
+    settings = tuned(data_dir, filled_records, request_head_s=1, access="keys")
+    texts = asyncio.run(made(data_dir))
+    with quick_words(), serving(settings) as served:
+        yield Keys(served, texts)

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from support.keys import BODY, Keys, made
+from support.keys import BODY, Keys, bearer, made
 from support.runs import until_ended
 from support.servers import Served, Tune
 from unspool.records import Records
@@ -98,20 +98,79 @@ async def test_an_open_stream_ends_when_its_key_is_revoked(
         served.stop()
 
 
+async def test_a_page_of_another_site_follows_a_run_with_a_ticket_of_a_key_that_lists_it(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    site, admin = "https://shop.example", keys.of("admin")
+    body = {"name": "page", "scopes": ["runs:read"], "origins": [site]}
+    key = (await client.post(f"{keys.url}/api/keys", json=body, headers=admin)).json()["key"]
+    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=admin)).json()["id"]
+    asked = {"run": run}
+    url = f"{keys.url}/v1/runs/{run}"
+    for holder, known in ((bearer(key), True), (keys.of("runs:read"), False)):
+        made = await client.post(f"{keys.url}/v1/tickets", json=asked, headers=holder)
+        ticket = {"ticket": made.json()["ticket"]}
+        reply = await client.get(f"{url}/events", params=ticket, headers={"Origin": site})
+        assert reply.status_code == (200 if known else 401)
+        shown = reply.headers.get("access-control-allow-origin")
+        assert shown == site or not known
+        socket = f"{url.replace('http', 'ws', 1)}/ws?ticket={ticket['ticket']}"
+        opening = connect(socket, additional_headers={"Origin": site})
+        if known:
+            async with opening as ws:
+                assert json.loads(await ws.recv())["id"] == "1"
+        else:
+            with pytest.raises(InvalidStatus):
+                await opening.__aenter__()
+
+
 async def test_a_socket_that_may_only_read_cancels_nothing(
     keys: Keys, client: httpx.AsyncClient
 ) -> None:
-    run = (await client.post(f"{keys.url}/v1/runs", json=BODY, headers=keys.of("admin"))).json()
-    url = f"{keys.url.replace('http', 'ws', 1)}/v1/runs/{run['id']}/ws"
+    admin = keys.of("admin")
+    script = [{"text": "今天"}, {"pause_s": 30}]
+    slow = {"name": "slow", "provider": "scripted", "params": {"script": script}}
+    await client.post(f"{keys.url}/api/models", json=slow, headers=admin)
+    body = {**BODY, "model": "slow"}
+    run = (await client.post(f"{keys.url}/v1/runs", json=body, headers=admin)).json()["id"]
+    url = f"{keys.url.replace('http', 'ws', 1)}/v1/runs/{run}/ws"
+    codes: list[str] = []
     async with connect(url, additional_headers=keys.of("runs:read")) as socket:
         for message in ('{"type": "cancel"}', '{"type": "steer", "texts": {"answer": "x"}}'):
             await socket.send(message)
-        answers = [json.loads(text) async for text in socket]
-    refused = [answer for answer in answers if answer.get("type") == "error"]
-    assert [answer["code"] for answer in refused] == ["forbidden", "forbidden"]
-    assert (await until_ended(client, keys.served, run["id"], headers=keys.of("admin")))[
-        "status"
-    ] == "completed"
+        while len(codes) < 2:
+            answer = json.loads(await socket.recv())
+            codes += [answer["code"]] if answer.get("type") == "error" else []
+    assert codes == ["forbidden", "forbidden"]
+    status = (await client.get(f"{keys.url}/v1/runs/{run}", headers=admin)).json()["status"]
+    assert status == "running"
+    await client.post(f"{keys.url}/v1/runs/{run}/cancel", headers=admin)
+
+
+async def test_a_new_run_brings_its_ticket_if_asked(keys: Keys, client: httpx.AsyncClient) -> None:
+    url = f"{keys.url}/v1/runs"
+    admin = keys.of("admin")
+    plain = (await client.post(url, json=BODY, headers=admin)).json()
+    assert "ticket" not in plain
+    reply = await client.post(url, json=BODY, headers={**admin, "Unspool-Ticket": "60"})
+    assert reply.status_code == 201
+    run = reply.json()
+    events = f"{url}/{run['id']}/events"
+    assert (await client.get(events, params={"ticket": run["ticket"]})).status_code == 200
+    for path in ("", f"/{plain['id']}", f"/{run['id']}/cancel"):
+        method = "POST" if path.endswith("/cancel") else "GET"
+        reply = await client.request(method, url + path, params={"ticket": run["ticket"]})
+        assert reply.status_code == 403, path
+    before = (await client.get(url, headers=admin)).json()["runs"]
+    for name, asked_s, status in (
+        ("admin", "0", 422),
+        ("admin", "901", 422),
+        ("admin", "1e2", 422),
+        ("runs:write", "60", 403),
+    ):
+        headers = {**keys.of(name), "Unspool-Ticket": asked_s}
+        assert (await client.post(url, json=BODY, headers=headers)).status_code == status
+    assert (await client.get(url, headers=admin)).json()["runs"] == before, "nothing has started"
 
 
 async def test_a_ticket_opens_no_console(keys: Keys, client: httpx.AsyncClient) -> None:

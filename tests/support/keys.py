@@ -22,7 +22,11 @@ class Keys:
         self.texts = texts
 
     def of(self, name: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.texts[name]}"}
+        return bearer(self.texts[name])
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
 
 
 async def made(data_dir: Path) -> dict[str, str]:

@@ -11,8 +11,23 @@ import { type Frame, SseDecoder } from "./sse.ts";
 
 export type Contact = "connecting" | "open" | "waiting" | "away";
 
+/** The answer of `POST /v1/tickets`. */
+export interface Ticket {
+  readonly ticket: string;
+  /** Without it, the ticket is used until the server takes it no more. */
+  readonly expires_at?: string;
+}
+
 export interface Options {
   readonly signal?: AbortSignal | undefined;
+  /** A key, where nobody else reads it: on a server. */
+  readonly key?: string | undefined;
+  /**
+   * Gets a ticket for a run, by its address, from a server that has a key. Called before the first
+   * connection, after the ticket's end and when the server takes it no more. An `UnspoolError` that
+   * it throws is final; after any other error it is called again, as after a break.
+   */
+  readonly ticket?: ((runUrl: string) => Promise<Ticket>) | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Called when the state of the connection changes; the run's own state is in its events. */
   readonly onContact?: ((contact: Contact) => void) | undefined;
@@ -34,6 +49,8 @@ const SILENCE_MS = 45_000;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
 const MAX_TRIES = 270;
+/** A ticket that ends so soon may end on its way. */
+const MARGIN_MS = 2000;
 
 export class Connection {
   /** `…/v1/runs/{id}`, once it is known. */
@@ -49,6 +66,7 @@ export class Connection {
   #away: Promise<void> | null = null;
   #comeBack: (() => void) | null = null;
   #retryMs = 0;
+  #ticket: Ticket | undefined;
 
   constructor(place: Place, options: Options, dialect?: string) {
     this.runUrl = place.runUrl ?? null;
@@ -81,6 +99,11 @@ export class Connection {
   startOver(): void {
     this.#isHandingOver = true;
     this.lastId = "";
+  }
+
+  /** Ask the server to do something with the run. */
+  post(what: string): Promise<Response> {
+    return this.#send(() => this.#ask(`${this.runUrl}/${what}`, { method: "POST" }));
   }
 
   async *frames(): AsyncGenerator<Frame> {
@@ -119,9 +142,10 @@ export class Connection {
     this.#cut = new AbortController();
     let response: Response;
     try {
-      response = await (this.#first ? this.#first() : this.#get());
-    } catch {
+      response = await (this.#first ? this.#first() : this.#send(() => this.#get()));
+    } catch (error) {
       signal?.throwIfAborted();
+      if (error instanceof UnspoolError) throw error;
       return null;
     }
     this.#leaveOld?.();
@@ -144,6 +168,22 @@ export class Connection {
     this.#retryMs = 1000 * Number(response.headers.get("retry-after") ?? 0) || 0;
     response.body?.cancel().catch(() => {});
     return null;
+  }
+
+  /** Send with a ticket, if there are any; with a new one, where the server takes the old no more. */
+  async #send(request: () => Promise<Response>): Promise<Response> {
+    const old = this.#ticket;
+    const isOver = !old || Date.parse(old.expires_at ?? "") < Date.now() + MARGIN_MS;
+    if (isOver) await this.#renew();
+    const response = await request();
+    if (isOver || response.status !== 401) return response;
+    void response.body?.cancel();
+    await this.#renew();
+    return request();
+  }
+
+  async #renew(): Promise<void> {
+    this.#ticket = await this.#options.ticket?.(this.runUrl as string);
   }
 
   async *#read(response: Response): AsyncGenerator<Frame> {
@@ -186,13 +226,23 @@ export class Connection {
   }
 
   #fetch(url: string, init: RequestInit): Promise<Response> {
-    const { signal, headers } = this.#options;
+    const { signal } = this.#options;
     const cut = this.#cut?.signal as AbortSignal;
-    return (this.#options.fetch ?? fetch)(url, {
+    return this.#ask(url, {
       cache: "no-store",
       ...init,
-      headers: { accept: "text/event-stream", ...init.headers, ...headers },
+      headers: { accept: "text/event-stream", ...init.headers },
       signal: signal ? AbortSignal.any([signal, cut]) : cut,
+    });
+  }
+
+  #ask(url: string, init: RequestInit): Promise<Response> {
+    const { headers, key } = this.#options;
+    const bearer = this.#ticket?.ticket ?? key;
+    const rights = bearer && { authorization: `Bearer ${bearer}` };
+    return (this.#options.fetch ?? fetch)(url, {
+      ...init,
+      headers: { ...(rights as HeadersInit), ...init.headers, ...headers } as HeadersInit,
     });
   }
 

@@ -1,6 +1,6 @@
 /** Runs of Unspool, followed to their end. See README.md; the wire is in PROTOCOL.md. */
 
-export type { Contact, Options } from "./connection.ts";
+export type { Contact, Options, Ticket } from "./connection.ts";
 export { type ErrorCode, UnspoolError } from "./errors.ts";
 export { type Ending, endingOf, type RunEvent } from "./events.ts";
 export { type Attempt, RunFold, type Step, type ToolCall } from "./fold.ts";

@@ -26,12 +26,10 @@ export class OpenRun implements AsyncIterable<RunEvent> {
   readonly state = new RunFold();
 
   readonly #connection: Connection;
-  readonly #options: Options;
   #seq: number;
 
-  constructor(connection: Connection, options: Options, after: number) {
+  constructor(connection: Connection, after: number) {
     this.#connection = connection;
-    this.#options = options;
     this.#seq = after;
   }
 
@@ -42,9 +40,8 @@ export class OpenRun implements AsyncIterable<RunEvent> {
 
   /** Stop the run itself, for everybody. What was written stays; its last events still come. */
   async cancel(): Promise<void> {
-    const url = this.#connection.runUrl;
-    if (url === null) return;
-    const response = await (this.#options.fetch ?? fetch)(`${url}/cancel`, { method: "POST" });
+    if (this.#connection.runUrl === null) return;
+    const response = await this.#connection.post("cancel");
     if (!response.ok) throw await refusal(response);
     await response.body?.cancel();
   }
@@ -87,14 +84,14 @@ export class OpenRun implements AsyncIterable<RunEvent> {
 /** Start a run by a POST to `url` (`/v1/runs`, or a contract's own address) and follow it. */
 export function openRun(url: string, options: OpenOptions = {}): OpenRun {
   const place = { post: { url, body: options.body } };
-  return new OpenRun(new Connection(place, options, "native"), options, 0);
+  return new OpenRun(new Connection(place, options, "native"), 0);
 }
 
 /** Follow a run that is there: `…/v1/runs/{id}`. */
 export function followRun(runUrl: string, options: FollowOptions = {}): OpenRun {
   const after = options.after ?? 0;
   const place = { runUrl: runUrl.replace(/\/$/, ""), after: after ? String(after) : "" };
-  return new OpenRun(new Connection(place, options, "native"), options, after);
+  return new OpenRun(new Connection(place, options, "native"), after);
 }
 
 /** Address of a run on the server that `url` is an address of. */

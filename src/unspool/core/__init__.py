@@ -219,8 +219,9 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         opened.push_async_callback(runner.close)
         retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
         opened.push_async_callback(retention.close)
-        abandoned = AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes)
-        opened.callback(abandoned.close)
+        opened.callback(AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes).close)
+        access = await _access(settings, records, registry, viewing, opened)
+        runner.principal_of = access.principal_of_run
         await opening.begin(telemetry, settings, journal, runner, viewing)
         runner.watch(ChildRuns(shown, runner, admission))
         retention.watch()
@@ -243,7 +244,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             uploads=uploads,
             budgets=budgets,
             answers=Answers(shown, runner),
-            access=await _access(settings, records, registry, viewing, opened),
+            access=access,
             people=People(records.operator, registry.secrets, http, settings),
             telemetry=telemetry,
         )

@@ -195,9 +195,8 @@ class Admission:
     def _check_names(self, spec: RunSpec) -> None:
         open_dialect(spec.dialect)
         open_flow(spec.flow)
+        present.get().check_flow(spec.flow)
         self._catalog.check(spec.model, spec.flow)
-        asked = spec.model or self._catalog.default_for(spec.flow)
-        present.get().check_start(spec.flow, asked)
 
     async def _checked(self, spec: RunSpec, options: RunOptions = NO_OPTIONS) -> RunSpec:
         """Return the spec as the log will hold it."""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..errors import JournalError, StaleEpoch, UnknownRun
+from ..errors import JournalError, RecordsError, StaleEpoch, UnknownRun
 from ..failpoints import point
 from ..formats.tenancy import working_for
 from ..journals import Ask, Journal, RunPen, read_all
 from ..runs.beginning import spec_of
 from ..runs.events import Draft
+from ..runs.principal import acting_as
 from ..runs.questions import GivenAnswer
 from ..runs.run import Run, RunSpec
 
@@ -147,7 +148,7 @@ class Adoption:
             await self._continue(pen)
         except StaleEpoch:
             log.info("Run %s has another owner by now", pen.run_id)
-        except JournalError as error:
+        except (JournalError, RecordsError) as error:
             pen.drop()
             log.warning("Run %s is not taken over yet: %s", pen.run_id, error)
         finally:
@@ -157,6 +158,7 @@ class Adoption:
         run_id = pen.run_id
         _claimed()
         past, spec = await past_of(self._journal, run_id)
+        principal = await self._runner.principal_of(spec)
         died = past.is_carried
         # Even if the run ends at once, the log must account for an open attempt.
         pen.append(*taking_over(past, pen.epoch, died=died))
@@ -167,7 +169,8 @@ class Adoption:
                 await self._runner.end(pen, spec, ending)
             return
         log.info("Run %s continues after event %d", run_id, past.seq)
-        self._runner.begin(pen, spec, past, is_adopted=True)
+        with acting_as(principal):
+            self._runner.begin(pen, spec, past, is_adopted=True)
 
     async def _ending(self, run_id: str, spec: RunSpec, past: Run, *, died: bool) -> Draft | None:
         """Return the ending of an adopted run; None if it continues."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
 from ..dialects import open_dialect
-from ..errors import BudgetExceeded, ProviderInterrupted, ProviderRefused, SpecError, UnknownRecord
+from ..errors import NOT_ADMITTED, ProviderInterrupted, ProviderRefused, UnknownRecord
 from ..failpoints import point
 from ..flows import Call, CallPlace, Form, GenerateOptions, Outcome, Reader, ToolAnswer
 from ..flows.kit.structured import structured
@@ -302,7 +302,7 @@ class RunContext:
             try:
                 spec = self._spec.child(flow, input, model=model, parent=parent)
                 run_id = await self.children.start(spec, number)
-            except (SpecError, BudgetExceeded) as error:
+            except NOT_ADMITTED as error:
                 reason = {"code": error.code, "message": str(error)}
                 return self._child_ended(number, Outcome(None, "failed", error=reason))
         about = {"number": number, "run": run_id}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,6 +28,7 @@ from ..models.catalog import Catalog
 from ..records import Records
 from ..runs.beginning import started
 from ..runs.events import Draft, Event
+from ..runs.principal import OPEN, Principal
 from ..runs.questions import GivenAnswer
 from ..runs.run import Run, RunSpec, fold
 from ..settings import Settings
@@ -103,6 +104,8 @@ class Runner:
         """Runs that wait for people: they take no room."""
         self.on_begun: list[Callable[[str, float], object]] = []
         """Called with the id of a run that must end unwatched, and after how many seconds."""
+        self.principal_of: Callable[[RunSpec], Awaitable[Principal]] = _anybody
+        """Finds out with whose rights a run is carried on that another process began."""
         self._parents: set[str] = set()
         """Runs that may have live children here."""
         self.on_ended: list[Callable[[str, RunSpec], object]] = []
@@ -328,6 +331,10 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - others write flows
             return ending_of(error, spec.flow, wrote=ctx.has_written)
         return Draft("run.completed")
+
+
+async def _anybody(_: RunSpec) -> Principal:
+    return OPEN
 
 
 def ending_of(error: Exception, flow: str, *, wrote: bool) -> Draft:

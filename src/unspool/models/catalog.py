@@ -5,6 +5,8 @@ A name is one model or one route. If two share a name, the database wins over th
 file over the environment. The built-in model is always there.
 
 The next step of a run sees a change; a step in progress keeps its models.
+
+A key may be held to some models. Of a route that it does not list it gets those that it does.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Final
 
 from ..errors import SpecError, UnknownRecord
 from ..providers import FREE, Model
+from ..runs.principal import present
 from .definitions import Source, Strategy
 from .health import Health
 
@@ -197,6 +200,7 @@ class Catalog:
         Raises:
             UnknownRecord: No model or route has that name.
             SpecError: None of its models can be asked.
+            MissingRight: The present key may ask none of them.
         """
         used = name or self.default_for(flow)
         models = self._members(used)
@@ -215,7 +219,12 @@ class Catalog:
         return self._members(name or self.default_for(flow))
 
     def _members(self, name: str) -> list[Model]:
-        """Return the models of a name that can be asked, in their listed order."""
+        """Return the models of a name that the present key may ask, in their listed order."""
+        found = self._found(name)
+        allowed = present.get().askable(name, [model.name for model in found])
+        return [model for model in found if model.name in allowed]
+
+    def _found(self, name: str) -> list[Model]:
         route = self._routes.get(name)
         if route is None:
             return [self.model(name)]

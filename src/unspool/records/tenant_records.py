@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,24 @@ from ..formats.tenancy import DEFAULT, present_tenant, working_for
 from . import Records, hold
 
 MAX_OPEN: Final = 64
-"""Tenants whose records are open at once; the one that waited longest is closed for another."""
+"""
+Tenants whose records stay open; the one that waited longest is closed for another. More are open
+only while all of them are at work.
+"""
 
 CONNECTIONS: Final = 2
 """Of one tenant."""
+
+
+@dataclass(slots=True)
+class _Opened:
+    """The open records of one tenant."""
+
+    records: Records
+    number: int
+    """Of this opening, among all."""
+    uses: int = 0
+    """Sessions that are open now."""
 
 
 class TenantRecords(Records):
@@ -40,44 +55,62 @@ class TenantRecords(Records):
         super().__init__(operator._engine, operator.where)  # noqa: SLF001 - the same database
         self.operator = operator
         self._place = place
-        self._open: OrderedDict[str, Records] = OrderedDict()
+        self._open: OrderedDict[str, _Opened] = OrderedDict()
+        self._openings = 0
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        records = await self._present()
-        async with records.session() as session:
+        async with self._using() as records, records.session() as session:
             yield session
 
     @asynccontextmanager
     async def turn(self, subject: str) -> AsyncIterator[None]:
-        records = await self._present()
-        async with records.turn(subject):
+        async with self._using() as records, records.turn(subject):
             yield
 
     async def version(self) -> int | None:
-        records = await self._present()
-        return await records.version()
+        async with self._using() as records:
+            version = await records.version()
+            opened = self._open.get(present_tenant() or DEFAULT)
+        # A file that is opened again counts from the beginning.
+        return version if version is None or opened is None else (opened.number << 32) + version
 
     async def aclose(self) -> None:
-        for records in self._open.values():
-            await records.aclose()
+        for opened in self._open.values():
+            await opened.records.aclose()
         self._open.clear()
         await self.operator.aclose()
 
-    async def _present(self) -> Records:
+    @asynccontextmanager
+    async def _using(self) -> AsyncIterator[Records]:
+        """Keep the records of the present tenant open."""
         tenant = present_tenant() or DEFAULT
         if tenant == DEFAULT:
-            return self.operator
-        async with self._opening:
-            records = self._open.get(tenant)
-            if records is None:
-                records = self._open[tenant] = await self._opened(tenant)
+            yield self.operator
+            return
+        if tenant not in self._open:
+            async with self._opening:
+                if tenant not in self._open:
+                    records = await self._opened(tenant)
+                    self._openings += 1
+                    self._open[tenant] = _Opened(records, self._openings)
+        opened = self._open[tenant]
+        opened.uses += 1
+        try:
+            yield opened.records
+        finally:
+            opened.uses -= 1
             self._open.move_to_end(tenant)
-            if len(self._open) > MAX_OPEN:
-                _, oldest = self._open.popitem(last=False)
-                await oldest.aclose()
-        return records
+            await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        if len(self._open) <= MAX_OPEN:
+            return
+        idle = [tenant for tenant, opened in self._open.items() if not opened.uses]
+        closed = [self._open.pop(tenant) for tenant in idle[: len(self._open) - MAX_OPEN]]
+        for opened in closed:
+            await opened.records.aclose()
 
     async def _opened(self, tenant: str) -> Records:
         if isinstance(self._place, Path):

@@ -6,6 +6,8 @@ Set by the server for each request; work of the server itself has none, and may 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -80,18 +82,40 @@ class Principal:
         """Whether it may change what all tenants share."""
         return self.tenant == DEFAULT and "admin" in self.scopes
 
-    def check_start(self, flow: str, model: str) -> None:
+    def check_flow(self, flow: str) -> None:
         """
         Raises:
-            MissingRight: It may not start this flow, or ask this model or route.
+            MissingRight: It may not start this flow.
         """
         if self.flows and flow not in self.flows:
             raise MissingRight(f"this key may not start the flow {flow}")
-        if self.models and model not in self.models:
-            raise MissingRight(f"this key may not ask the model {model}")
+
+    def askable(self, name: str, models: Sequence[str]) -> Sequence[str]:
+        """
+        Return those `models` of a name that it may ask: all, where it may ask the name itself.
+
+        Raises:
+            MissingRight: It may ask none of them.
+        """
+        if not self.models or name in self.models:
+            return models
+        allowed = [model for model in models if model in self.models]
+        if not allowed:
+            raise MissingRight(f"this key may not ask the model {name}")
+        return allowed
 
 
 OPEN: Final = Principal()
 """Everybody, where the server has no keys."""
 
 present: ContextVar[Principal] = ContextVar("principal", default=OPEN)
+
+
+@contextmanager
+def acting_as(principal: Principal) -> Iterator[None]:
+    """Begin tasks that have the rights of `principal`; afterwards as before."""
+    token = present.set(principal)
+    try:
+        yield
+    finally:
+        present.reset(token)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Scope, Send
 
@@ -34,9 +33,11 @@ KEYS: Final = (b"x-api-key", b"x-goog-api-key")
 EXPOSED: Final = "X-Run-Id, Location, Retry-After, Unspool-Forked-From"
 ALLOWED: Final = (
     "Authorization, Content-Type, Accept, Last-Event-ID, Idempotency-Key, X-Api-Key, "
-    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-User, Traceparent"
+    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-User, Unspool-Ticket, Traceparent"
 )
 METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
+
+PORTS: Final = {"http": 80, "https": 443}
 
 PREFLIGHT_S: Final = 600
 
@@ -46,6 +47,12 @@ class Gate:
 
     def __init__(self, access: Callable[[], Access | None]) -> None:
         self._access = access
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may do everything."""
+        access = self._access()
+        return access is None or access.is_open
 
     async def admit(self, scope: Scope, path: str) -> Response | None:
         """Let a request work for its tenant, with its rights; else return the refusal."""
@@ -70,31 +77,37 @@ class Gate:
 
     async def shared(self, scope: Scope, send: Send) -> Send:
         """Return `send`, which tells a page of another site that it may read the answer."""
-        access, origin = self._access(), _first(scope, b"origin")
-        if access is None or access.is_open or not origin:
-            return send
-        if origin not in await access.origins():
+        headers = await self.sharing(scope)
+        if not headers:
             return send
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["access-control-allow-origin"] = origin
-                headers["access-control-expose-headers"] = EXPOSED
-                headers.add_vary_header("Origin")
+                message = {**message, "headers": [*message.get("headers", ()), *headers]}
             await send(message)
 
         return telling
 
+    async def sharing(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Return the headers that tell a page of another site that it may read the answer."""
+        access, origin = self._access(), _first(scope, b"origin")
+        if access is None or access.is_open or not origin:
+            return []
+        if origin not in await access.origins():
+            return []
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-expose-headers", EXPOSED.encode()),
+            (b"vary", b"Origin"),
+        ]
+
     async def _preflight(self, access: Access, origin: str) -> Response:
         if origin not in await access.origins():
             return _refused(Unauthorized("no key lists this origin"))
-        headers = {
-            "Access-Control-Allow-Origin": origin,
+        headers = {  # beside those of `sharing`
             "Access-Control-Allow-Methods": METHODS,
             "Access-Control-Allow-Headers": ALLOWED,
             "Access-Control-Max-Age": str(PREFLIGHT_S),
-            "Vary": "Origin",
         }
         return Response(status_code=204, headers=headers)
 
@@ -140,10 +153,18 @@ def _first(scope: Scope, name: bytes) -> str:
 
 
 def _is_same(scope: Scope, origin: str) -> bool:
-    """Whether a page has the host of this request."""
+    """
+    Whether a page has the host of this request, and its port, where `Host` names one.
+
+    A cookie knows no ports: a page of another server on this machine would send it, too.
+    """
     ours = host_in([v for n, v in scope["headers"] if n == b"host"])
-    theirs = origin.partition("://")[2].rpartition(":")[0] or origin.partition("://")[2]
-    return ours is not None and ours == theirs.strip("[]").lower()
+    try:
+        page, port = urlsplit(origin), urlsplit(f"//{_first(scope, b'host')}").port
+        theirs = page.port or PORTS.get(page.scheme)
+    except ValueError:
+        return False
+    return ours is not None and ours == page.hostname and port in {None, theirs}
 
 
 def _refused(error: UnspoolError) -> JSONResponse:

@@ -48,7 +48,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            refusal = self._refusal(scope) or self._foreign(scope)
+            refusal = self._refusal(scope)
+            if self._gate.is_open:  # else the key says which pages may use it
+                refusal = refusal or self._foreign(scope)
             answer = refusal or await self._gate.admit(scope, self._path(scope))
             await (answer or self._app)(scope, receive, send)
             return
@@ -56,6 +58,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         for stream in await self._answer(scope, receive, send):
+            stream.raw_headers += await self._gate.sharing(scope)
             if scope["method"] == "HEAD":
                 await stream.show_head(send)
             else:

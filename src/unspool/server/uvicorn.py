@@ -80,6 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.access_log = False  # an address may hold a ticket
         settings = self.config.settings
         self._max_head_bytes = settings.max_header_bytes + settings.max_target_bytes
         # Only for the first head: uvicorn's keep-alive time-out covers later ones.

@@ -5,6 +5,8 @@ The figures are in memory and come from the journal: first from the newest compl
 flow, when somebody first asks about it, later from runs that ended since. A run costs nothing
 while it goes on. We read its log once after its end, when somebody asks. Before a run teaches us,
 we estimate it at three moments of its life from what we knew by then, and publish the errors.
+
+Each tenant learns from its own runs alone: how long they took is nobody else's to know.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from statistics import median
 from typing import Final
 
 from ..errors import UnknownRun
+from ..formats.tenancy import DEFAULT, present_tenant
 from ..journals import Head, Journal, read_all
 from ..runs.durations import Estimate, PastRuns, RunShape, estimate
 from ..runs.events import Event
@@ -28,7 +31,7 @@ JUDGED: Final = 200
 """Estimated runs whose errors we remember: a median of fewer is not steady."""
 
 MAX_KINDS: Final = 256
-"""Flows and models to remember; the least recently updated one goes first."""
+"""Flows and models of tenants to remember; the least recently updated one goes first."""
 
 FILLED: Final = 200
 """Newest completed runs of a flow to read, so that each of its models has some among them."""
@@ -89,9 +92,10 @@ class Quality:
 class EtaEstimator:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._kinds: dict[tuple[str, str], RunKind] = {}
+        self._kinds: dict[tuple[str, str, str], RunKind] = {}
+        """By tenant, flow and model."""
         self._ended: deque[str] = deque(maxlen=WAITING)
-        self._filled: set[str] = set()
+        self._filled: set[tuple[str, str]] = set()
         self._learning = asyncio.Lock()
 
     def note(self, run_id: str) -> None:
@@ -113,28 +117,36 @@ class EtaEstimator:
 
     async def _fill(self, flow: str) -> None:
         """Let the flow's completed runs wait to be read, once, the oldest first."""
-        if flow in self._filled:
+        tenant = _own()
+        if (tenant, flow) in self._filled:
             return
-        self._filled.add(flow)
-        heads = await self._journal.heads(status="completed", flow=flow, limit=FILLED)
+        self._filled.add((tenant, flow))
+        heads = await self._journal.heads(
+            status="completed", flow=flow, tenant=tenant, limit=FILLED
+        )
         known = set(self._ended)
         older = [head.run_id for head in heads if head.run_id not in known]
         self._ended.extendleft(older[: WAITING - len(known)])
 
     def estimate(self, flow: str, shape: RunShape, now_ms: int) -> Estimate | None:
         """Return how long a live run will still take; None if that is unknown."""
-        pasts = self._pasts(flow, shape)
+        return self._estimate(_own(), flow, shape, now_ms)
+
+    def _estimate(self, tenant: str, flow: str, shape: RunShape, now_ms: int) -> Estimate | None:
+        pasts = self._pasts(tenant, flow, shape)
         return estimate(pasts, shape, now_ms) if pasts else None
 
     def quality(self) -> list[Quality]:
         """Return how good the estimates were, for each flow and model."""
-        return [_quality(*key, kind) for key, kind in sorted(self._kinds.items())]
+        own = _own()
+        keys = sorted(key for key in self._kinds if key[0] == own)
+        return [_quality(flow, model, self._kinds[own, flow, model]) for _, flow, model in keys]
 
-    def _pasts(self, flow: str, shape: RunShape) -> Sequence[PastRuns]:
-        kind = self._kinds.get((flow, shape.model))
+    def _pasts(self, tenant: str, flow: str, shape: RunShape) -> Sequence[PastRuns]:
+        kind = self._kinds.get((tenant, flow, shape.model))
         if kind is None and not shape.model:
             # No model has a request yet; expect the most frequent one.
-            kinds = [kind for (name, _), kind in self._kinds.items() if name == flow]
+            kinds = [kind for key, kind in self._kinds.items() if key[:2] == (tenant, flow)]
             kind = max(kinds, key=lambda kind: len(kind.pasts), default=None)
         return () if kind is None else kind.pasts
 
@@ -147,13 +159,14 @@ class EtaEstimator:
         shape = RunShape()
         async for events in read_all(self._journal, head.run_id):
             for event in events:
-                self._foretell(head.flow, shape, event, moments, estimates)
+                self._foretell(head, shape, event, moments, estimates)
                 shape.apply(event)
         past = PastRuns.of(shape)
         if past is None:
             return
-        kind = self._kinds.pop((head.flow, shape.model), None) or RunKind()
-        self._kinds[head.flow, shape.model] = kind  # the last one is the newest
+        key = (head.tenant, head.flow, shape.model)
+        kind = self._kinds.pop(key, None) or RunKind()
+        self._kinds[key] = kind  # the last one is the newest
         if len(self._kinds) > MAX_KINDS:
             del self._kinds[next(iter(self._kinds))]
         if not shape.is_recovered:
@@ -164,14 +177,20 @@ class EtaEstimator:
 
     def _foretell(
         self,
-        flow: str,
+        head: Head,
         shape: RunShape,
         event: Event,
         moments: Sequence[int],
         estimates: list[Estimate | None],
     ) -> None:
         while len(estimates) < len(moments) and event.at_ms > moments[len(estimates)]:
-            estimates.append(self.estimate(flow, shape, moments[len(estimates)]))
+            at_ms = moments[len(estimates)]
+            estimates.append(self._estimate(head.tenant, head.flow, shape, at_ms))
+
+
+def _own() -> str:
+    """Return the tenant that asks; a server without keys is one itself."""
+    return present_tenant() or DEFAULT
 
 
 def _error(estimate: Estimate, left_s: float) -> EtaError:

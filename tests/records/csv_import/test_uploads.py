@@ -11,6 +11,7 @@ import pytest
 from support.postgres import shared_server
 from support.stores import new_store
 from unspool.errors import BodyTooLarge, NotReady, SpecError, UnknownRecord
+from unspool.formats.tenancy import working_for
 from unspool.records import Records
 from unspool.records.behaviors import count_behaviors
 from unspool.records.csv_import.shelves import LOST_AFTER_MS, PART_BYTES, Upload
@@ -60,6 +61,34 @@ async def ended(uploads: Uploads, upload_id: str) -> Upload:
     while (upload := await uploads.find(upload_id)).status == "running":  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     return upload
+
+
+@pytest.mark.parametrize("forged", [".", "..", "../imports", "%2e", ""])
+async def test_an_id_that_is_a_path_is_unknown_and_deletes_nothing(
+    uploads: Uploads, forged: str
+) -> None:
+    upload = await uploads.receive("f.csv", chunks(SMALL))
+    for ask in (uploads.find, uploads.remove):
+        with pytest.raises(UnknownRecord):
+            await ask(forged)
+    assert (uploads._shelf.folder(upload.id) / "file").exists()
+
+
+async def test_each_tenant_has_a_shelf_of_its_own_also_at_the_next_start(
+    tmp_path: Path, records: Records
+) -> None:
+    if records.is_shared:
+        pytest.skip("there each tenant has tables of its own")
+    first = await opened(records, tmp_path)
+    ours = await first.receive("ours.csv", chunks(SMALL))
+    with working_for("another1"):
+        theirs = await first.receive("theirs.csv", chunks(SMALL))
+    for uploads in (first, await opened(records, tmp_path)):
+        assert [one.id for one in await uploads.listed()] == [ours.id]
+        with working_for("another1"):
+            assert [one.id for one in await uploads.listed()] == [theirs.id]
+            with pytest.raises(UnknownRecord):
+                await uploads.find(ours.id)
 
 
 async def test_a_file_is_taken_in_imported_and_removed(uploads: Uploads, records: Records) -> None:

@@ -22,6 +22,7 @@ from ...records.secrets import Secrets, Unsealable
 from ...records.sessions import end_session, ended_sessions
 from ...records.shares import ended_shares
 from ...runs.principal import OPEN, SCOPES_OF, Principal, Role, SignedIn
+from ...runs.run import RunSpec
 
 TICKET_S: Final = 60.0
 """Seconds in which a page must connect, unless it asks for more."""
@@ -123,6 +124,21 @@ class Access:
         if (row.used_ms or 0) < now_ms() - USED_MS:
             row.used_ms = now_ms()
             await note_use(self._records, row.id)
+        return _principal(row, frozenset(row.scopes))
+
+    async def principal_of_run(self, spec: RunSpec) -> Principal:
+        """
+        Return with whose rights a run is carried on: those of the key that started it, even if
+        that holds no more.
+
+        Raises:
+            RecordsError: The keys cannot be read now.
+        """
+        if self.is_open or not spec.key:
+            return OPEN
+        row = await self._key(spec.key)
+        if row is None:  # an older database was put back
+            return Principal(spec.tenant, spec.key, frozenset())
         return _principal(row, frozenset(row.scopes))
 
     async def session_of(self, key: str) -> str:

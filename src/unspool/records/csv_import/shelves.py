@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from unspool.errors import NotReady, UnknownRecord
+from unspool.formats.tenancy import DEFAULT, present_tenant
 
 from .. import Base, Records, hold, insert_into, now_ms
 
@@ -28,6 +30,8 @@ PART_BYTES: Final = 1 << 20
 
 LOST_AFTER_MS: Final = 30_000
 """An import that has not told of itself for so long has lost its server."""
+
+_ID: Final = re.compile(r"[0-9a-z]{1,32}")
 
 Status = Literal["ready", "running", "done", "failed", "cancelled", "interrupted"]
 
@@ -133,27 +137,44 @@ def another_runs() -> NotReady:
     return NotReady("another file is being imported; wait for its end")
 
 
+def _own() -> str:
+    """Return the tenant whose uploads these are."""
+    return present_tenant() or DEFAULT
+
+
 class FolderShelf:
-    """Each upload has a folder with its file, a small document, and its rejected rows."""
+    """
+    Each upload has a folder with its file, a small document, and its rejected rows.
+
+    The folders of tenants lie apart.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._uploads = {upload.id: upload for upload in _left_in(folder)}
+        self._others = folder.with_name(f"{folder.name}-of-tenants")
+        self._uploads = {path.name: _left_in(path) for path in self._others.glob("*/")}
+        """By tenant and id."""
+        self._uploads[DEFAULT] = _left_in(folder)
 
     def folder(self, upload_id: str) -> Path:
-        return self._folder / upload_id
+        tenant = _own()
+        return (self._folder if tenant == DEFAULT else self._others / tenant) / upload_id
+
+    @property
+    def _mine(self) -> dict[str, Upload]:
+        return self._uploads.setdefault(_own(), {})
 
     async def all(self) -> list[Upload]:
-        return list(self._uploads.values())
+        return list(self._mine.values())
 
     async def find(self, upload_id: str) -> Upload:
-        if upload_id not in self._uploads:
+        if upload_id not in self._mine:
             raise _unknown(upload_id)
-        return self._uploads[upload_id]
+        return self._mine[upload_id]
 
     async def add(self, upload: Upload) -> None:
         await self.end(upload)
-        self._uploads[upload.id] = upload
+        self._mine[upload.id] = upload
 
     async def fetch(self, upload_id: str, file: Literal["file", "rejected.csv"]) -> Path:
         return self.folder(upload_id) / file
@@ -173,7 +194,7 @@ class FolderShelf:
     async def remove(self, upload_id: str) -> None:
         if (await self.find(upload_id)).status == "running":
             raise _busy()
-        del self._uploads[upload_id]
+        del self._mine[upload_id]
         await asyncio.to_thread(shutil.rmtree, self.folder(upload_id), ignore_errors=True)
 
     async def aclose(self) -> None:
@@ -188,13 +209,15 @@ class TableShelf:
         self._copies = TemporaryDirectory(prefix="unspool-imports-")
 
     def folder(self, upload_id: str) -> Path:
-        return Path(self._copies.name) / upload_id
+        return Path(self._copies.name) / _own() / upload_id
 
     async def all(self) -> list[Upload]:
         async with self._records.session() as session:
             return [_read(row) for row in await session.scalars(select(UploadRow))]
 
     async def find(self, upload_id: str) -> Upload:
+        if not _ID.fullmatch(upload_id):  # it becomes a path
+            raise _unknown(upload_id)
         async with self._records.session() as session:
             row = await session.get(UploadRow, upload_id)
         if row is None:
@@ -213,7 +236,7 @@ class TableShelf:
         path = self.folder(upload_id) / file
         if file == "file" and path.exists():  # rejected rows differ after each import
             return path
-        await asyncio.to_thread(path.parent.mkdir, exist_ok=True)
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         part = path.with_name(f"{file}.{now_ms()}.part")
         wanted = select(UploadPart.data).where(
             UploadPart.upload_id == upload_id, UploadPart.file == file
@@ -303,7 +326,11 @@ def _save(folder: Path, upload: Upload) -> None:
     part.replace(folder / "upload.json")
 
 
-def _left_in(folder: Path) -> Iterable[Upload]:
+def _left_in(folder: Path) -> dict[str, Upload]:
+    return {upload.id: upload for upload in _uploads_in(folder)}
+
+
+def _uploads_in(folder: Path) -> Iterable[Upload]:
     for path in sorted(folder.glob("*/")) if folder.exists() else ():
         try:
             upload = Upload(**json.loads((path / "upload.json").read_text(encoding="utf-8")))

@@ -21,6 +21,7 @@ from unspool.viewing.streams import stream_of
 from .json.listed import RunQuery, indexed_list, plain_list
 from .json.progress import ProgressFold, ProgressFolds
 from .json.run import run_json
+from .json.ticket import ticket_of, wanted_s
 
 MAX_FORKS = 100
 """Forks to show with a run, newest first."""
@@ -44,16 +45,25 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("", status_code=201)
     async def start_run(
-        request: RunRequest, options: Options, accept: Annotated[str, Header()] = ""
+        request: RunRequest,
+        options: Options,
+        accept: Annotated[str, Header()] = "",
+        unspool_ticket: Annotated[str, Header()] = "",
     ) -> Response:
-        """Start a run: 201 and its JSON, or its stream if `Accept` is `text/event-stream`."""
+        """
+        Start a run: 201 and its JSON, or its stream if `Accept` is `text/event-stream`.
+
+        With `Unspool-Ticket: 60` the JSON has a `ticket` too, for a page to follow the run with.
+        """
+        ticket_s = wanted_s(unspool_ticket)
         spec = RunSpec(request.flow, request.input, model=request.model, dialect=request.dialect)
         run_id = await core.admission.admit(spec, options)
         if wants_stream(accept):
             return stream_of(viewing, run_id, request.dialect, pace=options.pace)
         location = f"/v1/runs/{run_id}"
         headers = {"Location": location, "X-Run-Id": run_id, "Cache-Control": "no-store"}
-        return JSONResponse(await whole(core, run_id), 201, headers=headers)
+        facts = await whole(core, run_id) | ticket_of(core, run_id, ticket_s)
+        return JSONResponse(facts, 201, headers=headers)
 
     @router.get("")
     async def list_runs(query: Annotated[RunQuery, Query()]) -> dict[str, Any]:

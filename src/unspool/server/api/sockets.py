@@ -94,6 +94,11 @@ class _Socket:
 
     async def hold(self, after: str, dialect: str) -> None:
         """Show the run until it ends or the viewer leaves."""
+        try:
+            await self._core.journal.head(self._run_id)  # it may be a run of another tenant
+        except (UnknownRun, JournalError) as error:
+            await self._close(*_told(error))
+            return
         showing = asyncio.current_task()
         assert showing is not None
         self._viewer.stop = showing.cancel
@@ -119,10 +124,7 @@ class _Socket:
             await self._core.check_viewers(besides=1)
             await self._play(Cursor.parse(after or "0"), dialect)
         except UnspoolError as error:
-            for kind, code in CLOSES:
-                if isinstance(error, kind):
-                    return code, str(error)
-            raise
+            return _told(error)
         return NORMAL, ""
 
     async def _play(self, cursor: Cursor, dialect: str) -> None:
@@ -226,6 +228,14 @@ def _checked(kind: type[ModelT], facts: dict[str, Any]) -> ModelT:
         (first, *_) = error.errors(include_input=False, include_url=False)
         field = ".".join(map(str, first["loc"]))
         raise SpecError(f"{field}: {first['msg']}") from None
+
+
+def _told(error: UnspoolError) -> tuple[int, str]:
+    """Return the code and the reason with which a socket is closed."""
+    for kind, code in CLOSES:
+        if isinstance(error, kind):
+            return code, str(error)
+    raise error
 
 
 def _read(text: str | None) -> dict[str, Any]:

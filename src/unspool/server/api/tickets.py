@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -16,9 +15,10 @@ from unspool.core.access import MAX_TICKET_S, SESSION_S, TICKET_S, NotSignedIn
 from unspool.core.access.people import SIGNING_IN_S, our_page
 from unspool.errors import NotReady, Unauthorized
 from unspool.formats.written import StrictInput
-from unspool.runs.principal import Principal, present
+from unspool.runs.principal import Principal, Scope
 
 from ..gate import COOKIE, session_of
+from .json.ticket import ticket_json
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,9 @@ def plug(core: Core) -> APIRouter:
     async def ticket(wanted: TicketInput) -> dict[str, Any]:
         """Return a ticket for one run, to add as `?ticket=` where a page cannot send headers."""
         await core.journal.head(wanted.run)
-        scopes = ["runs:read", *(["runs:write"] if wanted.scope == "runs:write" else [])]
-        text = core.access.ticket(present.get(), wanted.run, scopes, wanted.ttl_s)
-        until = datetime.now(UTC) + timedelta(seconds=wanted.ttl_s)
-        return {"ticket": text, "run": wanted.run, "expires_at": until.isoformat()}
+        scopes: list[Scope] = ["runs:read"]
+        scopes += ["runs:write"] if wanted.scope == "runs:write" else []
+        return ticket_json(core, wanted.run, scopes, wanted.ttl_s)
 
     _add_session(router, core)
     _add_signing_in(router, core)

@@ -255,14 +255,15 @@ def _source_of(db: sqlite3.Connection, wanted: Criteria, clause: Clause) -> str:
     if wanted.sort == "newest" and wanted.changed is None:
         clause.add("texts match :match", match=match)
         return "texts cross join runs r on r.no = texts.rowid"
+    hits = f"select texts.rowid from {_OWN_TEXTS} where texts match :match"  # noqa: S608
     clause.add(
-        "r.no in (select rowid from texts where texts match :match"
-        " order by rowid desc limit :hits)",
-        match=match,
-        hits=MAX_HITS,
+        f"r.no in ({hits} order by texts.rowid desc limit :hits)", match=match, hits=MAX_HITS
     )
     return "runs r"
 
+
+_OWN_TEXTS: Final = "texts cross join runs own on own.no = texts.rowid"
+"""The full text has the words of all tenants, `runs` only what the connection may see."""
 
 _SHORT_REACH = """
 select min(no) from (
@@ -281,7 +282,7 @@ def _reach(db: sqlite3.Connection, wanted: Criteria, clause: Clause) -> Search:
         return Search(not older, SHORT_RUNS if older else None)
     if "match" in clause.values:
         (more,) = db.execute(
-            "select count(*) from (select 1 from texts where texts match ? limit ?)",
+            f"select count(*) from (select 1 from {_OWN_TEXTS} where texts match ? limit ?)",  # noqa: S608
             (clause.values["match"], MAX_HITS + 1),
         ).fetchone()
         return Search(more <= MAX_HITS, MAX_HITS if more > MAX_HITS else None)
