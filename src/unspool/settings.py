@@ -311,10 +311,7 @@ class Settings(BaseSettings):
     # Viewers and requests
 
     heartbeat_s: float = Field(15.0, gt=0)
-    """
-    Longest silence on an open stream. A quarter of nginx's `proxy_read_timeout` (60 s):
-    three beats may be lost.
-    """
+    """Longest silence on an open stream: nginx waits for four of them (`proxy_read_timeout`)."""
 
     stalled_viewer_s: float = Field(60.0, gt=0)
     """Disconnect a viewer that reads nothing for so long; it may resume where it was."""
@@ -384,12 +381,7 @@ class Settings(BaseSettings):
 
     @property
     def worker(self) -> int:
-        """
-        The number of this process among those of `serve --workers`; 0 if it is the only one.
-
-        A file that one process writes has this number in its name. While a worker is replaced,
-        the numbers go up to `workers`.
-        """
+        """The number of this process among those of `serve --workers`, from 1; 0: there is one."""
         number = self.variable("UNSPOOL_WORKER")
         return int(number) if number.isdecimal() else 0
 

@@ -214,6 +214,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
         runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
         budgets = _budgets(records, journal, runner, registry, opened)
+        budgets.on_warned.append(telemetry.webhooks.budget_warned)
         indexing.follow_waiting(runner)
         admission = Admission(runner, shown, registry.catalog, records, settings, budgets)
         opened.push_async_callback(runner.close)

@@ -26,6 +26,8 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 from ...errors import ProviderRefused, SetupError
 from ...providers.upstream.addresses import check_url
 from ...providers.upstream.http1 import Client, TransportError
+from ...records.budgets import NANOS
+from ...records.reservations import Settlement
 from ...settings import Settings
 from .facts import RunSummary
 from .lines import facts_of
@@ -126,6 +128,16 @@ class Webhooks:
     def run_ended(self, run: RunSummary) -> None:
         """Tell of a run that has ended."""
         self.send(f"run.{run.status}", facts_of(run), id=id_of(run.id))
+
+    def budget_warned(self, settled: Settlement) -> None:
+        """Tell of a budget that has reached its threshold."""
+        budget, account = settled.budget, settled.account
+        names = ("id", "tenant", "kind", "subject", "currency", "window", "warn_percent")
+        spent, most = account.spent_nanos / NANOS, (budget.max_nanos or 0) / NANOS
+        facts = {name: getattr(budget, name) for name in names} | {"spent": spent, "max": most}
+        place = f"{budget.id}_{account.account}_{account.start_ms}"
+        facts |= {"user": account.account} if account.account else {}
+        self.send("budget.threshold", facts, id=f"msg_{budget.changed_ms}_{place}")
 
     def lacks(self, run_id: str, ended_ms: int) -> bool:
         """Whether a run ended about when the server died, and nobody was told."""

@@ -48,6 +48,7 @@ def plug(core: Core) -> APIRouter:
         facts = wanted.facts(core.settings.time_zone)
         row = await put_budget(records, tenant, wanted.kind, wanted.subject, facts)
         core.budgets.forget(tenant)
+        await core.audit.note("budget.changed", row.id, tenant=tenant, kind=row.kind)
         return (await _shown(records, [row]))[0]
 
     @router.get("/{id}")
@@ -62,6 +63,7 @@ def plug(core: Core) -> APIRouter:
             raise MissingRight("only the people who run the server change a tenant's budget")
         await delete_budget(records, budget_id)
         core.budgets.forget(row.tenant)
+        await core.audit.note("budget.removed", row.id, tenant=row.tenant, kind=row.kind)
         return Response(status_code=204)
 
     return router
