@@ -38,6 +38,7 @@ from .console import add_console
 from .direct import DirectRoutes
 from .gate import Gate
 from .guard import Guard, error_answer
+from .refusals import RefusalShapes
 from .validation import invalid_message
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class _Gateway:
             viewing.leave(viewer)
 
     async def _whole(self, run_id: str, spec: RunSpec) -> CompleteAnswer:
-        encoder = encoder_for(spec.dialect)
+        encoder = encoder_for(spec.dialect, run_id)
         frames: list[bytes] = []
         patience_s = self._core.settings.heartbeat_s
         following = follow(self._core.journal, run_id, patience_s=patience_s)
@@ -101,7 +102,8 @@ class _GuardedApp(FastAPI):
     def __init__(self, settings: Settings, **facts: Any) -> None:
         super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
         self._direct = DirectRoutes(self, super().__call__)
-        self._guard = Guard(self._direct, settings, Gate(self._access))
+        self.refusals = RefusalShapes()
+        self._guard = Guard(self._direct, settings, Gate(self._access), self.refusals)
 
     def _access(self) -> Access | None:
         core: Core | None = getattr(self.state, "core", None)
@@ -139,7 +141,9 @@ def app_over(core: Core) -> FastAPI:
 def _add_routes(app: _GuardedApp, core: Core) -> None:
     gateway = _Gateway(core)
     for name in plugs.names("dialects"):
-        app.add(open_dialect(name).routes(gateway))
+        dialect = open_dialect(name)
+        app.add(dialect.routes(gateway))
+        app.refusals.add(getattr(dialect, "refusals", ()))
     for name in plugs.names("api"):
         resource: Resource = plugs.load("api", name)
         app.add(resource(core))
