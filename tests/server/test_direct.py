@@ -67,6 +67,9 @@ def test_routes_of_the_common_form_are_direct() -> None:
         "/api/debug/compare",
         "/api/v1/events/extract/batch/llm-stream",
         "/api/v1/causal-graph/generate/llm-stream",
+        "/api/chat",
+        "/v1/chat/completions",
+        "/v1/responses",
     }
 
 
