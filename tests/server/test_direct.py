@@ -47,7 +47,7 @@ class NoRuns:
     async def stream(self, *_: Any) -> Any:
         raise NotImplementedError
 
-    whole = stream
+    whole = answer = lines = begin = events = stream
 
     def model(self, _: int) -> Model:
         raise NotImplementedError
