@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser bench-search \
+.PHONY: run install console test test-engine test-model test-crash test-browser test-clients test-console test-documents check bench bench-browser bench-search \
 	screenshots every-page wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -40,6 +40,15 @@ wheel: install console  ## dist/*.whl, with the console in it
 test: $(VENV)/.browser console style test-console  ## all tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(MAKE) test-browser
+
+$(VENV)/.clients: tests/clients/requirements.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	touch $@
+
+test-clients: $(VENV)/.clients  ## LangChain, LlamaIndex and others against a server; an environment of their own
+	UNSPOOL=$(BIN)/unspool $(VENV)/clients/bin/python -m pytest -c tests/clients/python/pytest.ini \
+		--rootdir tests/clients/python --confcutdir tests/clients/python tests/clients/python
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
 	$(BIN)/pytest -n 2 --dist loadfile -m browser -rs tests/browser

@@ -17,7 +17,7 @@ means "I have all of that event".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -33,8 +33,16 @@ from ..runs.run import RunSpec
 
 NATIVE: Final = "native"
 
+_TYPE: Final = b'{"type":"'
+
 
 class Encoder(Protocol):
+    """
+    Turns the events of one run into frames.
+
+    One with an attribute `run_id` is told its run before the first event.
+    """
+
     def encode(self, event: Event) -> Sequence[bytes]:
         """Return the data of each frame that `event` makes in this contract, often none."""
 
@@ -76,6 +84,42 @@ class RunGateway(Protocol):
             SpecError: As for `stream`.
         """
 
+    async def answer(
+        self, spec: RunSpec, options: RunOptions, write: Callable[[CompleteAnswer], Response]
+    ) -> Response:
+        """
+        Start a run, and answer with what `write` makes of its whole stream.
+
+        A client who leaves before that leaves the run, as a viewer of a stream does.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
+    async def lines(self, spec: RunSpec, options: RunOptions) -> Response:
+        """
+        Start a run and answer with its stream, each frame a line.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
+    async def begin(self, spec: RunSpec, options: RunOptions) -> str:
+        """
+        Start a run, and return its id.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
+    async def events(self, run_id: str) -> Sequence[Event]:
+        """
+        Return all events of a run so far.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+
     def model(self, number: int) -> Model:
         """
         Return the model with this number.
@@ -86,6 +130,14 @@ class RunGateway(Protocol):
 
 
 class Dialect(Protocol):
+    """
+    A wire contract.
+
+    One whose clients need an `event:` line has a true attribute `is_named`: the data of all its
+    frames is JSON that begins with the field `type`, which is the name. One whose clients know
+    errors of another shape than ours has a list `refusals`, of `Refusals`.
+    """
+
     trailer: bytes
     """Data of a frame sent once after the last event; empty for none. It has no id."""
     can_rewind: bool | Literal["line"]
@@ -103,7 +155,20 @@ class Dialect(Protocol):
         """Return an encoder that has seen nothing yet."""
 
 
-class _VisibleEvents:
+class Refusals(Protocol):
+    """
+    How a contract writes what a request is refused with, and whatever else goes wrong before a
+    stream begins.
+    """
+
+    paths: Sequence[str]
+    """Its paths; each covers those below it."""
+
+    def refusal(self, status: int, code: str, message: str) -> tuple[int, bytes]:
+        """Return the status and the body for an error that we would answer in our own shape."""
+
+
+class VisibleEvents:
     """Leaves out the text of unseen steps."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -120,10 +185,12 @@ class _VisibleEvents:
         return self._encoder.encode(event) if is_shown else ()
 
 
-def encoder_for(name: str) -> Encoder:
+def encoder_for(name: str, run_id: str = "") -> Encoder:
     """Return an encoder of a dialect that has seen nothing yet; the native one shows the log."""
     encoder = open_dialect(name).encoder()
-    return encoder if name == NATIVE else _VisibleEvents(encoder)
+    if hasattr(encoder, "run_id"):
+        encoder.run_id = run_id
+    return encoder if name == NATIVE else VisibleEvents(encoder)
 
 
 def open_dialect(name: str) -> Dialect:
@@ -140,9 +207,22 @@ def with_ids(seq: int, datas: Sequence[bytes]) -> list[tuple[str, bytes]]:
     ]
 
 
-def frames_of(seq: int, datas: Sequence[bytes]) -> list[bytes]:
+def frames_of(seq: int, datas: Sequence[bytes], *, is_named: bool = False) -> list[bytes]:
     """Encode the frames of event `seq`, numbered as `with_ids` does."""
-    return [Frame(data, id=number).encode() for number, data in with_ids(seq, datas)]
+    return [
+        Frame(data, id=number, event=_type_of(data) if is_named else None).encode()
+        for number, data in with_ids(seq, datas)
+    ]
+
+
+def names_frames(name: str) -> bool:
+    """Whether the frames of a dialect have an `event:` line."""
+    return bool(getattr(open_dialect(name), "is_named", False))
+
+
+def _type_of(data: bytes) -> str:
+    assert data.startswith(_TYPE), data
+    return data[len(_TYPE) : data.index(b'"', len(_TYPE))].decode()
 
 
 def trailer_of(name: str) -> bytes:

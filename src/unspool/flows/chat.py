@@ -9,6 +9,7 @@ failing tool never ends a run: its error is an answer too.
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -47,7 +48,7 @@ class ChatTool(BaseModel):
 
     name: str = Field(pattern=r"^[\p{L}\p{M}\p{N}_-]{1,64}$")
     """The pattern that OpenAI and Anthropic both accept."""
-    description: str = Field("", max_length=4000)
+    description: str = Field("", max_length=20_000)
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
     """JSON Schema of its arguments."""
 
@@ -56,11 +57,28 @@ class StoredChatTool(ChatTool):
     id: int
 
 
+class MadeCall(BaseModel):
+    """A call that the model made in an earlier answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(max_length=256)
+    name: str = Field(max_length=128)
+    arguments: dict[str, Any]
+
+
 class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system", "tool"]
     content: str = Field(max_length=200_000)
+    tool_calls: list[MadeCall] = Field(
+        default_factory=list, max_length=MAX_TOOLS, exclude_if=operator.not_
+    )
+    """Of an answer: what it called."""
+    tool_call_id: str = Field("", max_length=256, exclude_if=operator.not_)
+    """Of a `tool`: the call that it answers; and the name of the tool."""
+    name: str = Field("", max_length=128, exclude_if=operator.not_)
     images: Images = Field(default_factory=list)
     turn_state: dict[str, Any] | None = None
     """Of an answer: `turn_state` of its last `step.finished`, for the model that wrote it."""
@@ -83,6 +101,12 @@ class Chat(BaseModel):
     """Those tools as they were at the request. The server replaces whatever a client sends."""
     talk: list[ChatMessage] = Field(default_factory=list, max_length=MAX_TALK)
     """Earlier messages, oldest first."""
+    since: list[ChatMessage] = Field(
+        default_factory=list, max_length=MAX_TALK, exclude_if=operator.not_
+    )
+    """Messages after the prompt: calls of the client's own tools, and their answers."""
+    wire: dict[str, Any] = Field(default_factory=dict, exclude_if=operator.not_)
+    """What the client's contract wants to know again of its request; it changes no answer."""
     after_turn: int = Field(0, ge=0)
     """In a conversation: the turn that it follows; 0: it begins one."""
     left_out: int = Field(0, ge=0)
@@ -125,7 +149,7 @@ class ChatFlow(Flow[Chat]):
             )
         if request.unshown:
             ctx.warn(f"the model does not get {request.unshown} images of earlier turns again")
-        since: list[dict[str, Any]] = []
+        since = _said(request.since)
         for number in range(1, MAX_ROUNDS + 2):
             step = await _round(ctx, request, number, since)
             calls = ctx.calls(step)
@@ -212,12 +236,17 @@ async def _ask(
             params=params,
             tools=_offered(request),
             images=[{"sha256": it.sha256} for it in request.images if not isinstance(it, str)],
-            earlier=[message.model_dump(exclude_defaults=True) for message in request.talk],
+            earlier=_said(request.talk),
             since=since,
         )
     except ProviderError as error:
         return error
     return None
+
+
+def _said(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """Return messages as `providers.Prompt` has them."""
+    return [message.model_dump(exclude_defaults=True) for message in messages]
 
 
 async def _stored(request: Chat, records: Records) -> Chat:

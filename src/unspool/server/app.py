@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -26,11 +26,14 @@ from ..core import Core, open_core
 from ..core.access import Access
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
 from ..errors import BodyTooLarge, RateLimited, SpecError, Stopping, TooBusy, UnspoolError
+from ..journals import read_all
 from ..providers import Model
+from ..runs.events import Event
 from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
 from ..viewing.cursor import follow
+from ..viewing.line_stream import LineStream
 from ..viewing.streams import stream_of
 from ..viewing.viewers import Viewer
 from .api import Resource
@@ -38,6 +41,8 @@ from .console import add_console
 from .direct import DirectRoutes
 from .gate import Gate
 from .guard import Guard, error_answer
+from .late_answer import LateAnswer
+from .refusals import RefusalShapes
 from .validation import invalid_message
 
 log = logging.getLogger(__name__)
@@ -56,16 +61,30 @@ class _Gateway:
         self._core = core
 
     async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
-        run_id = await self._begin(spec, options)
+        run_id = await self.begin(spec, options)
         return stream_of(self._core.viewing, run_id, spec.dialect, pace=options.pace)
 
-    async def _begin(self, spec: RunSpec, options: RunOptions) -> str:
+    async def lines(self, spec: RunSpec, options: RunOptions) -> Response:
+        return LineStream(self._core.viewing, await self.begin(spec, options), spec.dialect)
+
+    async def begin(self, spec: RunSpec, options: RunOptions) -> str:
         if options.conversation is None:
             return await self._core.admission.admit(spec, options)
         return await self._core.conversations.begin_turn(options.conversation, spec, options)
 
+    async def answer(
+        self, spec: RunSpec, options: RunOptions, write: Callable[[CompleteAnswer], Response]
+    ) -> Response:
+        run_id = await self.begin(spec, options)
+        return LateAnswer(lambda: self._watched(run_id, spec), write)
+
+    async def events(self, run_id: str) -> Sequence[Event]:
+        return [event async for events in read_all(self._core.journal, run_id) for event in events]
+
     async def whole(self, spec: RunSpec, options: RunOptions) -> CompleteAnswer:
-        run_id = await self._begin(spec, options)
+        return await self._watched(await self.begin(spec, options), spec)
+
+    async def _watched(self, run_id: str, spec: RunSpec) -> CompleteAnswer:
         viewing, waiting = self._core.viewing, asyncio.current_task()
         assert waiting is not None
         viewer = Viewer(run_id, stop=waiting.cancel)
@@ -81,7 +100,7 @@ class _Gateway:
             viewing.leave(viewer)
 
     async def _whole(self, run_id: str, spec: RunSpec) -> CompleteAnswer:
-        encoder = encoder_for(spec.dialect)
+        encoder = encoder_for(spec.dialect, run_id)
         frames: list[bytes] = []
         patience_s = self._core.settings.heartbeat_s
         following = follow(self._core.journal, run_id, patience_s=patience_s)
@@ -101,7 +120,8 @@ class _GuardedApp(FastAPI):
     def __init__(self, settings: Settings, **facts: Any) -> None:
         super().__init__(version=version("unspool"), docs_url=None, redoc_url=None, **facts)
         self._direct = DirectRoutes(self, super().__call__)
-        self._guard = Guard(self._direct, settings, Gate(self._access))
+        self.refusals = RefusalShapes()
+        self._guard = Guard(self._direct, settings, Gate(self._access), self.refusals)
 
     def _access(self) -> Access | None:
         core: Core | None = getattr(self.state, "core", None)
@@ -139,7 +159,9 @@ def app_over(core: Core) -> FastAPI:
 def _add_routes(app: _GuardedApp, core: Core) -> None:
     gateway = _Gateway(core)
     for name in plugs.names("dialects"):
-        app.add(open_dialect(name).routes(gateway))
+        dialect = open_dialect(name)
+        app.add(dialect.routes(gateway))
+        app.refusals.add(getattr(dialect, "refusals", ()))
     for name in plugs.names("api"):
         resource: Resource = plugs.load("api", name)
         app.add(resource(core))

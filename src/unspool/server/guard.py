@@ -21,19 +21,28 @@ from ..settings import Settings
 from ..viewing.event_stream import STAGE, EventStream
 from .gate import Gate
 from .headers import host_in, prefix_in
+from .refusals import RefusalShapes
 
 UPLOAD_PATH = "/api/imports"
 """Where a body may be as long as `max_upload_bytes`."""
 
-IMAGE_PATH = "/api/debug/chat"
+IMAGE_PATHS = (
+    "/api/debug/chat",
+    "/api/chat",
+    "/v1/chat/completions",
+    "/v1/responses",
+)
 """Where a body may hold images, and be as long as `max_image_body_bytes`."""
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, settings: Settings, gate: Gate) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, gate: Gate, refusals: RefusalShapes
+    ) -> None:
         self._app = app
+        self._refusals = refusals
         self._gate = gate
         self._settings = settings
         self._named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
@@ -57,6 +66,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        send = self._refusals.around(send, self._path(scope))
         for stream in await self._answer(scope, receive, send):
             stream.raw_headers += await self._gate.sharing(scope)
             if scope["method"] == "HEAD":
@@ -155,9 +165,8 @@ class Guard:
         path, settings = scope["path"] if scope["method"] == "POST" else "", self._settings
         if path.endswith(UPLOAD_PATH):
             return settings.max_upload_bytes
-        return (
-            settings.max_image_body_bytes if path.endswith(IMAGE_PATH) else settings.max_body_bytes
-        )
+        may_show = path.endswith(IMAGE_PATHS)
+        return settings.max_image_body_bytes if may_show else settings.max_body_bytes
 
     def _wrong_body(self, scope: Scope) -> JSONResponse | None:
         headers = dict(scope["headers"])

@@ -11,7 +11,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Final
 
-from ..dialects import encoder_for, frames_of, trailer_of
+from ..dialects import encoder_for, frames_of, names_frames, trailer_of
 from ..runs.events import Event
 from .cursor import Cursor, follow
 from .event_stream import EventStream
@@ -34,7 +34,8 @@ class PacedStream(EventStream):
         self._last_ms: int | None = None
 
     async def show(self) -> bytes:
-        encoder, cursor = encoder_for(self._dialect), self._cursor
+        encoder, cursor = encoder_for(self._dialect, self.run_id), self._cursor
+        is_named = names_frames(self._dialect)
         patience_s = self.viewing.settings.heartbeat_s
         following = follow(self.viewing.journal, self.run_id, patience_s=patience_s)
         async with aclosing(following) as batches:
@@ -42,7 +43,7 @@ class PacedStream(EventStream):
                 if not events:
                     await self.write(self.viewing.heartbeat())
                 for event in events:
-                    frames = frames_of(event.seq, encoder.encode(event))
+                    frames = frames_of(event.seq, encoder.encode(event), is_named=is_named)
                     if event.seq == cursor.seq + 1:
                         frames = frames[cursor.frame :]
                     if frames and event.seq > cursor.seq:

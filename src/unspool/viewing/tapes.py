@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from ..dialects import encoder_for, frames_of, trailer_of
+from ..dialects import encoder_for, frames_of, names_frames, trailer_of
 from ..errors import BadCursor
 from ..failpoints import point
 from ..journals import READ_EVENTS, Journal, read_all
@@ -63,7 +63,8 @@ class Tape:
         """The log may have more: the last read returned a full batch."""
         self.trailer = trailer_of(dialect)
         self._journal = journal
-        self._encoder = encoder_for(dialect)
+        self._encoder = encoder_for(dialect, run_id)
+        self._is_named = names_frames(dialect)
         self._frames: list[bytes] = []
         self._size = 0
         self._max_bytes = max_bytes
@@ -170,7 +171,9 @@ class Tape:
         frames: list[bytes] = []
         for event in events:
             datas = self._encoder.encode(event)
-            if len(datas) == 1 and b"\n" not in datas[0] and b"\r" not in datas[0]:
+            if self._is_named:
+                frame = b"".join(frames_of(event.seq, datas, is_named=True))
+            elif len(datas) == 1 and b"\n" not in datas[0] and b"\r" not in datas[0]:
                 frame = b"id: %d\ndata: %b\n\n" % (event.seq, datas[0])
             else:
                 frame = b"".join(frames_of(event.seq, datas))
@@ -261,14 +264,14 @@ class Tapes:
             BadCursor: There is no such event, or it has not so many frames in this dialect.
         """
         await is_at_end(self._journal, run_id, after=seq)
-        encoder = encoder_for(dialect)
+        encoder = encoder_for(dialect, run_id)
         datas: Sequence[bytes] = ()
         async for events in read_all(self._journal, run_id, upto=seq):
             for event in events:
                 datas = encoder.encode(event)
         if frame >= len(datas):
             raise BadCursor(f"event {seq} of run {run_id} has no frame {frame} to go on from")
-        return b"".join(frames_of(seq, datas)[frame:])
+        return b"".join(frames_of(seq, datas, is_named=names_frames(dialect))[frame:])
 
     async def has_more(self, run_id: str, dialect: str, after: int, frame: int = 0) -> bool:
         """

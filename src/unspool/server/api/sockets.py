@@ -136,7 +136,7 @@ class _Socket:
         if await is_at_end(journal, run_id, after=seen) and not cursor.frame:
             return
         # Encode from the first event on, because the encoder is a fold; send only new frames.
-        encoder = encoder_for(dialect)
+        encoder = encoder_for(dialect, run_id)
         following = follow(journal, run_id, patience_s=patience_s)
         async with aclosing(following) as batches:
             async for events in batches:
