@@ -17,7 +17,7 @@ means "I have all of that event".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -82,6 +82,34 @@ class RunGateway(Protocol):
 
         Raises:
             SpecError: As for `stream`.
+        """
+
+    async def answer(
+        self, spec: RunSpec, options: RunOptions, write: Callable[[CompleteAnswer], Response]
+    ) -> Response:
+        """
+        Start a run, and answer with what `write` makes of its whole stream.
+
+        A client who leaves before that leaves the run, as a viewer of a stream does.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
+    async def begin(self, spec: RunSpec, options: RunOptions) -> str:
+        """
+        Start a run, and return its id.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
+    async def events(self, run_id: str) -> Sequence[Event]:
+        """
+        Return all events of a run so far.
+
+        Raises:
+            UnknownRun: There is no such run.
         """
 
     def model(self, number: int) -> Model:

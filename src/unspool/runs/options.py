@@ -85,7 +85,13 @@ def _key(value: str) -> str:
     return value
 
 
-def _user(value: str) -> str:
+def checked_user(value: str) -> str:
+    """
+    Return the name of a client's own user.
+
+    Raises:
+        SpecError: It is no such name.
+    """
     if not (0 < len(value) <= MAX_USER_CHARS and value.isprintable()) or value == "*":
         raise SpecError(f"Unspool-User must have 1 to {MAX_USER_CHARS} visible characters, not *")
     return value
@@ -120,5 +126,5 @@ _READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
     b"unspool-when-left": ("cancel_after_s", _cancel_after_s),
     b"unspool-pace": ("pace", _pace),
     b"traceparent": ("traceparent", read_traceparent),
-    b"unspool-user": ("user", _user),
+    b"unspool-user": ("user", checked_user),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -26,7 +26,9 @@ from ..core import Core, open_core
 from ..core.access import Access
 from ..dialects import CompleteAnswer, encoder_for, open_dialect
 from ..errors import BodyTooLarge, RateLimited, SpecError, Stopping, TooBusy, UnspoolError
+from ..journals import read_all
 from ..providers import Model
+from ..runs.events import Event
 from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
@@ -38,6 +40,7 @@ from .console import add_console
 from .direct import DirectRoutes
 from .gate import Gate
 from .guard import Guard, error_answer
+from .late_answer import LateAnswer
 from .refusals import RefusalShapes
 from .validation import invalid_message
 
@@ -57,16 +60,27 @@ class _Gateway:
         self._core = core
 
     async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
-        run_id = await self._begin(spec, options)
+        run_id = await self.begin(spec, options)
         return stream_of(self._core.viewing, run_id, spec.dialect, pace=options.pace)
 
-    async def _begin(self, spec: RunSpec, options: RunOptions) -> str:
+    async def begin(self, spec: RunSpec, options: RunOptions) -> str:
         if options.conversation is None:
             return await self._core.admission.admit(spec, options)
         return await self._core.conversations.begin_turn(options.conversation, spec, options)
 
+    async def answer(
+        self, spec: RunSpec, options: RunOptions, write: Callable[[CompleteAnswer], Response]
+    ) -> Response:
+        run_id = await self.begin(spec, options)
+        return LateAnswer(lambda: self._watched(run_id, spec), write)
+
+    async def events(self, run_id: str) -> Sequence[Event]:
+        return [event async for events in read_all(self._core.journal, run_id) for event in events]
+
     async def whole(self, spec: RunSpec, options: RunOptions) -> CompleteAnswer:
-        run_id = await self._begin(spec, options)
+        return await self._watched(await self.begin(spec, options), spec)
+
+    async def _watched(self, run_id: str, spec: RunSpec) -> CompleteAnswer:
         viewing, waiting = self._core.viewing, asyncio.current_task()
         assert waiting is not None
         viewer = Viewer(run_id, stop=waiting.cancel)

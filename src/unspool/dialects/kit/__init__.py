@@ -1,0 +1,1 @@
+"""What dialects of vendors' APIs share: requests as input of `chat`, answers, errors."""
