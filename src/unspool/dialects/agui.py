@@ -22,7 +22,7 @@ from ..runs.events import Event
 from ..runs.run import taken_back
 from ..runs.usage import Report, total
 from . import RunGateway
-from .wire.pauses import PausingEncoder
+from .kit.pauses import PausingEncoder
 
 _json = msgspec.json.Encoder().encode
 
@@ -67,13 +67,13 @@ class AguiEncoder(PausingEncoder):
         }
 
     def tell(self, event: Event) -> Sequence[bytes]:
-        """See `wire.pauses`."""
+        """See `kit.pauses`."""
         if self._has_failed:
             return ()
         return [_json({**told, "timestamp": event.at_ms}) for told in self._told(event)]
 
     def go_on(self, event: Event) -> Sequence[bytes]:
-        """See `wire.pauses`."""
+        """See `kit.pauses`."""
         self._resumed += 1
         # The answer has the id of the request that gave it, if that is one of this contract.
         own = f"{self._run}-{self._resumed}"

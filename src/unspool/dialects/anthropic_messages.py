@@ -21,9 +21,9 @@ from starlette.responses import JSONResponse, Response
 
 from ..runs.events import Event
 from ..runs.run import RunSpec, taken_back
-from ..runs.usage import Report, total
 from . import Options, RunGateway
-from .wire.anthropic_request import MessagesRequest, chat_of, sealed
+from .kit.answers import AnswerFacts, ending_error
+from .kit.anthropic_request import MessagesRequest, chat_of, sealed
 
 _json = msgspec.json.Encoder().encode
 
@@ -54,8 +54,7 @@ class MessagesEncoder:
         """Numbers of the open blocks of calls."""
         self._told: set[tuple[str, int]] = set()
         """Calls whose blocks are closed."""
-        self._reports: list[tuple[Report | None, Report | None]] = []
-        self._finish = "stop"
+        self._facts = AnswerFacts()
         self._has_failed = False
 
     def encode(self, event: Event) -> Sequence[bytes]:
@@ -73,12 +72,12 @@ class MessagesEncoder:
                 return self._mark(event)
             case _:
                 pass
-        if event.type in {"attempt.finished", "attempt.failed"}:
-            self._reports.append((data.get("usage"), None))
+        self._facts.see(event)
         return ()
 
     def _mark(self, event: Event) -> Sequence[bytes]:
         """Encode a beginning or an end, of a step or of the run."""
+        self._facts.see(event)
         data = event.data
         match event.type:
             case "run.started":
@@ -131,7 +130,8 @@ class MessagesEncoder:
         data = event.data
         key = data["step"], data["index"]
         is_whole = event.type == "tool.called"
-        if key in self._told or event.type == "tool.answered":
+        is_ours = self._facts.call_index(event) is None
+        if is_ours or key in self._told or event.type == "tool.answered":
             return []
         frames: list[bytes] = []
         if key not in self._calls:
@@ -156,7 +156,6 @@ class MessagesEncoder:
         return frames
 
     def _step(self, data: Mapping[str, Any]) -> list[bytes]:
-        self._finish = data.get("finish_reason") or "stop"
         frames = self._close() if self._open and self._open[0] == data["step"] else []
         if (state := data.get("turn_state")) is not None:
             frames += self._close()
@@ -167,15 +166,13 @@ class MessagesEncoder:
 
     def _end(self, event: Event) -> Sequence[bytes]:
         if event.type != "run.completed":
-            status = event.type.partition(".")[2]
-            code, message = event.data.get("code", status), event.data.get("message", status)
-            return self._failed(code, message)
-        used = total(self._reports)
-        usage = {
-            "input_tokens": (used and used.prompt_tokens) or 0,
-            "output_tokens": (used and used.completion_tokens) or 0,
-        }
-        delta = {"stop_reason": STOPS.get(self._finish, "end_turn"), "stop_sequence": None}
+            return self._failed(*ending_error(event))
+        facts = self._facts
+        names = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+        usage = {theirs: facts.tokens(ours) or 0 for theirs, ours in names.items()}
+        usage["cache_read_input_tokens"] = facts.cached_tokens
+        usage["input_tokens"] = max(0, usage["input_tokens"] - facts.cached_tokens)
+        delta = {"stop_reason": STOPS.get(facts.finish, "end_turn"), "stop_sequence": None}
         ended = {"type": "message_delta", "delta": delta, "usage": usage}
         return [*self._close(), _json(ended), _json({"type": "message_stop"})]
 
@@ -238,8 +235,7 @@ class AnthropicMessages:
         @router.post("/v1/messages")
         async def create_message(request: MessagesRequest, options: Options) -> Response:
             """Answer as Anthropic's Messages API does; `model` is a model or a route of ours."""
-            user = str((request.metadata or {}).get("user_id") or "")
-            if user and not options.user:
+            if (user := request.user) and not options.user:
                 options = replace(options, user=user)
             spec = RunSpec(
                 "chat", chat_of(request), model=request.model, dialect="anthropic_messages"

@@ -23,7 +23,7 @@ from ..runs.events import Event
 from ..runs.run import cut
 from ..runs.usage import Report, total
 from . import RunGateway
-from .wire.pauses import PausingEncoder
+from .kit.pauses import PausingEncoder
 
 _json = msgspec.json.Encoder().encode
 
@@ -78,11 +78,11 @@ class UiEncoder(PausingEncoder):
         }
 
     def tell(self, event: Event) -> Sequence[bytes]:
-        """See `wire.pauses`."""
+        """See `kit.pauses`."""
         return [_json(part) for part in self._told(event)]
 
     def go_on(self, event: Event) -> Sequence[bytes]:
-        """See `wire.pauses`."""
+        """See `kit.pauses`."""
         data = event.data
         is_message = event.type == "question.answered" and self._asked_call is None
         self._answered += is_message

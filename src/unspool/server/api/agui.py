@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from unspool.core import Core
 from unspool.dialects import Options
-from unspool.dialects.wire.agui_request import AguiResume, RunAgentInput, flow_of
+from unspool.dialects.kit.agui_request import AguiResume, RunAgentInput, flow_of
 from unspool.errors import NotWaiting
 from unspool.runs.run import RunSpec
 from unspool.viewing.cursor import Cursor

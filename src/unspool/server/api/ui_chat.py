@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from unspool.core import Core
 from unspool.dialects import Options
-from unspool.dialects.wire.ui_request import UiChatRequest, approvals_in, chat_of, text_in
+from unspool.dialects.kit.ui_request import UiChatRequest, approvals_in, chat_of, text_in
 from unspool.errors import UnknownRun
 from unspool.journals import Head
 from unspool.records.conversations import add_conversation, named_conversation, turns_of

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from .talk import input_of, text_of_result
+from .results import failed_text, result_text
+from .talks import chat_input
 
 MAX_MESSAGES: Final = 1000
 
@@ -78,7 +79,8 @@ def chat_of(request: UiChatRequest) -> dict[str, Any]:
     systems = [text_in(message) for message in request.messages if message.role == "system"]
     if request.system is not None:
         systems.insert(0, request.system)
-    facts = input_of(messages, system="\n\n".join(filter(None, systems)))
+    system = "\n\n".join(filter(None, systems))
+    facts = chat_input([{"role": "system", "content": system}, *messages])
     asked = {"params": request.params, "tools": request.tools, "tool_ids": request.tool_ids}
     # Results of the page's own tools continue the message that called them.
     wire = {"wire": {"message": last.id}} if last.role == "assistant" and last.id else {}
@@ -130,9 +132,8 @@ def _step(text: str, calls: Sequence[Part]) -> Iterator[dict[str, Any]]:
 def _result(call: Part) -> str:
     match call.get("state"):
         case "output-available":
-            return text_of_result(call.get("output"))
+            return result_text(call.get("output"))
         case "output-denied":
-            return text_of_result({"error": {"code": "declined", "message": "a person declined"}})
+            return failed_text("declined", "a person has declined this call")
         case _:
-            message = str(call.get("errorText", "the tool failed"))
-            return text_of_result({"error": {"code": "failed", "message": message}})
+            return failed_text("failed", str(call.get("errorText", "the tool failed")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -11,7 +12,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import SpecError
-from .talk import input_of, text_of_result
+from ...runs.options import MAX_USER_CHARS
+from .results import failed_text
+from .talks import chat_input
 
 MAX_MESSAGES: Final = 1000
 
@@ -44,6 +47,13 @@ class MessagesRequest(BaseModel):
     metadata: dict[str, Any] | None = None
     stream: bool = False
 
+    @property
+    def user(self) -> str:
+        """The client's user, by a digest where his name is longer than ours may be."""
+        name = str((self.metadata or {}).get("user_id") or "")
+        is_fit = len(name) <= MAX_USER_CHARS and name.isprintable() and name != "*"
+        return name if is_fit else hashlib.sha256(name.encode()).hexdigest()
+
 
 def chat_of(request: MessagesRequest) -> dict[str, Any]:
     """
@@ -52,8 +62,8 @@ def chat_of(request: MessagesRequest) -> dict[str, Any]:
     Raises:
         SpecError: It asks for something that is not offered here.
     """
-    messages = [part for message in request.messages for part in _messages(message)]
-    facts = input_of(messages, system=_text_in(request.system))
+    said = [part for message in request.messages for part in _messages(message)]
+    facts = chat_input([{"role": "system", "content": _text_in(request.system)}, *said])
     params = dict(request.model_extra or {})
     if request.max_tokens is not None:
         params["max_tokens"] = request.max_tokens
@@ -98,7 +108,7 @@ def _result(block: Mapping[str, Any]) -> dict[str, Any]:
     content = block.get("content", "")
     text = content if isinstance(content, str) else _text_in(content or ())
     if block.get("is_error"):
-        text = text_of_result({"error": {"code": "failed", "message": text}})
+        text = failed_text("failed", text)
     return {"role": "tool", "content": text, "tool_call_id": str(block.get("tool_use_id", ""))}
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from ...errors import SpecError
-from .talk import arguments_in, input_of
+from .talks import arguments_of, chat_input
 
 MAX_MESSAGES: Final = 1000
 
@@ -87,7 +87,8 @@ def _chat(request: RunAgentInput) -> dict[str, Any]:
         for message in request.messages
         if message.get("role") not in SILENT | {"system", "developer"}
     ]
-    facts = input_of(told, system="\n\n".join(filter(None, systems)))
+    system = "\n\n".join(filter(None, systems))
+    facts = chat_input([{"role": "system", "content": system}, *told])
     if request.tools:
         facts["tools"] = [
             {
@@ -118,7 +119,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call.get("function") or {}
-    arguments = arguments_in(str(function.get("arguments", "")))
+    arguments = arguments_of(function.get("arguments"))
     return {"id": call.get("id"), "name": function.get("name"), "arguments": arguments}
 
 
