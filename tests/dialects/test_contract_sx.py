@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -123,10 +123,20 @@ async def test_sx_3_there_is_one_ending_and_it_is_last(
         assert ends == [len(told) - 1]
 
 
+VENDORS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "ollama": lambda line: bool(line.get("done") or line.get("error")),
+    "openai_chat": lambda it: "error" in it or bool(it["choices"][0]["finish_reason"]),
+    "openai_responses": lambda it: it["type"].partition(".")[2] in {"completed", "failed"},
+}
+"""Whether a frame of a vendor's contract is the last one."""
+
+
 def is_end(dialect: str, data: str) -> bool:
     if dialect == "plain":
         return data.startswith("[ERROR]")
     frame = json.loads(data)
+    if dialect in VENDORS:
+        return VENDORS[dialect](frame)
     if dialect.startswith("debug_"):
         return bool(frame["done"]) and "model_id" not in frame
     return frame["type"] in (TERMINAL if dialect == "native" else {"complete", "done", "error"})

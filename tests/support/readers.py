@@ -115,6 +115,8 @@ class Strict:
             self.comments.append(value)
         elif name == "data":
             self._data.append(value)
+        elif name == "event":  # of a contract whose frames have names
+            assert value.replace("_", "").replace(".", "").isalpha(), value
         elif name == "retry":
             assert value == "1000", "only a server that stops says when to come again"
         else:

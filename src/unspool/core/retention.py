@@ -203,6 +203,19 @@ class Retention:
                     await asyncio.sleep(PAUSE_S)
         return done
 
+    async def forget(self, run_id: str) -> bool:
+        """
+        Delete a run that has ended; False: it has not, or it is the newest one.
+
+        Raises:
+            JournalError: The journal cannot write now.
+        """
+        async with self._one_at_a_time:
+            is_gone = bool(await self._journal.forget([run_id]))
+        if is_gone:
+            self._on_deleted()
+        return is_gone
+
     async def _forget_images(self, before_ms: int) -> None:
         tenants = await list_tenants(self._records.operator)
         for tenant in (DEFAULT, *(row.id for row in tenants)):

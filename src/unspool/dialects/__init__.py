@@ -96,6 +96,14 @@ class RunGateway(Protocol):
             SpecError: As for `stream`.
         """
 
+    async def lines(self, spec: RunSpec, options: RunOptions) -> Response:
+        """
+        Start a run and answer with its stream, each frame a line.
+
+        Raises:
+            SpecError: As for `stream`.
+        """
+
     async def begin(self, spec: RunSpec, options: RunOptions) -> str:
         """
         Start a run, and return its id.
@@ -160,7 +168,7 @@ class Refusals(Protocol):
         """Return the status and the body for an error that we would answer in our own shape."""
 
 
-class _VisibleEvents:
+class VisibleEvents:
     """Leaves out the text of unseen steps."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -182,7 +190,7 @@ def encoder_for(name: str, run_id: str = "") -> Encoder:
     encoder = open_dialect(name).encoder()
     if hasattr(encoder, "run_id"):
         encoder.run_id = run_id
-    return encoder if name == NATIVE else _VisibleEvents(encoder)
+    return encoder if name == NATIVE else VisibleEvents(encoder)
 
 
 def open_dialect(name: str) -> Dialect:

@@ -24,6 +24,7 @@ from ..runs.run import RunSpec, taken_back
 from . import CompleteAnswer, Options, RunGateway
 from .kit.answers import AnswerFacts, ending_error
 from .kit.failures import OpenAIRefusals, openai_error, status_of
+from .kit.response_items import content_of
 from .kit.talks import arguments_of, chat_input
 
 PATH: Final = "/v1/chat/completions"
@@ -45,8 +46,17 @@ class CompletionFunction(BaseModel):
 
 
 class CompletionTool(BaseModel):
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: CompletionFunction
+
+    def described(self) -> dict[str, Any]:
+        """Return it as `flows.chat.ChatTool` has it."""
+        function = self.function
+        return {
+            "name": function.name,
+            "description": function.description or "",
+            "parameters": function.parameters or {"type": "object"},
+        }
 
 
 class MadeFunction(BaseModel):
@@ -68,7 +78,7 @@ class CompletionMessage(BaseModel):
 
     def said(self) -> dict[str, Any]:
         """Return it as `kit.talks` has messages."""
-        text, images = text_and_images(self.content)
+        text, images = content_of(self.content)
         role = "system" if self.role == "developer" else self.role
         facts: dict[str, Any] = {"role": role, "content": text}
         if images:
@@ -125,44 +135,10 @@ class CompletionRequest(BaseModel):
             if value is not None and name not in NOT_PASSED and name not in NOT_OFFERED
         }
         if self.tools:
-            body["tools"] = [
-                {
-                    "name": tool.function.name,
-                    "description": tool.function.description or "",
-                    "parameters": tool.function.parameters or {"type": "object"},
-                }
-                for tool in self.tools
-            ]
+            body["tools"] = [tool.described() for tool in self.tools]
         if self.stream_options is not None and self.stream_options.include_usage:
             body["wire"] = {"include_usage": True}
         return RunSpec("chat", body, model=self.model, dialect="openai_chat")
-
-
-def text_and_images(content: str | list[dict[str, Any]] | None) -> tuple[str, list[str]]:
-    """
-    Return the text of a message, and its images as data URLs.
-
-    Raises:
-        SpecError: It has a part of another kind.
-    """
-    if content is None or isinstance(content, str):
-        return content or "", []
-    texts: list[str] = []
-    images: list[str] = []
-    for part in content:
-        match part:
-            case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
-                texts.append(text)
-            case {"type": "refusal", "refusal": str(text)}:
-                texts.append(text)
-            case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
-                images.append(url)
-            case {"type": "input_image", "image_url": str(url)}:
-                images.append(url)
-            case _:
-                kind = str(part.get("type"))[:64]
-                raise SpecError(f"messages: parts of type {kind!r} are not offered here")
-    return "\n".join(texts), images
 
 
 class CompletionEncoder:

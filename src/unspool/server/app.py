@@ -33,6 +33,7 @@ from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from ..settings import Settings
 from ..viewing.cursor import follow
+from ..viewing.line_stream import LineStream
 from ..viewing.streams import stream_of
 from ..viewing.viewers import Viewer
 from .api import Resource
@@ -62,6 +63,9 @@ class _Gateway:
     async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
         run_id = await self.begin(spec, options)
         return stream_of(self._core.viewing, run_id, spec.dialect, pace=options.pace)
+
+    async def lines(self, spec: RunSpec, options: RunOptions) -> Response:
+        return LineStream(self._core.viewing, await self.begin(spec, options), spec.dialect)
 
     async def begin(self, spec: RunSpec, options: RunOptions) -> str:
         if options.conversation is None:

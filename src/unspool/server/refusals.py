@@ -18,6 +18,9 @@ HEADERS = frozenset({b"content-length"})
 """Which change with the body."""
 
 
+CONFLICT = 409
+"""Official clients would send such a request again, and a conflict of ours stays one."""
+
 OURS = {"code", "message"}
 """The fields of an error in our own shape."""
 
@@ -72,5 +75,7 @@ class _Shaped:
             pass  # it is no JSON: an answer to HEAD, say
         headers = [(name, value) for name, value in head["headers"] if name not in HEADERS]
         headers.append((b"content-length", b"%d" % len(body)))
+        if status == CONFLICT:
+            headers.append((b"x-should-retry", b"false"))
         await self._send({**head, "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})

@@ -1,0 +1,91 @@
+"""Requests of OpenAI's Responses: their input items as messages of `kit.talks`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from unspool.errors import SpecError
+
+from .talks import Said, arguments_of
+
+ROLES: Final = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
+
+TEXTS: Final = frozenset({"input_text", "output_text", "text"})
+
+Item = Mapping[str, Any]
+
+
+def messages_in(items: str | Sequence[Item]) -> list[Said]:
+    """
+    Return what the items of a request say.
+
+    Thoughts of earlier answers are left out: the server keeps those of its own.
+
+    Raises:
+        SpecError: An item is of a kind that is not offered.
+    """
+    if isinstance(items, str):
+        return [{"role": "user", "content": items}]
+    messages: list[dict[str, Any]] = []
+    for item in items:
+        kind = item.get("type", "message")
+        if kind == "message":
+            messages.append(_message(item))
+        elif kind == "function_call":
+            _of_assistant(messages).setdefault("tool_calls", []).append(_call(item))
+        elif kind == "function_call_output":
+            text, _ = content_of(item.get("output"))
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": text})
+        elif kind != "reasoning":
+            raise SpecError(f"input: items of type {str(kind)[:64]!r} are not offered here")
+    return list(messages)
+
+
+def _message(item: Item) -> dict[str, Any]:
+    role = ROLES.get(str(item.get("role")))
+    if role is None:
+        raise SpecError("input: a message has the role user, assistant, system or developer")
+    text, images = content_of(item.get("content"))
+    return {"role": role, "content": text} | ({"images": images} if images else {})
+
+
+def _call(item: Item) -> dict[str, Any]:
+    id_, name = item.get("call_id"), item.get("name")
+    if not isinstance(id_, str) or not isinstance(name, str):
+        raise SpecError("input: a function_call has a call_id and a name")
+    return {"id": id_, "name": name, "arguments": arguments_of(item.get("arguments"))}
+
+
+def _of_assistant(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the answer that a call belongs to: calls stand beside its text as items."""
+    if not messages or messages[-1]["role"] != "assistant":
+        messages.append({"role": "assistant", "content": ""})
+    return messages[-1]
+
+
+def content_of(content: Any) -> tuple[str, list[str]]:
+    """
+    Return the text of a message, and its images as data URLs.
+
+    Raises:
+        SpecError: It has a part of another kind.
+    """
+    if content is None or isinstance(content, str):
+        return content or "", []
+    texts: list[str] = []
+    images: list[str] = []
+    for part in content if isinstance(content, list) else [content]:
+        match part:
+            case {"type": kind, "text": str(text)} if kind in TEXTS:
+                texts.append(text)
+            case {"type": "refusal", "refusal": str(text)}:
+                texts.append(text)
+            case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
+                images.append(url)
+            case {"type": "input_image", "image_url": str(url)}:
+                images.append(url)
+            case _:
+                kind = str(part.get("type") if isinstance(part, Mapping) else "")[:64]
+                raise SpecError(f"a part of type {kind!r} of a message is not offered here")
+    return "\n".join(texts), images

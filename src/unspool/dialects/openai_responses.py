@@ -1,0 +1,349 @@
+"""
+`/v1/responses`, as OpenAI's clients speak it.
+
+Each frame has a `sequence_number`: 0, 1, 2 … of the frames of its run. It is a count, and the
+encoder is a fold, so the same run has the same numbers after any restart, and a client's
+`starting_after` is exact. `server/api/openai_responses.py` reads, cancels and deletes responses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from ..errors import SpecError, UnknownRun
+from ..runs.beginning import spec_of
+from ..runs.events import Event
+from ..runs.run import RunSpec, fold, taken_back
+from . import CompleteAnswer, Options, RunGateway, VisibleEvents
+from .kit.answers import AnswerFacts, ending_error
+from .kit.failures import OpenAIRefusals, status_of
+from .kit.response_requests import ResponseRequest, shown_params
+from .kit.talks import Said, answer_of, messages_of
+from .openai_chat import for_user
+
+NAME: Final = "openai_responses"
+PATH: Final = "/v1/responses"
+PREFIX: Final = "resp_"
+
+INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Reasons for the end of an answer that make its response incomplete."""
+
+
+def run_id_of(response_id: str) -> str:
+    """
+    Return the run of a response.
+
+    Raises:
+        UnknownRun: It is no id of a response.
+    """
+    if not response_id.startswith(PREFIX):
+        raise UnknownRun(response_id[:64])
+    return response_id.removeprefix(PREFIX)
+
+
+@dataclass(slots=True)
+class _Item:
+    """One item of the output, while it grows."""
+
+    kind: Literal["message", "reasoning", "function_call"]
+    index: int
+    id: str
+    pieces: list[str] = field(default_factory=list)
+    call: dict[str, Any] = field(default_factory=dict)
+    status: str = "in_progress"
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def part(self, text: str) -> dict[str, Any]:
+        """Return the only part of its content."""
+        if self.kind == "reasoning":
+            return {"type": "reasoning_text", "text": text}
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+    def json(self) -> dict[str, Any]:
+        """Return it as far as it has come."""
+        facts: dict[str, Any] = {"id": self.id, "type": self.kind, "status": self.status}
+        if self.kind == "function_call":
+            return {**facts, **self.call, "arguments": self.text}
+        content = [self.part(self.text)] if self.pieces else []
+        if self.kind == "reasoning":
+            return {**facts, "summary": [], "content": content}
+        return {**facts, "role": "assistant", "content": content}
+
+
+class ResponseEncoder:
+    """One run as the events of a response."""
+
+    def __init__(self) -> None:
+        self.run_id = ""
+        self._facts = AnswerFacts()
+        self._number = 0
+        self._items: list[_Item] = []
+        self._open: dict[str, _Item] = {}
+        """By step: the text or the thoughts that grow."""
+        self._calls: dict[int, _Item] = {}
+        self._status = "in_progress"
+        self._error: dict[str, Any] | None = None
+        self._incomplete: dict[str, Any] | None = None
+        self._ended_s: int | None = None
+
+    def encode(self, event: Event) -> Sequence[bytes]:
+        if self._error is not None:
+            return ()
+        match event.type:
+            case "text.delta":
+                return self._delta(event, "message", "response.output_text.delta")
+            case "reasoning.delta":
+                return self._delta(event, "reasoning", "response.reasoning_text.delta")
+            case "tool.delta" | "tool.called":
+                return self._tool(event)
+            case _:
+                return self._rare(event)
+
+    def _rare(self, event: Event) -> Sequence[bytes]:
+        if event.is_terminal:
+            return self._end(event)
+        if event.type == "step.rewound":  # only in a run that was asked in another dialect
+            self._error = {"code": "rewound", "message": taken_back(event.data.get("at", 0))}
+            self._status = "failed"
+            return (self._frame("error", **self._error, param=None),)
+        self._facts.see(event)
+        if event.type == "run.started":
+            names = ["created", *(["queued"] if self._is_background else []), "in_progress"]
+            return [self._told(name) for name in names]
+        if event.type == "step.finished":
+            return self._close(event.data["step"])
+        return ()
+
+    @property
+    def _is_background(self) -> bool:
+        return bool(self._facts.wire.get("background"))
+
+    def _frame(self, kind: str, **fields: Any) -> bytes:
+        number, self._number = self._number, self._number + 1
+        return msgspec.json.encode({"type": kind, **fields, "sequence_number": number})
+
+    def _told(self, name: str) -> bytes:
+        return self._frame(f"response.{name}", response=self.response())
+
+    def _of(self, item: _Item) -> dict[str, Any]:
+        return {"item_id": item.id, "output_index": item.index}
+
+    def _begin(self, kind: Literal["message", "reasoning", "function_call"], short: str) -> _Item:
+        index = len(self._items)
+        item = _Item(kind, index, f"{short}_{self.run_id}_{index}")
+        self._items.append(item)
+        return item
+
+    def _added(self, item: _Item) -> bytes:
+        added = {"output_index": item.index, "item": item.json()}
+        return self._frame("response.output_item.added", **added)
+
+    def _done(self, item: _Item, status: str = "completed") -> bytes:
+        item.status = status
+        return self._frame("response.output_item.done", output_index=item.index, item=item.json())
+
+    def _delta(
+        self, event: Event, kind: Literal["message", "reasoning"], name: str
+    ) -> Sequence[bytes]:
+        step, text = event.data["step"], event.data["text"]
+        frames: list[bytes] = []
+        item = self._open.get(step)
+        if item is None or item.kind != kind:
+            frames += self._close(step)
+            item = self._open[step] = self._begin(kind, "msg" if kind == "message" else "rs")
+            frames.append(self._added(item))
+            part = {"content_index": 0, "part": item.part("")}
+            frames.append(self._frame("response.content_part.added", **self._of(item), **part))
+        item.pieces.append(text)
+        more: dict[str, Any] = {"content_index": 0, "delta": text}
+        if kind == "message":
+            more["logprobs"] = []
+        frames.append(self._frame(name, **self._of(item), **more))
+        return frames
+
+    def _close(self, step: str, status: str = "completed") -> list[bytes]:
+        """End the text or the thoughts of a step, if there are any."""
+        item = self._open.pop(step, None)
+        if item is None:
+            return []
+        text, place = item.text, {**self._of(item), "content_index": 0}
+        is_said = item.kind == "message"
+        whole = {"text": text, **({"logprobs": []} if is_said else {})}
+        name = "output_text" if is_said else "reasoning_text"
+        return [
+            self._frame(f"response.{name}.done", **place, **whole),
+            self._frame("response.content_part.done", **place, part=item.part(text)),
+            self._done(item, status),
+        ]
+
+    def _tool(self, event: Event) -> Sequence[bytes]:
+        data, index = event.data, self._facts.call_index(event)
+        if index is None:
+            return ()
+        if event.type == "tool.called":
+            return self._called(index)
+        frames = self._close(data["step"])
+        item = self._calls.get(index)
+        if item is None:
+            item = self._calls[index] = self._begin("function_call", "fc")
+            id_ = data.get("id") or f"call_{index}"
+            item.call = {"call_id": id_, "name": data.get("name") or ""}
+            frames.append(self._added(item))
+        if data["arguments"]:
+            item.pieces.append(data["arguments"])
+            name = "response.function_call_arguments.delta"
+            frames.append(self._frame(name, **self._of(item), delta=data["arguments"]))
+        return frames
+
+    def _called(self, index: int) -> Sequence[bytes]:
+        item = self._calls.get(index)
+        if item is None or item.status != "in_progress":
+            return ()
+        facts = {"name": item.call["name"], "arguments": item.text}
+        name = "response.function_call_arguments.done"
+        return (self._frame(name, **self._of(item), **facts), self._done(item))
+
+    def _end(self, event: Event) -> Sequence[bytes]:
+        is_whole = event.type == "run.completed"
+        left = "completed" if is_whole else "incomplete"
+        frames = [frame for step in list(self._open) for frame in self._close(step, left)]
+        cut = [call for call in self._calls.values() if call.status == "in_progress"]
+        frames += [self._done(call, left) for call in cut]
+        self._ended_s = event.at_ms // 1000
+        if is_whole and (reason := INCOMPLETE.get(self._facts.finish)):
+            self._status, self._incomplete = "incomplete", {"reason": reason}
+        elif is_whole:
+            self._status = "completed"
+        else:
+            self._status = "cancelled" if event.type == "run.cancelled" else "failed"
+            code, message = ending_error(event)
+            self._error = {"code": code, "message": message}
+        name = "failed" if self._error else self._status
+        return [*frames, self._told(name)]
+
+    def response(self) -> dict[str, Any]:
+        """Return the response as far as it has come."""
+        facts = self._facts
+        return {
+            "id": f"{PREFIX}{self.run_id}",
+            "object": "response",
+            "created_at": facts.created_s,
+            "status": self._status,
+            "background": self._is_background,
+            "completed_at": self._ended_s if self._status == "completed" else None,
+            "error": self._error,
+            "incomplete_details": self._incomplete,
+            "instructions": facts.wire.get("instructions"),
+            "metadata": facts.wire.get("metadata") or {},
+            "model": facts.model,
+            "output": [item.json() for item in self._items],
+            "previous_response_id": facts.wire.get("previous_response_id"),
+            "store": True,
+            **shown_params(facts.input),
+            "truncation": "disabled",
+            "usage": self._usage() if self._ended_s is not None else None,
+        }
+
+    def _usage(self) -> dict[str, Any] | None:
+        facts = self._facts
+        asked, said = facts.tokens("prompt_tokens"), facts.tokens("completion_tokens")
+        if asked is None or said is None:
+            return None
+        return {
+            "input_tokens": asked,
+            "input_tokens_details": {"cached_tokens": facts.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": said,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": asked + said,
+        }
+
+
+def response_after(run_id: str, events: Iterable[Event]) -> dict[str, Any]:
+    """Return the response of a run after these events."""
+    encoder = ResponseEncoder()
+    encoder.run_id = run_id
+    shown = VisibleEvents(encoder)
+    for event in events:
+        shown.encode(event)
+    return encoder.response()
+
+
+def _whole(answer: CompleteAnswer) -> Response:
+    """Return the response that is not streamed: the last frame has it."""
+    last = msgspec.json.decode(answer.frames[-1])
+    headers = {"X-Run-Id": answer.run_id}
+    response = last.get("response")
+    if response is None or response["error"] is not None:
+        headers["x-should-retry"] = "false"  # we have tried again ourselves
+        error = last if response is None else response["error"]
+        facts = {"type": "server_error", "param": None, "code": error["code"]}
+        body = {"error": {"message": error["message"], **facts}}
+        return JSONResponse(body, status_of(error["code"]), headers=headers)
+    return JSONResponse(response, headers=headers)
+
+
+async def _before(gateway: RunGateway, response_id: str | None) -> list[Said]:
+    """
+    Return what was said up to and with an earlier response, but for its instructions.
+
+    Raises:
+        UnknownRun: There is no such response.
+        SpecError: It is none that a conversation can go on from.
+    """
+    if response_id is None:
+        return []
+    events = await gateway.events(run_id_of(response_id))
+    spec, run = spec_of(events[0]), fold(events)
+    if spec.flow != "chat":
+        raise SpecError("previous_response_id: no conversation can go on from that response")
+    if not run.is_ended:
+        raise SpecError("previous_response_id: that response is still being written; wait for it")
+    own = str(spec.input.get("wire", {}).get("instructions") or "")
+    system = str(spec.input.get("system") or "").removeprefix(own).strip()
+    return [*messages_of({**spec.input, "system": system}), *answer_of(run)]
+
+
+class OpenAIResponses:
+    trailer = b""
+    can_rewind = False
+    is_named = True
+    refusals = (OpenAIRefusals((PATH,)),)
+
+    def routes(self, gateway: RunGateway) -> APIRouter:
+        router = APIRouter(tags=["OpenAI"])
+
+        @router.post(PATH)
+        async def respond(request: ResponseRequest, options: Options) -> Response:
+            """Answer as OpenAI's Responses do: streamed, in the background, or whole."""
+            spec = request.spec(await _before(gateway, request.previous_response_id))
+            options = for_user(options, request.user)
+            if request.background and options.cancel_after_s is None:
+                options = replace(options, continues=True)
+            if request.stream:
+                return await gateway.stream(spec, options)
+            if request.background:
+                return await _begun(gateway, spec, options)
+            return await gateway.answer(spec, options, _whole)
+
+        return router
+
+    def encoder(self) -> ResponseEncoder:
+        return ResponseEncoder()
+
+
+async def _begun(gateway: RunGateway, spec: RunSpec, options: Options) -> Response:
+    run_id = await gateway.begin(spec, options)
+    body = response_after(run_id, await gateway.events(run_id))
+    return JSONResponse(body, headers={"X-Run-Id": run_id})
+
+
+plug = OpenAIResponses()
