@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-clients test-engine test-model test-crash test-browser test-console test-documents check bench bench-browser bench-search \
+.PHONY: run install console test test-engine test-model test-crash test-browser test-clients test-console test-documents check bench bench-browser bench-search \
 	screenshots every-page wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -41,6 +41,16 @@ test: $(VENV)/.browser console style test-console  ## all tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(MAKE) test-browser
 
+$(VENV)/.clients: tests/clients/requirements.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	touch $@
+
+test-clients: $(VENV)/.clients  ## other people's clients, in Python and JavaScript, against a server; an environment of their own
+	UNSPOOL=$(BIN)/unspool $(VENV)/clients/bin/python -m pytest -c tests/clients/python/pytest.ini \
+		--rootdir tests/clients/python --confcutdir tests/clients/python tests/clients/python
+	UNSPOOL=$(abspath $(BIN)/unspool) $(VENV)/clients/bin/python tests/clients/js/run.py
+
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
 	$(BIN)/pytest -n 2 --dist loadfile -m browser -rs tests/browser
 
@@ -58,15 +68,6 @@ screenshots: $(VENV)/.browser console  ## every page, both languages, into docs/
 
 every-page: $(VENV)/.browser console  ## every page, languages, themes and widths, into build/pages, to look at
 	cd tests && ../$(BIN)/python -m browser.every_page $(ONLY)
-
-$(VENV)/clients/.installed: tests/clients/requirements.txt pyproject.toml requirements.txt
-	$(PYTHON) -m venv $(VENV)/clients
-	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check -c requirements.txt -e .[test] -r tests/clients/requirements.txt
-	touch $@
-
-test-clients: $(VENV)/clients/.installed  ## official clients, as they come from the registries, against a real server
-	$(VENV)/clients/bin/pytest -n 2 --dist loadfile tests/clients
-	$(VENV)/clients/bin/python tests/clients/js/run.py
 
 test-engine: $(VENV)/.test  ## those over a real engine alone; `test` has them too
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m engine

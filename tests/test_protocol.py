@@ -16,7 +16,10 @@ from unspool import errors, plugs
 from unspool.providers.upstream import vendor_errors
 from unspool.runs.events import EVENT_TYPES, decode_event
 
-CONTRACTS = ("copywriting", "debug-chat", "extraction", "plain", "stories")
+CONTRACTS = (
+    *("copywriting", "debug-chat", "extraction", "plain", "stories"),
+    *("ollama", "openai"),
+)
 """The pages of those who have a client already; the others are native, events and resources."""
 
 

@@ -47,7 +47,7 @@ class NoRuns:
     async def stream(self, *_: Any) -> Any:
         raise NotImplementedError
 
-    whole = stream
+    whole = answer = lines = begin = events = stream
 
     def model(self, _: int) -> Model:
         raise NotImplementedError
@@ -67,6 +67,9 @@ def test_routes_of_the_common_form_are_direct() -> None:
         "/api/debug/compare",
         "/api/v1/events/extract/batch/llm-stream",
         "/api/v1/causal-graph/generate/llm-stream",
+        "/api/chat",
+        "/v1/chat/completions",
+        "/v1/responses",
     }
 
 

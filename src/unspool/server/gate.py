@@ -30,10 +30,13 @@ MAX_CREDENTIALS: Final = 4096
 
 KEYS: Final = (b"x-api-key", b"x-goog-api-key")
 
-EXPOSED: Final = "X-Run-Id, Location, Retry-After, Unspool-Forked-From"
+EXPOSED: Final = "X-Run-Id, Location, Retry-After, X-Should-Retry, Unspool-Forked-From"
 ALLOWED: Final = (
     "Authorization, Content-Type, Accept, Last-Event-ID, Idempotency-Key, X-Api-Key, "
-    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-User, Unspool-Ticket, Traceparent"
+    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-User, Unspool-Ticket, Traceparent, "
+    # What OpenAI's client for pages sends with each request.
+    "X-Stainless-Arch, X-Stainless-Lang, X-Stainless-Os, X-Stainless-Package-Version, "
+    "X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Timeout"
 )
 METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 

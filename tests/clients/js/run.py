@@ -1,4 +1,8 @@
-"""Runs the official JavaScript clients against a real server; `make test-clients` does it."""
+"""
+Runs the JavaScript clients against a server; `make test-clients` does it.
+
+`UNSPOOL` in the environment is the program.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ def main() -> int:
     """Install what the lock file names where it has changed, and run the tests."""
     folder = folder_of_node()
     path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-    env = os.environ | {"PATH": path, "UNSPOOL_PYTHON": sys.executable}
+    env = os.environ | {"PATH": path}
     installed, wanted = HERE / "node_modules/.package-lock.json", HERE / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
         npm = folder.parent / "lib/node_modules/npm/bin/npm-cli.js"

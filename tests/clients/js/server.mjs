@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PYTHON = process.env.UNSPOOL_PYTHON ?? "python3";
+const UNSPOOL = process.env.UNSPOOL ?? "unspool";
 const OURS = /^(LLM_|UNSPOOL_|OLLAMA_|OTEL_|OPENAI_|ANTHROPIC_)/;
 
 export const WORDS = Array.from({ length: 30 }, (_, number) => `word${number} `);
@@ -35,10 +35,10 @@ export class Server {
   async open() {
     const given = Object.entries(process.env).filter(([name]) => !OURS.test(name));
     const env = { ...Object.fromEntries(given), UNSPOOL_RETRIES: "0", UNSPOOL_LOG_LEVEL: "ERROR" };
-    const words = ["-m", "unspool", "serve", "--port", `${this.port}`, "--json"];
+    const words = ["serve", "--port", `${this.port}`, "--json"];
     words.push("--data-dir", join(this.folder, "data"), "--no-sample-data");
     const stdio = ["ignore", "ignore", "inherit"];
-    this.process = spawn(PYTHON, words, { env, stdio });
+    this.process = spawn(UNSPOOL, words, { env, stdio });
     for (let tries = 0; tries < 400; tries++) {
       const reply = await fetch(`${this.url}/healthz`).catch(() => null);
       if (reply?.ok) return;

@@ -1,121 +1,99 @@
-"""anthropic-python, as it comes, against a server that dies on the way."""
+"""anthropic-python, with nothing changed but the address."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import json
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from anthropic import Anthropic, APIStatusError, InternalServerError, NotFoundError
+from killable import SLOW, WORDS, KillableServer
 
-from support.harness.programs import Program
-from support.servers import clean_env
+from conftest import END, Scripted, called, said
 
-anthropic = pytest.importorskip("anthropic")
-
-pytestmark = pytest.mark.timeout(90)
-"""A server of its own is started for each, and may be killed."""
-
-WORDS = [f"word{number} " for number in range(30)]
-SLOW: list[dict[str, Any]] = [
-    *(step for word in WORDS for step in ({"text": word}, {"pause_s": 0.03})),
-    {"usage": {"prompt_tokens": 3, "completion_tokens": 30}},
-    {"finish": "stop"},
-]
+ASKED: dict[str, Any] = {"max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+TOOLS: Any = [{"name": "count", "description": "counts", "input_schema": {"type": "object"}}]
 BROKEN = [{"text": "half"}, {"fail": "interrupted"}]
-CALL = {"index": 0, "id": "c1", "name": "count", "arguments": '{"of":"x"}'}
-CALLER = [[{"tool": CALL}, {"finish": "tool_calls"}], [{"text": "three"}, {"finish": "stop"}]]
-ASKED = {"max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
-TOOLS = [{"name": "count", "description": "counts", "input_schema": {"type": "object"}}]
 
 
 @pytest.fixture
-async def program(tmp_path: Path) -> AsyncIterator[Program]:
-    env = clean_env(UNSPOOL_RETRIES="0", UNSPOOL_SAMPLE_DATA="false")
-    (tmp_path / "data").mkdir()
-    started = Program(tmp_path / "data", env)
-    assert await started.start()
-    for name, attempts in (("slow", [SLOW]), ("broken", [BROKEN]), ("caller", CALLER)):
-        params = {"script": {"attempts": attempts}}
-        body = {"name": name, "provider": "scripted", "params": params}
-        async with httpx.AsyncClient(trust_env=False) as client:
-            reply = await client.post(f"{started.url}/api/models", json=body)
-            reply.raise_for_status()
-    yield started
-    started.kill()
-
-
-@pytest.fixture
-async def claude(program: Program) -> AsyncIterator[Any]:
-    """The client, with nothing changed but the address."""
-    async with anthropic.AsyncAnthropic(
-        base_url=program.url, api_key="none", max_retries=0
-    ) as opened:
+def claude(url: str) -> Iterator[Anthropic]:
+    with Anthropic(base_url=url, api_key="none", max_retries=0) as opened:
         yield opened
 
 
-async def test_a_message_streams_and_is_the_same_when_it_is_asked_for_whole(claude: Any) -> None:
-    async with claude.messages.stream(model="slow", **ASKED) as stream:
-        said = [text async for text in stream.text_stream]
-        message = await stream.get_final_message()
-    assert "".join(said) == message.content[0].text == "".join(WORDS)
-    assert (message.stop_reason, message.usage.output_tokens) == ("end_turn", 30)
-    whole = await claude.messages.create(model="slow", **ASKED)
-    assert whole.content[0].text == message.content[0].text
+def test_a_message_streams_and_is_the_same_when_it_is_asked_for_whole(
+    claude: Anthropic, scripted: Scripted
+) -> None:
+    model = scripted([{"reasoning": "hm"}, {"text": "so "}, {"text": "it is"}, *END])
+    with claude.messages.stream(model=model, **ASKED) as stream:
+        text = "".join(stream.text_stream)
+        message = stream.get_final_message()
+    assert text == "so it is"
+    assert [block.type for block in message.content] == ["thinking", "text"]
+    assert (message.stop_reason, message.usage.output_tokens) == ("end_turn", 5)
+    whole = claude.messages.create(model=model, **ASKED)
+    assert whole.content[1].text == text
 
 
-async def test_a_tool_goes_round(claude: Any) -> None:
-    async with claude.messages.stream(model="caller", tools=TOOLS, **ASKED) as stream:
-        first = await stream.get_final_message()
-    assert first.stop_reason == "tool_use"
-    assert first.content[0].input == {"of": "x"}
-    result = {"type": "tool_result", "tool_use_id": first.content[0].id, "content": "3"}
+def test_a_tool_goes_round(claude: Anthropic, scripted: Scripted) -> None:
+    model = scripted(called("count", {"of": "x"}), said("three"))
+    with claude.messages.stream(model=model, tools=TOOLS, **ASKED) as stream:
+        first = stream.get_final_message()
+    (use,) = first.content
+    assert (first.stop_reason, use.type) == ("tool_use", "tool_use")
+    assert use.input == {"of": "x"}
+    result = {"type": "tool_result", "tool_use_id": use.id, "content": "3"}
     talk = [
-        *ASKED["messages"],  # type: ignore[misc]
+        *ASKED["messages"],
         {"role": "assistant", "content": first.content},
         {"role": "user", "content": [result]},
     ]
-    asked = {**ASKED, "messages": talk}
-    second = await claude.messages.create(model="caller", tools=TOOLS, **asked)
+    second = claude.messages.create(model=model, tools=TOOLS, **{**ASKED, "messages": talk})
     assert second.content[0].text == "three"
 
 
-async def test_a_failure_raises_and_is_never_a_silent_end(claude: Any) -> None:
-    with pytest.raises(anthropic.APIStatusError, match="provider_interrupted"):
-        async with claude.messages.stream(model="broken", **ASKED) as stream:
-            await stream.get_final_message()
-    with pytest.raises(anthropic.InternalServerError, match="provider_interrupted"):
-        await claude.messages.create(model="broken", **ASKED)
-    with pytest.raises(anthropic.NotFoundError):
-        await claude.messages.create(model="nobody", **ASKED)
+def test_a_failure_raises_and_is_never_a_silent_end(claude: Anthropic, scripted: Scripted) -> None:
+    model = scripted(BROKEN)
+    with (
+        pytest.raises(APIStatusError, match="provider_interrupted"),
+        claude.messages.stream(model=model, **ASKED) as stream,
+    ):
+        stream.get_final_message()
+    with pytest.raises(InternalServerError, match="provider_interrupted"):
+        claude.messages.create(model=model, **ASKED)
+    with pytest.raises(NotFoundError):
+        claude.messages.create(model="nobody", **ASKED)
 
 
-async def test_a_run_outlives_its_client_and_its_server(program: Program, claude: Any) -> None:
-    raw = await claude.messages.with_raw_response.create(model="slow", stream=True, **ASKED)
-    stream = await raw.parse()
-    run_id = raw.headers["x-run-id"]
-    async for event in stream:
-        if event.type == "content_block_delta":
-            break
-    await claude.close()
-    program.kill()
-    assert await program.start()
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        url = f"{program.url}/v1/runs/{run_id}"
-        replayed = await http.get(f"{url}/events", params={"dialect": "anthropic_messages"})
-        assert "event: message_stop" in replayed.text
-        assert (await http.get(url)).json()["text"] == "".join(WORDS)
+def test_a_run_that_is_cancelled_raises(claude: Anthropic, scripted: Scripted, url: str) -> None:
+    raw = claude.messages.with_raw_response.create(model=scripted(SLOW), stream=True, **ASKED)
+    address = f"{url}/v1/runs/{raw.headers['x-run-id']}/cancel"
+    with urllib.request.urlopen(urllib.request.Request(address, b""), timeout=10):
+        pass
+    with pytest.raises(APIStatusError, match="cancelled"):
+        for _ in raw.parse():
+            pass
 
 
-async def test_a_run_that_is_cancelled_raises(program: Program, claude: Any) -> None:
-    raw = await claude.messages.with_raw_response.create(model="slow", stream=True, **ASKED)
-    stream = await raw.parse()
-    url = f"{program.url}/v1/runs/{raw.headers['x-run-id']}/cancel"
-    async with httpx.AsyncClient(trust_env=False) as http:
-        cancelling = asyncio.create_task(http.post(url))
-        with pytest.raises(anthropic.APIStatusError, match="cancelled"):
-            async for _ in stream:
-                pass
-        await cancelling
+def test_a_run_outlives_its_client_and_its_server(tmp_path: Path) -> None:
+    server = KillableServer(tmp_path)
+    try:
+        script = {"script": {"attempts": [SLOW]}}
+        server.ask("/api/models", {"name": "slow", "provider": "scripted", "params": script})
+        with Anthropic(base_url=server.url, api_key="none", max_retries=0) as claude:
+            raw = claude.messages.with_raw_response.create(model="slow", stream=True, **ASKED)
+            run_id = raw.headers["x-run-id"]
+            for event in raw.parse():
+                if event.type == "content_block_delta":
+                    break
+        server.kill()
+        server.start()
+        replayed = server.ask(f"/v1/runs/{run_id}/events?dialect=anthropic_messages")
+        assert b"event: message_stop" in replayed
+        assert json.loads(server.ask(f"/v1/runs/{run_id}"))["text"] == "".join(WORDS)
+    finally:
+        server.kill()
