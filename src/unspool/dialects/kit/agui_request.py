@@ -19,28 +19,28 @@ SILENT: Final = frozenset({"reasoning", "activity"})
 """Messages that no model gets."""
 
 
-class _Wire(BaseModel):
+class _AguiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-class AguiTool(_Wire):
+class AguiTool(_AguiModel):
     name: str = Field(max_length=64)
     description: str = Field("", max_length=4000)
     parameters: dict[str, Any] | None = None
 
 
-class AguiContext(_Wire):
+class AguiContext(_AguiModel):
     description: str
     value: str
 
 
-class AguiResume(_Wire):
+class AguiResume(_AguiModel):
     interrupt_id: str
     status: Literal["resolved", "cancelled"]
     payload: Any = None
 
 
-class RunAgentInput(_Wire):
+class RunAgentInput(_AguiModel):
     """`state` is taken and left alone: flows here have none."""
 
     thread_id: str = Field(min_length=1, max_length=MAX_ID)

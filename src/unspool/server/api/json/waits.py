@@ -29,7 +29,7 @@ class Decision:
 
 
 @dataclass(slots=True)
-class _Given:
+class _DecisionAnswer:
     step: str
     value: Any
     declined: bool
@@ -48,7 +48,7 @@ async def answered(core: Core, decisions: Sequence[Decision]) -> tuple[str, int]
     found: list[tuple[str, int]] = []
     for decision in decisions:
         run_id, _, step = decision.place.partition("/")
-        given = _Given(step, decision.value, not decision.is_approved, decision.reason)
+        given = _DecisionAnswer(step, decision.value, not decision.is_approved, decision.reason)
         verdict = "approved" if decision.is_approved else "declined"
         try:
             await core.answers.give(run_id, given, decision.id or verdict)
