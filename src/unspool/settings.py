@@ -329,7 +329,7 @@ class Settings(BaseSettings):
     """Largest request body (413). A prompt of a million characters is a mistake."""
 
     max_image_body_bytes: int = Field(28 * MIB, gt=0)
-    """Largest body of a debug chat (413): four images of 5 MB, a third longer in base64."""
+    """Largest body of a chat with images (413): four images of 5 MB, a third longer in base64."""
 
     max_upload_bytes: int = Field(256 * MIB, gt=0)
     """Largest file for an import (413). It goes to the disk, never into memory."""

@@ -121,6 +121,20 @@ async def test_a_choice_of_tools_has_other_words(
     assert upstream.requests[0].body["tool_choice"] == {"type": words[choice]}
 
 
+async def test_the_form_of_an_answer_goes_where_the_api_has_it(
+    upstream: Upstream, claude: Model
+) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "town", "schema": schema}}
+    await ask(claude, Prompt.of("你好", response_format=form, output_config={"effort": "low"}))
+    await ask(claude, Prompt.of("你好", response_format={"type": "json_object"}))
+    first, second = (asked.body for asked in upstream.requests)
+    asked_for = {"type": "json_schema", "schema": schema}
+    assert first["output_config"] == {"format": asked_for, "effort": "low"}
+    assert not {"response_format", "output_config"} & set(second)
+    assert "response_format" not in first
+
+
 async def test_thinking_signatures_and_what_is_not_known_are_told_from_the_answer(
     upstream: Upstream, claude: Model
 ) -> None:

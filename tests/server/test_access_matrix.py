@@ -36,7 +36,7 @@ BODIES: dict[str, Any] = {
 }
 """What a route wants to be sent before it looks for the record; else an empty object."""
 
-SHARED = ("/api/models", "/api/routes", "/v1/flows")
+SHARED = ("/api/models", "/api/routes", "/v1/flows", "/v1/models")
 """What all tenants share."""
 
 ABSENT = {

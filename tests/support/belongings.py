@@ -55,6 +55,7 @@ class Belongings:
         """Make one of each kind; of runs and of people one of each system."""
         ids = self.ids
         ids["/v1/runs/"] = await self.run("chat", prompt=f"请介绍 {MARK}", images=[data_url()])
+        ids["/v1/responses/"] = f"resp_{ids['/v1/runs/']}"
         ids["/api/images/"] = digest()
         ids["/api/copies/"] = await self.stream("/ai/generate/copy", {**SHOE, "count": 1})
         ids["/api/v1/events/extract/"] = ids["/api/people/"] = PERSON

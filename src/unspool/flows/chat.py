@@ -48,7 +48,7 @@ class ChatTool(BaseModel):
 
     name: str = Field(pattern=r"^[\p{L}\p{M}\p{N}_-]{1,64}$")
     """The pattern that OpenAI and Anthropic both accept."""
-    description: str = Field("", max_length=4000)
+    description: str = Field("", max_length=20_000)
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
     """JSON Schema of its arguments."""
 

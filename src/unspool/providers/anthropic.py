@@ -76,6 +76,8 @@ def _body(model: Model, prompt: Prompt) -> dict[str, Any]:
         params["stop_sequences"] = [params["stop_sequences"]]
     if "tool_choice" in params:
         params["tool_choice"] = _choice(params["tool_choice"])
+    if (form := params.pop("response_format", None)) is not None:
+        params = _formed(params, form)
     body = {"max_tokens": MAX_TOKENS, **params, "model": model.upstream_name, "stream": True}
     if system := prompt.system:
         body["system"] = system
@@ -101,6 +103,17 @@ def _is_off(body: Mapping[str, Any]) -> bool:
     """Whether thinking is off by name: thoughts of earlier turns would then be refused."""
     thinking = body.get("thinking")
     return isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
+
+
+def _formed(params: dict[str, Any], form: Any) -> dict[str, Any]:
+    """Say which form the answer has; JSON without a schema is a matter of the prompt here."""
+    match form:
+        case {"type": "json_schema", "json_schema": {"schema": schema}}:
+            config = params.get("output_config") or {}
+            asked = {"type": "json_schema", "schema": schema}
+            return {**params, "output_config": {"format": asked, **config}}
+        case _:
+            return params
 
 
 def _choice(choice: Any) -> Any:
