@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.dialects import Options
 from unspool.dialects.kit.ui_request import UiChatRequest, approvals_in, chat_of, text_in
-from unspool.errors import UnknownRun
+from unspool.errors import UnknownRecord, UnknownRun
 from unspool.journals import Head
 from unspool.records.conversations import add_conversation, named_conversation, turns_of
 from unspool.runs.options import RunOptions
@@ -76,10 +76,12 @@ def plug(core: Core) -> APIRouter:
     async def stop_chat(chat_id: str) -> JSONResponse:
         """Stop the answer of a chat. Leaving a stream does not stop it. Idempotent."""
         newest = await chats.newest(chat_id)
-        is_live = newest is not None and newest.ended_ms is None
-        if newest is not None and is_live:
+        if newest is None:
+            raise UnknownRecord("no chat with this id has an answer")
+        is_live = newest.ended_ms is None
+        if is_live:
             await core.runner.cancel(newest.run_id)
-        return JSONResponse({"run": newest and newest.run_id, "stopped": is_live})
+        return JSONResponse({"run": newest.run_id, "stopped": is_live})
 
     return router
 
