@@ -106,6 +106,23 @@ async def test_a_new_message_takes_the_place_of_an_answer_that_is_being_written(
     assert run["status"] == "cancelled"
 
 
+async def test_a_repeated_or_wrong_request_does_not_stop_the_answer(
+    serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    upstream.play = [[chunk("half"), 0.5, *answer(" and whole")]]
+    served = serve_model()
+    url, key = f"{served.url}/v1/ui/chat", {"Idempotency-Key": "k1"}
+    async with client.stream("POST", url, json=body(), headers=key) as response:
+        run_id = response.headers["x-run-id"]
+        async for line in response.aiter_lines():
+            if "text-delta" in line:
+                break
+    assert (await client.post(url, json=body(""))).status_code == 422
+    again = await client.post(url, json=body(), headers=key)
+    assert again.headers["x-run-id"] == run_id
+    assert words(parts(again)) == "half and whole"
+
+
 async def test_the_pages_messages_are_those_that_the_model_gets(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
 ) -> None:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from unspool.core import Core
 from unspool.dialects import Options
 from unspool.dialects.kit.ui_request import UiChatRequest, approvals_in, chat_of, text_in
-from unspool.errors import UnknownRecord, UnknownRun
+from unspool.errors import AlreadyRunning, UnknownRecord, UnknownRun
 from unspool.journals import Head
 from unspool.records.conversations import add_conversation, named_conversation, turns_of
 from unspool.runs.options import RunOptions
@@ -37,6 +37,8 @@ REPLAY_S: Final = 300
 
 MAX_NAME_ID: Final = 150
 
+REPLACED: Final = "the chat has sent a new message"
+
 
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/v1/ui/chat", tags=["Vercel AI SDK"])
@@ -50,18 +52,7 @@ def plug(core: Core) -> APIRouter:
         A new message takes the place of an answer that is still being written: that run is
         cancelled.
         """
-        if approvals := approvals_in(request):
-            decisions = [Decision(it.id, it.is_approved, it.reason) for it in approvals]
-            if (found := await answered(core, decisions)) is not None:
-                run_id, seq = found
-                return _stream(core, run_id, Cursor(seq - 1))
-        newest = await chats.newest(request.id)
-        if newest is not None and newest.ended_ms is None:
-            if (place := await _as_answer(core, newest.run_id, request)) is not None:
-                return _stream(core, newest.run_id, Cursor(place - 1))
-            await core.runner.cancel(newest.run_id, reason="the chat has sent a new message")
-        run_id = await chats.begin(request, options)
-        return _stream(core, run_id)
+        return await chats.answer(request, options)
 
     @router.get("/{chat_id}/stream")
     async def resume_stream(chat_id: str) -> Response:
@@ -101,8 +92,35 @@ class _Chats:
         except UnknownRun:
             return None
 
-    async def begin(self, request: UiChatRequest, options: RunOptions) -> str:
-        """Start the next run of a chat and return its id."""
+    async def answer(self, request: UiChatRequest, options: RunOptions) -> Response:
+        """Go on with a run that waits for what a request brings, or start the next one."""
+        if approvals := approvals_in(request):
+            decisions = [Decision(it.id, it.is_approved, it.reason) for it in approvals]
+            if (found := await answered(self._core, decisions)) is not None:
+                run_id, seq = found
+                return _stream(self._core, run_id, Cursor(seq - 1))
+        newest = await self.newest(request.id)
+        is_live = newest is not None and newest.ended_ms is None
+        place = await _as_answer(self._core, newest.run_id, request) if newest and is_live else None
+        if newest is not None and place is not None:
+            return _stream(self._core, newest.run_id, Cursor(place - 1))
+        spec = RunSpec("chat", chat_of(request), model=request.model, dialect=DIALECT)
+        try:
+            run_id = await self.begin(request, spec, options)
+        except AlreadyRunning as busy:
+            await self._core.runner.cancel(busy.run_id, reason=REPLACED)
+            run_id = await self.begin(request, spec, options)
+        if newest is not None and newest.run_id != run_id:  # it is made anew while it goes on
+            await self._core.runner.cancel(newest.run_id, reason=REPLACED)
+        return _stream(self._core, run_id)
+
+    async def begin(self, request: UiChatRequest, spec: RunSpec, options: RunOptions) -> str:
+        """
+        Start the next run of a chat and return its id.
+
+        Raises:
+            AlreadyRunning: The one before it goes on.
+        """
         records, name = self._core.records, _name(request.id)
         async with self._core.journal.exclusive(f"chat {name}"):
             number = await named_conversation(records, name)
@@ -113,7 +131,6 @@ class _Chats:
             rows = await turns_of(records, number)
             after = rows[-1].parent if rows else None
         options = replace(options, conversation=number, after_turn=after)
-        spec = RunSpec("chat", chat_of(request), model=request.model, dialect=DIALECT)
         return await self._core.conversations.begin_turn(number, spec, options)
 
 
