@@ -46,9 +46,10 @@ $(VENV)/.clients: tests/clients/requirements.txt $(VENV)/.installed
 	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 	touch $@
 
-test-clients: $(VENV)/.clients  ## LangChain, LlamaIndex and others against a server; an environment of their own
+test-clients: $(VENV)/.clients  ## other people's clients, in Python and JavaScript, against a server; an environment of their own
 	UNSPOOL=$(BIN)/unspool $(VENV)/clients/bin/python -m pytest -c tests/clients/python/pytest.ini \
 		--rootdir tests/clients/python --confcutdir tests/clients/python tests/clients/python
+	UNSPOOL=$(abspath $(BIN)/unspool) $(VENV)/clients/bin/python tests/clients/js/run.py
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
 	$(BIN)/pytest -n 2 --dist loadfile -m browser -rs tests/browser

@@ -18,7 +18,7 @@ from unspool.runs.events import EVENT_TYPES, decode_event
 
 CONTRACTS = (
     *("copywriting", "debug-chat", "extraction", "plain", "stories"),
-    *("ollama", "openai"),
+    *("ollama", "openai", "anthropic", "ai-sdk", "ag-ui", "durable-streams"),
 )
 """The pages of those who have a client already; the others are native, events and resources."""
 

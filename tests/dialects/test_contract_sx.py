@@ -127,6 +127,9 @@ VENDORS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "ollama": lambda line: bool(line.get("done") or line.get("error")),
     "openai_chat": lambda it: "error" in it or bool(it["choices"][0]["finish_reason"]),
     "openai_responses": lambda it: it["type"].partition(".")[2] in {"completed", "failed"},
+    "anthropic_messages": lambda frame: frame["type"] in {"message_stop", "error"},
+    "ui_messages": lambda frame: frame["type"] in {"finish", "abort"},
+    "agui": lambda frame: frame["type"] in {"RUN_FINISHED", "RUN_ERROR"},
 }
 """Whether a frame of a vendor's contract is the last one."""
 

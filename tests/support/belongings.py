@@ -15,6 +15,8 @@ MARK = "zebra-7431"
 """Stands in all that they own; whoever reads it elsewhere has read what is not theirs."""
 
 PERSON = "user_0007"
+UI_CHAT: dict[str, Any] = {"id": "chat-of-mine", "model": "offline"}
+"""A chat of the AI SDK; another tenant may have one of this name."""
 SKU = "8WZ01CM1"
 
 
@@ -56,6 +58,10 @@ class Belongings:
         ids = self.ids
         ids["/v1/runs/"] = await self.run("chat", prompt=f"请介绍 {MARK}", images=[data_url()])
         ids["/v1/responses/"] = f"resp_{ids['/v1/runs/']}"
+        ids["/v1/streams/"] = ids["/v1/runs/"]
+        said = {"id": "m", "role": "user", "parts": [{"type": "text", "text": MARK}]}
+        await self.stream("/v1/ui/chat", {**UI_CHAT, "messages": [said]})
+        ids["/v1/ui/chat/"] = str(UI_CHAT["id"])
         ids["/api/images/"] = digest()
         ids["/api/copies/"] = await self.stream("/ai/generate/copy", {**SHOE, "count": 1})
         ids["/api/v1/events/extract/"] = ids["/api/people/"] = PERSON

@@ -128,7 +128,9 @@ class Conversations:
                 raise SpecError(f"the conversation has no turn {parent}")
             position = len(rows) + 1
             claim = Claim(f"\x1fturn {number} {position}", request)  # no client's key looks like it
-            facts = {**spec.input, **await self._context(path), "after_turn": parent}
+            # A client that keeps its talk itself sends it, and that counts.
+            talk = {} if "talk" in spec.input else await self._context(path)
+            facts = {**spec.input, **talk, "after_turn": parent}
             try:
                 run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:

@@ -230,3 +230,11 @@ def _unknown(number: int) -> UnknownRecord:
     return UnknownRecord(
         f"no conversation with the number {number}; `GET /api/conversations` lists them"
     )
+
+
+async def named_conversation(records: Records, name: str) -> int | None:
+    """Return the oldest conversation of this name; None: there is none."""
+    async with records.session() as session:
+        wanted = select(ConversationRow.id).where(ConversationRow.name == name)
+        number: int | None = await session.scalar(wanted.order_by(ConversationRow.id).limit(1))
+        return number

@@ -20,7 +20,7 @@ from ..runs.options import read_options
 from ..settings import Settings
 from ..viewing.event_stream import STAGE, EventStream
 from .gate import Gate
-from .headers import host_in, prefix_in
+from .headers import IS_HEAD, host_in, prefix_in
 from .refusals import RefusalShapes
 
 UPLOAD_PATH = "/api/imports"
@@ -31,6 +31,9 @@ IMAGE_PATHS = (
     "/api/chat",
     "/v1/chat/completions",
     "/v1/responses",
+    "/v1/messages",
+    "/v1/ui/chat",
+    "/v1/agui",
 )
 """Where a body may hold images, and be as long as `max_image_body_bytes`."""
 
@@ -102,7 +105,7 @@ class Guard:
         inner = dict(scope) | {STAGE: stage}
         self._set_prefix(inner)
         if scope["method"] == "HEAD":
-            inner["method"], send = "GET", _without_body(send)
+            inner["method"], inner[IS_HEAD], send = "GET", True, _without_body(send)
         if root_path := inner.get("root_path"):
             send = _below(root_path, send)
         await self._app(inner, bounded, send)

@@ -12,6 +12,9 @@ _QUALITY: Final = re.compile(r"[01](\.\d{0,3})?")
 
 STREAM: Final = "text/event-stream"
 
+IS_HEAD: Final = "unspool.head"
+"""Key in the scope of a HEAD, which the application answers as it answers a GET."""
+
 
 def host_in(values: Iterable[bytes]) -> str | None:
     """Return the one name or address in `Host`, in lower case; None: it is no `Host`."""

@@ -56,6 +56,7 @@ RULES: Final = (
     _rule("/api/copies /api/images /api/conversations", "runs:read", "runs:write"),
     _rule("/ai/stream /ai/generate/copy /ai/analyze/product", "runs:read", "runs:write"),
     _rule("/api/debug", "runs:read", "runs:write"),
+    _rule("/v1/messages /v1/ui/chat /v1/agui /v1/streams", "runs:read", "runs:write"),
     _rule("/api/v1/causal-graph /api/v1/events", "runs:read", "runs:write"),
     _rule("/api/v1/projects", "records:read", "runs:write"),
     _rule("/api/models /api/routes", "runs:read", "models:write", for_operator=True),
