@@ -107,9 +107,12 @@ async def test_calls_that_need_no_approval_are_not_held_up(
     numbers = [asks["id"], free["id"]]
     run_id = await begun(client, served, "chat", prompt="?", tool_ids=numbers)
     await until(client, served, run_id, 1)
+    done: list[Any] = []
     async with asyncio.timeout(20):
-        while not (done := [e for e in await log_of(client, served, run_id)
-                            if e.type == "tool.answered"]):  # fmt: skip
+        while True:
+            log = await log_of(client, served, run_id)
+            if done := [event for event in log if event.type == "tool.answered"]:
+                break
             await asyncio.sleep(0.02)
     assert [event.data["name"] for event in done] == ["now"]
     await give(client, served, run_id)

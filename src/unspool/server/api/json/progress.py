@@ -47,9 +47,12 @@ class ProgressFold:
         progress, shape = self._progress, self._shape
         estimate = eta.estimate(flow, shape, now_ms)
         if estimate is None:
-            return _left_json(progress.percent, progress.left_s, None, None)
+            left_s = None if shape.is_waiting else progress.left_s
+            return _left_json(progress.percent, left_s, None, None)
         elapsed_s = shape.at(now_ms)
         percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + estimate.left_s, 1e-9))
+        if shape.is_waiting:
+            return _left_json(percent, None, None, None)
         return _left_json(percent, estimate.left_s, estimate.low_s, estimate.high_s)
 
 

@@ -36,9 +36,11 @@ class Device:
 
     async def until(self, run_id: str, *statuses: str) -> Any:
         async with asyncio.timeout(PATIENCE_S):
-            while (run := await self.run(run_id)).get("status") not in statuses:
+            while True:
+                run = await self.run(run_id)
+                if run.get("status") in statuses:
+                    return run
                 await asyncio.sleep(0.05)
-            return run
 
     async def answer(self, run_id: str, key: str, **facts: Any) -> int:
         """Answer, and again with the same key for as long as no server takes it."""
