@@ -74,6 +74,10 @@ class ServerClient:
         """Cancel the run; return its state then."""
         return dict(await self.ask("POST", f"{run_path(run_id)}/cancel"))
 
+    async def answer(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a question of the run, as `AnswerRequest` has it; return its state then."""
+        return dict(await self.ask("POST", f"{run_path(run_id)}/answers", body=body))
+
     async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
         """
         Yield the native frames after event `after` as they arrive; an empty list is a heartbeat.

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    approve = sa.Column("approve", sa.Boolean(), nullable=False, server_default=sa.false())
+    approve = sa.Column[bool]("approve", sa.Boolean(), nullable=False, server_default=sa.false())
     op.add_column("tools", approve)
 
 
