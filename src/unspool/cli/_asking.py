@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from ..errors import SpecError
+from ..errors import RequestRefused, SpecError
 from ..runs.events import Event
 from ..runs.questions import Question, question_of
 from ._api import ServerClient
 from ._console import say, stderr
-from ._exit_codes import RequestRefused
 from ._output import Output
 
 SETTLE_S: Final = 0.2

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
-from ..errors import SetupError, UnspoolError
+from ..errors import SetupError, Unreachable, UnspoolError
 from ._bootstrap import host_of
-from ._exit_codes import Unreachable
 
 if TYPE_CHECKING:
     from ..settings import Settings

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final
 
+from ..errors import RequestRefused, Unreachable
 from ..runs.events import Event
 from ..runs.progress import Progress
+from ..viewing.remote.following import FollowedRun, follow
 from ._api import ServerClient
 from ._asking import TerminalAnswers
 from ._console import complain, say, stderr, write_json_line
-from ._exit_codes import FAILED, FINE, INTERRUPTED, RequestRefused, Unreachable
-from ._follow import FollowedRun, follow
+from ._exit_codes import FAILED, FINE, INTERRUPTED
 from ._formatting import STYLES, problem, summary
 from ._options import DEFAULT_URL
 from ._output import Output, open_output
