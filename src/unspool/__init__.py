@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .runs.run import Run, RunSpec, fold
     from .settings import Settings
     from .viewing.cursor import follow
-    from .viewing.remote import connect
     from .viewing.remote.blocking import connect_blocking
+    from .viewing.remote.runs import connect
 
 __version__ = version("unspool")
 
@@ -84,7 +84,7 @@ _MODULES = {
     "runs.run": ("Run", "RunSpec", "fold"),
     "settings": ("Settings",),
     "viewing.cursor": ("follow",),
-    "viewing.remote": ("connect",),
+    "viewing.remote.runs": ("connect",),
     "viewing.remote.blocking": ("connect_blocking",),
 }
 

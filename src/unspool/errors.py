@@ -38,8 +38,6 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
   + NothingFound            the model's answer is whole but holds nothing of the kind asked for
   + FewerThanBefore         far fewer results than are stored; a person decides which to keep
   + LLMClientError          `LLMClient` has spent all attempts
-  + Unreachable             no server answers at the address, or the connection broke; try later
-  + RequestRefused          the server at the address answered with an error
 
 `code` is stable and public; the message tells people what happened, why, and what to do next.
 """
@@ -374,16 +372,3 @@ class LLMClientError(UnspoolError):
         self.status = status
         self.attempts = attempts
         self.text = text
-
-
-class Unreachable(UnspoolError):
-    code = "unreachable"
-
-
-class RequestRefused(UnspoolError):
-    code = "refused"
-
-    def __init__(self, message: str, status: int, code: str = "refused") -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code

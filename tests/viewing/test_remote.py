@@ -12,8 +12,9 @@ import pytest
 from support.harness.programs import Program
 from support.servers import Serve, clean_env
 from unspool import connect, connect_blocking
-from unspool.errors import RequestRefused, SpecError, Unreachable
+from unspool.errors import SpecError
 from unspool.viewing.remote import following
+from unspool.viewing.remote.errors import RequestRefused, Unreachable
 
 FLOWS = '''
 from pydantic import BaseModel
@@ -111,6 +112,7 @@ async def program(flows: str, tmp_path: Path) -> AsyncIterator[Program]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(90)
 async def test_every_event_comes_once_though_the_server_is_killed_in_mid_stream(
     program: Program,
 ) -> None:

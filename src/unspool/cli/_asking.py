@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from ..errors import RequestRefused, SpecError
+from ..errors import SpecError
 from ..runs.events import Event
 from ..runs.questions import Question, question_of
+from ..viewing.remote.errors import RequestRefused
 from ._api import ServerClient
 from ._console import say, stderr
 from ._output import Output

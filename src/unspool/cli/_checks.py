@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
-from ..errors import SetupError, Unreachable, UnspoolError
+from ..errors import SetupError, UnspoolError
+from ..viewing.remote.errors import Unreachable
 from ._bootstrap import host_of
 
 if TYPE_CHECKING:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import (
-    RecordsError,
-    RequestRefused,
-    SetupError,
-    SpecError,
-    Unreachable,
-    UnspoolError,
-)
+from ..errors import RecordsError, SetupError, SpecError, UnspoolError
+from ..viewing.remote.errors import RequestRefused, Unreachable
 
 FINE: Final = 0
 FAILED: Final = 1

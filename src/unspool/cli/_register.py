@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ..errors import Unreachable
+from ..viewing.remote.errors import Unreachable
 from ._bootstrap import open_records, read_settings
 from ._options import DEFAULT_URL
 

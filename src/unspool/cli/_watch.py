@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final
 
-from ..errors import RequestRefused, Unreachable
 from ..runs.events import Event
 from ..runs.progress import Progress
+from ..viewing.remote.errors import RequestRefused, Unreachable
 from ..viewing.remote.following import FollowedRun, follow
 from ._api import ServerClient
 from ._asking import TerminalAnswers

@@ -1,4 +1,4 @@
-"""The same as `remote`, without `await`: each call returns when it is done."""
+"""The same as `runs`, without `await`: each call returns when it is done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ...runs.events import Event
-from . import RemoteRun, RemoteServer, connect
+from .runs import RemoteRun, RemoteServer, connect
 
 Given = TypeVar("Given")
 

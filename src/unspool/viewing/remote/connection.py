@@ -13,8 +13,9 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from ...errors import RequestRefused, SpecError, Unreachable
+from ...errors import SpecError
 from ...formats.sse import Decoder, EventTooLong, Frame
+from .errors import RequestRefused, Unreachable
 
 CONNECT_S: Final = 5.0
 """Seconds to open a connection; a running server answers at once."""

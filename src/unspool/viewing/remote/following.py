@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from ...errors import RequestRefused, Unreachable
 from ...formats.sse import Frame
 from ...runs.events import Event, decode_event
 from .connection import ServerClient
+from .errors import RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
