@@ -17,6 +17,7 @@ import httpx
 import hypothesis
 import pytest
 
+from support.keys import Keys, made
 from support.servers import (
     PREFIXES,
     Desk,
@@ -232,3 +233,14 @@ def no_offers() -> Any:
     plugs._offered.update(before)
     plugs.names.cache_clear()
     plugs.load.cache_clear()
+
+
+@pytest.fixture
+async def keys(tune: Tune, quick_model: None) -> AsyncIterator[Keys]:
+    settings = tune(access="keys")
+    served = Served(settings)
+    texts = await made(settings.data_dir)
+    served.start()
+    keys = Keys(served, texts)
+    yield keys
+    keys.served.stop()  # a test may have started another one

@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     register a tool could choose where this server sends a model's words.
     """
 
+    mcp_config: Path | None = None
+    """A file of MCP servers (`mcpServers`) whose tools may be registered. None: there are none."""
+
     sample_data: bool = True
     """Put sample products, behaviours, tools and presets into a new database."""
 

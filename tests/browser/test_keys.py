@@ -194,3 +194,23 @@ def test_a_key_without_the_right_is_told_so_in_a_sentence_and_can_sign_out(
     page.get_by_text("may not do this").wait_for()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("dialog", name="Sign in").wait_for()
+
+
+def test_a_budget_is_set_shows_what_is_spent_and_is_deleted(
+    stage: Stage, admin: str, open_page: Open
+) -> None:
+    page = open_page("/keys")
+    sign_in(page, admin)
+    section = page.locator("section.budgets")
+    section.locator("[data-budget-kind]").select_option("user")
+    section.locator("[data-budget-user]").fill("*")
+    section.locator("[data-budget-max]").fill("2.5")
+    section.locator("[data-put-budget]").click()
+    budget = section.locator("[data-budget]", has_text="每个终端用户")
+    budget.wait_for()
+    assert "¥0 / ¥2.50 每月" in " ".join(budget.inner_text().split())
+    page.get_by_text("budget.changed").first.wait_for()
+    assert violations(page, page.locator(".toggles button")) == []
+    budget.locator("[data-delete-budget]").click()
+    sure(page, "删除预算")
+    budget.wait_for(state="detached")

@@ -39,6 +39,15 @@ export interface UsageJson {
     readonly failed: number;
   }[];
   readonly times: readonly Times[];
+  readonly owners: readonly {
+    readonly key: string;
+    readonly user: string;
+    readonly runs: number;
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly unpriced: number;
+    readonly costs: readonly { readonly currency: string; readonly amount: number }[];
+  }[];
 }
 
 export interface Sum {

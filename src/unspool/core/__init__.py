@@ -189,10 +189,7 @@ def owned(data_dir: Path) -> Iterator[None]:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[Core]:
     offer_flows(settings.flows)
-    try:
-        zone_of(settings.time_zone)
-    except ValueError as error:
-        raise SetupError(f"UNSPOOL_TIME_ZONE: {error}") from None
+    _check_zone(settings.time_zone)
     async with AsyncExitStack() as opened:  # closed in reverse order
         journal, records = await _stores(settings, opened)
         shown = TenantJournal(journal)
@@ -202,7 +199,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         http = await opened.enter_async_context(_http(settings))
         deps = GenerationDeps(http, settings.retries, settings.retry_budget_s)
         registry = await _registry(settings, records.operator, deps, opened)
-        calls = ToolCaller(ToolRegistry(records, registry.secrets, settings), records, http)
+        calls = _tools(settings, records, registry, http, opened)
 
         viewing = Viewing(shown, settings)
         opened.callback(viewing.close)
@@ -211,15 +208,14 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         telemetry = opening.open_telemetry(settings, journal, registry.catalog, http, opened)
         runner = Runner(journal, registry.catalog, deps, settings, records=records, tools=calls)
         runner.exchanges = _exchanges(records, settings, opened)
-        noted = (indexing.note_ended, *(each.note for each in _observers(journal, opened)))
-        runner.on_ended += [lambda run_id, _: eta.note(run_id), *noted]
+        observers = (each.note for each in _observers(journal, opened))
+        runner.on_ended += [lambda run_id, _: eta.note(run_id), indexing.note_ended, *observers]
         budgets = _budgets(records, journal, runner, registry, opened)
         budgets.on_warned.append(telemetry.webhooks.budget_warned)
         indexing.follow_waiting(runner)
         admission = Admission(runner, shown, registry.catalog, records, settings, budgets)
         opened.push_async_callback(runner.close)
-        retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
-        opened.push_async_callback(retention.close)
+        retention = _retention(settings, journal, records, viewing, indexing, opened)
         opened.callback(AbandonedRuns(journal, runner, viewing, settings.max_unwatched_bytes).close)
         access = await _access(settings, records, registry, viewing, opened)
         runner.principal_of = access.principal_of_run
@@ -266,6 +262,40 @@ async def _stores(settings: Settings, opened: AsyncExitStack) -> tuple[Journal, 
     records = TenantRecords(await Records.open(place), place)
     opened.push_async_callback(records.aclose)
     return journal, records
+
+
+def _check_zone(name: str) -> None:
+    try:
+        zone_of(name)
+    except ValueError as error:
+        raise SetupError(f"UNSPOOL_TIME_ZONE: {error}") from None
+
+
+def _retention(
+    settings: Settings,
+    journal: Journal,
+    records: TenantRecords,
+    viewing: Viewing,
+    indexing: Indexing,
+    opened: AsyncExitStack,
+) -> Retention:
+    """Return what deletes old runs, and close it with `opened`."""
+    retention = Retention(journal, viewing, settings, records, on_deleted=indexing.note_deleted)
+    opened.push_async_callback(retention.close)
+    return retention
+
+
+def _tools(
+    settings: Settings,
+    records: Records,
+    registry: ModelRegistry,
+    http: Client,
+    opened: AsyncExitStack,
+) -> ToolCaller:
+    """Return what calls tools, and close its connections with `opened`."""
+    tool_registry = ToolRegistry(records, registry.secrets, settings)
+    opened.push_async_callback(tool_registry.mcp.aclose)
+    return ToolCaller(tool_registry, records, http)
 
 
 def _budgets(

@@ -35,7 +35,8 @@ def plug(core: Core) -> APIRouter:
     async def list_tools() -> dict[str, Any]:
         """List every tool by number, and the names of the Python functions."""
         tools = await tool_registry.all()
-        return {"tools": [tool_json(it) for it in tools], "entry_points": plugs.names("tools")}
+        names = {"entry_points": plugs.names("tools"), "mcp_servers": tool_registry.mcp.names}
+        return {"tools": [tool_json(it) for it in tools], **names}
 
     @router.post("", status_code=201)
     async def add_tool(definition: ToolInput) -> JSONResponse:
@@ -43,6 +44,16 @@ def plug(core: Core) -> APIRouter:
         tool = await tool_registry.add(definition)
         headers = {"Location": place("/api/tools", tool.row.id)}
         return JSONResponse(tool_json(tool), 201, headers=headers)
+
+    @router.get("/mcp/{server}")
+    async def list_offered(server: Annotated[str, Path(max_length=64)]) -> dict[str, Any]:
+        """List the tools that an MCP server offers, to register some of them."""
+        offered = await tool_registry.mcp.tools(server)
+        facts = [
+            {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+            for tool in offered
+        ]
+        return {"server": server, "tools": facts}
 
     @router.get("/{id}")
     async def read_tool(number: Number) -> dict[str, Any]:

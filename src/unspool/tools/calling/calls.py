@@ -96,6 +96,9 @@ class ToolCaller:
                 return answer["value"]
             case "python":
                 return await self._python(open_tool(answer["entry_point"]), arguments)
+            case "mcp":
+                mcp = self.tool_registry.mcp
+                return await mcp.call(answer["server"], answer["tool"], arguments, key)
             case _:
                 headers = self.tool_registry.headers(row)
                 return await fetch(self._http, answer, headers, arguments, key)

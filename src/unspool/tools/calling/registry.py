@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from yarl import URL
 
 from unspool import plugs
-from unspool.errors import ProviderRefused, SpecError, UnknownRecord
+from unspool.errors import MissingRight, ProviderRefused, SpecError, UnknownRecord
 from unspool.formats.json_schema import InvalidSchema, check_schema, plain_json
 from unspool.formats.written import StrictInput, Url, validated
 from unspool.providers.upstream.addresses import check_url
@@ -34,7 +34,10 @@ from unspool.records.tools import (
     remove_tool,
     save_tool,
 )
+from unspool.runs.principal import present
 from unspool.settings import Settings
+
+from .mcp_servers import McpServers
 
 MAX_TOOLS: Final = 1000
 """In one database; a request to a model offers 128 at most."""
@@ -136,6 +139,14 @@ class Http(StrictInput):
     """They can be written, never read. A change without them leaves them, if the host stays."""
 
 
+class Mcp(StrictInput):
+    """A tool of a Model Context Protocol server of the setting `mcp_config`."""
+
+    kind: Literal["mcp"]
+    server: str = Field(min_length=1, max_length=64)
+    tool: str = Field(min_length=1, max_length=128)
+
+
 class ToolInput(StrictInput):
     """A tool to register."""
 
@@ -146,7 +157,7 @@ class ToolInput(StrictInput):
         default_factory=lambda: {"type": "object", "properties": {}}
     )
     """JSON Schema of its arguments."""
-    answer: Annotated[Mock | Python | Http, Field(discriminator="kind")]
+    answer: Annotated[Mock | Python | Http | Mcp, Field(discriminator="kind")]
     limit_s: float = Field(30.0, gt=0, le=MAX_LIMIT_S)
     """Time limit of one call, in seconds."""
     approve: bool = False
@@ -166,6 +177,7 @@ class ToolRegistry:
     """The tools of a server."""
 
     def __init__(self, records: Records, secrets: Secrets, settings: Settings) -> None:
+        self.mcp = McpServers.of(settings.mcp_config)
         self._records = records
         self._secrets = secrets
         self._allow_private = settings.allow_private_upstreams
@@ -190,11 +202,13 @@ class ToolRegistry:
 
     async def add(self, definition: ToolInput) -> StoredTool:
         """
-        Register a tool. Connects to nothing.
+        Register a tool. A tool of an MCP server that has no description gets the server's own.
 
         Raises:
+            MissingRight: Only the people who run the server register tools of MCP servers.
             SpecError: The name is taken, its host is not allowed, or there are too many.
         """
+        definition = await self._described(definition)
         async with self._writing, self._records.turn("tools"):
             if await count_tools(self._records) >= MAX_TOOLS:
                 raise SpecError(f"there are {MAX_TOOLS} tools already; remove one first")
@@ -205,6 +219,25 @@ class ToolRegistry:
         if number is None:
             raise _name_taken(definition.name)
         return await self.one(number)
+
+    async def _described(self, definition: ToolInput) -> ToolInput:
+        answer = definition.answer
+        if not isinstance(answer, Mcp):
+            return definition
+        self._check_address(definition)
+        if definition.description:
+            return definition
+        offered = await self.mcp.tools(answer.server)
+        tool = next((tool for tool in offered if tool.name == answer.tool), None)
+        if tool is None:
+            have = ", ".join(tool.name for tool in offered[:20])
+            raise SpecError(
+                f"the MCP server {answer.server} has no tool {answer.tool}; has: {have}"
+            )
+        facts = {"description": (tool.description or tool.title or "")[:4000]}
+        return validated(
+            ToolInput, definition.model_dump() | facts | {"parameters": tool.input_schema}
+        )
 
     async def change(self, number: int, values: Mapping[str, Any]) -> StoredTool:
         """
@@ -295,10 +328,16 @@ class ToolRegistry:
             self.headers(row)
         elif answer["kind"] == "python" and answer["entry_point"] not in plugs.names("tools"):
             raise SpecError(f"there is no Python tool {answer['entry_point']}; install its package")
+        elif answer["kind"] == "mcp":
+            self.mcp.check(answer["server"])
 
     def _check_address(self, definition: ToolInput) -> None:
         if isinstance(definition.answer, Http):
             self.check_url(definition.answer.url)
+        elif isinstance(definition.answer, Mcp):
+            if not present.get().is_operator:
+                raise MissingRight("tools of MCP servers are for the people who run the server")
+            self.mcp.check(definition.answer.server)
 
     def _seal(self, headers: Mapping[str, SecretStr]) -> str:
         values = {name: value.get_secret_value() for name, value in headers.items()}
