@@ -11,8 +11,16 @@ import httpx
 from support.debug_chat import called, frames, mock, results
 from support.servers import Serve, Served, ServeModel
 from support.upstream import Upstream, answer
+from unspool.core.retention import RetentionRules
 from unspool.execution import questions
 from unspool.execution.replay import read_log, replay
+from unspool.formats.images import read_data_url
+
+DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
+    "WjR9awAAAABJRU5ErkJggg=="
+)
+"""A picture of one point."""
 
 PLACES = [{"city": "Oslo"}, {"city": "Rome"}]
 
@@ -153,6 +161,44 @@ async def test_a_turn_of_a_conversation_waits_and_the_next_one_follows_it(
     assert (await telling)[-1]["final_response"]["output"] == "Sunny."
     told = await frames(client, served, prompt="and?", **turn)
     assert told[-1]["final_response"]["output"] == "Indeed."
+
+
+async def test_an_item_that_waits_holds_up_no_other_where_there_is_room_for_one(
+    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+) -> None:
+    upstream.play = [called(("a", "weather", PLACES[0])), answer("Two."), answer("One.")]
+    served = serve_model(max_live_runs=1)
+    tool = await mock(client, served, approve=True)
+    items = [{"prompt": "one", "tool_ids": [tool["id"]]}, {"prompt": "two"}]
+    batch = await begun(client, served, "batch", flow="chat", items=items, concurrency=2)
+    child = await waiting(client, served)
+    async with asyncio.timeout(20):
+        while True:
+            listed = await client.get(f"{served.url}/v1/runs?parent={batch}&status=completed")
+            if listed.json()["runs"]:
+                break
+            await asyncio.sleep(0.02)
+    await give(client, served, child["id"])
+    run = await until(client, served, batch, 0)
+    assert run["result"]["completed"] == 2
+
+
+async def test_images_of_a_run_that_waits_for_weeks_are_kept(
+    client: httpx.AsyncClient, serve_model: ServeModel, upstream: Upstream
+) -> None:
+    upstream.play = [called(("a", "weather", PLACES[0])), answer("Sunny.")]
+    served = serve_model()
+    tool = await mock(client, served, approve=True)
+    asked = {"prompt": "?", "tool_ids": [tool["id"]], "images": [DOT]}
+    run_id = await begun(client, served, "chat", **asked)
+    await until(client, served, run_id, 1)
+    old = RetentionRules(max_age_s=-3 * 86_400.0)  # as in three days, with nothing kept
+    await served.call(lambda: served.core.retention.prune(old))
+    await give(client, served, run_id)
+    assert (await until(client, served, run_id, 0))["text"] == "Sunny."
+    await served.call(lambda: served.core.retention.prune(old))
+    (sha256,) = (it.sha256 for it in [read_data_url(DOT)])
+    assert (await client.get(f"{served.url}/api/images/{sha256}")).status_code == 404
 
 
 async def test_a_batch_waits_for_its_items_and_their_room_is_free(
