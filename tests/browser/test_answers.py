@@ -120,6 +120,21 @@ def test_a_declined_call_of_a_tool_says_why_on_a_phone(stage: Stage, open_page: 
     until_state(page, "completed")
 
 
+def test_the_chat_asks_for_approval_and_goes_on(stage: Stage, open_page: Open) -> None:
+    tool = next(it for it in stage.get("/api/tools")["tools"] if it["name"] == "get_weather")
+    stage.patch(f"/api/tools/{tool['id']}", {"approve": True})
+    offline = next(it for it in stage.get("/api/models")["models"] if it["name"] == "offline")
+    page = open_page(f"/pages/debug.html?models={offline['id']}&tools={tool['id']}")
+    page.get_by_role("textbox", name="提问").fill("北京的天气？")
+    page.get_by_role("button", name="发送").click()
+    card(page).get_by_text("模型要调用工具 get_weather，批准吗？").wait_for()
+    until_state(page, "waiting")
+    assert violations(page, page.locator(".toggles button")) == []
+    card(page).locator("[data-send]").click()
+    outcome(page, 0, "已批准")
+    until_state(page, "completed")
+
+
 def test_the_list_and_a_share_link_say_that_a_run_waits(stage: Stage, open_page: Open) -> None:
     run = stage.start("book", {"to": "罗马"})
     stage.until(run, lambda facts: facts["status"] == "waiting")
