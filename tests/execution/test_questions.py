@@ -79,7 +79,9 @@ async def test_a_run_waits_for_two_answers_and_goes_on(
     assert seat["schema"]["required"] == ["seat"]
     other = await begun(client, served)  # a run that waits takes no room
     listed = (await client.get(f"{served.url}/v1/runs?status=waiting")).json()["runs"]
-    assert {each["id"] for each in listed} >= {run_id}
+    assert {each["id"]: each["status"] for each in listed}[run_id] == "waiting"
+    progress = (await client.get(f"{served.url}/v1/runs/{run_id}/progress")).json()
+    assert (progress["status"], progress["left_s"]) == ("waiting", None)
     misfit = await give(client, served, run_id, value={"seat": "roof"})
     assert (misfit.status_code, misfit.json()["error"]["code"]) == (422, "invalid_request")
     reply = await give(client, served, run_id, value={"seat": "window"})
