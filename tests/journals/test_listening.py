@@ -7,11 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from support.journals import DONE, SPEC, Open, text, words, written
+from support.journals import DONE, SPEC, Open, appended, text, words, written
 from unspool import Event, Journal
 from unspool.errors import StaleEpoch
-from unspool.journals import Pen
-from unspool.runs.events import Draft
 
 
 def heard_by(journal: Journal, run_id: str, after: int) -> list[list[int]]:
@@ -101,11 +99,6 @@ async def test_a_listener_that_fails_harms_neither_the_run_nor_others(
     assert calls == others == [[2], [3]]
     assert caplog.text.count("is detached") == 1
     await pen.end(DONE)
-
-
-async def appended(pen: Pen, draft: Draft) -> None:
-    pen.append(draft)
-    await pen.commit()
 
 
 async def test_a_listener_is_sent_away_when_the_run_has_another_owner(opening: Open) -> None:

@@ -41,6 +41,7 @@ SHARED = ("/api/models", "/api/routes", "/v1/flows")
 
 ABSENT = {
     "GET /api/imports/{id}/rejected": "nothing was imported",
+    "GET /api/tools/mcp/{server}": "the server is named in no file",
 }
 """Even its owner gets 404 there."""
 

@@ -77,6 +77,8 @@ class Belongings:
             f"{self._keys.url}/api/budgets", json={"kind": "tenant"}, headers=self.headers
         )
         ids["/api/budgets/"] = str(budget.json()["id"])
+        share = f"/v1/runs/{ids['/v1/runs/']}/shares"
+        ids[f"{share}/"] = str((await self.post(share, {}))["id"])
         await self._import()
         await self._project()
 

@@ -79,3 +79,9 @@ async def fill(pen: Pen) -> None:
     for _ in range(1000):
         pen.append(text("x" * 2_000))
         await pen.commit()
+
+
+async def appended(pen: Pen, draft: Draft) -> None:
+    """Append, and wait for the commit."""
+    pen.append(draft)
+    await pen.commit()

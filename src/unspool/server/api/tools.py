@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from unspool import plugs
 from unspool.core import Core
+from unspool.errors import UnknownRecord
+from unspool.runs.principal import present
 from unspool.tools.calling.registry import StoredTool, ToolInput
 
 from .json.places import place
@@ -48,6 +50,8 @@ def plug(core: Core) -> APIRouter:
     @router.get("/mcp/{server}")
     async def list_offered(server: Annotated[str, Path(max_length=64)]) -> dict[str, Any]:
         """List the tools that an MCP server offers, to register some of them."""
+        if not present.get().is_operator:  # to list them may start a program
+            raise UnknownRecord(f"there is no MCP server {server}")
         offered = await tool_registry.mcp.tools(server)
         facts = [
             {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}

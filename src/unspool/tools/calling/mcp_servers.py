@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 
-from unspool.errors import SetupError, SpecError
+from unspool.errors import SetupError, SpecError, UnknownRecord
 
 from .http import Failed
 
@@ -102,7 +102,8 @@ class McpServers:
         Return the tools that a server offers.
 
         Raises:
-            SpecError: There is no such server, or it cannot be reached.
+            UnknownRecord: There is no such server.
+            SpecError: It cannot be reached.
         """
         self.check(server)
         found: list[Tool] = []
@@ -123,11 +124,13 @@ class McpServers:
     def check(self, server: str) -> None:
         """
         Raises:
-            SpecError: The file names no such server.
+            UnknownRecord: The file names no such server.
         """
         if server not in self._servers:
             have = ", ".join(self.names) or "none"
-            raise SpecError(f"there is no MCP server {server}; UNSPOOL_MCP_CONFIG names: {have}")
+            raise UnknownRecord(
+                f"there is no MCP server {server}; UNSPOOL_MCP_CONFIG names: {have}"
+            )
 
     async def call(self, server: str, tool: str, arguments: Mapping[str, Any], key: str) -> str:
         """
