@@ -81,7 +81,9 @@ describe.skipIf(!IS_THERE)("a real server", () => {
       const { step } = event.data;
       if (step.endsWith("0")) await run.answer(undefined, step);
       else await run.decline("too far", step);
-      await expect(run.answer(undefined, step)).rejects.toMatchObject({ serverCode: "not_waiting" });
+      await expect(run.answer(undefined, step)).rejects.toMatchObject({
+        serverCode: "not_waiting",
+      });
     }
     const outcomes = [...run.state.questions.values()].map(({ answer }) => answer?.outcome);
     expect(outcomes).toEqual(["answered", "declined"]);
