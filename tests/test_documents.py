@@ -34,7 +34,7 @@ from support.documents import (
     named,
 )
 from support.servers import Serve
-from unspool import LLMClient, Model, Settings, plugs
+from unspool import LLMClient, Model, Settings, connect, plugs
 from unspool.execution.runner import Runner
 from unspool.generation.generate import GenerationDeps
 from unspool.models.catalog import Catalog
@@ -278,11 +278,12 @@ async def test_a_flow_needs_one_new_file(additions: SimpleNamespace, serve_with:
 async def test_the_flow_of_the_guide_is_a_file_of_thirty_lines_and_runs(
     tmp_path: Path, serve_with: Serve
 ) -> None:
-    (example,) = blocks(DOCS / "flows.md", "python")
+    example, asking = blocks(DOCS / "flows.md", "python")
     assert len(example.splitlines()) <= 30
-    file = tmp_path / "my_flows.py"
-    file.write_text(example, encoding="utf-8")
-    server = await asyncio.to_thread(serve_with, flows=str(file))
+    files = tmp_path / "my_flows.py", tmp_path / "trips.py"
+    for file, text in zip(files, (example, asking), strict=True):
+        file.write_text(text, encoding="utf-8")
+    server = await asyncio.to_thread(serve_with, flows=",".join(map(str, files)))
     try:
         async with httpx.AsyncClient(base_url=server.url) as http:
             body = {"flow": "recipe", "input": {"name": "麻婆豆腐"}}
@@ -293,8 +294,16 @@ async def test_the_flow_of_the_guide_is_a_file_of_thirty_lines_and_runs(
             "completed",
             {"title", "minutes", "ingredients"},
         )
+        async with connect(server.url) as elsewhere:
+            trip = await elsewhere.start("book", {"to": "Oslo"})
+            answers = {"name": "Ann", "seat": {"seat": "aisle"}}
+            async for event in trip.events():
+                if event.type == "question.asked":
+                    await trip.answer(answers[event.data["step"]])
+            assert (await trip.read())["result"] == "Ann sits at the aisle to Oslo"
     finally:
         plugs.withdraw("flows", "recipe")
+        plugs.withdraw("flows", "book")
 
 
 async def test_a_dialect_needs_one_new_file_and_can_be_resumed(

@@ -106,6 +106,8 @@ MAY_LOAD = {
     "answer_question_with_graph": CLIENT,
     "call_model": {*CLIENT, "fastapi"},  # it makes the frames of S2, with the dialect's encoder
     "Completion": CLIENT,
+    "connect": {"aiohttp"},
+    "connect_blocking": {"aiohttp"},
     "Context": {"pydantic"},
     "Core": {*CLIENT, "fastapi", "sqlalchemy", "cryptography"},
     "flow": {"pydantic"},

@@ -3,7 +3,7 @@
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
-const LIMITS = { "src/index.ts": 4224, "src/shared.ts": 4608, "src/seeds/index.ts": 3072 };
+const LIMITS = { "src/index.ts": 4416, "src/shared.ts": 4800, "src/seeds/index.ts": 3072 };
 
 let isOver = false;
 for (const [input, limit] of Object.entries(LIMITS)) {

@@ -29,6 +29,10 @@ test.each(vectors)("the same events are the same timeline: $says", ({ events, sh
     ]);
     expect(stretch?.buckets).toEqual(wanted.buckets.map((tokens) => expect.closeTo(tokens, 5)));
   }
+  const waits = ("waits" in shape && shape.waits) || [];
+  expect(timeline.waits).toEqual(
+    waits.map(({ t0, t1 }) => ({ t0: expect.closeTo(t0, 6), t1: expect.closeTo(t1, 6) })),
+  );
   expect(timeline.seams.map(({ step: _, attempt: __, ...seam }) => seam)).toEqual(
     shape.seams.map((seam) => ({
       ...seam,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .runs.run import Run, RunSpec, fold
     from .settings import Settings
     from .viewing.cursor import follow
+    from .viewing.remote.blocking import connect_blocking
+    from .viewing.remote.runs import connect
 
 __version__ = version("unspool")
 
@@ -52,6 +54,8 @@ __all__ = [
     "abstract_events_batch_stream",
     "answer_question_with_graph",
     "call_model",
+    "connect",
+    "connect_blocking",
     "flow",
     "fold",
     "follow",
@@ -80,6 +84,8 @@ _MODULES = {
     "runs.run": ("Run", "RunSpec", "fold"),
     "settings": ("Settings",),
     "viewing.cursor": ("follow",),
+    "viewing.remote.runs": ("connect",),
+    "viewing.remote.blocking": ("connect_blocking",),
 }
 
 

@@ -113,6 +113,9 @@ class Stage:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return self._http.post(path, json=body).raise_for_status().json()
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._http.patch(path, json=body).raise_for_status().json()
+
     def delete(self, path: str) -> None:
         self._http.delete(path).raise_for_status()
 

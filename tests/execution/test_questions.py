@@ -79,7 +79,9 @@ async def test_a_run_waits_for_two_answers_and_goes_on(
     assert seat["schema"]["required"] == ["seat"]
     other = await begun(client, served)  # a run that waits takes no room
     listed = (await client.get(f"{served.url}/v1/runs?status=waiting")).json()["runs"]
-    assert {each["id"] for each in listed} >= {run_id}
+    assert {each["id"]: each["status"] for each in listed}[run_id] == "waiting"
+    progress = (await client.get(f"{served.url}/v1/runs/{run_id}/progress")).json()
+    assert (progress["status"], progress["left_s"]) == ("waiting", None)
     misfit = await give(client, served, run_id, value={"seat": "roof"})
     assert (misfit.status_code, misfit.json()["error"]["code"]) == (422, "invalid_request")
     reply = await give(client, served, run_id, value={"seat": "window"})
@@ -100,6 +102,29 @@ async def test_a_run_waits_for_two_answers_and_goes_on(
     await client.post(f"{served.url}/v1/runs/{other}/cancel")
     run = await until(client, served, other, "cancelled")
     assert (await give(client, served, other, value="x")).status_code == 409
+
+
+async def test_a_run_that_waits_is_not_cancelled_because_nobody_watches(
+    flows: str, serve_with: Serve, client: httpx.AsyncClient
+) -> None:
+    served = serve_with(flows=flows)
+    leave = {"Unspool-When-Left": "cancel; after=0.1"}
+    body = {"flow": "book", "input": {"to": "Oslo"}}
+    reply = await client.post(f"{served.url}/v1/runs", json=body, headers=leave)
+    run_id = reply.json()["id"]
+    await until(client, served, run_id, "waiting")
+    async with client.stream("GET", f"{served.url}/v1/runs/{run_id}/events") as watching:
+        assert watching.status_code == 200
+    await asyncio.sleep(0.5)  # longer than it may go on unwatched
+    run = await until(client, served, run_id, "waiting", "cancelled")
+    assert run["status"] == "waiting"
+    assert (run["progress"]["left_s"], served.core.runner.live_count) == (None, 0)
+    figures = (await client.get(f"{served.url}/metrics")).text
+    (waiting,) = (line for line in figures.splitlines() if line.startswith("unspool_waiting_runs"))
+    assert waiting.endswith(" 1.0")
+    await give(client, served, run_id, value={"seat": "window"})
+    run = await until(client, served, run_id, "waiting", "cancelled")
+    assert len(run["questions"]) == 2
 
 
 async def test_of_two_answers_at_once_one_counts_and_the_same_may_come_again(

@@ -36,6 +36,8 @@ from unspool import (
     abstract_events_batch_stream,
     answer_question_with_graph,
     call_model,
+    connect,
+    connect_blocking,
     flow,
     fold,
     follow,
@@ -99,6 +101,19 @@ async def journal(path: Path) -> Run:
         events.extend(batch)
     await opened.aclose()
     return fold(events)
+
+
+async def elsewhere(url: str) -> None:
+    async with connect(url, key="k") as server:
+        run = await server.start("chat", {"prompt": "?"}, model="m")
+        async for event in run.events(after=3):
+            assert_type(event, Event)
+        assert_type(await run.answer({"seat": "window"}, step="seat"), dict[str, Any])
+        assert_type((await run.fork(after=1)).id, str)
+    with connect_blocking(url) as blocking:
+        for event in blocking.run("id").events():
+            assert_type(event, Event)
+        assert_type(blocking.run("id").decline("no"), dict[str, Any])
 
 
 async def writer(pen: Pen) -> None:

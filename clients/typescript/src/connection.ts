@@ -102,8 +102,10 @@ export class Connection {
   }
 
   /** Ask the server to do something with the run. */
-  post(what: string): Promise<Response> {
-    return this.#send(() => this.#ask(`${this.runUrl}/${what}`, { method: "POST" }));
+  post(what: string, body?: unknown): Promise<Response> {
+    const headers = { "content-type": "application/json", "idempotency-key": crypto.randomUUID() };
+    const init = { method: "POST", ...(body ? { headers, body: JSON.stringify(body) } : {}) };
+    return this.#send(() => this.#ask(`${this.runUrl}/${what}`, init));
   }
 
   async *frames(): AsyncGenerator<Frame> {

@@ -32,6 +32,19 @@ export interface Step {
   model: string | null;
 }
 
+/** A question to people; `answer` is null while it is open. */
+export interface Question {
+  readonly step: string;
+  readonly text: string;
+  /** When it expires, in Unix milliseconds. */
+  readonly untilMs: number;
+  /** JSON Schema of the answer, an object; null: a text. */
+  readonly schema: RunEvent["data"] | null;
+  /** The tool call that waits for approval: `id`, `name`, `arguments`; null: it is no such question. */
+  readonly call: RunEvent["data"] | null;
+  answer: RunEvent["data"] | null;
+}
+
 export interface Attempt {
   readonly step: string;
   readonly number: number;
@@ -53,10 +66,12 @@ const ENOUGH = 1024;
 
 export class RunFold {
   seq = 0;
-  status: "queued" | "running" | Ending = "queued";
+  status: "queued" | "running" | "waiting" | Ending = "queued";
   readonly steps = new Map<string, Step>();
   readonly attempts: Attempt[] = [];
   readonly notes: Record<string, unknown> = {};
+  /** What people are asked, by step. */
+  readonly questions = new Map<string, Question>();
   items: RunEvent["data"][] = [];
   readonly warnings: string[] = [];
   result: unknown = null;
@@ -86,6 +101,7 @@ export class RunFold {
     else if (noun === "attempt") this.#attempt(event);
     else if (noun === "note") this.notes[event.data.name] = event.data.value;
     else if (["step", "text", "reasoning", "tool"].includes(noun)) this.#step(event);
+    else if (noun === "question") this.#question(event);
     else this.#rest(event);
   }
 
@@ -93,6 +109,11 @@ export class RunFold {
   get text(): string {
     const shown = [...this.steps.values()].filter((step) => !step.isUnseen);
     return shown.map((step) => step.text).join("");
+  }
+
+  /** Questions that wait for an answer, oldest first. */
+  get openQuestions(): Question[] {
+    return [...this.questions.values()].filter((question) => question.answer === null);
   }
 
   get isEnded(): boolean {
@@ -207,6 +228,15 @@ export class RunFold {
     call.id ||= data.id ?? "";
     call.name ||= data.name ?? "";
     return call;
+  }
+
+  #question({ type, data }: RunEvent): void {
+    const { step, text, until_ms: untilMs, schema = null, call = null } = data;
+    const asked = this.questions.get(step);
+    if (type === "question.asked")
+      this.questions.set(step, { step, text, untilMs, schema, call, answer: null });
+    else if (asked !== undefined) asked.answer = data;
+    this.status = this.openQuestions.length > 0 ? "waiting" : "running";
   }
 
   #rest({ type, data }: RunEvent): void {

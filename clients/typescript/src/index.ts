@@ -3,7 +3,7 @@
 export type { Contact, Options, Ticket } from "./connection.ts";
 export { type ErrorCode, UnspoolError } from "./errors.ts";
 export { type Ending, endingOf, type RunEvent } from "./events.ts";
-export { type Attempt, RunFold, type Step, type ToolCall } from "./fold.ts";
+export { type Attempt, type Question, RunFold, type Step, type ToolCall } from "./fold.ts";
 export {
   type FollowOptions,
   followRun,

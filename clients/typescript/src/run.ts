@@ -46,6 +46,25 @@ export class OpenRun implements AsyncIterable<RunEvent> {
     await response.body?.cancel();
   }
 
+  /**
+   * Answer a question of the run: a text, or an object that fits its schema; an approval needs no
+   * value. `step` names the question where several are open. The first answer counts.
+   */
+  answer(value?: unknown, step = ""): Promise<void> {
+    return this.#answer({ step, value });
+  }
+
+  /** Decline to answer, or to approve a tool call; the run goes on with that. */
+  decline(reason = "", step = ""): Promise<void> {
+    return this.#answer({ step, reason, declined: true });
+  }
+
+  async #answer(body: unknown): Promise<void> {
+    const response = await this.#connection.post("answers", body);
+    if (!response.ok) throw await refusal(response);
+    await response.body?.cancel();
+  }
+
   /** Leave the server, as a lost network would, until `reconnect`. */
   disconnect(): void {
     this.#connection.disconnect();

@@ -71,6 +71,31 @@ test("what a run waits for is known until something else happens", () => {
   expect(state.attempts[0]).toMatchObject({ status: "running" });
 });
 
+test("a run waits while a question is open", () => {
+  const asked = (step: string, more = {}) => ({
+    type: "question.asked",
+    at_ms: 5,
+    data: { step, text: "?", until_ms: 9000, ...more },
+  });
+  const answered = (step: string, outcome: string) => ({
+    type: "question.answered",
+    at_ms: 9,
+    data: { step, outcome },
+  });
+  const call = { id: "a", name: "find", arguments: {} };
+  const two = [started, asked("q"), asked("a/call-0", { call })];
+  expect(fold(two)).toMatchObject({ status: "waiting" });
+  expect(fold(two).openQuestions).toMatchObject([
+    { step: "q", untilMs: 9000, call: null },
+    { call },
+  ]);
+  const one = [...two, answered("q", "declined")];
+  expect(fold(one)).toMatchObject({ status: "waiting" });
+  const none = fold([...one, answered("a/call-0", "answered")]);
+  expect(none).toMatchObject({ status: "running", openQuestions: [] });
+  expect(none.questions.get("q")?.answer).toMatchObject({ outcome: "declined" });
+});
+
 test("what is not known is passed over", () => {
   const state = fold([started, { type: "moon.risen", at_ms: 5, data: {} }]);
   expect(state).toMatchObject({ seq: 2, status: "running" });

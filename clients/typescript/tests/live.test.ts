@@ -69,6 +69,27 @@ describe.skipIf(!IS_THERE)("a real server", () => {
     expect(types).toContain("run.completed");
   });
 
+  test("a run that waits is answered, and declined, once", async () => {
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify({ approve: true });
+    await fetch(`${url}/api/tools/1`, { method: "PATCH", headers, body });
+    const input = { prompt: "北京和上海的天气？", tool_ids: [1] };
+    const run = openRun(`${url}/v1/runs`, { body: { flow: "chat", input } });
+    for await (const event of run) {
+      if (event.type !== "question.asked") continue;
+      expect(run.state.status).toBe("waiting");
+      const { step } = event.data;
+      if (step.endsWith("0")) await run.answer(undefined, step);
+      else await run.decline("too far", step);
+      await expect(run.answer(undefined, step)).rejects.toMatchObject({
+        serverCode: "not_waiting",
+      });
+    }
+    const outcomes = [...run.state.questions.values()].map(({ answer }) => answer?.outcome);
+    expect(outcomes).toEqual(["answered", "declined"]);
+    expect(run.state).toMatchObject({ status: "completed", openQuestions: [] });
+  });
+
   test("cancelled in the middle, it ends as cancelled with what was written", async () => {
     const run = openRun(`${url}/v1/runs`, { body: BODY });
     let words = 0;

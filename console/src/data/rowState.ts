@@ -15,12 +15,16 @@ export interface RowState {
   readonly stalledS: number | null;
 }
 
+/** Whether a run goes on, if only when somebody answers. */
+export const isUnended = (status: string) => status === "running" || status === "waiting";
+
 export function rowState(
   run: RunRowJson,
   timeline: TimelineJson | undefined,
   nowS: number,
 ): RowState {
   const plain = { wait: null, waitS: null, stalledS: null };
+  if (isAsking(run, timeline)) return { state: "waiting", ...plain };
   if (run.status !== "running") return { state: storedState(run.status, run.code), ...plain };
   const wait = timeline?.waits.find((each) => each.t1 === null) ?? null;
   if (wait !== null) {
@@ -34,6 +38,12 @@ export function rowState(
     return { state: "streaming", ...plain };
   return { state: "stalled", ...plain, stalledS: Math.floor(silence) };
 }
+
+/** Whether it waits for a person; another server's runs are known to by their timelines alone. */
+const isAsking = (run: RunRowJson, timeline: TimelineJson | undefined) =>
+  run.status === "waiting" ||
+  (run.status === "running" &&
+    timeline?.waits.some(({ t1, cause }) => t1 === null && cause === "question") === true);
 
 /** Seconds between two words; the list has no events, so a token stands for a word. */
 function usualGapS({ stretches, tokens }: TimelineJson): number {
@@ -58,7 +68,8 @@ export interface BatchState {
 /** Null: the run has no children. */
 export function batchOf(run: RunRowJson, timeline: TimelineJson | undefined): BatchState | null {
   if (run.children === null) return null;
-  const { completed = 0, running = 0, ...other } = run.children;
+  const { completed = 0, running: writing = 0, waiting = 0, ...other } = run.children;
+  const running = writing + waiting;
   const failed = Object.values(other).reduce((sum, count) => sum + count, 0);
   const known = completed + running + failed;
   const told = timeline?.progress?.total ?? null;

@@ -5,7 +5,14 @@ import type { LocationQuery } from "vue-router";
 export const SORTS = ["newest", "longest", "dearest", "tokens", "slowest"] as const;
 type Sort = (typeof SORTS)[number];
 
-export const STATES = ["running", "completed", "incomplete", "failed", "cancelled"] as const;
+export const STATES = [
+  "running",
+  "waiting",
+  "completed",
+  "incomplete",
+  "failed",
+  "cancelled",
+] as const;
 
 /** Time ranges, and how long they are. `today` begins at midnight, by the reader's clock. */
 const HOUR_MS = 3_600_000;

@@ -52,7 +52,7 @@ interface SharedAttempt {
 
 /** A frame of the stream of a link. */
 export type SharedFact =
-  | { readonly type: "running" }
+  | { readonly type: "running" | "waiting" }
   | { readonly type: "text"; readonly part: number; readonly text: string }
   | { readonly type: "rewound"; readonly part: number; readonly at: number }
   | { readonly type: "ended"; readonly status: string };

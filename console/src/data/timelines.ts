@@ -26,7 +26,7 @@ export interface WaitJson {
   readonly t1: number | null;
   /** When the next request is due; null: nobody knows. */
   readonly until: number | null;
-  /** The code of the failure before it, or `queued`. */
+  /** The code of the failure before it, or `queued`, or `question`. */
   readonly cause: string;
   readonly model: string;
   readonly place: number | null;
@@ -89,7 +89,8 @@ export function shapeOf(timeline: TimelineJson, hueOf: (model: string) => Hue): 
   // A text that its limit cut ends frayed, however well its provider ended it.
   const isCut = timeline.end === "completed" && timeline.error?.code === "length";
   const end = isCut ? "incomplete" : timeline.end;
-  return { stretches, seams: timeline.seams, steps, end, lastS: timeline.last_s };
+  const waits = timeline.waits.filter(({ cause }) => cause === "question");
+  return { stretches, seams: timeline.seams, steps, waits, end, lastS: timeline.last_s };
 }
 
 const named = (key: string, name: string, t: Translate, te: Knows) => (te(key) ? t(key) : name);

@@ -20,6 +20,7 @@ export interface StoredToolJson {
   readonly parameters: Schema;
   readonly answer: AnswerJson;
   readonly limit_s: number;
+  readonly approve: boolean;
   readonly problem: string | null;
 }
 

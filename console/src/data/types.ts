@@ -7,7 +7,7 @@ export interface RunHead {
   readonly flow: string;
   readonly model: string;
   readonly dialect: string;
-  readonly status: "running" | Ending;
+  readonly status: "running" | "waiting" | Ending;
   readonly last_seq: number;
   readonly created_at: string;
   readonly ended_at: string | null;

@@ -49,6 +49,7 @@ export const en: Messages = {
     cancelled: "Cancelled",
     cached: "From cache",
     queued: "Queued",
+    waiting: "Waiting",
   },
   metric: {
     first: "first token",

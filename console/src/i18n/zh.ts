@@ -48,6 +48,7 @@ export const zh = {
     cancelled: "已取消",
     cached: "来自缓存",
     queued: "排队",
+    waiting: "等待回答",
   },
   metric: {
     first: "首字",

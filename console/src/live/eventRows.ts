@@ -82,6 +82,8 @@ const TEXTS: Readonly<Record<string, (data: RunEvent["data"]) => string>> = {
   "step.started": (d) => d.step,
   "step.finished": (d) => join(d.step, d.model, d.finish_reason, `${d.chars} chars`),
   "step.rewound": (d) => d.step,
+  "question.asked": (d) => join(d.step, d.text),
+  "question.answered": (d) => join(d.step, d.outcome, d.reason),
   "attempt.queued": (d) => join(d.model, `#${d.place}`),
   "attempt.silent": (d) => join(d.step, `${d.for_s} s`),
   "attempt.started": (d) => join(d.model, d.step, d.strategy !== "first" && d.strategy, d.reason),

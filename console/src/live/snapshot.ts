@@ -1,6 +1,6 @@
 /** A run at one moment, in the numbers and labels that a page shows. */
 
-import type { Attempt, Step } from "unspool-client";
+import type { Attempt, Question, RunFold, Step } from "unspool-client";
 import type { RunProgress } from "@/data/types";
 import type { StateName } from "@/styles/shapes";
 import type { Hue } from "@/timeline/hues";
@@ -69,6 +69,7 @@ export interface Snapshot {
   readonly seams: number;
   readonly recoveries: number;
   readonly steps: readonly StepLine[];
+  readonly questions: readonly Question[];
   readonly attempts: readonly AttemptLine[];
   readonly legend: readonly { readonly model: string; readonly hue: Hue }[];
   readonly error: { readonly code: string; readonly message: string } | null;
@@ -120,6 +121,7 @@ export function snapshotOf(
     seams: timeline.seams.length,
     recoveries,
     steps: stepsOf(runModel, nowS),
+    questions: [...fold.questions.values()].map((question) => ({ ...question })),
     attempts,
     legend: hues.legend,
     error: (fold.error as Snapshot["error"]) ?? cutOff(fold.status, state),
@@ -175,7 +177,7 @@ function stepsOf(runModel: RunModel, nowS: number): StepLine[] {
     const open = waiting === null ? "streaming" : "queued";
     return {
       name: step.name,
-      state: step.isFinished ? stateOfEnded(step) : fold.status === "running" ? open : fold.status,
+      state: step.isFinished ? stateOfEnded(step) : stateOfOpen(fold.status, open),
       chars: step.text.length,
       hue: step.isFinished
         ? hues.of(writerOf(step.model))
@@ -189,6 +191,10 @@ function stepsOf(runModel: RunModel, nowS: number): StepLine[] {
     };
   });
 }
+
+/** A step that is not finished; a run that waits may write others meanwhile. */
+const stateOfOpen = (status: RunFold["status"], open: StateName): StateName =>
+  status === "running" || status === "waiting" ? open : status;
 
 const stateOfEnded = (step: Step): StateName => (isCut(step) ? "incomplete" : "completed");
 

@@ -7,6 +7,7 @@ import { theme } from "@/styles/theme";
 const SIGNS: Partial<Record<StateName, string>> = {
   streaming: "◉",
   stalled: "◡",
+  waiting: "?",
   completed: "●",
   incomplete: "⋔",
   failed: "✕",
@@ -15,6 +16,7 @@ const SIGNS: Partial<Record<StateName, string>> = {
 const HUES = {
   streaming: "accent",
   stalled: "warn",
+  waiting: "accent",
   completed: "ok",
   incomplete: "warn",
   failed: "bad",

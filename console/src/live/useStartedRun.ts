@@ -70,5 +70,5 @@ export function useStartedRun(name = "run", onEvent?: (event: RunEvent) => void)
 /** Whether the run has not ended. */
 export function isLive(view: RunView | null): boolean {
   if (view === null || view.failure.value !== null) return false;
-  return ["streaming", "stalled", "queued"].includes(view.snapshot.value.state);
+  return ["streaming", "stalled", "queued", "waiting"].includes(view.snapshot.value.state);
 }

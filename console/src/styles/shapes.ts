@@ -10,7 +10,8 @@ export type StateName =
   | "failed"
   | "cancelled"
   | "cached"
-  | "queued";
+  | "queued"
+  | "waiting";
 
 export interface Stroke {
   readonly d: string;
@@ -38,6 +39,10 @@ export const SHAPES: Readonly<Record<StateName, readonly Stroke[]>> = {
   cancelled: [{ d: "M0 7h9" }, { d: "M10 2.5v9", width: 1.8 }],
   cached: [{ d: "M1 4.8h12M1 9.2h12" }],
   queued: [{ d: "M2.4 7a4.6 4.6 0 1 0 9.2 0a4.6 4.6 0 1 0-9.2 0", width: 1.4, dash: "2 2.2" }],
+  waiting: [
+    { d: "M4.6 5.2a2.4 2.4 0 1 1 3.4 2.2c-.7.3-1 .8-1 1.6" },
+    { d: "M6.1 11.6a.9.9 0 1 0 1.8 0a.9.9 0 1 0-1.8 0", fill: true },
+  ],
 };
 
 /** On a square of 16. */

@@ -42,10 +42,17 @@ export interface Bracket {
   isRewound: boolean;
 }
 
+/** While a person was asked, in seconds; `t1` is null while the question is open. */
+export interface Wait {
+  readonly t0: number;
+  t1: number | null;
+}
+
 export interface TimelineShape {
   readonly stretches: readonly Stretch[];
   readonly seams: readonly Pick<Seam, "t0" | "t1" | "seq">[];
   readonly steps: readonly Bracket[];
+  readonly waits?: readonly Wait[];
   readonly end: Ending | null;
   /** Time of the newest event. */
   readonly lastS: number;
@@ -55,6 +62,7 @@ export class TimelineFold implements TimelineShape {
   readonly stretches: Stretch[] = [];
   readonly seams: Seam[] = [];
   readonly steps: Bracket[] = [];
+  readonly waits: Wait[] = [];
   end: Ending | null = null;
   lastS = 0;
   /** Time of the last word; the silence since then is drawn as a slack line. */
@@ -63,6 +71,8 @@ export class TimelineFold implements TimelineShape {
   readonly gaps: number[] = [];
 
   readonly #hues: Hues;
+  /** Open questions, by step. */
+  readonly #questions = new Map<string, Wait>();
   #startMs = 0;
   /** The last stretch of each writer: steps may be written at the same time. */
   readonly #open = new Map<string, Stretch>();
@@ -83,8 +93,20 @@ export class TimelineFold implements TimelineShape {
     else if (type === "tool.delta") this.#word(event, data.arguments ?? "");
     else if (type.startsWith("attempt.")) this.#attempt(event);
     else if (type.startsWith("step.")) this.#step(event);
+    else if (type.startsWith("question.")) this.#question(event);
     this.end = endingOf(event) ?? this.end;
     if (this.end !== null) for (const step of this.steps) step.t1 ??= this.lastS;
+    if (this.end !== null) for (const wait of this.waits) wait.t1 ??= this.lastS;
+  }
+
+  #question({ type, data }: RunEvent): void {
+    const open = this.#questions.get(data.step);
+    this.#questions.delete(data.step);
+    if (open !== undefined) open.t1 = this.lastS;
+    if (type !== "question.asked") return;
+    const wait = { t0: this.lastS, t1: null };
+    this.waits.push(wait);
+    this.#questions.set(data.step, wait);
   }
 
   /** The present writer of a step; fixed text has no attempt. */

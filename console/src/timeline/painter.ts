@@ -147,8 +147,14 @@ function paintGap(
     seam === undefined
       ? after.t0
       : Math.max(before.t1, pen.scale.seconds(seamStart(pen, seam.t0, seam.t1)));
-  if (end > before.t1) drawSlack(pen, before.hue, before.t1, end);
+  if (end <= before.t1) return;
+  // Nothing could come while a person was asked: that is no silence of a model.
+  if (isAsked(shape, before.t1, end)) drawGhost(pen, before.t1, end);
+  else drawSlack(pen, before.hue, before.t1, end);
 }
+
+const isAsked = ({ waits = [] }: Drawing["shape"], fromS: number, toS: number) =>
+  waits.some(({ t0, t1 }) => t0 < toS && (t1 ?? toS) > fromS);
 
 function paintEnd(pen: Pen, drawing: Drawing): void {
   const { shape, nowS, etaS } = drawing;
@@ -163,7 +169,8 @@ function paintEnd(pen: Pen, drawing: Drawing): void {
   if (shape.end !== null) {
     // An end long after the last word is drawn at its own time, behind a slack line.
     const isLate = shape.lastS - endS > 1;
-    if (isLate) drawSlack(pen, hue, endS, shape.lastS);
+    if (isLate && isAsked(shape, endS, shape.lastS)) drawGhost(pen, endS, shape.lastS);
+    else if (isLate) drawSlack(pen, hue, endS, shape.lastS);
     drawEnd(pen, shape, pen.scale.x(isLate ? shape.lastS : endS), hue);
     return;
   }
@@ -171,7 +178,7 @@ function paintEnd(pen: Pen, drawing: Drawing): void {
   const place = waits ? nowS : endS;
   if (etaS !== null && etaS > place) drawGhost(pen, place, Math.min(etaS, pen.scale.spanS));
   if (last !== undefined) drawStretch(pen, last, !waits);
-  if (waits && drawing.isWaiting) drawGhost(pen, endS, nowS);
+  if (waits && (drawing.isWaiting || isAsked(shape, endS, nowS))) drawGhost(pen, endS, nowS);
   else if (waits) drawSlack(pen, hue, endS, nowS);
   if (last !== undefined || waits) drawSpool(pen, pen.scale.x(place), hue);
 }

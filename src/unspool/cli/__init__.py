@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from .. import plugs
 from ..errors import UnspoolError
 from . import (
+    answer,
     backup,
     budgets,
     chat,
@@ -65,6 +66,7 @@ app.command("serve")(serve.serve)
 app.command("run")(run.run)
 app.command("tail")(run.tail)
 app.command("cancel")(run.cancel)
+app.command("answer")(answer.answer)
 app.add_typer(run_list, name="runs")
 app.command("show")(runs.show)
 app.command("chat")(chat.chat)

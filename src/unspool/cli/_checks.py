@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from ..errors import SetupError, UnspoolError
+from ..viewing.remote.errors import Unreachable
 from ._bootstrap import host_of
-from ._exit_codes import Unreachable
 
 if TYPE_CHECKING:
     from ..settings import Settings

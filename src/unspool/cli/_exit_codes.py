@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import RecordsError, SetupError, SpecError, UnspoolError
+from ..viewing.remote.errors import RequestRefused, Unreachable
 
 FINE: Final = 0
 FAILED: Final = 1
@@ -26,28 +27,12 @@ class Complaint(UnspoolError):
         self.exit_code = exit_code
 
 
-class Unreachable(Complaint):
-    """Nobody answers at the address, or the connection broke; a later try may succeed."""
-
-    code = "unreachable"
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence, UNREACHABLE)
-
-
-class RequestRefused(Complaint):
-    """The server answered with an error; `status` is its HTTP status."""
-
-    code = "refused"
-
-    def __init__(self, sentence: str, status: int) -> None:
-        # Of all 4xx answers only 429 finds no fault with the request.
-        wrong = 400 <= status < 500 and status != 429
-        super().__init__(sentence, USAGE if wrong else FAILED)
-        self.status = status
-
-
 def exit_code_of(error: UnspoolError) -> int:
     if isinstance(error, Complaint):
         return error.exit_code
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
+    if isinstance(error, RequestRefused):
+        # Of all 4xx answers only 429 finds no fault with the request.
+        return USAGE if 400 <= error.status < 500 and error.status != 429 else FAILED
     return USAGE if isinstance(error, SpecError | SetupError | RecordsError) else FAILED

@@ -25,6 +25,12 @@ class Output(Protocol):
     def notice(self, text: str) -> None:
         """Show a remark beside the text; an empty one removes it where possible."""
 
+    def pause(self) -> None:
+        """Draw no status, so that people can type."""
+
+    def go_on(self) -> None:
+        """Draw it again."""
+
 
 class PlainOutput:
     """Text to stdout as it comes, notices to stderr; no control codes."""
@@ -35,6 +41,12 @@ class PlainOutput:
     def notice(self, text: str) -> None:
         if text:
             say(text, to=stderr())
+
+    def pause(self) -> None:
+        pass
+
+    def go_on(self) -> None:
+        pass
 
 
 class SilentOutput(PlainOutput):
@@ -57,6 +69,7 @@ class LiveOutput:
         self._status = status
         self._notice = ""
         self._line = ""
+        self._is_paused = False
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -74,6 +87,17 @@ class LiveOutput:
     def notice(self, text: str) -> None:
         self._notice = text
 
+    def pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._live.stop()
+            self._print_rest()
+
+    def go_on(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._live.start()
+
     @asynccontextmanager
     async def live(self) -> AsyncGenerator[None]:
         """Show the status until the context ends; then only the text remains."""
@@ -86,12 +110,17 @@ class LiveOutput:
             with suppress(asyncio.CancelledError):
                 await drawing
             self._live.stop()
-            if self._line:
-                self._console.print(Text(self._line), soft_wrap=True)
+            self._print_rest()
+
+    def _print_rest(self) -> None:
+        if self._line:
+            self._console.print(Text(self._line), soft_wrap=True)
+            self._line = ""
 
     async def _draw(self) -> None:
         while True:
-            self._live.refresh()
+            if not self._is_paused:
+                self._live.refresh()
             await asyncio.sleep(REFRESH_S)
 
     def _drawn(self) -> Group:

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ..viewing.remote.errors import Unreachable
 from ._bootstrap import open_records, read_settings
-from ._exit_codes import Unreachable
 from ._options import DEFAULT_URL
 
 PROBE_S: Final = 480.0

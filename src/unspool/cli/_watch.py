@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -16,10 +17,12 @@ from typing import Any, Final
 
 from ..runs.events import Event
 from ..runs.progress import Progress
+from ..viewing.remote.errors import RequestRefused, Unreachable
+from ..viewing.remote.following import FollowedRun, follow
 from ._api import ServerClient
+from ._asking import TerminalAnswers
 from ._console import complain, say, stderr, write_json_line
-from ._exit_codes import FAILED, FINE, INTERRUPTED, RequestRefused, Unreachable
-from ._follow import FollowedRun, follow
+from ._exit_codes import FAILED, FINE, INTERRUPTED
 from ._formatting import STYLES, problem, summary
 from ._options import DEFAULT_URL
 from ._output import Output, open_output
@@ -67,6 +70,7 @@ class RunWatch:
         self._following: asyncio.Task[None] | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._output: Output | None = None
+        self._answers: TerminalAnswers | None = None
 
     async def show(self) -> int:
         """
@@ -79,8 +83,12 @@ class RunWatch:
         with on_interrupt(self._interrupted):
             async with open_output(as_json=self._as_json, status=self._status) as output:
                 self._output = output
+                if not self._as_json and sys.stdin.isatty() and stderr().is_terminal:
+                    self._answers = TerminalAnswers(self._server, self._run_id, output)
                 self._following = asyncio.create_task(self._follow(output))
                 await asyncio.wait([self._following])
+                if self._answers is not None:
+                    self._answers.close()
             if self._cancelling is not None:
                 self._cancelling.cancel()
                 await asyncio.wait([self._cancelling])
@@ -124,8 +132,18 @@ class RunWatch:
         if seen.event is not None:
             self._progress.apply(seen.event)
             transcript.apply(seen.event)
+            if self._answers is not None:
+                self._answers.take(seen.event)
+            elif seen.event.type == "question.asked" and not self._as_json:
+                self._tell(seen.event)
         if seen.is_last:
             self._ending = seen.event
+
+    def _tell(self, event: Event) -> None:
+        assert self._output is not None
+        url = "" if self._server.url == DEFAULT_URL else f" --url {self._server.url}"
+        self._output.notice(f"The run asks: {event.data['text']}")
+        self._output.notice(f"Answer with: unspool answer {self._run_id}{url}")
 
     def _interrupted(self) -> None:
         self._presses += 1

@@ -25,7 +25,7 @@ RUN_ID_CHARS = 26
 def runs(
     ctx: typer.Context,
     status: Annotated[
-        str, typer.Option(help="Only this status: running, completed, failed …")
+        str, typer.Option(help="Only this status: running, waiting, completed, failed …")
     ] = "",
     flow: Annotated[str, typer.Option(help="Only runs of this flow.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The most runs to list.")] = 20,
@@ -114,6 +114,8 @@ def _lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("cost", cost(run).removeprefix("cost ")),
     ):
         yield name, value or "unknown"
+    for question in run["questions"]:
+        yield "question", _question(question)
     for step in run["steps"]:
         by = f" by {step['model']}" if step["model"] else ""
         yield "step", f"{step['name']}: {step['status']}, {len(step['text'])} characters{by}"
@@ -121,6 +123,14 @@ def _lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "attempt", _attempt(attempt)
     for warning in run["warnings"]:
         yield "warning", warning
+
+
+def _question(question: Mapping[str, Any]) -> str:
+    answer = question["answer"]
+    if answer is None:
+        return f"{question['step']}: {question['text']} (open until {moment(question['until'])})"
+    said = answer["reason"] or answer["value"] or ""
+    return f"{question['step']}: {question['text']} {answer['outcome']} {said}".rstrip()
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

@@ -5,6 +5,9 @@ A request with `Unspool-When-Left: cancel` limits how long its run may continue 
 the header, a run whose viewers have all left may still write `max_unwatched_bytes`: a model that
 never ends must not work for nobody. Streams and runs do not know each other; this module connects
 them.
+
+A run that waits for a person works for nobody, so it may wait unwatched: its time begins when it
+goes on.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ class AbandonedRuns:
         self._cancelling: set[asyncio.Task[None]] = set()
         viewing.on_left = self._left
         runner.on_begun.append(self._begun)
+        runner.on_waiting.append(self._waits)
 
     def close(self) -> None:
         self._telling.cancel()
@@ -62,6 +66,11 @@ class AbandonedRuns:
     def _begun(self, run_id: str, after_s: float) -> None:
         self._patience_s[run_id] = after_s
         self._arm(run_id, after_s + FIRST_S)
+
+    def _waits(self, run_id: str) -> None:
+        after_s = self._patience_s.get(run_id)
+        if after_s is not None and run_id not in self._runner.waiting:
+            self._arm(run_id, after_s + FIRST_S)
 
     def _left(self, run_id: str) -> None:
         if (size := self._runner.unasked_bytes(run_id)) is not None:
@@ -81,6 +90,8 @@ class AbandonedRuns:
         del self._timers[run_id]
         if self._is_watched(run_id) and self._runner.is_live(run_id):
             return  # its last viewer will arm it again
+        if run_id in self._runner.waiting:
+            return  # its answer will arm it again
         after_s = self._patience_s.pop(run_id)
         if self._runner.is_live(run_id):
             self._cancel(run_id, f"nobody watched it for {after_s:g} s")

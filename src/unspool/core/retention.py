@@ -11,11 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from ..errors import JournalError, RecordsError, SetupError
+from ..errors import JournalError, RecordsError, SetupError, UnknownRun
 from ..formats.tenancy import DEFAULT, working_for
 from ..journals import EndedRun, Journal
 from ..records.images import forget_images
@@ -43,6 +44,9 @@ PAUSE_S: Final = 0.05
 """Pause after each step; so a server spends at most a fiftieth of its time on this."""
 
 DAY_S: Final = 86_400.0
+
+LONG_S: Final = 1e9
+"""Later than any moment that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class Retention:
             done = await pruning.apply(rules, now_s=now_s)
             if rules.max_age_s is not None and with_images and not is_dry:
                 # A run is kept from its end on, and it used its images a while before that.
-                before_s = now_s - rules.max_age_s - DAY_S
+                before_s = min(now_s - rules.max_age_s, await self._oldest_live_s(now_s)) - DAY_S
                 await self._forget_images(int(before_s * 1000))
             if done.runs and not is_dry:
                 self._on_deleted()
@@ -215,6 +219,13 @@ class Retention:
         if is_gone:
             self._on_deleted()
         return is_gone
+
+    async def _oldest_live_s(self, now_s: float) -> float:
+        """Return when the oldest live run began: one that waits for a person may be weeks old."""
+        for run_id in (await self._journal.unended())[:1]:
+            with suppress(UnknownRun):
+                return (await self._journal.head(run_id)).created_ms / 1000
+        return now_s + LONG_S
 
     async def _forget_images(self, before_ms: int) -> None:
         tenants = await list_tenants(self._records.operator)

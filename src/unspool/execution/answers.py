@@ -49,8 +49,8 @@ class Answers:
             JournalError: The answer is not in the log in `OBEY_S`.
         """
         run = await self._read(Run(), run_id)
-        question = _named(run, given.step)
         answer_id = answer_id or secrets.token_hex(8)
+        question = _named(run, given.step, answer_id)
         if question.answer is not None:
             return _taken(run, question, answer_id)
         if not given.declined:
@@ -84,8 +84,12 @@ class Answers:
         return run
 
 
-def _named(run: Run, step: str) -> Question:
+def _named(run: Run, step: str, answer_id: str) -> Question:
+    """Return the question that is meant; without a step, the one that had this answer already."""
     waiting = run.open_questions
+    answered = (it for it in run.questions.values() if it.answer and it.answer.id == answer_id)
+    if not step and (same := next(answered, None)) is not None:
+        return same
     if step and step in run.questions:
         return run.questions[step]
     if step or len(waiting) != 1 or run.is_ended:

@@ -329,12 +329,19 @@ class RunContext:
         state = self._steps.get(step)
         return state is not None and state.has_call
 
-    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> ToolAnswer:
+    async def answer(
+        self,
+        step: str,
+        call: Call,
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        instead: ToolAnswer | None = None,
+    ) -> ToolAnswer:
         state = self._steps[step]
         if call.index not in state.answers:
             assert self.tools is not None, "this context has no `tools`"
             place = CallPlace(self._pen.run_id, step, call.index)
-            answer = await self.tools.answer(call, tools, place)
+            answer = instead or await self.tools.answer(call, tools, place)
             fields = {"content": answer.content, **({"code": answer.code} if answer.code else {})}
             named = {"step": step, "index": call.index, "id": call.id, "name": call.name}
             _answered()

@@ -164,6 +164,17 @@ class _ReplayContext(RunContext):
 
         return await super().note(name, remembered)
 
+    async def answer(
+        self,
+        step: str,
+        call: Call,
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        instead: ToolAnswer | None = None,
+    ) -> ToolAnswer:
+        # Those that people declined stand in the log among the others, and so come in its order.
+        return await super().answer(step, call, tools)
+
 
 class _ReplayTools:
     """Answers calls from the log, in its order: parallel calls may end in any."""

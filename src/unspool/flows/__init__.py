@@ -226,13 +226,15 @@ class Context(Recorder, Protocol):
         step: str,
         schema: Mapping[str, Any] | None = None,
         within_s: float = 86_400.0,
+        call: Mapping[str, Any] | None = None,
     ) -> GivenAnswer:
         """
         Ask a person, and wait for the answer, once in the life of the run.
 
         The run's status is `waiting`; it costs nothing and survives restarts. Somebody answers with
         `POST /v1/runs/{id}/answers`, or declines, which is an answer too. Without a `schema` (of an
-        object) the answer's value is a text.
+        object) the answer's value is a text. With `call` (`id`, `name`, `arguments`) people approve
+        that call, and the answer has no value.
 
         Raises:
             Unanswered: Nobody has answered within `within_s`, at most 30 days.
@@ -262,9 +264,18 @@ class Context(Recorder, Protocol):
     def has_called(self, step: str) -> bool:
         """Whether the model began a tool call in `step`, whole or not."""
 
-    async def answer(self, step: str, call: Call, tools: Sequence[Mapping[str, Any]]) -> ToolAnswer:
+    async def answer(
+        self,
+        step: str,
+        call: Call,
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        instead: ToolAnswer | None = None,
+    ) -> ToolAnswer:
         """
         Carry out a call of `step` and record its answer; an answer in the log is returned as is.
+
+        With `instead` it is not carried out: that is its answer.
 
         `tools` describes the registered tools that the model may call: number (`id`), `name` and
         `parameters` of each. A failure is an answer too. Calls run at least once: if the server

@@ -3,20 +3,23 @@ Answers one prompt, calling tools on the way.
 
 With registered tools (`tool_ids`) each round is a step: the model calls tools, the calls run
 side by side, the model gets their answers and is asked again, until it answers in text. A
-failing tool never ends a run: its error is an answer too.
+failing tool never ends a run: its error is an answer too. Calls of some tools wait for a person
+who approves them; a call that is declined, or that nobody answers, is answered with that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import ProviderError, SpecError
+from ..errors import ProviderError, SpecError, Unanswered
 from ..formats.images import read_data_url
+from ..formats.json_schema import misfits
 from ..records.images import find_images, save_images
 from ..records.tools import find_tools
 from . import Call, Context, Flow, ToolAnswer
@@ -55,6 +58,8 @@ class ChatTool(BaseModel):
 
 class StoredChatTool(ChatTool):
     id: int
+    approve: bool = False
+    """A person must agree to each call."""
 
 
 class MadeCall(BaseModel):
@@ -133,7 +138,11 @@ class ChatFlow(Flow[Chat]):
         rows = await find_tools(records, request.tool_ids) if request.tool_ids else []
         stored = [
             StoredChatTool(
-                id=row.id, name=row.name, description=row.description, parameters=row.parameters
+                id=row.id,
+                name=row.name,
+                description=row.description,
+                parameters=row.parameters,
+                approve=row.approve,
             )
             for row in rows
         ]
@@ -267,7 +276,7 @@ async def _stored(request: Chat, records: Records) -> Chat:
 
 def _offered(request: Chat) -> list[dict[str, Any]]:
     tools = [tool.model_dump() for tool in request.tools]
-    return tools + [tool.model_dump(exclude={"id"}) for tool in request.kept_tools]
+    return tools + [tool.model_dump(exclude={"id", "approve"}) for tool in request.kept_tools]
 
 
 async def _answers(
@@ -275,14 +284,38 @@ async def _answers(
 ) -> dict[int, ToolAnswer]:
     """Run calls side by side; return the answers by the index of their call."""
     tools = [tool.model_dump() for tool in request.kept_tools]
+    to_approve = {tool.name: tool.parameters for tool in request.kept_tools if tool.approve}
     slots = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def answer_one(call: Call) -> ToolAnswer:
+        schema = to_approve.get(call.name)
+        # A call that cannot be carried out is no question for people.
+        is_asked = schema is not None and not misfits(schema, call.arguments)
+        refusal = await _refusal(ctx, step, call) if is_asked else None
         async with slots:
-            return await ctx.answer(step, call, tools)
+            return await ctx.answer(step, call, tools, instead=refusal)
 
     answers = await together(answer_one(call) for call in calls)
     return {call.index: answer for call, answer in zip(calls, answers, strict=True)}
+
+
+async def _refusal(ctx: Context, step: str, call: Call) -> ToolAnswer | None:
+    """Ask people for a call; return what the model gets if they do not agree to it."""
+    about = {"id": call.id, "name": call.name, "arguments": call.arguments}
+    place = f"{step}/call-{call.index}"
+    try:
+        given = await ctx.ask(f"May the model call {call.name}?", step=place, call=about)
+    except Unanswered:
+        return _refused("unanswered", "nobody has approved this call in its time")
+    if given.is_declined:
+        reason = f": {given.reason}" if given.reason else ""
+        return _refused("declined", f"a person has declined this call{reason}")
+    return None
+
+
+def _refused(code: str, message: str) -> ToolAnswer:
+    error = {"error": {"code": code, "message": message}}
+    return ToolAnswer(json.dumps(error, ensure_ascii=False), code)
 
 
 def _messages(

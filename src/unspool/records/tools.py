@@ -34,6 +34,8 @@ class ToolRow(Base):
     """Names and values of an HTTP call's headers, as JSON, sealed; empty for none."""
     limit_s: Mapped[float] = mapped_column(Double, default=30.0)
     """Time limit of one call, in seconds."""
+    approve: Mapped[bool] = mapped_column(default=False)
+    """A person must agree to each call."""
     created_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms)
     updated_ms: Mapped[int] = mapped_column(BigInteger, default=now_ms, onupdate=now_ms)
 

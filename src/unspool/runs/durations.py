@@ -6,7 +6,8 @@ wrote. The time left comes from the shapes of earlier runs of the same flow and 
 take the time it needed from the point where this run is now, scaled to this run's speed. Their
 median is the estimate; the tenth and the ninetieth percentile are its band.
 
-Pure; time is the log's own. The time between two servers does not count.
+Pure; time is the log's own. The time between two servers does not count, nor that in which people
+think about a question.
 """
 
 from __future__ import annotations
@@ -90,14 +91,20 @@ class RunShape:
     """Another server took it over, so we do not learn from its duration."""
     _began_ms: int | None = None
     _last_ms: int = 0
+    has_waited: bool = False
+    """It waited for a person: nobody can foretell that."""
     _lost_ms: int = 0
-    """Time between one server's last event and the next one's first."""
+    """Time between one server's last event and the next one's first, and time without an answer."""
+    _questions: set[str] = field(default_factory=set)
+    """Open ones."""
 
     def apply(self, event: Event) -> None:
         # A clock that was set back must not make a time negative.
         if self._began_ms is None:
             self._began_ms = event.at_ms
         before_ms, self._last_ms = self._last_ms, max(self._last_ms, event.at_ms)
+        is_lost = self.is_waiting or event.type == "run.recovered"
+        self._lost_ms += self._last_ms - before_ms if is_lost else 0
         match event.type:
             case "text.delta" | "reasoning.delta":
                 self._write(event, event.data["text"])
@@ -113,9 +120,20 @@ class RunShape:
                 self.model = event.data["model"]
             case "run.recovered":
                 self.is_recovered = True
-                self._lost_ms += self._last_ms - before_ms
             case _:
-                pass
+                self._question(event)
+
+    def _question(self, event: Event) -> None:
+        if event.type == "question.asked":
+            self.has_waited = True
+            self._questions.add(event.data["step"])
+        elif event.type == "question.answered":
+            self._questions.discard(event.data["step"])
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a person's answer is missing."""
+        return bool(self._questions)
 
     @property
     def last_s(self) -> float:
@@ -126,7 +144,8 @@ class RunShape:
         """Return a moment in seconds of the run."""
         if self._began_ms is None:
             return 0.0
-        return max(0, max(now_ms, self._last_ms) - self._began_ms - self._lost_ms) / 1000
+        until_ms = self._last_ms if self.is_waiting else max(now_ms, self._last_ms)
+        return max(0, until_ms - self._began_ms - self._lost_ms) / 1000
 
     def _span(self, event: Event) -> Span:
         return self.spans.setdefault(event.data["step"], Span(self.last_s))

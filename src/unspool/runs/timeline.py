@@ -59,11 +59,13 @@ class Gap:
 @dataclass(slots=True)
 class Wait:
     """
-    A pause that the server made: before it asked a model again, or in the line at a model.
+    A pause that is no silence: before the server asked a model again, in the line at a model, or
+    for a person's answer.
 
     Attributes:
-        cause: The code of the failure before it, or `queued`.
-        until: When the next request is due; None: nobody knows.
+        cause: The code of the failure before it, or `queued`, or `question`.
+        until: When the next request is due, or the question expires; None: nobody knows.
+        model: Empty for a question.
         t1: When it was over; None: not yet.
     """
 
@@ -144,6 +146,16 @@ class Timeline:
                 self._run(event)
             case "progress":
                 self._progress(event.data)
+            case "question":
+                self._question(event)
+
+    def _question(self, event: Event) -> None:
+        key = f"question {event.data['step']}"  # a step of that name may have its own pauses
+        if event.type == "question.asked":
+            until = (event.data["until_ms"] - self._start_ms) / 1000
+            self._waits(key, Wait(self.last_s, until, "question", ""))
+        else:
+            self._waited(key)
 
     def _progress(self, data: Mapping[str, Any]) -> None:
         if data.get("current") is not None and data.get("total") is not None:

@@ -169,7 +169,7 @@ class EtaEstimator:
         self._kinds[key] = kind  # the last one is the newest
         if len(self._kinds) > MAX_KINDS:
             del self._kinds[next(iter(self._kinds))]
-        if not shape.is_recovered:
+        if not (shape.is_recovered or shape.has_waited):
             for errors, moment_ms, estimate in zip(kind.errors, moments, estimates, strict=False):
                 if estimate is not None:
                     errors.append(_error(estimate, (head.ended_ms - moment_ms) / 1000))

@@ -28,6 +28,8 @@ class SharedText:
     def __init__(self) -> None:
         self.status = "queued"
         self.ended_ms: int | None = None
+        self._questions: set[str] = set()
+        """Open ones; guests learn only that somebody is asked."""
         self._numbers: dict[str, int] = {}
         """By step: its place among those that are shown; 0: it is unseen."""
         self.count = 0
@@ -41,14 +43,26 @@ class SharedText:
         if event.type in TERMINAL:
             self.status, self.ended_ms = event.type.partition(".")[2], event.at_ms
             return {"type": "ended", "status": self.status, "at_ms": event.at_ms}
-        if event.type not in {"step.started", "text.delta", "step.rewound"}:
-            return None
+        if event.type.startswith("question."):
+            return self._question(event)
+        if event.type in {"step.started", "text.delta", "step.rewound"}:
+            return self._text(event)
+        return None
+
+    def _text(self, event: Event) -> Mapping[str, Any] | None:
         part = self._part(event.data)
         if not part or event.type == "step.started":
             return None
         if event.type == "step.rewound":
             return {"type": "rewound", "part": part, "at": event.data.get("at", 0)}
         return {"type": "text", "part": part, "text": event.data["text"]}
+
+    def _question(self, event: Event) -> Mapping[str, Any] | None:
+        before = self.status
+        is_open = event.type == "question.asked"
+        (self._questions.add if is_open else self._questions.discard)(event.data["step"])
+        self.status = "waiting" if self._questions else "running"
+        return None if self.status == before else {"type": self.status, "at_ms": event.at_ms}
 
     def _part(self, data: Mapping[str, Any]) -> int:
         name = data["step"]

@@ -63,6 +63,7 @@ async def test_an_ended_run_is_in_the_figures(
     assert figure(figures, "first_token_seconds_count", model="tested") == 1
     assert figure(figures, "tokens_total", model="tested", direction="output")
     assert figure(figures, "live_runs") == figure(figures, "viewers") == 0
+    assert figure(figures, "waiting_runs") == 0
     assert figure(figures, "journal_up") == 1
     assert figure(figures, "journal_commit_failures_total") == 0
     commit_s = figure(figures, "journal_commit_seconds")

@@ -1,5 +1,6 @@
 /** Words of each page, both languages of a page in one file. */
 
+import * as ask from "./ask";
 import * as cases from "./cases";
 import * as copy from "./copy";
 import * as data from "./data";
@@ -47,6 +48,7 @@ export const zh = {
   story: story.zh,
   tools: tools.zh,
   share: share.zh,
+  ask: ask.zh,
   signIn: signIn.zh,
   states: states.zh,
   findings: findings.zh,
@@ -74,6 +76,7 @@ export const en = {
   story: story.en,
   tools: tools.en,
   share: share.en,
+  ask: ask.en,
   signIn: signIn.en,
   states: states.en,
   findings: findings.en,

@@ -124,12 +124,14 @@ class Present(Collector):
         journal: Journal,
         *,
         live_runs: Callable[[], int],
+        waiting_runs: Callable[[], int],
         viewers: Callable[[], int],
         webhooks: Callable[[], int],
     ) -> None:
         self._journal = journal
         self._asked = {
             "live_runs": ("Runs that this process carries.", live_runs),
+            "waiting_runs": ("Runs of this process that wait for people.", waiting_runs),
             "viewers": ("Open streams.", viewers),
             "webhooks_waiting": ("Webhooks that are not delivered yet.", webhooks),
             "journal_up": ("Whether the journal can be written.", self._is_up),

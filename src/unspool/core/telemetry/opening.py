@@ -56,6 +56,7 @@ async def begin(
         telemetry.metrics,
         journal,
         live_runs=lambda: runner.live_count,
+        waiting_runs=lambda: len(runner.waiting),
         viewers=lambda: len(viewing.viewers),
         webhooks=lambda: webhooks.waiting,
     )

@@ -102,6 +102,7 @@ def tool_json(tool: StoredTool) -> dict[str, Any]:
         "parameters": row.parameters,
         "answer": row.answer,
         "limit_s": row.limit_s,
+        "approve": row.approve,
         "problem": tool.problem or None,
         "created_at": iso(row.created_ms),
         "updated_at": iso(row.updated_ms),

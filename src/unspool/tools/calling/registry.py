@@ -160,6 +160,8 @@ class ToolInput(StrictInput):
     answer: Annotated[Mock | Python | Http | Mcp, Field(discriminator="kind")]
     limit_s: float = Field(30.0, gt=0, le=MAX_LIMIT_S)
     """Time limit of one call, in seconds."""
+    approve: bool = False
+    """A person must agree to each call before the server carries it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ class ToolRegistry:
         """
         async with self._writing, self._records.turn("tools"):
             before = (await self.one(number)).row
-            fields = ("name", "description", "parameters", "answer", "limit_s")
+            fields = ("name", "description", "parameters", "answer", "limit_s", "approve")
             whole = {name: getattr(before, name) for name in fields}
             whole["answer"] = {k: v for k, v in before.answer.items() if k != "headers"}
             definition = validated(ToolInput, {**whole, **values})

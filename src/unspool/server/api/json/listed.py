@@ -83,10 +83,10 @@ async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
     heads = await core.journal.heads(before=query.before, limit=query.limit, **wanted)
     more = heads[-1].run_id if len(heads) == query.limit else None
     rows = [head_json(head) for head in heads]
-    for row in rows:
-        if row["id"] in core.runner.waiting:
-            row["status"] = "waiting"
-    return {"runs": await _judged(core, rows), "next": more}
+    return {
+        "runs": await _judged(core, [row | _waiting(core, row["id"]) for row in rows]),
+        "next": more,
+    }
 
 
 async def indexed_list(core: Core, query: RunQuery) -> dict[str, Any]:
@@ -135,8 +135,14 @@ async def _live(core: Core, row: dict[str, Any]) -> dict[str, Any] | None:
     if row["ended_ms"] is not None:
         return facts
     with suppress(UnknownRun):
-        return facts | head_json(await core.journal.head(row["id"]))
+        head = head_json(await core.journal.head(row["id"]))
+        return facts | head | _waiting(core, row["id"])
     return None
+
+
+def _waiting(core: Core, run_id: str) -> dict[str, str]:
+    """Return the status that no head has; other servers' runs are `running` here."""
+    return {"status": "waiting"} if run_id in core.runner.waiting else {}
 
 
 def row_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class ProgressFold:
         self._progress.apply(event)
         self._shape.apply(event)
 
+    @property
+    def is_waiting(self) -> bool:
+        return self._shape.is_waiting
+
     def json(self, head: Head, run: Run, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return `progress` of the run's JSON; unknown values are null, not guessed."""
         progress = self._progress
@@ -47,9 +51,12 @@ class ProgressFold:
         progress, shape = self._progress, self._shape
         estimate = eta.estimate(flow, shape, now_ms)
         if estimate is None:
-            return _left_json(progress.percent, progress.left_s, None, None)
+            left_s = None if shape.is_waiting else progress.left_s
+            return _left_json(progress.percent, left_s, None, None)
         elapsed_s = shape.at(now_ms)
         percent = min(NEARLY, 100 * elapsed_s / max(elapsed_s + estimate.left_s, 1e-9))
+        if shape.is_waiting:
+            return _left_json(percent, None, None, None)
         return _left_json(percent, estimate.left_s, estimate.low_s, estimate.high_s)
 
 
@@ -66,12 +73,13 @@ class ProgressFolds:
         self._folds: OrderedDict[str, tuple[ProgressFold, asyncio.Lock]] = OrderedDict()
 
     async def left_json(self, head: Head, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
-        """Return percent and time left of a run, as PROTOCOL.md describes them."""
+        """Return percent and time left as PROTOCOL.md describes them, and whether it waits."""
         if head.status != "running":
             self._folds.pop(head.run_id, None)
             return _end_json(head.status)
         watched = await self._read(head.run_id)
-        return watched.left_json(head.flow, eta, now_ms)
+        status = {"status": "waiting"} if watched.is_waiting else {}
+        return watched.left_json(head.flow, eta, now_ms) | status
 
     async def _read(self, run_id: str) -> ProgressFold:
         """Fold the events that arrived since the last time."""

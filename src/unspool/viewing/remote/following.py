@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from ..formats.sse import Frame
-from ..runs.events import Event, decode_event
-from ._api import ServerClient
-from ._exit_codes import RequestRefused, Unreachable
+from ...formats.sse import Frame
+from ...runs.events import Event, decode_event
+from .connection import ServerClient
+from .errors import RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
@@ -38,7 +38,7 @@ class FollowedRun:
         return self.event is not None and self.event.is_terminal
 
 
-class _Outage:
+class Outage:
     """How long the connection is lost, and the pause before the next try."""
 
     def __init__(self, notice: Callable[[str], None], *, is_known: bool) -> None:
@@ -83,7 +83,7 @@ async def follow(
         Unreachable: Nothing came for `GIVE_UP_S`, or there is no server at all.
         RequestRefused: There is no such run, or no such event.
     """
-    outage = _Outage(notice, is_known=is_known)
+    outage = Outage(notice, is_known=is_known)
     while True:
         try:
             async with aclosing(server.events(run_id, after=after)) as batches:

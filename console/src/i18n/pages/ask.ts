@@ -1,0 +1,43 @@
+/** Words of questions that a run asks people. */
+
+export const zh = {
+  title: "等待回答",
+  approve: "模型要调用工具 {name}，批准吗？",
+  arguments: "参数",
+  left: "还剩 {left}",
+  answer: "回答",
+  send: "提交",
+  yes: "批准",
+  no: "拒绝",
+  reason: "理由（可不写）",
+  sureNo: "确认拒绝",
+  back: "返回",
+  answered: "已回答",
+  approved: "已批准",
+  declined: "已拒绝",
+  expired: "到期了，没有人回答",
+  ended: "运行已结束，没有回答",
+  empty: "先写点什么",
+  faster: "已经有人回答了",
+};
+
+export const en = {
+  title: "Waiting for an answer",
+  approve: "The model wants to call the tool {name}. Approve it?",
+  arguments: "Arguments",
+  left: "{left} left",
+  answer: "Answer",
+  send: "Send",
+  yes: "Approve",
+  no: "Decline",
+  reason: "Reason (optional)",
+  sureNo: "Decline",
+  back: "Back",
+  answered: "Answered",
+  approved: "Approved",
+  declined: "Declined",
+  expired: "Expired; nobody answered",
+  ended: "The run ended without an answer",
+  empty: "Write something first",
+  faster: "Somebody has answered already",
+};
