@@ -20,7 +20,7 @@ class UpstreamRequest(BaseModel):
 async def twice(ctx: Context, asked: UpstreamRequest) -> str:
     draft = await ctx.generate(asked.topic, step="draft", is_unseen=True)
     await ctx.say(draft.upper(), step="shown", model=ctx.writer("draft"))
-    return draft
+    return draft.title()
 
 
 @flow

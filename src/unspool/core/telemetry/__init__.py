@@ -68,7 +68,8 @@ class Telemetry:
         """Work until `close`."""
         with working_for(None):
             self._tasks.append(asyncio.create_task(self._work(), name="telemetry"))
-            self._tasks.append(asyncio.create_task(self._write(), name="figures of workers"))
+            if self.exposition.is_shared:
+                self._tasks.append(asyncio.create_task(self._write(), name="figures of workers"))
 
     async def settled(self) -> None:
         """Return when all runs that have ended are told."""

@@ -50,14 +50,14 @@ class Exposition:
     ) -> None:
         self._registry = registry
         self._worker = worker
-        self._is_shared = is_shared
+        self.is_shared = is_shared
         self._data_dir = data_dir
         self._file = data_dir / f"metrics-{worker}.json"
 
     def text(self) -> bytes:
         """Return all figures in the format of Prometheus."""
         own = self.write()
-        workers = dict(self._others()) if self._is_shared else {}
+        workers = dict(self._others()) if self.is_shared else {}
         return generate_latest(_Merged({**workers, self._worker: own}))
 
     def write(self) -> list[Family]:
@@ -67,7 +67,7 @@ class Exposition:
         What we tell ourselves is written too: told by another later, no counter falls.
         """
         own = self._own()
-        if self._is_shared:
+        if self.is_shared:
             new = self._file.with_suffix(".new")
             with suppress(OSError):  # a full disk: others tell older figures of this worker
                 new.write_bytes(msgspec.json.encode(own))
@@ -76,7 +76,7 @@ class Exposition:
 
     def close(self) -> None:
         """Take the figures away."""
-        if self._is_shared:
+        if self.is_shared:
             with suppress(OSError):
                 self._file.unlink()
 
