@@ -26,8 +26,11 @@ from support.upstream import KEY, chunk
 BUDGET = {"Python calls": 36, "C calls": 34, "blocks kept": 3.3}
 """For one token. Lower it with the code; raise it only for a reason that is worth the price."""
 
-SLACK = 1.05
-"""For the server's timers, and for a turn of its loop that meets two things instead of one."""
+SLACK = 1.07
+"""
+For the server's timers (90 calls a second at rest, more tokens' worth on a slower machine), and for
+a turn of its loop that meets two things instead of one.
+"""
 
 WARM_UP = 50
 COUNTED = 200

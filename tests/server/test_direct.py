@@ -69,6 +69,7 @@ def test_routes_of_the_common_form_are_direct() -> None:
         "/api/v1/causal-graph/generate/llm-stream",
         "/api/chat",
         "/v1/chat/completions",
+        "/v1/messages",
         "/v1/responses",
     }
 

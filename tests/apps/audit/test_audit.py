@@ -142,6 +142,11 @@ def test_s3_8_our_own_tree_streams_all_of_it() -> None:
 
 PYTHON: list[tuple[str, str, list[str]]] = [
     ("openai", "client.chat.completions.create(stream=True)", ["streaming"]),
+    (
+        "a route of ours",
+        "@router.post('/v1/chat/completions')\nasync def complete(): ...",
+        [],
+    ),
     ("nothing said", "client.chat.completions.create(model='m')", ["not_streaming"]),
     ("a helper that streams", "client.chat.completions.stream(model='m')", ["streaming"]),
     ("responses", "client.responses.create(stream=True)", ["streaming"]),

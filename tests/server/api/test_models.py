@@ -377,3 +377,12 @@ async def test_a_model_that_was_mended_need_not_wait_until_it_has_rested(
     assert (await api.get(path)).json()["health"]["is_resting"] is True
     await api.post(f"{path}/test")
     assert (await api.get(path)).json()["health"]["is_resting"] is False
+
+
+async def test_a_model_that_cannot_be_asked_is_removed_like_any_other(
+    server: Served, client: httpx.AsyncClient
+) -> None:
+    facts = {"name": "tired", "provider": "scripted", "params": {"script": []}, "is_active": False}
+    made = await client.post(f"{server.url}/api/models", json=facts)
+    assert made.status_code == 201, made.text
+    assert (await client.delete(f"{server.url}/api/models/{made.json()['id']}")).status_code == 204

@@ -71,7 +71,7 @@ def plug(core: Core) -> APIRouter:
     @router.delete("/{id}", status_code=204)
     async def remove_model(number: Number) -> Response:
         """Remove a model."""
-        name = registry.catalog.model(number).name
+        name = registry.catalog.entry(number).name
         await registry.remove(number)
         await core.audit.note("model.removed", name)
         return Response(status_code=204)
