@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from .conftest import PATIENCE_MS
 from .cutting import Beside
 from .serving import Program
 from .stage import LETTER, Stage, model, spoken
@@ -53,6 +52,11 @@ SOCKET = """
   connect()
 }
 """
+
+pytestmark = pytest.mark.timeout(90)
+
+PATIENCE_MS = 25_000
+"""A browser waits three seconds before it comes back, and longer beside other work."""
 
 CUTS = 2
 
