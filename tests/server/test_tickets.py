@@ -203,3 +203,15 @@ async def test_the_console_is_opened_with_a_key_that_the_browser_does_not_keep(
     assert (await client.get(f"{keys.url}/v1/runs", headers=session)).status_code == 200
     foreign = {**session, "Origin": "https://e.vil"}
     assert (await client.get(f"{keys.url}/v1/runs", headers=foreign)).status_code == 401
+
+
+async def test_a_page_of_an_origin_is_let_in_as_soon_as_a_key_lists_it(
+    keys: Keys, client: httpx.AsyncClient
+) -> None:
+    asks = {"Origin": "https://new.example", "Access-Control-Request-Method": "GET"}
+    url = f"{keys.url}/v1/runs"
+    assert (await client.options(url, headers=asks)).status_code == 401
+    body = {"name": "page", "scopes": ["runs:read"], "origins": ["https://new.example"]}
+    made = await client.post(f"{keys.url}/api/keys", json=body, headers=keys.of("admin"))
+    assert made.status_code == 201, made.text
+    assert (await client.options(url, headers=asks)).status_code == 204

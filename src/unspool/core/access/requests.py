@@ -244,8 +244,9 @@ class Access:
         return found
 
     def forget(self, key_id: str) -> None:
-        """Look at a key again before its next use."""
+        """Look at a key again before its next use, and at the origins that keys list."""
         self._known.pop(key_id, None)
+        self._origins = (0.0, frozenset())
 
     async def _key(self, key_id: str) -> KeyRow | None:
         now = time.monotonic()

@@ -117,6 +117,7 @@ def _add_keys(router: APIRouter, core: Core) -> None:
     async def add(new: NewKeyInput) -> JSONResponse:
         """Make a key. The answer has its text, which is nowhere else."""
         made = await _made(records, new)
+        core.access.forget(made.row.id)  # a page may use it at once
         answer = {"key": made.text, **_key_json(made.row)}
         return JSONResponse(answer, 201, headers={"Location": place("/api/keys", made.row.id)})
 
