@@ -48,7 +48,7 @@ async def test_of_many_that_reserve_at_once_as_many_as_fit_do_and_no_more(record
     assert (account.spent_nanos, account.reserved_nanos) == (0, 99)
 
 
-async def test_a_run_is_settled_once_whoever_does_it(records: Records) -> None:
+async def test_of_many_who_settle_a_run_one_does(records: Records) -> None:
     row = await budget(records, max=1)
     assert await reserve(records, "run", [charge(row, 50)], 10, 0.0) is None
     await asyncio.gather(*(settle(records, "run", [33], 12) for _ in range(10)))

@@ -12,7 +12,7 @@ from support.readers import SHOE
 from support.runs import until_ended
 
 MARK = "zebra-7431"
-"""Stands in all that they own; whoever reads it elsewhere has read what is not theirs."""
+"""Stands in all that they own; anybody else who reads it has read what is not his."""
 
 PERSON = "user_0007"
 UI_CHAT: dict[str, Any] = {"id": "chat-of-mine", "model": "offline"}
