@@ -64,9 +64,13 @@ export class Server {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async post(path, body) {
+  post(path, body) {
+    return this.send("POST", path, body);
+  }
+
+  async send(method, path, body) {
     const headers = { "content-type": "application/json" };
-    const reply = await fetch(this.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+    const reply = await fetch(this.url + path, { method, headers, body: JSON.stringify(body) });
     if (!reply.ok) throw new Error(`${path}: ${reply.status} ${await reply.text()}`);
     return reply.json();
   }
