@@ -16,6 +16,7 @@ COMMANDS = {
     "capacity": "how many streams one core carries",
     "opening": "what it costs to begin a run, over a connection that is kept and a new one",
     "viewers": "what it costs to show a token to each of many viewers of one run",
+    "encoding": "what a token costs to encode, by dialect",
     "stages": "where in the server a token's CPU goes",
     "flat": "whether the last token of a long run costs more than the first",
     "start": "whether a run begins as quickly beside many ended ones",

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 
 import uvloop
 
@@ -19,6 +20,9 @@ from .passes import WARM_UP
 from .reading import Outcome
 from .systems import NotReady, Running, model, running
 
+ASKED = ("viewers", "dialects", "tokens", "rate", "max_delay_ms")
+"""Options that the results keep."""
+
 SILENCE_S = 15.0
 """How long the model lets the viewers come; 1,000 of them take a few seconds."""
 
@@ -29,6 +33,7 @@ class Found:
 
     system: str
     viewers: int
+    dialects: list[str]
     tokens: int
     cpu_us_per_delivery: float
     latency_p50_ms: float | None
@@ -40,6 +45,12 @@ class Found:
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--viewers", type=int, default=1000, help="viewers of the one run")
+    parser.add_argument(
+        "--dialects",
+        type=lambda names: names.split(","),
+        default=["native"],
+        help="each viewer reads in the next of these, in turn; separated by commas",
+    )
     parser.add_argument("--tokens", type=int, default=200, help="tokens of the run")
     parser.add_argument("--rate", type=float, default=20, help="tokens/s of the run")
     passes.add_system_options(parser, "unspool")
@@ -64,13 +75,14 @@ def run(args: argparse.Namespace) -> int:
         for error in found.errors[:1]:
             console.print(error, markup=False, style="red")
         console.print(
-            f"{found.system}, {found.viewers:,} viewers of {found.tokens} tokens: "
+            f"{found.system}, {found.viewers:,} viewers of {found.tokens} tokens in "
+            f"{', '.join(found.dialects)}: "
             f"{found.cpu_us_per_delivery:.1f} µs CPU a delivery, "
             f"{figures.shown(found.latency_p50_ms)} / {figures.shown(found.latency_p99_ms)} ms "
             f"late (p50 / p99), server {found.server_busy:.0%} busy, others "
             f"{found.others_busy:.0%}, {len(found.errors)} errors"
         )
-    asked = {name: vars(args)[name] for name in ("viewers", "tokens", "rate", "max_delay_ms")}
+    asked = {name: vars(args)[name] for name in ASKED}
     saved = figures.save("viewers", cores, asked, [asdict(found) for found in results])
     console.print(f"written: {saved}")
     return int(any(found.errors for found in results))
@@ -82,7 +94,7 @@ async def _measured(name: str, server: Running, cores: Cores, args: argparse.Nam
     order = {"tokens": args.tokens, "per_s": args.rate, "wait_s": SILENCE_S}
     speaks_s = asyncio.get_running_loop().time() + SILENCE_S
     run_id = begin(server.target.port, json.dumps(order))
-    viewers = await _opened(server.target.port, run_id, args.viewers)
+    viewers = await _opened(server.target.port, run_id, args)
     left_s = speaks_s - asyncio.get_running_loop().time()
     if left_s < 0:
         raise NotReady(f"{args.viewers} viewers took more than {SILENCE_S:g} s to come")
@@ -104,6 +116,7 @@ async def _measured(name: str, server: Running, cores: Cores, args: argparse.Nam
     return Found(
         system=name,
         viewers=args.viewers,
+        dialects=args.dialects,
         tokens=args.tokens,
         cpu_us_per_delivery=meter.cpu_s * 1e6 / max(1, delivered),
         latency_p50_ms=figures.quantile(latency_ms, 0.5),
@@ -114,14 +127,15 @@ async def _measured(name: str, server: Running, cores: Cores, args: argparse.Nam
     )
 
 
-async def _opened(port: int, run_id: str, count: int) -> list[Viewer]:
+async def _opened(port: int, run_id: str, args: argparse.Namespace) -> list[Viewer]:
     """All viewers, each with the beginning of its answer."""
     loop = asyncio.get_running_loop()
-    request = (
-        f"GET /v1/runs/{run_id}/events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    requests = [
+        f"GET /v1/runs/{run_id}/events?dialect={name} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         "Accept: text/event-stream\r\nAuthorization: Bearer bench\r\n\r\n"
-    ).encode()
-    viewers = [Viewer(request) for _ in range(count)]
+        for name in args.dialects
+    ]
+    viewers = [Viewer(request.encode()) for request in islice(cycle(requests), args.viewers)]
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def open_one(viewer: Viewer) -> None:
