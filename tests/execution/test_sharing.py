@@ -66,6 +66,31 @@ async def test_a_key_holds_on_every_door(client: httpx.AsyncClient, shared_serve
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("door", ["/v1/runs", "/ai/stream"])
+async def test_a_request_that_comes_again_with_its_last_id_goes_on_behind_it(
+    client: httpx.AsyncClient, shared_server: Served, door: str
+) -> None:
+    body = CHAT if door == "/v1/runs" else {"prompt": "你好"}
+    ours = {"Idempotency-Key": f"k-back {door}", "Accept": "text/event-stream"}
+
+    async def asked(**more: str) -> list[str]:
+        headers = ours | {name.replace("_", "-"): value for name, value in more.items()}
+        response = await client.post(f"{shared_server.url}{door}", json=body, headers=headers)
+        assert response.status_code == 200
+        return response.text.strip().split("\n\n")
+
+    def ids(frames: list[str]) -> list[str]:
+        return [line[4:] for frame in frames for line in frame.split("\n") if line[:4] == "id: "]
+
+    whole = await asked()
+    numbers = ids(whole)
+    for place, number in enumerate(numbers):
+        rest = await asked(Last_Event_ID=number)
+        assert ids(rest) == numbers[place + 1 :]
+    assert await asked(Last_Event_ID="not-ours") == whole
+    assert await asked(Last_Event_ID="999999") == whole, "it is of another run"
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -8,6 +8,8 @@ Options of a request, in headers that are the same in every dialect.
 * `Unspool-Pace`: `1` replays at the original speed, `4` four times as fast.
 * `traceparent`: the trace that the run is part of (W3C); one that is not valid is ignored.
 * `Unspool-User`: the client's own user for whom the request is; budgets and usage know him.
+* `Last-Event-ID`: beside a key, the last frame that the client has of that run. Clients that
+  repeat their POST after a break send it (fetch-event-source).
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ MAX_PACE: Final = 100.0
 """At more speed people see no replay."""
 
 _NUMBER: Final = re.compile(r"\d{1,3}(\.\d{1,3})?")
+_ID: Final = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 _WHEN_LEFT: Final = re.compile(r"(continue|cancel)(?:\s*;\s*after=(\d{1,5}(?:\.\d{1,3})?))?")
 
 
@@ -53,6 +56,8 @@ class RunOptions:
     traceparent: str = ""
     """The trace that the run is part of, and the span that asked for it."""
     user: str = ""
+    after: str = ""
+    """The id of the last frame that the client has of the run under its key; empty: of none."""
     conversation: int | None = None
     """The conversation whose next turn this run is; None: no conversation. Not a header."""
     after_turn: int | None = None
@@ -114,6 +119,11 @@ def _cancel_after_s(value: str) -> float | None:
     return after_s if found[1] == "cancel" else None
 
 
+def _after(value: str) -> str:
+    """Return an id of ours; of any other, which belongs to another stream, nothing."""
+    return value if _ID.fullmatch(value) else ""
+
+
 def _pace(value: str) -> float:
     if not _NUMBER.fullmatch(value) or not MIN_PACE <= float(value) <= MAX_PACE:
         raise SpecError(f"Unspool-Pace must be a number from {MIN_PACE:g} to {MAX_PACE:g}")
@@ -127,4 +137,5 @@ _READ: Final[dict[bytes, tuple[str, Callable[[str], Any]]]] = {
     b"unspool-pace": ("pace", _pace),
     b"traceparent": ("traceparent", read_traceparent),
     b"unspool-user": ("user", checked_user),
+    b"last-event-id": ("after", _after),
 }

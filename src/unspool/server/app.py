@@ -34,7 +34,7 @@ from ..runs.run import RunSpec
 from ..settings import Settings
 from ..viewing.cursor import follow
 from ..viewing.line_stream import LineStream
-from ..viewing.streams import stream_of
+from ..viewing.streams import first_stream_of
 from ..viewing.viewers import Viewer
 from .api import Resource
 from .console import add_console
@@ -62,7 +62,7 @@ class _Gateway:
 
     async def stream(self, spec: RunSpec, options: RunOptions) -> Response:
         run_id = await self.begin(spec, options)
-        return stream_of(self._core.viewing, run_id, spec.dialect, pace=options.pace)
+        return await first_stream_of(self._core.viewing, run_id, spec.dialect, options)
 
     async def lines(self, spec: RunSpec, options: RunOptions) -> Response:
         return LineStream(self._core.viewing, await self.begin(spec, options), spec.dialect)

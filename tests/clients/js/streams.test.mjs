@@ -89,3 +89,30 @@ test("an EventSource goes on by itself, through a kill of the server", async () 
   assert.equal(spoken(events), TEXT);
   assert.deepEqual(events.map((event) => event.seq), events.map((_, place) => place + 1));
 });
+
+test("fetch-event-source POSTs again and goes on, through a kill of the server", async () => {
+  const page = { hidden: false, addEventListener() {}, removeEventListener() {} };
+  Object.assign(globalThis, { document: page, window: globalThis }); // it is for browsers alone
+  const { fetchEventSource } = await import("@microsoft/fetch-event-source");
+  const headers = {
+    accept: "text/event-stream",
+    "content-type": "application/json",
+    "idempotency-key": "fetch-event-source",
+  };
+  const body = JSON.stringify({ model: "slow", input: { prompt: "hello" } });
+  const events = [];
+  let killing;
+  await fetchEventSource(`${server.url}/v1/runs`, {
+    method: "POST",
+    headers,
+    body,
+    onmessage({ data }) {
+      events.push(JSON.parse(data));
+      if (!killing && spoken(events).includes("word5")) killing = server.restart();
+    },
+  });
+  await killing;
+  assert.ok(killing);
+  assert.equal(spoken(events), TEXT);
+  assert.deepEqual(events.map((event) => event.seq), events.map((_, place) => place + 1));
+});

@@ -12,7 +12,7 @@ from unspool.core import Core
 from unspool.dialects import Options
 from unspool.runs.fork import Changes, EditedText
 from unspool.server.headers import wants_stream
-from unspool.viewing.streams import stream_of
+from unspool.viewing.streams import first_stream_of
 
 from .runs import whole
 
@@ -62,7 +62,7 @@ def plug(core: Core) -> APIRouter:
         fork = await core.admission.fork(run_id, request.changes(), options)
         if wants_stream(accept):
             dialect = (await core.journal.head(fork)).dialect
-            return stream_of(core.viewing, fork, dialect, pace=options.pace)
+            return await first_stream_of(core.viewing, fork, dialect, options)
         location = f"/v1/runs/{fork}"
         headers = {"Location": location, "X-Run-Id": fork, "Cache-Control": "no-store"}
         return JSONResponse(await whole(core, fork), 201, headers=headers)

@@ -16,7 +16,7 @@ from unspool.models.probe import MAX_TOKENS, QUESTION
 from unspool.runs.run import RunSpec
 from unspool.server.headers import wants_stream
 from unspool.viewing.outcomes import Outcomes, outcomes_of
-from unspool.viewing.streams import stream_of
+from unspool.viewing.streams import first_stream_of
 
 from .json.model import defaults_json, entry_json, models_json, tested_json
 from .json.places import place
@@ -98,7 +98,7 @@ def plug(core: Core) -> APIRouter:
         name = registry.catalog.model(number).name
         spec = RunSpec("chat", request, model=name, dialect="debug_chat")
         run_id = await core.admission.admit(spec, options)
-        return stream_of(core.viewing, run_id, spec.dialect, pace=options.pace)
+        return await first_stream_of(core.viewing, run_id, spec.dialect, options)
 
     return router
 

@@ -16,7 +16,7 @@ from unspool.runs.options import MAX_PACE, MIN_PACE
 from unspool.runs.run import Run, RunSpec
 from unspool.server.headers import wants_stream
 from unspool.viewing.cursor import Cursor
-from unspool.viewing.streams import stream_of
+from unspool.viewing.streams import first_stream_of, stream_of
 
 from .json.listed import RunQuery, indexed_list, plain_list
 from .json.progress import ProgressFold, ProgressFolds
@@ -59,7 +59,7 @@ def plug(core: Core) -> APIRouter:
         spec = RunSpec(request.flow, request.input, model=request.model, dialect=request.dialect)
         run_id = await core.admission.admit(spec, options)
         if wants_stream(accept):
-            return stream_of(viewing, run_id, request.dialect, pace=options.pace)
+            return await first_stream_of(viewing, run_id, request.dialect, options)
         location = f"/v1/runs/{run_id}"
         headers = {"Location": location, "X-Run-Id": run_id, "Cache-Control": "no-store"}
         facts = await whole(core, run_id) | ticket_of(core, run_id, ticket_s)

@@ -14,7 +14,7 @@ from unspool.core import Core
 from unspool.dialects import Options
 from unspool.errors import NotReady
 from unspool.runs.fork import Changes
-from unspool.viewing.streams import stream_of
+from unspool.viewing.streams import first_stream_of
 
 from ..exports import Format, exported, plan_of
 from ..records import (
@@ -169,7 +169,7 @@ def _add_stages(core: Core, router: APIRouter) -> None:
             )
         dialect = (await core.journal.head(run_id)).dialect
         fork = await core.admission.fork(run_id, Changes(), options)
-        return stream_of(core.viewing, fork, dialect, pace=options.pace)
+        return await first_stream_of(core.viewing, fork, dialect, options)
 
 
 def _add_history(core: Core, router: APIRouter) -> None:
