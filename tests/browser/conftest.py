@@ -11,7 +11,7 @@ import pytest
 
 from unspool.server.console import BUILT
 
-from .serving import Program
+from .serving import Program, first_key, running
 from .stage import Stage
 
 if TYPE_CHECKING:
@@ -61,11 +61,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    program = Program(tmp_path_factory.mktemp("served") / "data")
-    program.start()
-    yield program
-    program.stop()
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served") / "data"
+
+
+@pytest.fixture(scope="module")
+def admin(data_dir: Path) -> str:
+    """The first key of a server that wants keys."""
+    return first_key(data_dir)
+
+
+@pytest.fixture(scope="module")
+def program(data_dir: Path) -> Iterator[Program]:
+    with running(data_dir) as program:
+        yield program
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -83,3 +85,22 @@ class Program:
         self._process.wait(10)
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+@contextmanager
+def running(data_dir: Path, **settings: str) -> Iterator[Program]:
+    program = Program(data_dir, **settings)
+    program.start()
+    try:
+        yield program
+    finally:
+        program.stop()
+
+
+def first_key(data_dir: Path) -> str:
+    """Make the first key of a server, as people do."""
+    argv = ["keys", "add", "first", "--scope", "admin", "--data-dir", str(data_dir), "--json"]
+    told = subprocess.run(
+        [sys.executable, "-m", "unspool", *argv], env=clean_env(), capture_output=True, check=True
+    )
+    return str(json.loads(told.stdout)["key"])

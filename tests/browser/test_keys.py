@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +9,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from support.servers import clean_env
-
 from .axe import violations
 from .conftest import Open
 from .reading import plain, text_of, until, until_said, until_state
-from .serving import Program
+from .serving import Program, running
 from .stage import LETTER, Stage, model, whole
 
 if TYPE_CHECKING:
@@ -27,26 +22,9 @@ UNKNOWN = "usp_aaaaaaaaaaaa_" + "x" * 43
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("keys") / "data")
-
-
-@pytest.fixture(scope="module")
-def admin(data_dir: str) -> str:
-    """The first key, as people make it."""
-    argv = ["keys", "add", "first", "--scope", "admin", "--data-dir", data_dir, "--json"]
-    told = subprocess.run(
-        [sys.executable, "-m", "unspool", *argv], env=clean_env(), capture_output=True, check=True
-    )
-    return str(json.loads(told.stdout)["key"])
-
-
-@pytest.fixture(scope="module")
-def program(data_dir: str, admin: str) -> Iterator[Program]:
-    program = Program(Path(data_dir), UNSPOOL_ACCESS="keys")
-    program.start()
-    yield program
-    program.stop()
+def program(data_dir: Path, admin: str) -> Iterator[Program]:
+    with running(data_dir, UNSPOOL_ACCESS="keys") as program:
+        yield program
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.identity import Identity, identity
-from support.servers import clean_env
 
 from .axe import violations
 from .conftest import Open
 from .reading import until_said
-from .serving import Program
+from .serving import Program, running
 from .stage import LETTER, Stage, model, whole
 
 if TYPE_CHECKING:
@@ -34,33 +30,17 @@ def provider() -> Iterator[Identity]:
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("people") / "data")
-
-
-@pytest.fixture(scope="module")
-def admin(data_dir: str) -> str:
-    argv = ["keys", "add", "first", "--scope", "admin", "--data-dir", data_dir, "--json"]
-    told = subprocess.run(
-        [sys.executable, "-m", "unspool", *argv], env=clean_env(), capture_output=True, check=True
-    )
-    return str(json.loads(told.stdout)["key"])
-
-
-@pytest.fixture(scope="module")
-def program(data_dir: str, admin: str, provider: Identity) -> Iterator[Program]:
-    program = Program(
-        Path(data_dir),
+def program(data_dir: Path, admin: str, provider: Identity) -> Iterator[Program]:
+    with running(
+        data_dir,
         UNSPOOL_OIDC_ISSUER=provider.url,
         UNSPOOL_OIDC_CLIENT_ID="unspool",
         UNSPOOL_OIDC_CLIENT_SECRET="secret",
         UNSPOOL_OIDC_ADMIN_GROUP="unspool-admins",
         UNSPOOL_OIDC_MEMBER_GROUP="unspool-members",
         UNSPOOL_OIDC_VIEWER_GROUP="staff",
-    )
-    program.start()
-    yield program
-    program.stop()
+    ) as program:
+        yield program
 
 
 @pytest.fixture(scope="module")
