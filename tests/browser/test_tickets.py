@@ -12,7 +12,7 @@ import pytest
 from .cutting import Beside
 from .serving import Program
 from .stage import LETTER, Stage, model, spoken
-from .test_keys import admin, data_dir, program, stage  # noqa: F401 - a server that wants keys
+from .test_keys import program, stage  # noqa: F401 - a server that wants keys
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -160,13 +160,13 @@ async def test_a_stream_pairs_data_with_controls_and_says_when_it_is_closed(
         assert response.headers["content-type"].startswith("text/event-stream")
         lines = response.aiter_lines()
         assert await anext(lines) == "event: control"
-        control = json.loads((await anext(lines))[6:])
+        control = json.loads((await anext(lines)).removeprefix("data:"))
         assert control["upToDate"] is True
         assert int(control["streamCursor"]) > 0
         await client.post(f"{served.url}/v1/runs/{run_id}/cancel")
-        rest = [line async for line in lines if line.startswith(("event: ", "data: "))]
+        rest = [line async for line in lines if line.startswith(("event:", "data:"))]
     assert rest[0::2] == ["event: data", "event: control"] * (len(rest) // 4)
-    last = json.loads(rest[-1][6:])
+    last = json.loads(rest[-1].removeprefix("data:"))
     assert last["streamClosed"] is True
     assert "streamCursor" not in last
 

@@ -30,14 +30,14 @@ MAX_CREDENTIALS: Final = 4096
 
 KEYS: Final = (b"x-api-key", b"x-goog-api-key")
 
-EXPOSED: Final = "X-Run-Id, Location, Retry-After, X-Should-Retry, Unspool-Forked-From"
-ALLOWED: Final = (
-    "Authorization, Content-Type, Accept, Last-Event-ID, Idempotency-Key, X-Api-Key, "
-    "Unspool-Cache, Unspool-When-Left, Unspool-Pace, Unspool-User, Unspool-Ticket, Traceparent, "
-    # What OpenAI's client for pages sends with each request.
-    "X-Stainless-Arch, X-Stainless-Lang, X-Stainless-Os, X-Stainless-Package-Version, "
-    "X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Timeout"
-)
+EXPOSED: Final = "*"
+ALLOWED: Final = "*, Authorization"
+"""
+Headers of answers that a page may read, and of requests that it may send: all, as the clients of
+many protocols need them (a wildcard leaves out `Authorization`: the Fetch standard). No page sends
+credentials of the browser to us, for which wildcards mean nothing.
+"""
+
 METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 
 PORTS: Final = {"http": 80, "https": 443}

@@ -276,4 +276,5 @@ def _is_single_label(name: str) -> bool:
 
 def error_answer(status: int, code: str, message: str) -> JSONResponse:
     """Return an error answer as PROTOCOL.md describes it."""
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
+    headers = {"X-Content-Type-Options": "nosniff"}  # a message may quote the client
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
