@@ -120,7 +120,7 @@ class LoopDetector:
             if not self.due:
                 loop = self._look()
         if loop is not None:
-            self.due = min(self.due, FINE)  # whoever waits for more of it need not wait long
+            self.due = min(self.due, FINE)  # a caller that waits for more of it need not wait long
         return loop
 
     def _left_out(self, text: str) -> int:

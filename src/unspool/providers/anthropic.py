@@ -1,5 +1,5 @@
 """
-Anthropic's Messages API, and whoever else speaks it.
+Anthropic's Messages API, and others that speak it.
 
 Two things are its own: an answer's length must be bounded, and a text that it is to go on
 from must not end in white space.

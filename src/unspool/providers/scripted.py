@@ -16,7 +16,7 @@ or ends badly: without `finish` it is a stream that stopped, and `fail` says how
 
 `{"attempts": [[…], […]]}` plays the n-th script at the n-th attempt and the last one
 ever after. Attempts are counted by the model's name as long as the process lives,
-whoever asks: a demonstration that must start anew takes a new name.
+over all callers: a demonstration that must start anew takes a new name.
 
 The script is the parameter `script` of the prompt or of the model, or else the file that
 the model's `upstream_name` is the path of. `prompt.prefix`, where the script's text begins with

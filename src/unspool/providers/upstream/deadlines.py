@@ -89,7 +89,7 @@ class Timer:
         deadlines["progress_s"] = (self.output_at or start) + progress_s
         if self.bytes_at:
             deadlines["idle_s"] = self.bytes_at + idle_s
-        # Pings are signs of life, but whoever sets a limit for the first event means an event.
+        # Pings are signs of life, but a limit for the first event means an event.
         is_awaited = not self.output_at and self._has_own_first
         if is_awaited or not self.bytes_at:
             deadlines["first_event_s"] = start + patience.first_event_s
