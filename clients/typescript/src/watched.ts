@@ -106,7 +106,6 @@ export class WatchedRun {
   readonly #listeners = new Set<() => void>();
   #isIn = false;
   #begin: (() => void) | null = null;
-  #starting: string | null = null;
   #run: OpenRun | null = null;
   #stop = new AbortController();
   #contact: Contact | null = null;
@@ -139,7 +138,7 @@ export class WatchedRun {
   readonly enter = (): void => {
     this.#isIn = true;
     const run = this.#remembered;
-    if (this.#begin !== null) this.#begin();
+    if (this.#begin !== null) this.#soon();
     else if (this.#run !== null) this.#run.reconnect();
     else if (run !== null) this.#follow(run, true);
   };
@@ -156,13 +155,6 @@ export class WatchedRun {
   };
 
   #start(body: unknown): void {
-    const asked = JSON.stringify(body) ?? "";
-    // The same effect run twice by React is one wish; two clicks are two.
-    if (asked === this.#starting) return;
-    this.#starting = asked;
-    queueMicrotask(() => {
-      this.#starting = null;
-    });
     this.#remembered = null;
     const url = this.#options.url ?? "/v1/runs";
     this.#open((options) => openRun(url, { ...options, body }));
@@ -188,10 +180,15 @@ export class WatchedRun {
         onContact: (contact) => run === this.#run && this.#hear(run, contact),
       });
       this.#run = run;
-      this.#show();
       void this.#read(run, isResumed);
+      this.#show();
     };
-    if (this.#isIn) this.#begin();
+    this.#soon();
+  }
+
+  /** Begin when the caller is done: of two that an effect asks for, as React runs it twice, one. */
+  #soon(): void {
+    queueMicrotask(() => this.#isIn && this.#begin?.());
   }
 
   #drop(): void {
@@ -279,7 +276,7 @@ export class WatchedRun {
     return {
       id,
       status: fold.status,
-      isLive: !fold.isEnded && this.#failure === null,
+      isLive: !fold.isEnded && this.#contact !== null,
       text: textOf(steps, "text"),
       reasoning: textOf(steps, "reasoning"),
       steps,

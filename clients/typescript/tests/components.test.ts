@@ -26,7 +26,7 @@ beforeAll(async () => {
   await server.model(slow, 0.03);
   await server.model(quick, 0);
   await guarded.model(slow, 0.06);
-}, 30_000);
+}, 60_000);
 afterEach(() => {
   for (const page of pages.splice(0)) page.close();
   sessionStorage.clear();
@@ -36,7 +36,7 @@ afterAll(() => Promise.all([server.close(), guarded.close()]));
 describe.skipIf(!IS_THERE).each([
   ["Vue", showInVue],
   ["React", showInReact],
-])("in %s", (_, showIn) => {
+])("in %s", (name, showIn) => {
   function show(options: RunOptions = {}, begin?: (actions: RunActions) => void): Page {
     const page = showIn({ url: `${server.url}/v1/runs`, ...options }, begin);
     pages.push(page);
@@ -49,8 +49,11 @@ describe.skipIf(!IS_THERE).each([
 
   test("a page that begins a run when it appears has one run, and shows it to its end", async () => {
     const before = await runs();
-    const page = show({}, ({ start }) => start(asked(quick)));
+    const [sent, begun] = [vi.fn(fetch), vi.fn()];
+    const page = show({ fetch: sent }, ({ start }) => begun(start(asked(quick))));
     await end(page);
+    expect(begun).toHaveBeenCalledTimes(name === "React" ? 2 : 1);
+    expect(sent).toHaveBeenCalledTimes(1);
     expect(page.now).toMatchObject({ text: TEXT, isLive: false, error: null });
     expect(page.text()).toBe(TEXT);
     expect(page.now.steps).toMatchObject([{ name: "answer", text: TEXT, isFinished: true }]);
@@ -95,9 +98,11 @@ describe.skipIf(!IS_THERE).each([
     await page.actions.cancel();
     await until(() => page.now.status === "cancelled");
     expect(page.now.error).toMatchObject({ code: "cancelled" });
+    const { id } = page.now;
     page.actions.start(asked(slow, "Again."));
+    await Promise.resolve();
     await page.actions.cancel();
-    await until(() => page.now.status === "cancelled" && page.now.text !== TEXT);
+    await until(() => page.now.status === "cancelled" && page.now.id !== id);
     expect((await server.run(page.now.id)).status).toBe("cancelled");
   });
 
