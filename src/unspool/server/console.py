@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -106,7 +107,7 @@ class _Modules(_Files):
         try:
             answer = await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or self._is_built():
+            if error.status_code != 404 or await run_in_threadpool(self._is_built):
                 raise
             answer = PlainTextResponse(NOT_BUILT, 404)
         answer.headers.update(FOR_ANY_PAGE)
