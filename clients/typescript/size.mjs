@@ -10,7 +10,7 @@ const LIMITS = {
   "src/vue.ts": 5888,
   "src/react.ts": 5888,
 };
-/** What a page has already. */
+/** Packages that a page has already. */
 const external = ["vue", "react"];
 
 let isOver = false;

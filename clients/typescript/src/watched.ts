@@ -54,7 +54,7 @@ export interface RunState {
 export interface RunActions {
   /** Start a run with the JSON of its request, in place of the one that is shown. */
   readonly start: (body: unknown) => void;
-  /** Show a run that is there, by its id or its address. */
+  /** Show a run that is there, by its id, or its address; it is asked for at the server of `url`. */
   readonly follow: (run: string) => void;
   /** Stop the run, for everybody; also before its id is known. Rejects where the server refuses. */
   readonly cancel: () => Promise<void>;
@@ -146,7 +146,7 @@ export class WatchedRun {
   /** The page shows it no more. */
   readonly leave = (): void => {
     this.#isIn = false;
-    // Later, because React leaves and enters again at once to see whether a page bears it.
+    // Later, because in StrictMode React leaves and enters again at once.
     queueMicrotask(() => {
       if (this.#isIn) return;
       this.#run?.disconnect();
@@ -161,10 +161,11 @@ export class WatchedRun {
   }
 
   #follow(run: string, isResumed = false): void {
-    const isShown = this.#run !== null && this.#run.id === run.replace(/^.*\//, "");
-    if (isShown && this.#failure === null) return;
-    this.#remembered = run;
-    const url = run.includes("/") ? run : runUrlOf(this.#options.url ?? "/v1/runs", run);
+    // The id alone: an address in somebody's link must not get the key of this page.
+    const id = run.replace(/\/$/, "").replace(/^.*\//, "");
+    if (this.#run?.id === id && this.#failure === null) return;
+    this.#remembered = id;
+    const url = runUrlOf(this.#options.url ?? "/v1/runs", id);
     this.#open((options) => followRun(url, options), isResumed);
   }
 

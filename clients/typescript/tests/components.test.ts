@@ -73,6 +73,17 @@ describe.skipIf(!IS_THERE).each([
     expect(sessionStorage.length).toBe(0);
   });
 
+  test("an address of another host in somebody's link gets no request and no key", async () => {
+    const elsewhere = await serve(tellUntil(logOf(WORDS), 99));
+    const { id } = await server.ask("/v1/runs", asked(quick));
+    const options = { key: "usp_x" };
+    const page = show(options, ({ follow }) => follow(`${elsewhere.url}/v1/runs/${id}/`));
+    await end(page);
+    expect(page.now).toMatchObject({ id, text: TEXT });
+    expect(elsewhere.asked).toEqual([]);
+    await elsewhere.close();
+  });
+
   test("a run that is remembered and is there no more is forgotten", async () => {
     sessionStorage.setItem("unspool talk", "01m8f2t15j6kr184sqjbkgn7qb");
     const page = show({ remember: "talk" });

@@ -3,8 +3,8 @@
 import { Window } from "happy-dom";
 import type { RunActions, RunOptions, RunState } from "../src/watched.ts";
 
-// Before Vue and React are loaded, which look for a document then. What Node has stays Node's:
-// its `fetch` asks a real server.
+// Before Vue and React are loaded, which look for a document then. The `fetch` stays that of Node,
+// which asks a real server.
 const window = new Window({ url: "http://127.0.0.1/" });
 const NAMES = ["document", "Element", "SVGElement", "HTMLIFrameElement"] as const;
 for (const name of NAMES) Object.assign(globalThis, { [name]: window[name] });

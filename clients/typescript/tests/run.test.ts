@@ -90,7 +90,7 @@ test("a server that is too busy is asked again when it says", async () => {
   expect(asked).toHaveLength(2);
 });
 
-test("who leaves while it waits for its next try makes none until it comes back", async () => {
+test("a reader that leaves while it waits for its next try makes none until it comes back", async () => {
   const { url, asked } = await serving((response, facts) =>
     facts.number === 1 ? response.destroy() : tellUntil(LOG, 99)(response, facts),
   );

@@ -87,7 +87,7 @@ class Gate:
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
-                # Two such headers are none for a browser: what every page may read is said already.
+                # To a browser two such headers are none; this answer lets in every page already.
                 if not any(name.lower() == headers[0][0] for name, _ in own):
                     message = {**message, "headers": [*own, *headers]}
             await send(message)
