@@ -104,4 +104,5 @@ bench: $(VENV)/.bench  ## the benchmark: a table and a plot in bench/results
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/unspool/server/_console \
-		console/node_modules clients/typescript/node_modules clients/typescript/dist
+		console/node_modules clients/typescript/node_modules clients/typescript/dist \
+		examples/nextjs/node_modules examples/nextjs/.next

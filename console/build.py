@@ -34,7 +34,8 @@ OLDEST = 22
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 """Where Debian and Fedora keep the authorities that a machine trusts."""
 
-SOURCES = ("*.ts", "*.vue", "*.css", "*.js", "*.svg", "*.html", "package.json", "package-lock.json")
+CODE = ("*.ts", "*.mjs", "*.js", "*.vue", "*.css", "*.svg", "*.html")
+SOURCES = (*CODE, "package.json", "package-lock.json")
 LEFT_OUT = {"node_modules", "tests", "dist"}
 
 

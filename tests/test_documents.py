@@ -18,6 +18,9 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+import tree_sitter
+import tree_sitter_javascript
+import tree_sitter_typescript
 
 import unspool
 from support.documents import (
@@ -187,6 +190,43 @@ def test_every_python_block_compiles() -> None:
     assert len(code) >= 4
     for block in code:
         compile(block, "block", "exec")
+
+
+GRAMMARS = {
+    "js": tree_sitter_javascript.language(),
+    "ts": tree_sitter_typescript.language_typescript(),
+    "tsx": tree_sitter_typescript.language_tsx(),
+}
+
+
+@pytest.mark.parametrize("language", GRAMMARS)
+def test_every_javascript_block_parses(language: str) -> None:
+    parser = tree_sitter.Parser(tree_sitter.Language(GRAMMARS[language]))
+    code = [(path, block) for path in DOCUMENTS for block in blocks(path, language)]
+    assert code
+    wrong = [
+        (named(path), block)
+        for path, block in code
+        if parser.parse(block.encode()).root_node.has_error
+    ]
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_the_commands_for_curl_follow_a_run_twice_and_find_it_ended(serve_with: Serve) -> None:
+    server = serve_with()
+    (commands,) = blocks(DOCS / "clients.md", "sh")
+    ran = subprocess.run(
+        ["bash", "-eu", "-c", commands.replace("http://127.0.0.1:8000", server.url)],
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=True,
+    )
+    ids = [int(line[4:]) for line in ran.stdout.splitlines() if line.startswith("id: ")]
+    (last,) = {at for at in ids if ids.count(at) == 2 and at == max(ids)}
+    assert ids == [*range(1, last + 1), *range(4, last + 1)]
+    assert '"status":"completed"' in ran.stdout
 
 
 @pytest.mark.slow

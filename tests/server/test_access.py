@@ -107,6 +107,11 @@ async def test_a_page_of_another_site_needs_a_key_that_lists_it(
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, site)
     other = {**keys.of("runs:read"), "Origin": site}
     assert (await client.get(f"{keys.url}/v1/runs", headers=other)).status_code == 401
+    for origin in (site, "https://e.vil"):  # code of the client is for any page, without a key
+        url = f"{keys.url}/client/unspool-client.js"
+        reply = await client.get(url, headers={"Origin": origin})
+        assert reply.status_code in {200, 404}  # built, or not
+        assert reply.headers.get_list("access-control-allow-origin") == ["*"]
     port = keys.served.port
     for host, origin, status in (
         (f"127.0.0.1:{port}", keys.url, 200),

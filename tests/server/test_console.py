@@ -26,6 +26,8 @@ def built(tmp_path: Path) -> Path:
     (tmp_path / "assets" / "index-1a2b.js").write_text("export {}")
     (tmp_path / "index.html").write_text(INDEX)
     (tmp_path / "theme.js").write_text("")
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client" / "unspool-client.js").write_text("export {}")
     return tmp_path
 
 
@@ -70,8 +72,29 @@ async def test_other_addresses_are_not_the_console(built: Path) -> None:
 async def test_where_it_is_not_built_one_sentence_says_what_to_run(tmp_path: Path) -> None:
     async with pages_of(tmp_path) as pages:
         answer = await pages.get("/")
-    assert answer.status_code == 404
+        module = await pages.get("/client/unspool-client.js")
+        asset = await pages.get("/assets/index-1a2b.js")
+    assert (answer.status_code, module.status_code, asset.status_code) == (404, 404, 404)
     assert "make console" in answer.text
+    assert "make console" in module.text
+
+
+async def test_any_page_may_import_the_client_and_keeps_it_while_it_is_the_same(
+    built: Path,
+) -> None:
+    async with pages_of(built) as pages:
+        first = await pages.get("/client/unspool-client.js")
+        again = {"If-None-Match": first.headers["etag"]}
+        second = await pages.get("/client/unspool-client.js", headers=again)
+        missing = await pages.get("/client/nothing.js")
+        outside = await pages.get("/client/..%2findex.html")
+    assert first.headers["content-type"].startswith("text/javascript")
+    assert (first.status_code, second.status_code, second.content) == (200, 304, b"")
+    assert (missing.status_code, outside.status_code) == (404, 404)
+    for answer in (first, second):
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+        assert answer.headers["cache-control"] == "no-cache"
 
 
 def test_the_policy_allows_nothing_in_the_page_itself_and_nothing_from_elsewhere() -> None:
@@ -108,6 +131,10 @@ def test_what_is_built_needs_nothing_in_the_page_and_nothing_from_elsewhere() ->
     assert not re.search(r"<script(?![^>]*\bsrc=)", page)
     assert "style=" not in page
     assert not re.search(r'(?:src|href)="https?:', page)
+    client = {path.name: path.read_text() for path in (BUILT / "client").glob("*.js")}
+    assert set(client) == {"unspool-client.js", "shared.js"}
+    assert set(re.findall(r'from"([^"]+)"', client["shared.js"])) == {"./unspool-client.js"}
+    assert "import" not in client["unspool-client.js"]
     code = "".join(path.read_text() for path in BUILT.rglob("*.js"))
     assert not re.search(r"\bnew Function\(|\beval\(", code)
 

@@ -14,7 +14,7 @@ DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
-    *(ROOT / folder / "README.md" for folder in ("bench", "clients/typescript")),
+    *(ROOT / folder / "README.md" for folder in ("bench", "clients/typescript", "examples/nextjs")),
 ]
 """Every document for people who read the repository."""
 

@@ -132,12 +132,14 @@ export class Connection {
   /** Return an answer, or null where there was none and it is worth coming back. */
   async #open(tries: number): Promise<Response | null> {
     const { signal, onContact } = this.#options;
+    if (tries > 0 && this.#away === null) {
+      onContact?.("waiting");
+      await pause(this.#wait(tries), signal);
+    }
+    // Looked at after the pause, in which the reader may have left.
     if (this.#away !== null) {
       onContact?.("away");
       await Promise.race([this.#away, aborted(signal)]);
-    } else if (tries > 0) {
-      onContact?.("waiting");
-      await pause(this.#wait(tries), signal);
     }
     signal?.throwIfAborted();
     onContact?.("connecting");

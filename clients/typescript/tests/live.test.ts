@@ -1,52 +1,21 @@
 /** The client against `unspool serve` itself: cut, killed and started again. */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { followRun, openRun, type RunEvent } from "../src/index.ts";
-
-const PROGRAM = process.env.UNSPOOL_BIN ?? join(import.meta.dirname, "../../../.venv/bin/unspool");
-const IS_THERE = existsSync(PROGRAM);
-if (!IS_THERE) process.stderr.write(`live tests are SKIPPED: there is no ${PROGRAM}\n`);
+import { IS_THERE, Program } from "./serving.ts";
 
 const BODY = { flow: "copywriting", input: { sku: "8WZ01CM1", style: "natural" } };
 
 describe.skipIf(!IS_THERE)("a real server", () => {
-  const dir = mkdtempSync(join(tmpdir(), "unspool-client-"));
-  let server: ChildProcess;
+  const server = new Program();
   let url: string;
 
-  async function start(port: number): Promise<string> {
-    const argv = ["serve", "--port", `${port}`, "--data-dir", join(dir, "data"), "--json"];
-    const env = Object.entries(process.env).filter(
-      ([name]) => !/^(LLM|UNSPOOL|OPENAI)_/.test(name),
-    );
-    server = spawn(PROGRAM, argv, {
-      cwd: dir,
-      env: { ...Object.fromEntries(env), UNSPOOL_SAY_CHARS_PER_S: "400" },
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const [line] = await once(
-      createInterface({ input: server.stdout as NodeJS.ReadableStream }),
-      "line",
-    );
-    return JSON.parse(line).url;
-  }
-
   beforeAll(async () => {
-    url = await start(0);
+    await server.start();
+    url = server.url;
   }, 20_000);
 
-  afterAll(async () => {
-    const gone = once(server, "exit");
-    server.kill("SIGKILL");
-    await gone;
-    rmSync(dir, { recursive: true });
-  });
+  afterAll(() => server.close());
 
   test("every event comes in order and the text is that of the server", async () => {
     const run = openRun(`${url}/v1/runs`, {
@@ -57,7 +26,7 @@ describe.skipIf(!IS_THERE)("a real server", () => {
       expect(event.seq).toBe(last + 1);
       last = event.seq;
     }
-    const whole = await (await fetch(`${url}/v1/runs/${run.id}`)).json();
+    const whole = await server.run(run.id);
     expect(run.state).toMatchObject({ status: "completed", text: whole.text, seq: whole.last_seq });
   });
 
@@ -70,9 +39,7 @@ describe.skipIf(!IS_THERE)("a real server", () => {
   });
 
   test("a run that waits is answered, and declined, once", async () => {
-    const headers = { "content-type": "application/json" };
-    const body = JSON.stringify({ approve: true });
-    await fetch(`${url}/api/tools/1`, { method: "PATCH", headers, body });
+    await server.ask("/api/tools/1", { approve: true }, "PATCH");
     const input = { prompt: "北京和上海的天气？", tool_ids: [1] };
     const run = openRun(`${url}/v1/runs`, { body: { flow: "chat", input } });
     for await (const event of run) {
@@ -109,10 +76,8 @@ describe.skipIf(!IS_THERE)("a real server", () => {
       events.push(event);
       if (event.type === "text.delta") words += 1;
       if (words === 20 && event.type === "text.delta") {
-        const gone = once(server, "exit");
-        server.kill("SIGKILL");
-        await gone;
-        void start(Number(new URL(url).port));
+        await server.kill();
+        void server.start();
       }
     }
     expect(events.map((event) => event.type)).toContain("run.recovered");

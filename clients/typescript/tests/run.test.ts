@@ -90,6 +90,24 @@ test("a server that is too busy is asked again when it says", async () => {
   expect(asked).toHaveLength(2);
 });
 
+test("a reader that leaves while it waits for its next try makes none until it comes back", async () => {
+  const { url, asked } = await serving((response, facts) =>
+    facts.number === 1 ? response.destroy() : tellUntil(LOG, 99)(response, facts),
+  );
+  const tries: number[] = [];
+  const run = openRun(`${url}/v1/runs`, {
+    ...HURRIED,
+    onContact: (contact) => {
+      if (contact === "waiting") run.disconnect();
+      if (contact !== "away") return;
+      tries.push(asked.length);
+      setTimeout(() => run.reconnect());
+    },
+  });
+  expect(await all(run)).toEqual(LOG);
+  expect(tries).toEqual([1]);
+});
+
 test("204 ends it: nothing is left", async () => {
   const { url } = await serving((response) => {
     response.writeHead(204);

@@ -2,7 +2,8 @@
 The console: pages built from `console/`, as files of this package.
 
 All its addresses serve the same page. The policy allows only the page's own files: even if the page
-has a fault, text from a model becomes no script, no style and no request.
+has a fault, text from a model becomes no script, no style and no request. Beside it stands
+`unspool-client`, as modules that any page may import.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -71,19 +74,47 @@ HEADERS: Final = {
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 """For files whose names change with their contents."""
 
+FOR_ANY_PAGE: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+"""For the client's modules: public code, the same for everybody, looked for again each time."""
+
 METHODS: Final = ["GET", "HEAD"]
 
 NOT_BUILT: Final = (
-    "The console is not built: run `make console` in the checkout, or install a wheel. "
-    "The API works without it; see /docs."
+    "The console and the client's modules are not built: run `make console` in the checkout, or "
+    "install a wheel. The API works without them; see /docs."
 )
 
 
-class _Assets(StaticFiles):
+class _Files(StaticFiles):
+    async def check_config(self) -> None:
+        """Serve on where nothing is built: each path is looked for, and is 404."""
+
+
+class _Assets(_Files):
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)
         answer.headers.update({**HEADERS, "Cache-Control": FOR_GOOD})
         return answer
+
+
+class _Modules(_Files):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        try:
+            answer = await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 404 or await run_in_threadpool(self._is_built):
+                raise
+            answer = PlainTextResponse(NOT_BUILT, 404)
+        answer.headers.update(FOR_ANY_PAGE)
+        return answer
+
+    def _is_built(self) -> bool:
+        return Path(str(self.directory)).is_dir()
 
 
 def add_console(app: FastAPI, built: Path = BUILT) -> None:
@@ -93,6 +124,7 @@ def add_console(app: FastAPI, built: Path = BUILT) -> None:
             path, _file(built / "index.html"), methods=METHODS, include_in_schema=False
         )
     app.mount("/assets", _Assets(directory=built / "assets", check_dir=False))
+    app.mount("/client", _Modules(directory=built / "client", check_dir=False))
     for name in ("theme.js", "icon.svg"):
         app.add_api_route(f"/{name}", _file(built / name), methods=METHODS, include_in_schema=False)
 

@@ -86,7 +86,10 @@ class Gate:
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *headers]}
+                own = message.get("headers", ())
+                # To a browser two such headers are none; this answer lets in every page already.
+                if not any(name.lower() == headers[0][0] for name, _ in own):
+                    message = {**message, "headers": [*own, *headers]}
             await send(message)
 
         return telling

@@ -25,10 +25,10 @@ PUBLIC: Final = frozenset(
 """Without a key: they tell nothing. Those of `/api/session` look at what they are sent."""
 
 PUBLIC_BELOW: Final = (
-    *("/assets/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/", "/share/"),
+    *("/assets/", "/client/", "/docs-files/", "/runs/", "/view/", "/story/", "/data/", "/share/"),
     "/v1/shared/",
 )
-"""Pages and their files; and what share links show, each of which is a secret of its own."""
+"""Pages, their files, the client; and what share links show, each a secret of its own."""
 
 
 @dataclass(frozen=True, slots=True)

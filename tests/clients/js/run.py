@@ -20,6 +20,7 @@ from pathlib import Path
 from streams_suite.groups import GROUPS, LACKING
 
 HERE = Path(__file__).parent
+NEXTJS = HERE.parents[2] / "examples" / "nextjs"
 
 AT_ONCE = "--test-concurrency=2"
 """Files at once; each has a server of its own."""
@@ -38,13 +39,13 @@ def folder_of_node() -> Path:
     return Path(spec.submodule_search_locations[0]) / "bin"
 
 
-def _install(folder: Path, env: dict[str, str]) -> None:
-    """Install what the lock file names where it has changed."""
-    installed, wanted = HERE / "node_modules/.package-lock.json", HERE / "package-lock.json"
+def install(package: Path, node: Path, env: dict[str, str]) -> None:
+    """Install what the lock file of a package names, where it has changed."""
+    installed, wanted = package / "node_modules/.package-lock.json", package / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-        npm = folder.parent / "lib/node_modules/npm/bin/npm-cli.js"
-        command = [folder / "node", npm, "ci", "--no-progress"]
-        subprocess.run(command, cwd=HERE, env=env, check=True)
+        npm = node.parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
+        command = [node, npm, "ci", "--no-progress"]
+        subprocess.run(command, cwd=package, env=env, check=True)
 
 
 @contextmanager
@@ -89,8 +90,9 @@ def main() -> int:
     """Install the clients and run their tests: all, or those in the files that are named."""
     folder = folder_of_node()
     env = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
-    _install(folder, env)
     files = sys.argv[1:] or sorted(path.name for path in HERE.glob("*.test.mjs"))
+    for package in (HERE, *([NEXTJS] if "nextjs.test.mjs" in files else [])):
+        install(package, folder / "node", env)
     command = [folder / "node", "--test", AT_ONCE, *files]
     code = subprocess.run(command, cwd=HERE, env=env, check=False).returncode
     return code if sys.argv[1:] else code or int(not _conforms(folder / "node", env))

@@ -1,5 +1,5 @@
 // A real server in a process of its own, which tests can kill and start again.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -23,22 +23,38 @@ async function freePort() {
 }
 
 export class Server {
-  static async start() {
+  headers = { "content-type": "application/json" };
+
+  static async start(settings = {}) {
     const server = new Server();
+    server.settings = settings;
     server.folder = mkdtempSync(join(tmpdir(), "unspool-clients-"));
+    if (settings.UNSPOOL_ACCESS === "keys") {
+      server.headers.authorization = `Bearer ${server.addKey("admin")}`;
+    }
     server.port = await freePort();
     server.url = `http://127.0.0.1:${server.port}`;
     await server.open();
     return server;
   }
 
-  async open() {
+  get env() {
     const given = Object.entries(process.env).filter(([name]) => !OURS.test(name));
-    const env = { ...Object.fromEntries(given), UNSPOOL_RETRIES: "0", UNSPOOL_LOG_LEVEL: "ERROR" };
+    const ours = { UNSPOOL_RETRIES: "0", UNSPOOL_LOG_LEVEL: "ERROR", ...this.settings };
+    return { ...Object.fromEntries(given), ...ours };
+  }
+
+  addKey(...scopes) {
+    const words = ["keys", "add", "test", "--json", "--data-dir", join(this.folder, "data")];
+    for (const scope of scopes) words.push("--scope", scope);
+    return JSON.parse(execFileSync(UNSPOOL, words, { env: this.env, stdio: "pipe" })).key;
+  }
+
+  async open() {
     const words = ["serve", "--port", `${this.port}`, "--json"];
     words.push("--data-dir", join(this.folder, "data"), "--no-sample-data");
     const stdio = ["ignore", "ignore", "inherit"];
-    this.process = spawn(UNSPOOL, words, { env, stdio });
+    this.process = spawn(UNSPOOL, words, { env: this.env, stdio });
     for (let tries = 0; tries < 400; tries++) {
       const reply = await fetch(`${this.url}/healthz`).catch(() => null);
       if (reply?.ok) return;
@@ -69,14 +85,14 @@ export class Server {
   }
 
   async send(method, path, body) {
-    const headers = { "content-type": "application/json" };
-    const reply = await fetch(this.url + path, { method, headers, body: JSON.stringify(body) });
+    const init = { method, headers: this.headers, body: JSON.stringify(body) };
+    const reply = await fetch(this.url + path, init);
     if (!reply.ok) throw new Error(`${path}: ${reply.status} ${await reply.text()}`);
     return reply.json();
   }
 
   async run(id) {
-    return (await fetch(`${this.url}/v1/runs/${id}`)).json();
+    return (await fetch(`${this.url}/v1/runs/${id}`, { headers: this.headers })).json();
   }
 
   // A model that plays a script; see the provider `scripted`.
