@@ -216,7 +216,7 @@ class Access:
 
     def ticket(self, who: Principal, run_id: str, scopes: Iterable[str], ttl_s: float) -> str:
         """
-        Return a ticket for one run, with some of the scopes of `who`.
+        Return a ticket for one run, or for `conversation 7`, with some of the scopes of `who`.
 
         Raises:
             MissingRight: `who` has not all of these scopes.
