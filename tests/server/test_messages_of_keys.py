@@ -209,6 +209,8 @@ async def test_messages_of_two_servers_are_turns_in_one_order_and_both_show_them
     await upstream.until(lambda: upstream.open == 1)
     sent = await asyncio.gather(*(places[n % 2].send(f"m{n}") for n in range(12)))
     order = [it["prompt"] for it in sorted(sent, key=lambda it: it["id"])]
+    nul = await talk.send("a\0b")
+    assert (await talk.withdraw(nul["id"])).status_code == 204
     assert [it["prompt"] for it in await places[1].waiting()] == order
     changed = await places[1].change(sent[0]["id"], prompt="changed")
     assert changed.status_code == 200

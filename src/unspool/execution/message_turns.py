@@ -203,6 +203,10 @@ class MessageTurns:
         except UnknownRun:
             head = None
         if head is not None and head.ended_ms is None:
+            if self._records.is_shared and not self._runner.is_live(run_id):
+                self._ends.pop(
+                    run_id, None
+                )  # another server hears its end; here the next look finds it
             return run_id
         self._ends.pop(run_id, None)
         return ""

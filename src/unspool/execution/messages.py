@@ -106,7 +106,10 @@ class Messages:
                 known = await self._repeated(number, asked)
                 if known is None:
                     known = await self._add_row(number, body, options, asked, steers=steers)
-        refused = await self.turns.advance(number)
+        try:
+            refused = await self.turns.advance(number)
+        finally:  # not before: most begin at once, and never wait
+            self.conversations.bells.ring(number)
         if (error := refused.get(known.id)) is not None and await remove_message(
             self._records, known
         ):
@@ -195,9 +198,7 @@ class Messages:
         facts = {"body": dict(body), "sender": sender, "asked": asked, "is_first": steers}
         facts["cancels"] = await self.turns.live_run(number) if steers else ""
         await note_queue(self._records.operator, tenant_now(), number)
-        row = await add_message(self._records, number, facts)
-        self.conversations.bells.ring(number)
-        return row
+        return await add_message(self._records, number, facts)
 
     async def _shown(self, number: int, message: int) -> SentMessage:
         row = await find_message(self._records, number, message)
