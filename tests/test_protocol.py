@@ -20,7 +20,7 @@ CONTRACTS = (
     *("copywriting", "debug-chat", "extraction", "plain", "stories"),
     *("ollama", "openai", "anthropic", "ai-sdk", "ag-ui", "durable-streams"),
 )
-"""The pages of those who have a client already; the others are native, events and resources."""
+"""The pages of those who have a client already; the others are ours."""
 
 
 def told() -> set[str]:
@@ -131,5 +131,7 @@ def openapi(serve_with: Serve) -> dict[str, Any]:
 
 def test_the_index_of_the_protocol_leads_to_every_page() -> None:
     index = (SRC.parent.parent / "PROTOCOL.md").read_text()
-    assert {*CONTRACTS, "native", "events", "resources"} == {page.stem for page in PROTOCOL}
+    assert {*CONTRACTS, "native", "conversations", "events", "resources"} == {
+        page.stem for page in PROTOCOL
+    }
     assert [page for page in PROTOCOL if f"({named(page)})" not in index] == []

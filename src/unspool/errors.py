@@ -13,6 +13,8 @@ Every error unspool raises, in one tree, sorted by what the caller should do.
     - NotReady              something else must exist first (409)
     - AlreadyRunning        another run does this already; wait for it or cancel it (409)
     - NotWaiting            the run asks no such question, or has its answer (409)
+    - MessageBegun          the message has its turn; it cannot be changed any more (409)
+    - QueueFull             too many messages wait in the conversation (409)
     - PriceUnknown          a budget cannot cover a model without a price
   + Unauthorized            no key, or one that does not hold (401)
   + MissingRight               the key may not do this (403)
@@ -108,14 +110,21 @@ class BodyTooLarge(SpecError):
 
 
 class KeyReused(SpecError):
+    """
+    Attributes:
+        run_id: The run of the other request; empty: it has none yet.
+        asked: The identity of the other request; see `journals.Claim`.
+    """
+
     code = "key_reused"
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, asked: str = "", *, user: str = "") -> None:
         super().__init__(
-            f"another request used this Idempotency-Key (run {run_id}); send the same body again "
-            "to get that run, or another key for another run"
+            f"another request used this Idempotency-Key ({user or f'run {run_id}'}); send the same "
+            "body again to get what it got, or another key for another request"
         )
         self.run_id = run_id
+        self.asked = asked
 
 
 class NotReady(SpecError):
@@ -142,6 +151,16 @@ class AlreadyRunning(SpecError):
 
 class NotWaiting(SpecError):
     code = "not_waiting"
+    http_status = 409
+
+
+class MessageBegun(SpecError):
+    code = "message_begun"
+    http_status = 409
+
+
+class QueueFull(SpecError):
+    code = "queue_full"
     http_status = 409
 
 

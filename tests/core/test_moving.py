@@ -312,8 +312,8 @@ async def test_a_backup_has_tenants_that_nobody_has_opened_since_an_upgrade(tmp_
     one, two = await with_tenants(tmp_path / "data")
     url = shared_server().new_database()
     await migrate(tmp_path / "data", url, silent)
-    newest = "alter table {0}.tools drop column approve; "
-    older = newest + "update {0}.alembic_version set version_num = '0021'"
+    newest = "drop table {0}.messages, {0}.queues; alter table {0}.conversations drop changes; "
+    older = newest + "update {0}.alembic_version set version_num = '0022'"
     shared_server().query(older.format(f"tenant_{two}"), url)
     await back_up_database(url, tmp_path / "copy", silent)
     for tenant in (one, two):

@@ -26,6 +26,8 @@ BODIES: dict[str, Any] = {
     "POST /api/imports/{id}/start": {"kinds": ["behaviors"]},
     "PATCH /api/cases/{id}": {"name": "x"},
     "PATCH /api/conversations/{id}": {"name": "x"},
+    "POST /v1/conversations/{id}/messages": {"prompt": "x"},
+    "PATCH /v1/conversations/{id}/messages/{message}": {"prompt": "x"},
     "PATCH /api/experiments/{name}": {"is_active": False},
     "PATCH /api/presets/{id}": {"name": "x"},
     "PATCH /api/tools/{id}": {"description": "x"},
@@ -44,6 +46,9 @@ ABSENT = {
     "GET /api/tools/mcp/{server}": "the server is named in no file",
 }
 """Even its owner gets 404 there."""
+
+ENDLESS = {"GET /v1/conversations/{id}/events": "?follow=false"}
+"""Streams without an end, and how they have one."""
 
 NOTHING = {"GET /v1/ui/chat/{chat_id}/stream": 204}
 """How clients of a vendor want to be told that something is not there."""
@@ -66,7 +71,7 @@ async def answered(
     keys: Keys, client: httpx.AsyncClient, route: Route, headers: dict[str, str], path: str
 ) -> tuple[int, str]:
     """Return the status and the text of the answer."""
-    url = keys.url + path
+    url = keys.url + path + ENDLESS.get(" ".join(route), "")
     if route.method == "WEBSOCKET":
         return await socket_status(url, headers), ""
     body = None if route.method in {"GET", "DELETE"} else BODIES.get(" ".join(route), {})

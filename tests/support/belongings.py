@@ -78,6 +78,9 @@ class Belongings:
         )
         for path, body in made:
             ids[f"{path}/"] = str((await self.post(path, body))["id"])
+        talk = ids["/v1/conversations/"] = ids["/api/conversations/"]
+        sent = await self.post(f"/v1/conversations/{talk}/messages", {"prompt": MARK})
+        ids[f"/v1/conversations/{talk}/messages/"] = str(sent["id"])
         await self.post("/api/experiments", {"name": MARK, "arms": [{"name": "a"}, {"name": "b"}]})
         ids["/api/experiments/"] = MARK
         budget = await self._client.put(

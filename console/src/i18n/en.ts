@@ -148,6 +148,8 @@ export const en: Messages = {
       "The model's answer has not the form that was asked for. Try again, or use another model.",
     refused: "The model would not answer in that form. Ask in other words, or use another model.",
     not_ready: "The step before has no result yet. Complete it first.",
+    message_begun: "This message has begun and cannot be changed.",
+    queue_full: "Too many messages wait. Wait until one begins, or withdraw one.",
     going_on: "A run is at it already. Wait for it, or stop it first.",
     nothing_to_do: "There is no data to work on. Import some first.",
     nothing_found: "No event could be used. Look at the model's output, or try another model.",

@@ -20,6 +20,7 @@ from ..execution.budgets import Budgets
 from ..execution.children import ChildRuns
 from ..execution.conversations import Conversations
 from ..execution.exchanges import Exchanges
+from ..execution.messages import Messages, begin_messages
 from ..execution.runner import Runner
 from ..flows.kit.files import offer_flows
 from ..formats.moments import zone_of
@@ -89,7 +90,7 @@ class Core:
     calls: ToolCaller
     runner: Runner
     admission: Admission
-    conversations: Conversations
+    messages: Messages
     viewing: Viewing
     retention: Retention
     eta: EtaEstimator
@@ -110,6 +111,10 @@ class Core:
     @property
     def webhooks(self) -> Webhooks:
         return self.telemetry.webhooks
+
+    @property
+    def conversations(self) -> Conversations:
+        return self.messages.conversations
 
     @property
     def catalog(self) -> Catalog:
@@ -231,7 +236,9 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
             calls=calls,
             runner=runner,
             admission=admission,
-            conversations=Conversations(shown, records, admission),
+            messages=begin_messages(
+                shown, records, admission, runner, access.principal_of_sender, opened
+            ),
             viewing=viewing,
             retention=retention,
             eta=eta,

@@ -94,6 +94,15 @@ class Admission:
             _accepted()
             return await self._start(spec, claim)
 
+    async def check(self, spec: RunSpec) -> RunSpec:
+        """
+        Return a spec as the log would hold it; nothing starts.
+
+        Raises:
+            SpecError: A name or the input is wrong.
+        """
+        return await self._checked(spec)
+
     async def admit_child(self, spec: RunSpec, number: int, *, must_fit: bool = True) -> str:
         """
         Start run `number` of `spec.parent`, or find it, and return its id.
@@ -184,7 +193,7 @@ class Admission:
                 self._budgets.ended(reserved[0])
             assert claim is not None
             if taken.request_digest != claim.request_digest:
-                raise KeyReused(taken.run_id) from None
+                raise KeyReused(taken.run_id, taken.request_digest) from None
             return taken.run_id
 
     def _check_room(self) -> None:

@@ -26,8 +26,8 @@ import msgspec
 from ..errors import AlreadyRunning, KeyReused, SpecError, UnknownRecord, UnknownRun
 from ..journals import Claim, Head, Journal, read_all
 from ..records import Records
+from ..records.conversation_bells import ConversationBells
 from ..records.conversations import (
-    LOST,
     ConversationRow,
     TurnRow,
     TurnTree,
@@ -88,6 +88,8 @@ class Conversations:
         self._journal = journal
         self._records = records
         self._admission = admission
+        self.bells = ConversationBells(records)
+        """They ring when a conversation has changed."""
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def begin_turn(self, number: int, spec: RunSpec, options: RunOptions = NO_OPTIONS) -> str:
@@ -108,6 +110,7 @@ class Conversations:
             if not counted.row.name:
                 name = " ".join(str(spec.input.get("prompt", "")).split())[:NAME_CHARS]
                 await rename_conversation(self._records, number, name)
+            self.bells.ring(number)
             return run_id
 
     async def _begin(self, row: ConversationRow, spec: RunSpec, options: RunOptions) -> str:
@@ -135,11 +138,13 @@ class Conversations:
                 run_id = await self._admission.admit(replace(spec, input=facts), options, claim)
             except KeyReused as taken:
                 # The server died after it created that run and before it wrote the row.
-                run, parent = (taken.run_id, LOST), await self._parent_of(taken.run_id)
+                run, parent = (taken.run_id, taken.asked), await self._parent_of(taken.run_id)
                 await save_turn(self._records, number, position, run, parent=parent)
                 current = position
             else:
                 run = (run_id, request)
+                # With a key it may be that of a dead server, from when another turn was current.
+                parent = await self._parent_of(run_id) if key else parent
                 await save_turn(self._records, number, position, run, parent=parent)
                 return run_id
 
@@ -206,6 +211,7 @@ class Conversations:
         if turn not in tree.rows:
             raise UnknownRecord(f"the conversation has no turn {turn}")
         await choose_turn(self._records, number, tree.newest_below(turn))
+        self.bells.ring(number)
 
     async def turn(self, row: TurnRow) -> Turn:
         """Read a turn from the log of its run."""

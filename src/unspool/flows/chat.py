@@ -13,7 +13,7 @@ import asyncio
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +44,10 @@ MAX_TOOLS: Final = 128
 
 MAX_TALK: Final = 1000
 """Earlier messages: a thousand fill the context of any model."""
+
+
+ToolNumber = Annotated[int, Field(ge=1, lt=2**63)]
+"""Databases take no greater one."""
 
 
 class ChatTool(BaseModel):
@@ -100,7 +104,7 @@ class Chat(BaseModel):
     """Passed to the model: `temperature`, `max_tokens` …"""
     tools: list[ChatTool] = Field(default_factory=list, max_length=MAX_TOOLS)
     """Functions of the client that the model may call; the server does not run them."""
-    tool_ids: list[int] = Field(default_factory=list, max_length=MAX_TOOLS)
+    tool_ids: list[ToolNumber] = Field(default_factory=list, max_length=MAX_TOOLS)
     """Numbers of registered tools that the model may call; the server runs them."""
     kept_tools: list[StoredChatTool] = Field(default_factory=list)
     """Those tools as they were at the request. The server replaces whatever a client sends."""

@@ -13,15 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, ForeignKey, String, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import UnknownRecord
 from . import Base, Records, holds, insert_into, now_ms
 
 MAX_NAME_CHARS = 200
-
-LOST = "lost"
-"""The identity of a request that only its own server knows, while that has not written it."""
 
 
 class ConversationRow(Base):
@@ -35,6 +33,8 @@ class ConversationRow(Base):
     """The latest rename, or the beginning of the latest turn."""
     current: Mapped[int] = mapped_column(default=0)
     """The turn that the next question follows; 0: none yet."""
+    changes: Mapped[int] = mapped_column(default=0)
+    """Raised when its turns, its current turn or its messages change."""
 
 
 class TurnRow(Base):
@@ -145,6 +145,16 @@ async def turns_of(records: Records, number: int) -> list[TurnRow]:
         return list(await session.scalars(wanted.order_by(TurnRow.number)))
 
 
+async def current_run(records: Records, number: int) -> str:
+    """Return the run of the current turn of a conversation; empty: it has no turn."""
+    async with records.session() as session:
+        is_current = (TurnRow.number == ConversationRow.current) & (
+            TurnRow.conversation_id == ConversationRow.id
+        )
+        wanted = select(TurnRow.run_id).join(ConversationRow, is_current)
+        return await session.scalar(wanted.where(ConversationRow.id == number)) or ""
+
+
 async def number_of_turn(records: Records, conversation: int, run_id: str) -> int:
     """Return the number of the turn that a run is; 0: it is none of this conversation."""
     async with records.session() as session:
@@ -157,10 +167,9 @@ async def save_turn(
 ) -> None:
     """
     Store a run (its id, and the identity of its request) as a turn, which becomes the current one;
-    a repeat changes nothing.
+    a repeat, also by another server, changes nothing.
 
-    Another server may have stored it as `LOST`; then only its identity is filled in. If the
-    conversation is gone meanwhile, it writes nothing.
+    If the conversation is gone meanwhile, it writes nothing.
     """
     run_id, request = run
     values = {
@@ -174,18 +183,15 @@ async def save_turn(
         # First, so that writers of one conversation come one after the other.
         touching = update(ConversationRow).where(ConversationRow.id == conversation)
         found = await session.scalar(
-            touching.values(updated_ms=now_ms()).returning(ConversationRow.id)
+            touching.values(updated_ms=now_ms(), changes=ConversationRow.changes + 1).returning(
+                ConversationRow.id
+            )
         )
         if found is None:
             return
         adding = insert_into(session, TurnRow).values(**values).on_conflict_do_nothing()
         if await session.scalar(adding.returning(TurnRow.number)) is not None:
             await session.execute(touching.values(current=number))
-        elif request != LOST:
-            mine = (TurnRow.conversation_id == conversation, TurnRow.run_id == run_id)
-            await session.execute(
-                update(TurnRow).where(*mine, TurnRow.asked == LOST).values(asked=request)
-            )
         await session.commit()
 
 
@@ -193,9 +199,25 @@ async def choose_turn(records: Records, conversation: int, number: int) -> None:
     """Make a turn the current one; that is no change of the conversation's own."""
     async with records.session() as session:
         choosing = update(ConversationRow).where(ConversationRow.id == conversation)
-        kept = {"updated_ms": ConversationRow.updated_ms}
+        kept = {"updated_ms": ConversationRow.updated_ms, "changes": ConversationRow.changes + 1}
         await session.execute(choosing.values(current=number, **kept))
         await session.commit()
+
+
+async def note_change_of(session: AsyncSession, conversation: int) -> bool:
+    """Raise `changes` of a conversation; return whether it is there. The caller commits."""
+    raising = update(ConversationRow).where(ConversationRow.id == conversation)
+    kept = {"updated_ms": ConversationRow.updated_ms, "changes": ConversationRow.changes + 1}
+    raised = await session.scalar(raising.values(**kept).returning(ConversationRow.id))
+    return raised is not None
+
+
+async def changes_of(records: Records, numbers: Iterable[int]) -> dict[int, int]:
+    """Return how often each of these conversations has changed; those that are gone are missing."""
+    async with records.session() as session:
+        wanted = select(ConversationRow.id, ConversationRow.changes)
+        wanted = wanted.where(ConversationRow.id.in_(list(numbers)))
+        return {row.id: row.changes for row in await session.execute(wanted)}
 
 
 class TurnTree:

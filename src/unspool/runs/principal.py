@@ -64,7 +64,7 @@ class Principal:
     flows: tuple[str, ...] = ()
     """Flows that it may start; empty: all."""
     run: str = ""
-    """The only run that a ticket opens; empty: all of the tenant."""
+    """The only run, or `conversation 7`, that a ticket opens; empty: all of the tenant."""
     person: SignedIn | None = None
     """The person who signed in; None: a machine with a key."""
 

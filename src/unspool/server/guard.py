@@ -31,11 +31,14 @@ IMAGE_PATHS = (
     "/api/chat",
     "/v1/chat/completions",
     "/v1/responses",
-    "/v1/messages",
+    "/messages",
     "/v1/ui/chat",
     "/v1/agui",
 )
-"""Where a body may hold images, and be as long as `max_image_body_bytes`."""
+"""
+Ends of paths where a body may hold images, and be as long as `max_image_body_bytes`. `/messages`
+are those of Anthropic's clients and those of a conversation.
+"""
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

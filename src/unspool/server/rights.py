@@ -49,7 +49,7 @@ def _rule(paths: str, read: Scope, write: Scope, *, for_operator: bool = False) 
 
 RULES: Final = (
     _rule("/v1/tickets", "runs:read", "runs:read"),
-    _rule("/v1/runs /v1/flows", "runs:read", "runs:write"),
+    _rule("/v1/runs /v1/flows /v1/conversations", "runs:read", "runs:write"),
     _rule("/v1/chat/completions /v1/responses /v1/models", "runs:read", "runs:write"),
     _rule("/api/chat /api/tags /api/version", "runs:read", "runs:write"),
     _rule("/api/timelines /api/progress /api/exports", "runs:read", "runs:write"),
@@ -91,8 +91,8 @@ def check(who: Principal, method: str, path: str) -> None:
     Raises:
         MissingRight: It may not; the message names what it lacks.
     """
-    if who.run and not re.fullmatch(rf"/v1/runs/{re.escape(who.run)}(?:/.*)?", path):
-        raise MissingRight("this ticket opens one run, and this is not it")
+    if who.run and not f"{path}/".startswith(f"{_opened_by(who.run)}/"):
+        raise MissingRight("this ticket opens one run or conversation, and this is not it")
     rule = rule_for(path)
     scope = "admin" if rule is None else (rule.read if method in READS else rule.write)
     if not who.may(scope):
@@ -100,6 +100,12 @@ def check(who: Principal, method: str, path: str) -> None:
         raise MissingRight(f"this needs the scope {scope}, which {lacks}")
     if rule is not None and rule.for_operator and _changes(rule, method) and not who.is_operator:
         raise MissingRight("this is for the people who run the server: keys of the default tenant")
+
+
+def _opened_by(ticket: str) -> str:
+    """Return the path that a ticket for a run or for `conversation 7` opens, with those below."""
+    kind, space, number = ticket.partition(" ")
+    return f"/v1/{kind}s/{number}" if space else f"/v1/runs/{ticket}"
 
 
 def _changes(rule: Rule, method: str) -> bool:

@@ -44,6 +44,15 @@ export const zh = {
   attach: "添加图片",
   image: "图片 {n}：{name}",
   dropImage: "去掉图片 {n}",
+  waiting: {
+    title: "等待的消息",
+    ask: "接着写；轮到它时自动开始",
+    text: "第 {n} 条等待的消息",
+    images: "{n} 张图片",
+    now: "现在就发",
+    change: "修改",
+    withdraw: "撤回",
+  },
   noImage: {
     type: "只收 PNG、JPEG、WebP、GIF 图片",
     size: "一张图片最大 5 MB",
@@ -124,6 +133,15 @@ export const en = {
   attach: "Add images",
   image: "Image {n}: {name}",
   dropImage: "Remove image {n}",
+  waiting: {
+    title: "Waiting messages",
+    ask: "Write on; it begins when its turn comes",
+    text: "Waiting message {n}",
+    images: "{n} images",
+    now: "Send now",
+    change: "Change",
+    withdraw: "Withdraw",
+  },
   noImage: {
     type: "PNG, JPEG, WebP and GIF images only",
     size: "An image has at most 5 MB",

@@ -141,6 +141,19 @@ class Access:
             return Principal(spec.tenant, spec.key, frozenset())
         return _principal(row, frozenset(row.scopes))
 
+    async def principal_of_sender(self, spec: RunSpec) -> Principal:
+        """
+        Return with whose rights a run begins that somebody asked for earlier.
+
+        Raises:
+            Unauthorized: The key holds no more. A person's session may be over.
+            RecordsError: The keys cannot be read now.
+        """
+        row = await self._key(spec.key) if spec.key and not self.is_open else None
+        if row is not None and (row.revoked_ms or (row.expires_ms or now_ms() + 1) <= now_ms()):
+            raise Unauthorized("the key that sent this holds no more; send it with another one")
+        return await self.principal_of_run(spec)
+
     async def session_of(self, key: str) -> str:
         """
         Return a session for the console, for a key.
@@ -203,7 +216,7 @@ class Access:
 
     def ticket(self, who: Principal, run_id: str, scopes: Iterable[str], ttl_s: float) -> str:
         """
-        Return a ticket for one run, with some of the scopes of `who`.
+        Return a ticket for one run, or for `conversation 7`, with some of the scopes of `who`.
 
         Raises:
             MissingRight: `who` has not all of these scopes.

@@ -113,6 +113,7 @@ def plug(core: Core) -> APIRouter:
     async def forget(number: Number) -> Response:
         """Delete a conversation. Its runs stay until retention deletes them."""
         await remove_conversation(records, number)
+        conversations.bells.ring(number)
         return Response(status_code=204)
 
     return router

@@ -13,12 +13,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from unspool.core import Core
 from unspool.core.access import MAX_TICKET_S, SESSION_S, TICKET_S, NotSignedIn
 from unspool.core.access.people import SIGNING_IN_S, our_page
-from unspool.errors import NotReady, Unauthorized
+from unspool.errors import NotReady, SpecError, Unauthorized
 from unspool.formats.written import StrictInput
+from unspool.records.conversations import find_conversation
 from unspool.runs.principal import Principal, Scope
 
 from ..gate import COOKIE, session_of
 from .json.ticket import ticket_json
+from .models import MAX_NUMBER
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +31,11 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class TicketInput(StrictInput):
-    run: str = Field(min_length=1, max_length=64)
+    run: str = Field("", max_length=64)
+    conversation: int | None = Field(None, ge=1, le=MAX_NUMBER)
+    """All turns of this one, also those to come, in place of a run."""
     scope: Literal["runs:read", "runs:write"] = "runs:read"
-    """`runs:write`: the page may cancel and steer, too."""
+    """`runs:write`: the page may cancel and steer a run, or send messages, too."""
     ttl_s: float = Field(TICKET_S, gt=0, le=MAX_TICKET_S)
     """Seconds in which it must connect; an open stream goes on after that."""
 
@@ -45,11 +49,22 @@ def plug(core: Core) -> APIRouter:
 
     @router.post("/v1/tickets", status_code=201)
     async def ticket(wanted: TicketInput) -> dict[str, Any]:
-        """Return a ticket for one run, to add as `?ticket=` where a page cannot send headers."""
-        await core.journal.head(wanted.run)
+        """
+        Return a ticket for one run or one conversation.
+
+        A page adds it as `?ticket=` where it cannot send headers.
+        """
+        opens = wanted.run
+        if (opens == "") == (wanted.conversation is None):
+            raise SpecError("a ticket opens one `run` or one `conversation`; name one of them")
+        if wanted.conversation is None:
+            await core.journal.head(wanted.run)
+        else:
+            await find_conversation(core.records, wanted.conversation)
+            opens = f"conversation {wanted.conversation}"
         scopes: list[Scope] = ["runs:read"]
         scopes += ["runs:write"] if wanted.scope == "runs:write" else []
-        return ticket_json(core, wanted.run, scopes, wanted.ttl_s)
+        return ticket_json(core, opens, scopes, wanted.ttl_s)
 
     _add_session(router, core)
     _add_signing_in(router, core)

@@ -13,16 +13,18 @@ from unspool.errors import MissingRight, SpecError
 from unspool.runs.principal import Scope, present
 
 
-def ticket_json(core: Core, run_id: str, scopes: Sequence[Scope], ttl_s: float) -> dict[str, Any]:
+def ticket_json(core: Core, opens: str, scopes: Sequence[Scope], ttl_s: float) -> dict[str, Any]:
     """
-    Return a ticket for a run, with some of the scopes of the present key.
+    Return a ticket for a run, or for `conversation 7`, with some of the scopes of the present key.
 
     Raises:
         MissingRight: The key has not all of them.
     """
-    text = core.access.ticket(present.get(), run_id, scopes, ttl_s)
+    text = core.access.ticket(present.get(), opens, scopes, ttl_s)
     until = datetime.now(UTC) + timedelta(seconds=ttl_s)
-    return {"ticket": text, "run": run_id, "expires_at": until.isoformat()}
+    _, space, number = opens.partition(" ")
+    of = {"conversation": int(number)} if space else {"run": opens}
+    return {"ticket": text, **of, "expires_at": until.isoformat()}
 
 
 def ticket_of(core: Core, run_id: str, ttl_s: float | None) -> dict[str, str]:
