@@ -2,6 +2,7 @@
  * The client as ES modules that a page imports from the server: `_console/client/`.
  *
  * `shared.js` imports the core from `unspool-client.js`, so a page that has both has the core once.
+ * `conversation.js` stands alone.
  */
 
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,7 @@ import { rolldown } from "rolldown";
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const SOURCES = at("../clients/typescript/src/");
 const CORE = "unspool-client.js";
-const MODULES = { "index.ts": CORE, "shared.ts": "shared.js" };
+const MODULES = { "index.ts": CORE, "shared.ts": "shared.js", "conversation.ts": "conversation.js" };
 
 const coreFromBeside = {
   name: "core-from-beside",

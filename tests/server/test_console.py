@@ -132,7 +132,7 @@ def test_what_is_built_needs_nothing_in_the_page_and_nothing_from_elsewhere() ->
     assert "style=" not in page
     assert not re.search(r'(?:src|href)="https?:', page)
     client = {path.name: path.read_text() for path in (BUILT / "client").glob("*.js")}
-    assert set(client) == {"unspool-client.js", "shared.js"}
+    assert set(client) == {"unspool-client.js", "shared.js", "conversation.js"}
     assert set(re.findall(r'from"([^"]+)"', client["shared.js"])) == {"./unspool-client.js"}
     assert "import" not in client["unspool-client.js"]
     code = "".join(path.read_text() for path in BUILT.rglob("*.js"))

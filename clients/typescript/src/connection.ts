@@ -1,5 +1,5 @@
 /**
- * One reader's place in a run, whatever becomes of its connections.
+ * One reader's place in a run, or in a conversation, whatever becomes of its connections.
  *
  * The first request is a POST that starts the run, or none; every later one is
  * `GET /v1/runs/{id}/events` with the last id. It comes back after a break, an end without the
@@ -53,12 +53,12 @@ const MAX_TRIES = 270;
 const MARGIN_MS = 2000;
 
 export class Connection {
-  /** `…/v1/runs/{id}`, once it is known. */
+  /** `…/v1/runs/{id}`, once it is known; or that of a conversation. */
   runUrl: string | null;
   lastId: string;
 
   readonly #options: Options;
-  readonly #dialect: string | undefined;
+  readonly #query: string;
   #first: (() => Promise<Response>) | null;
   #cut: AbortController | null = null;
   #isHandingOver = false;
@@ -68,11 +68,12 @@ export class Connection {
   #retryMs = 0;
   #ticket: Ticket | undefined;
 
-  constructor(place: Place, options: Options, dialect?: string) {
+  /** `query` goes with each GET: `?dialect=native`. */
+  constructor(place: Place, options: Options, query = "") {
     this.runUrl = place.runUrl ?? null;
     this.lastId = place.after ?? "";
     this.#options = options;
-    this.#dialect = dialect;
+    this.#query = query;
     const { post } = place;
     // Every try has the same key, so a lost answer does not start a second run.
     const key = post ? crypto.randomUUID() : "";
@@ -102,9 +103,9 @@ export class Connection {
   }
 
   /** Ask the server to do something with the run. */
-  post(what: string, body?: unknown): Promise<Response> {
+  post(what: string, body?: unknown, method = "POST"): Promise<Response> {
     const headers = { "content-type": "application/json", "idempotency-key": crypto.randomUUID() };
-    const init = { method: "POST", ...(body ? { headers, body: JSON.stringify(body) } : {}) };
+    const init = { method, ...(body ? { headers, body: JSON.stringify(body) } : {}) };
     return this.#send(() => this.#ask(`${this.runUrl}/${what}`, init));
   }
 
@@ -224,9 +225,8 @@ export class Connection {
   }
 
   #get(): Promise<Response> {
-    const dialect = this.#dialect ? `?dialect=${this.#dialect}` : "";
     const headers: Record<string, string> = this.lastId ? { "last-event-id": this.lastId } : {};
-    return this.#fetch(`${this.runUrl}/events${dialect}`, { headers });
+    return this.#fetch(`${this.runUrl}/events${this.#query}`, { headers });
   }
 
   #fetch(url: string, init: RequestInit): Promise<Response> {

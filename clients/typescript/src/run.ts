@@ -11,6 +11,8 @@ import { endingOf, type RunEvent } from "./events.ts";
 import { RunFold } from "./fold.ts";
 import type { Frame } from "./sse.ts";
 
+const QUERY = "?dialect=native";
+
 export interface OpenOptions extends Options {
   /** The JSON of the request that starts the run. */
   readonly body?: unknown;
@@ -103,14 +105,14 @@ export class OpenRun implements AsyncIterable<RunEvent> {
 /** Start a run by a POST to `url` (`/v1/runs`, or a contract's own address) and follow it. */
 export function openRun(url: string, options: OpenOptions = {}): OpenRun {
   const place = { post: { url, body: options.body } };
-  return new OpenRun(new Connection(place, options, "native"), 0);
+  return new OpenRun(new Connection(place, options, QUERY), 0);
 }
 
 /** Follow a run that is there: `…/v1/runs/{id}`. */
 export function followRun(runUrl: string, options: FollowOptions = {}): OpenRun {
   const after = options.after ?? 0;
   const place = { runUrl: runUrl.replace(/\/$/, ""), after: after ? String(after) : "" };
-  return new OpenRun(new Connection(place, options, "native"), after);
+  return new OpenRun(new Connection(place, options, QUERY), after);
 }
 
 /** Address of a run on the server that `url` is an address of. */
