@@ -1,0 +1,1 @@
+def write(summary): pass

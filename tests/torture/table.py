@@ -1,0 +1,2 @@
+def summary(p): return {}
+def short(s,l): return []
