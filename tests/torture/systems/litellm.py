@@ -11,7 +11,7 @@ import openai
 from ..corpus import cases
 from ..views import View
 from . import SILENCE_S
-from .program import Program
+from .program import COMING_BACK, Program
 
 BIN = Path(__file__).parents[3] / ".venv" / "torture" / "bin"
 
@@ -25,6 +25,7 @@ class LiteLlm(Program):
     name: ClassVar[str] = "litellm"
     ready_path: ClassVar[str] = "/health/readiness"
     key: ClassVar[str] = KEY
+    not_made_for: ClassVar[frozenset[str]] = COMING_BACK
 
     def command(self) -> list[str | Path]:
         config = self.folder / "config.yaml"
@@ -65,7 +66,7 @@ class LiteLlm(Program):
                 )
                 reason = None
                 async for chunk in stream:
-                    for choice in chunk.choices:
+                    for choice in (each for each in chunk.choices if each.index == 0):
                         view.add(choice.delta.content or "")
                         reason = choice.finish_reason or reason
         except openai.OpenAIError as error:

@@ -23,6 +23,10 @@ READY_S = 90.0
 """The largest of them imports for ten seconds on an idle machine."""
 
 
+COMING_BACK = frozenset({"breaks", "keeps", "second", "kills", "deploys_long", "later"})
+"""All that needs an answer which outlives its connection."""
+
+
 class NotRunning(Exception):
     """A process ended, or never came up; the text has the end of its log."""
 
@@ -107,6 +111,8 @@ class Program:
     """Whether a viewer can come back to an answer; if not, `join` is never asked."""
     stops: ClassVar[bool] = False
     """Whether a viewer can stop an answer otherwise than by leaving."""
+    not_made_for: ClassVar[frozenset[str]] = frozenset()
+    """Cells of the table in which a figure would judge what its documents do not promise."""
     key: ClassVar[str] = "torture"
     """What it wants as a bearer key; most look at none."""
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import httpx
 
 from ..views import View
-from .program import Program
+from .program import COMING_BACK, Program
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,6 +18,7 @@ class Relay(Program):
     """`bench/relay.py`, read line by line as its ten-line client does."""
 
     name: ClassVar[str] = "relay"
+    not_made_for: ClassVar[frozenset[str]] = COMING_BACK
 
     def command(self) -> list[str | Path]:
         serve = ["-m", "uvicorn", "bench.relay:app", "--port", str(self.port)]
