@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ SINGLES = Path(__file__).parents[2] / "bench" / "results" / "torture.json"
 """Every single result of the last run; not kept in the repository."""
 
 
+ALL = ",".join([*SCENES, "costs"])
+
 ROUNDS = 2
 """Of the costs, through all systems: other programs may disturb one of them."""
 
@@ -38,8 +41,8 @@ ROUNDS = 2
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="some of them, with commas")
-    parser.add_argument("--scenes", default=",".join([*SCENES, "costs"]), help="some of them")
-    parser.add_argument("--keep", action="store_true", help="do not write into the documents")
+    parser.add_argument("--scenes", default=ALL, help="some of them")
+    parser.add_argument("--keep", action="store_true", help="leave the documents as they are")
     return parser.parse_args()
 
 
@@ -102,8 +105,9 @@ def main() -> int:
     SINGLES.parent.mkdir(exist_ok=True)
     SINGLES.write_text(json.dumps({**facts, "systems": played}, ensure_ascii=False, indent=1))
     print(f"{SINGLES}: every single result; {time.monotonic() - began_s:.0f} s in all")
-    if asked.keep:
-        return 0
+    is_all = len(played) == len(SYSTEMS) and asked.scenes == ALL
+    if asked.keep or not is_all:
+        return 0  # a table of some figures would replace that of all
     summary = {**facts, **table.summary(played)}
     documents.write(summary)
     print("\n".join(table.short(summary, "en")))
@@ -111,4 +115,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C, so that all that was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(main())

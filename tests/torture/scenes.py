@@ -26,7 +26,7 @@ VIEWERS = 10
 
 SEED = 20_261_128
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Faults that are played side by side: the machine shall not be what is slow."""
 
 FAULT_S = 25.0
