@@ -29,8 +29,8 @@ SEED = 20_261_128
 AT_ONCE = 4
 """Faults that are played side by side: the machine shall not be what is slow."""
 
-FAULT_S = 25.0
-"""A viewer's patience with a fault: three tries of a silent model, and the pauses between."""
+FAULT_S = 40.0
+"""A viewer's patience with a fault: four tries of a silent model, and 20 s of single bytes."""
 
 RETURN_S = 20.0
 """A viewer's patience with an answer that was cut, once the server is there again."""
