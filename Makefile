@@ -6,7 +6,7 @@ DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install console test test-engine test-model test-crash test-browser test-clients test-console test-documents check bench bench-browser bench-search \
+.PHONY: run install console test test-engine test-model test-crash test-browser test-clients test-console test-documents check bench bench-browser bench-search torture \
 	screenshots every-page wheel format clean
 
 run: install console  ## serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
@@ -102,7 +102,15 @@ test-documents: $(VENV)/.test  ## what the documents say, without their longer e
 bench: $(VENV)/.bench  ## the benchmark: a table and a plot in bench/results
 	$(BIN)/python -m bench all
 
+$(VENV)/.torture: tests/torture/requirements.txt $(VENV)/.test
+	$(PYTHON) -m venv $(VENV)/torture
+	$(VENV)/torture/bin/pip install --quiet --disable-pip-version-check -r tests/torture/requirements.txt
+	touch $@
+
+torture: $(VENV)/.torture  ## faults, kills and returns against other ways to stream, about 7 minutes; the tables of the READMEs
+	cd tests && PYTHONPATH=.. ../$(BIN)/python -m torture
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/unspool/server/_console \
 		console/node_modules clients/typescript/node_modules clients/typescript/dist \
-		examples/nextjs/node_modules examples/nextjs/.next
+		examples/nextjs/node_modules examples/nextjs/.next tests/torture/node/node_modules

@@ -4,7 +4,7 @@ A server that plays the scripts of `conformance/faults`, byte for byte, over raw
 Every visit has an address of its own, so that faults can be played side by side, any number of
 times. The second and later requests of a visit play `next_steps`, where a fault has them.
 
-To add a kind of step: a case in `_Scene.step`, and a line in `conformance/faults/README.md`.
+To add a kind of step: a case in `Scene.step`, and a line in `conformance/faults/README.md`.
 """
 
 from __future__ import annotations
@@ -108,14 +108,12 @@ class Stage:
             writer.close()
 
     async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        length = re.search(r"(?im)^content-length: *(\d+)", head)
-        body = await reader.readexactly(int(length[1]) if length else 0)
+        head, body = await asked_of(reader)
         name = head.split(" ", 2)[1].split("/")[1]
         visit = self._visits[name]
         visit.heads.append(head)
         visit.bodies.append(body)
-        scene = _Scene(reader, writer, base="/" + name)
+        scene = Scene(reader, writer, base="/" + name)
         await scene.play(self.steps_for(visit))
 
     def steps_for(self, visit: Visit) -> list[dict[str, Any]]:
@@ -125,7 +123,14 @@ class Stage:
         return steps
 
 
-class _Scene:
+async def asked_of(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """Return one request: its line and headers, and its body."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    length = re.search(r"(?im)^content-length: *(\d+)", head)
+    return head, await reader.readexactly(int(length[1]) if length else 0)
+
+
+class Scene:
     """One answer on one connection."""
 
     def __init__(
@@ -143,12 +148,16 @@ class _Scene:
             while await reader.read(MAX_WRITE_BYTES):
                 pass  # a client that has asked has nothing more to say
 
-    async def play(self, steps: list[dict[str, Any]]) -> None:
+    async def play(self, steps: list[dict[str, Any]]) -> bool:
+        """Take the steps; false where the client left before the last."""
         try:
             for step in steps:
-                if self._leaving.done() or await self._step(step):
+                if self._leaving.done():
+                    return False
+                if await self._step(step):
                     break
             await self._writer.drain()
+            return not self._leaving.done()
         finally:
             self._leaving.cancel()
             await asyncio.gather(self._leaving, return_exceptions=True)
