@@ -48,7 +48,7 @@ after(async () => {
 });
 
 const LAST = "() => [...document.querySelectorAll('.assistant')].at(-1)?.textContent ?? ''";
-const IS_OVER = "() => document.querySelector('button[type=button]')?.disabled";
+const IS_OVER = "document.querySelector('button[type=button]')?.disabled";
 
 async function open() {
   const context = await browser.newContext();
