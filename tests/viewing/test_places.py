@@ -32,6 +32,7 @@ def test_a_place_names_what_is_not_whole_and_the_last_turn(dice: list[int]) -> N
         expected = {**live, last: last_seq}
         assert Places.parse(str(places)).named == expected
         assert Places.parse(str(places)).last == last
+        assert bytes(places) == str(places).encode()
         assert str(Places.parse(str(places))) == str(places)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..errors import BadCursor, RecordsError, UnknownRecord, UnknownRun
+from ..errors import BadCursor, JournalError, RecordsError, UnknownRecord, UnknownRun
 from ..formats.sse import Frame
 from ..journals import READ_EVENTS, Head, Journal
 from ..records import Records
@@ -143,7 +143,11 @@ class ConversationStream(EventStream):
         self._wake.clear()
         if self._is_rung and not await self._look():
             return False
-        is_behind = await self._read()
+        try:
+            is_behind = await self._read()
+        except JournalError as error:
+            log.warning("Turns of conversation %d cannot be read: %s", self._number, error)
+            self._is_rung, is_behind = self._wanted.follows, False
         await self._flush()
         if is_behind:
             await asyncio.sleep(0)  # others have a turn of the event loop
@@ -208,12 +212,13 @@ class ConversationStream(EventStream):
             await self._put(Frame(data, id=place).encode())
 
     async def _join(self, row: TurnRow, seq: int = 0) -> None:
-        self._begun = max(self._begun, row.number)
         try:
             head = await self.viewing.journal.head(row.run_id)
         except UnknownRun:
+            self._begun = max(self._begun, row.number)
             await self._tell_deleted(row)
             return
+        self._begun = max(self._begun, row.number)
         if head.ended_ms is not None and head.seq == seq:
             self._places.end(row.number)
             return
@@ -249,7 +254,8 @@ class ConversationStream(EventStream):
             is_behind |= await self._read_turn(turn)
         if is_behind or not self._pending or len(self._open) >= MAX_PLACES:
             return is_behind
-        await self._join(self._pending.pop(0))
+        await self._join(self._pending[0])
+        del self._pending[0]
         return True
 
     async def _read_turn(self, turn: _OpenTurn) -> bool:
@@ -262,9 +268,8 @@ class ConversationStream(EventStream):
             self._close(turn)
             await self._tell_deleted(turn.row)
             return True
-        for event in events:
-            await self._show_event(turn.row, event)
         if events:
+            await self._put(*self._frames(turn.row, events))
             turn.seq = events[-1].seq
             if events[-1].is_terminal:
                 self._close(turn)
@@ -276,16 +281,19 @@ class ConversationStream(EventStream):
             self._await_more(turn)
         return False
 
-    async def _show_event(self, row: TurnRow, event: Event) -> None:
+    def _frames(self, row: TurnRow, events: Sequence[Event]) -> list[bytes]:
         places, types = self._places, self._wanted.types
-        places.reach(row.number, event.seq)
-        if event.is_terminal:
-            places.end(row.number)
-        if types is not None and event.type not in types:
-            return
-        parent = b',"parent":%d' % row.parent if event.seq == 1 else b""
-        told = b',"turn":%d,"run":"%b"%b}' % (row.number, row.run_id.encode(), parent)
-        await self._put(Frame(encode_event(event)[:-1] + told, id=str(places)).encode())
+        told = b',"turn":%d,"run":"%b"' % (row.number, row.run_id.encode())
+        frames = []
+        for event in events:
+            places.reach(row.number, event.seq)
+            if event.is_terminal:
+                places.end(row.number)
+            if types is None or event.type in types:
+                parent = b',"parent":%d' % row.parent if event.seq == 1 else b""
+                data = encode_event(event)[:-1]  # JSON in one line, so one field holds it
+                frames.append(b"id: %b\ndata: %b%b%b}\n\n" % (bytes(places), data, told, parent))
+        return frames
 
     def _await_more(self, turn: _OpenTurn) -> None:
         patience_s = self.viewing.settings.heartbeat_s
@@ -298,7 +306,8 @@ class ConversationStream(EventStream):
 
     async def _wait(self) -> None:
         """Wait for news, or until a heartbeat is due."""
-        if self._open and not self._is_rung:  # their own time-outs wake us
+        if not self._is_rung and any(turn.waiter is not None for turn in self._open):
+            # Their own time-outs wake us.
             await self._wake.wait()
             return
         with suppress(TimeoutError):
@@ -306,12 +315,14 @@ class ConversationStream(EventStream):
             async with asyncio.timeout(patience_s):
                 await self._wake.wait()
 
-    async def _put(self, frame: bytes) -> None:
-        """Take a frame into the next write; write first if it would be too long."""
-        if self._out and self._out_bytes + len(frame) > self.viewing.settings.max_write_bytes:
-            await self._flush()
-        self._out.append(frame)
-        self._out_bytes += len(frame)
+    async def _put(self, *frames: bytes) -> None:
+        """Take frames into the next write; write first where it would be too long."""
+        most = self.viewing.settings.max_write_bytes
+        for frame in frames:
+            if self._out and self._out_bytes + len(frame) > most:
+                await self._flush()
+            self._out.append(frame)
+            self._out_bytes += len(frame)
 
     async def _flush(self) -> None:
         if self._out:

@@ -77,6 +77,11 @@ class Places:
         else:
             self.named.pop(turn, None)
 
+    def __bytes__(self) -> bytes:
+        if len(self.named) == 1 and (seq := self.named[self.last]):  # nearly always
+            return b"%d.%d" % (self.last, seq)
+        return str(self).encode()
+
     def __str__(self) -> str:
         named = sorted(self.named.items())
         return ",".join([f"{turn}.{seq}" if seq else str(turn) for turn, seq in named]) or "0"
