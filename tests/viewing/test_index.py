@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,6 +65,31 @@ async def write(
 
 async def found(index: RunIndex, q: str = "", **wanted: Any) -> list[str]:
     return [row["id"] for row in (await index.listed(Criteria(q=q, **wanted))).runs]
+
+
+async def test_a_run_that_begins_to_wait_while_its_row_is_written_is_found_waiting(
+    journal: Journal, tmp_path: Path
+) -> None:
+    runner = SimpleNamespace(waiting=set[str](), on_waiting=list[Any]())
+
+    class Slow(RunIndex):
+        """Lets a run begin to wait between the reading of its row and the writing."""
+
+        async def put(self, rows: Any, **more: Any) -> None:
+            if not runner.waiting:
+                runner.waiting.add(pen.run_id)
+                runner.on_waiting[0](pen.run_id)
+            await super().put(rows, **more)
+
+    pen = await begin(journal)
+    index = Slow(tmp_path / "index.db")
+    indexing = Indexing(journal, index)
+    indexing.follow_waiting(runner)  # type: ignore[arg-type]
+    await indexing.catch_up()
+    assert await found(index, statuses=["waiting"]) == []
+    await indexing.catch_up()
+    assert await found(index, statuses=["waiting"]) == [pen.run_id]
+    await index.aclose()
 
 
 # What a row says

@@ -212,25 +212,27 @@ class Indexing:
         """Write rows in this order until `most` events are read; return how many are left."""
         rows: list[RunRow] = []
         for place, run_id in enumerate(run_ids, start=1):
-            row = await self._row(run_id)
-            if row is None:
-                await self._index.erase([run_id])
-                self._forget(run_id)
-            else:
-                rows.append(row)
-                most -= row.last_seq if row.ended_ms is not None else 1
-            if most <= 0 or len(rows) >= BATCH_RUNS or place == len(run_ids):
-                await self._index.put(rows)
-                for each in rows:
-                    self._forget(each.id)
-                rows = []
+            # First, so that a change that comes while the row is read and written is a new one.
+            self._changed.discard(run_id)
+            try:
+                row = await self._row(run_id)
+                if row is None:
+                    await self._index.erase([run_id])
+                    self._waiting.pop(run_id, None)
+                else:
+                    rows.append(row)
+                    most -= row.last_seq if row.ended_ms is not None else 1
+                if most <= 0 or len(rows) >= BATCH_RUNS or place == len(run_ids):
+                    await self._index.put(rows)
+                    for each in rows:
+                        self._waiting.pop(each.id, None)
+                    rows = []
+            except (JournalError, sqlite3.Error):
+                self._changed.update([each.id for each in rows], [run_id])
+                raise
             if most <= 0:
                 break
         return max(0, most)
-
-    def _forget(self, run_id: str) -> None:
-        self._waiting.pop(run_id, None)
-        self._changed.discard(run_id)
 
     async def _row(self, run_id: str) -> RunRow | None:
         """
