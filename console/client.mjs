@@ -11,7 +11,11 @@ import { rolldown } from "rolldown";
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const SOURCES = at("../clients/typescript/src/");
 const CORE = "unspool-client.js";
-const MODULES = { "index.ts": CORE, "shared.ts": "shared.js", "conversation.ts": "conversation.js" };
+const MODULES = {
+  "index.ts": CORE,
+  "shared.ts": "shared.js",
+  "conversation.ts": "conversation.js",
+};
 
 const coreFromBeside = {
   name: "core-from-beside",

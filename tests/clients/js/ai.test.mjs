@@ -12,7 +12,6 @@ before(async () => {
   await server.model("slow", slow());
   await server.model("caller", [{ tool: call }, { finish: "tool_calls" }], [{ text: "three" }, ...end]);
   await server.model("broken", [{ text: "half" }, { fail: "interrupted" }]);
-  await server.model("again", [{ text: "wrong" }, { fail: "interrupted" }], [{ text: "right" }, ...end]);
 });
 after(() => server.close());
 
@@ -82,6 +81,23 @@ test("a failure in the middle is an error", async () => {
   await one.sendMessage({ text: "hello" });
   assert.equal(one.status, "error");
   assert.match(errors[0].message, /interrupted|half|broke/i);
+});
+
+test("an answer that is begun again takes the place of the half one", async (t) => {
+  const patient = await Server.start({ UNSPOOL_RETRIES: "1" });
+  t.after(() => patient.close());
+  await patient.model("again", [{ text: "{wrong" }, { fail: "interrupted" }], [{ text: "{}" }, ...end]);
+  const form = { response_format: { type: "json_object" } };
+  const body = { model: "again", params: form };
+  const transport = new DefaultChatTransport({ api: `${patient.url}/v1/ui/chat`, body });
+  const one = new Chat({ id: "over", transport });
+  await one.sendMessage({ text: "hello" });
+  assert.equal(one.status, "ready");
+  assert.equal(textOf(one.lastMessage), "{}");
+  assert.equal(one.messages.length, 2);
+  const [run] = (await (await fetch(`${patient.url}/v1/runs`)).json()).runs;
+  const events = await (await fetch(`${patient.url}/v1/runs/${run.id}/events?dialect=native`)).text();
+  assert.match(events, /step\.rewound/);
 });
 
 test("a tool of the page goes round, in one message", async () => {
