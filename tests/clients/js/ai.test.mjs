@@ -86,7 +86,9 @@ test("a failure in the middle is an error", async () => {
 test("an answer that is begun again takes the place of the half one", async (t) => {
   const patient = await Server.start({ UNSPOOL_RETRIES: "1" });
   t.after(() => patient.close());
-  await patient.model("again", [{ text: "{wrong" }, { fail: "interrupted" }], [{ text: "{}" }, ...end]);
+  const attempts = [[{ text: "{wrong" }, { fail: "interrupted" }], [{ text: "{}" }, ...end]];
+  const again = { name: "again", provider: "scripted", prefill: "none", params: { script: { attempts } } };
+  await patient.post("/api/models", again);
   const form = { response_format: { type: "json_object" } };
   const body = { model: "again", params: form };
   const transport = new DefaultChatTransport({ api: `${patient.url}/v1/ui/chat`, body });
