@@ -161,7 +161,7 @@ def shared_server(
 ) -> Iterator[Served]:
     """One offline server for a whole module, where no test can disturb another."""
     data_dir = tmp_path_factory.mktemp("shared")
-    with quick_words(), serving(tuned(data_dir, filled_records, request_head_s=1)) as served:
+    with quick_words(), serving(tuned(data_dir, filled_records)) as served:
         yield served
 
 

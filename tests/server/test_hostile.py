@@ -29,6 +29,8 @@ from support.servers import Served, quick_words, serving, tuned
 CASES = sorted((Path(__file__).parent.parent.parent / "conformance" / "hostile").glob("*.json"))
 SLOW = {"half-open", "slow-reader", "slowloris"}
 HURRY = 0.1
+HEAD_S = 2.0
+"""To send a head: soon over for the cases that send none, and long on a busy machine."""
 
 EVENT = re.compile(rb"(?:^|\n)data:")
 LINE = re.compile(rb"(?m)^([A-Z]+ \S+ HTTP/1\.[01]\r?\n)")
@@ -150,7 +152,7 @@ async def visit(port: int, case: dict[str, Any]) -> Visit:
             if not await visited.do(step):
                 break
         else:
-            await visited.until_whole(3)
+            await visited.until_whole(3 * HEAD_S)
     finally:
         writer.close()
         with suppress(ConnectionError):
@@ -184,6 +186,16 @@ def judge(expected: dict[str, Any], visited: Visit, grown_mib: float) -> list[st
         "rss_growth_mb": lambda most: grown_mib <= most,
     }
     return [f"{name}: {value}" for name, value in expected.items() if not holds[name](value)]
+
+
+@pytest.fixture(scope="module")
+def shared_server(
+    tmp_path_factory: pytest.TempPathFactory, filled_records: Path
+) -> Iterator[Served]:
+    """One open server for the module."""
+    settings = tuned(tmp_path_factory.mktemp("open"), filled_records, request_head_s=HEAD_S)
+    with quick_words(), serving(settings) as served:
+        yield served
 
 
 def cases() -> list[Any]:
@@ -278,7 +290,7 @@ def with_key(case: dict[str, Any], key: str) -> dict[str, Any]:
 def guarded(tmp_path_factory: pytest.TempPathFactory, filled_records: Path) -> Iterator[Keys]:
     """One server for the module that wants keys."""
     data_dir = tmp_path_factory.mktemp("guarded")
-    settings = tuned(data_dir, filled_records, request_head_s=1, access="keys")
+    settings = tuned(data_dir, filled_records, request_head_s=HEAD_S, access="keys")
     texts = asyncio.run(made(data_dir))
     with quick_words(), serving(settings) as served:
         yield Keys(served, texts)

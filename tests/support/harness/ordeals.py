@@ -239,8 +239,8 @@ class Ordeal:
 
     async def places(self) -> list[int]:
         """How far the log of each run is."""
-        runs = [await self._call("GET", f"/v1/runs/{visit.run_id}") for visit in self.visits]
-        return [run["last_seq"] for run in runs if run is not None]
+        runs = [await self._told(f"/v1/runs/{visit.run_id}") for visit in self.visits]
+        return [run["last_seq"] for run in runs]
 
     async def finish(self) -> list[str]:
         """Let everything come to its end, whatever dies on the way; say what is wrong."""
@@ -331,6 +331,14 @@ class Ordeal:
         except GONE:
             return None
 
+    async def _told(self, path: str) -> Mapping[str, Any]:
+        """Ask until there is an answer: a bad line may lose some."""
+        async with asyncio.timeout(self.patience_s):
+            while True:
+                if (found := await self._call("GET", path)) is not None:
+                    return found
+                await asyncio.sleep(PAUSE_S)
+
     async def _check(self, visit: Visit) -> list[str]:
         reader = Visitor(self.web, self.url, Seen("the reader"))
         await reader.watch(visit.run_id)
@@ -341,7 +349,7 @@ class Ordeal:
         elif not self.is_chat:
             product = visit.log[0]["data"]["input"]["product"]
             history.expected = templates(product) if self.is_refused else self.expected
-        history.run = await self._call("GET", f"/v1/runs/{visit.run_id}") or {}
+        history.run = await self._told(f"/v1/runs/{visit.run_id}")
         history.statuses.append(history.run["status"])
         history.kills = self.kills
         if self.expected is EXPECTED:
@@ -355,15 +363,14 @@ class Ordeal:
         """What a run has recognised is what is kept beside it."""
         if self.kind != "extract":
             return []
-        kept = await self._call("GET", f"/api/people/{visit.sku}/events?limit=1000") or {}
+        kept = await self._told(f"/api/people/{visit.sku}/events?limit=1000")
         told = [e["data"]["item"] for e in visit.log if e["type"] == "item.found"]
         facts = [{name: item[name] for name in ("type", "at", "context")} for item in told]
         is_kept = kept["events"] == facts and kept["run"] == visit.run_id
         return [] if is_kept else [f"{len(facts)} events were told, {len(kept['events'])} are kept"]
 
     async def _at_rest(self) -> list[str]:
-        runs = await self._call("GET", "/v1/runs?limit=500")
-        assert runs is not None
+        runs = await self._told("/v1/runs?limit=500")
         known = {visit.run_id for visit in self.visits}
         strange = [run["id"] for run in runs["runs"] if run["id"] not in known]
         going_on = [run["id"] for run in runs["runs"] if run["status"] == "running"]

@@ -55,7 +55,8 @@ class ChaosProxy:
         assert line is not None
         self._lines.add(line)
         try:
-            with suppress(ConnectionError):
+            # asyncio would log the traceback of a line that is cancelled at the end.
+            with suppress(ConnectionError, asyncio.CancelledError):
                 await self._joined(near, back)
         finally:
             self._lines.discard(line)
