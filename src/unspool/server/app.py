@@ -129,7 +129,8 @@ class _GuardedApp(FastAPI):
 
     def add(self, router: APIRouter) -> None:
         """Add routes; those that start runs are answered directly."""
-        self.include_router(router)
+        # `include_router` would build every route a second time, at the first request.
+        self.router.routes.extend(router.routes)
         self._direct.add(router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
