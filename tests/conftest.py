@@ -165,9 +165,13 @@ def shared_server(
         yield served
 
 
+TLS = httpx.create_ssl_context(trust_env=False)
+"""Made once: reading the certificates costs more than many tests."""
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as opened:
+    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=TLS) as opened:
         yield opened
 
 
