@@ -109,8 +109,7 @@ async def test_a_long_run_waits_from_the_commit_that_moves_it_to_pages(opening: 
     journal, other = await opening(), await opening()
     pen = await journal.create(SPEC)
     for draft, expected in ((asked(), "waiting"), (answered(), "running")):
-        for _ in range(3):
-            await appended(pen, text("x" * (PAGE_BYTES // 2)))
+        await appended(pen, text("x" * PAGE_BYTES))
         await appended(pen, draft)
         for each in (journal, other):
             assert await status(each, pen.run_id) == expected
