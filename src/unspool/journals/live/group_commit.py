@@ -301,7 +301,7 @@ class GroupCommit:
                 news.append((strip.live_run, events))
             if strip.page:
                 self._tidy = True
-                if strip.live_run.ending is not None and not strip.live_run.lines:
+                if strip.ending is not None:
                     self._live.pop(strip.live_run.head.run_id, None)
         _published()
         return news

@@ -29,6 +29,10 @@ QUESTION_EVENTS: Final = frozenset({"question.asked", "question.answered"})
 """The events that make a live run wait for people, or go on."""
 
 
+Ending = tuple[str, int | None]
+"""The last status here, and the Unix time in ms; None: the run is released, and continues."""
+
+
 class LiveRun:
     """
     Events `base` … of a run as encoded lines, committed up to `visible`.
@@ -76,7 +80,7 @@ class LiveRun:
         self.committed_bytes = 0
         self.paged_bytes = 0
         self.first_segment: int | None = None
-        self.ending: tuple[str, int | None] | None = None  # status; Unix ms, None: released
+        self.ending: Ending | None = None
         self.status: Status = head.status  # as the store has it
         self.questions: set[str] = set()  # steps that were asked and not answered, as accepted
         self.waiters: dict[asyncio.Future[None], float] = {}  # and until when they wait
@@ -199,6 +203,8 @@ class Strip(msgspec.Struct, gc=False):
     paged_upto: int = 0
     paged_bytes: int = 0
     """Of the whole run, up to there."""
+    ending: Ending | None = None
+    """Of the run, if this commits it; an ending may come while a commit is under way."""
     status: Status | None = None
     """The new one of a run without an ending; None: it is as before."""
 
@@ -211,7 +217,7 @@ def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
     """
     lines, visible, base = live_run.lines, live_run.visible, live_run.base
     known = visible + 1 - base
-    strip = Strip(live_run, live_run.seq, live_run.total_bytes)
+    strip = Strip(live_run, live_run.seq, live_run.total_bytes, ending=live_run.ending)
     if live_run.ending is None or is_followed:
         body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
         head = live_run.no, live_run.epoch, visible + 1, len(body)

@@ -140,8 +140,8 @@ def _new_row(strip: Strip) -> tuple[Any, ...]:
 
 def _page_row(strip: Strip) -> tuple[Any, ...]:
     live_run = strip.live_run
-    status, ended_ms = live_run.ending or (strip.status or live_run.status, None)
-    is_left = live_run.ending is not None and ended_ms is None
+    status, ended_ms = strip.ending or (strip.status or live_run.status, None)
+    is_left = strip.ending is not None and ended_ms is None
     page = (live_run.no, live_run.base, crc32(strip.page), strip.page)
     return *page, strip.paged_upto, strip.paged_bytes, status, ended_ms, is_left
 

@@ -243,10 +243,10 @@ class Store:
             (live_run.no, live_run.base, crc32(strip.page), strip.page),
         )
         _paged()
-        if live_run.ending is not None:
+        if strip.ending is not None:
             self._db.execute(
                 "update runs set status = ?, seq = ?, ended_ms = ? where no = ?",
-                (live_run.ending[0], strip.upto, live_run.ending[1], live_run.no),
+                (strip.ending[0], strip.upto, strip.ending[1], live_run.no),
             )
 
     def _pages(self, no: int, *, after: int) -> Iterator[tuple[int, list[bytes]]]:
