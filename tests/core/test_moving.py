@@ -177,32 +177,6 @@ async def test_a_data_directory_moves_into_a_database_and_goes_on_there(tmp_path
         await journal.aclose()
 
 
-async def test_a_run_that_waits_for_two_answers_waits_for_them_where_it_has_moved_to(
-    tmp_path: Path,
-) -> None:
-    await a_directory(tmp_path)
-    journal = await open_journal(sqlite_url(tmp_path / "journal.db"))
-    pen = await journal.create(SPEC)
-    for step in ("a", "b"):
-        pen.append(Draft("question.asked", {"step": step, "text": "?", "until_ms": 1}))
-    await pen.commit()
-    await journal.aclose()
-    url = shared_server().new_database()
-    await migrate(tmp_path, url, silent)
-    journal = await open_journal(url)
-    try:
-        assert (await journal.unended())[pen.run_id] == "waiting"
-        pens = {each.run_id: each for each in await journal.adopt(10)}
-        for step, status in (("a", "waiting"), ("b", "running")):
-            pens[pen.run_id].append(
-                Draft("question.answered", {"step": step, "outcome": "answered", "value": "x"})
-            )
-            await pens[pen.run_id].commit()
-            assert (await journal.unended())[pen.run_id] == status
-    finally:
-        await journal.aclose()
-
-
 async def test_rows_move_whole_and_new_ones_get_new_ids(tmp_path: Path) -> None:
     await a_directory(tmp_path)
     url = shared_server().new_database()

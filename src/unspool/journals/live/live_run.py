@@ -217,14 +217,13 @@ def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
     """
     lines, visible, base = live_run.lines, live_run.visible, live_run.base
     known = visible + 1 - base
-    strip = Strip(live_run, live_run.seq, live_run.total_bytes, ending=live_run.ending)
+    strip = Strip(live_run, live_run.seq, live_run.total_bytes)
     if live_run.ending is None or is_followed:
         body = lines[known] if len(lines) == known + 1 else b"\n".join(lines[known:])
         head = live_run.no, live_run.epoch, visible + 1, len(body)
         strip.record = b"%d %d %d %d\n%b\n" % (*head, body)  # see `segments`
-    if live_run.ending is None and live_run.next_status != live_run.status:
-        strip.status = live_run.next_status
     if live_run.ending is not None:
+        strip.ending = live_run.ending
         strip.page = b"\n".join(lines)
         strip.paged_upto = live_run.seq
         strip.paged_bytes = live_run.total_bytes
@@ -232,6 +231,10 @@ def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
         strip.page = b"\n".join(lines[:known])
         strip.paged_upto = visible
         strip.paged_bytes = live_run.committed_bytes
+    # Cheap first: nearly no commit of a run is about a question.
+    is_asking = live_run.questions or live_run.status == "waiting"
+    if is_asking and live_run.ending is None and live_run.next_status != live_run.status:
+        strip.status = live_run.next_status
     return strip
 
 
