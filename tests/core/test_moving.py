@@ -164,7 +164,7 @@ async def test_a_data_directory_moves_into_a_database_and_goes_on_there(tmp_path
             assert str(head).replace("\ufffd", "\\x00") == str(was), run_id
         with pytest.raises(KeyTaken):
             await journal.create(SPEC, Claim("order 7", "asked"))
-        assert await journal.unended() == [live]
+        assert list(await journal.unended()) == [live]
         (pen,) = await journal.adopt(10)
         assert (pen.run_id, pen.epoch) == (live, 3)
         pen.append(text("more"))

@@ -184,7 +184,7 @@ async def test_a_number_is_given_once_even_when_its_run_is_deleted(tmp_path: Pat
     pen = await again.create(RunSpec("chat", {"prompt": "你好"}))
     await again.aclose()
     last = await at(path, NOW_S)
-    assert await last.unended() == [pen.run_id]
+    assert list(await last.unended()) == [pen.run_id]
     assert [event.type for event in await last.read(pen.run_id, after=0)] == ["run.started"]
     await last.aclose()
 

@@ -42,6 +42,11 @@ class Device:
                     return run
                 await asyncio.sleep(0.05)
 
+    async def waiting(self) -> list[Any]:
+        """Return the runs that the console lists as waiting."""
+        url = f"{self.program.url}/v1/runs?status=waiting&totals=1"
+        return (await self.client.get(url)).json()["runs"]
+
     async def answer(self, run_id: str, key: str, **facts: Any) -> int:
         """Answer, and again with the same key for as long as no server takes it."""
         url = f"/v1/runs/{run_id}/answers"
@@ -122,6 +127,25 @@ async def test_approval_across_a_kill_9_from_a_second_device(
     await has_ended_well(second, run_id, upstream)
     ((_, told),) = results(upstream.requests[-1])
     assert told == "晴"
+
+
+async def test_a_run_whose_server_is_killed_is_listed_as_waiting_until_its_answer(
+    two: list[Device], upstream: Upstream
+) -> None:
+    first, second = two
+    run_id = await a_run_that_waits(first)
+    first.program.kill()
+    # It waits for its next server now, then there, up to the answer.
+    async with asyncio.timeout(PATIENCE_S):
+        is_adopted = False
+        while not is_adopted:
+            is_adopted = any(event.type == "run.recovered" for event in await second.log(run_id))
+            assert [(run["id"], run["status"]) for run in await second.waiting()] == [
+                (run_id, "waiting")
+            ]
+    assert await second.answer(run_id, "mine") == 200
+    assert await second.waiting() == []
+    await has_ended_well(second, run_id, upstream)
 
 
 async def test_of_two_answers_at_once_around_a_kill_9_one_counts(

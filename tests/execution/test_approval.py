@@ -210,7 +210,8 @@ async def test_a_batch_waits_for_its_items_and_their_room_is_free(
     items = [{"prompt": "one", "tool_ids": [tool["id"]]}, {"prompt": "two"}]
     batch = await begun(client, served, "batch", flow="chat", items=items, concurrency=1)
     child = await waiting(client, served)
-    assert child["parent"] == batch
+    facts = (await client.get(f"{served.url}/v1/runs/{child['id']}")).json()
+    assert facts["parent"] == batch
     parent = (await client.get(f"{served.url}/v1/runs/{batch}")).json()
     assert parent["status"] == "running"
     await give(client, served, child["id"], declined=True)

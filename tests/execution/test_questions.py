@@ -44,6 +44,13 @@ def flows(no_offers: None, tmp_path: Path) -> str:
     return str(path)
 
 
+def over_one_database(flows: str) -> dict[str, Any]:
+    """Settings of servers that share a new database."""
+    database = SecretStr(shared_server().new_database())
+    key = SecretStr("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    return {"database_url": database, "secret_key": key, "sample_data": False, "flows": flows}
+
+
 async def begun(client: httpx.AsyncClient, served: Served, **facts: Any) -> str:
     body = {"flow": "book", "input": {"to": "Oslo", **facts}}
     reply = await client.post(f"{served.url}/v1/runs", json=body)
@@ -187,9 +194,7 @@ async def test_a_run_that_waits_is_taken_over_and_answered_at_the_next_server(
 async def test_an_answer_reaches_the_server_that_carries_the_run(
     flows: str, serve_with: Serve, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    database = SecretStr(shared_server().new_database())
-    key = SecretStr("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
-    shared = {"database_url": database, "secret_key": key, "sample_data": False, "flows": flows}
+    shared = over_one_database(flows)
     carries, answers = (serve_with(**shared, data_dir=tmp_path / str(n)) for n in range(2))
     run_id = await begun(client, carries)
     await until(client, answers, run_id, "waiting")
@@ -205,6 +210,41 @@ async def test_an_answer_reaches_the_server_that_carries_the_run(
     reply = await give(client, answers, run_id, step="name", value="Ann")
     assert reply.status_code == 200, reply.text
     assert (await until(client, answers, run_id, "completed"))["result"]["name"] == "Ann"
+
+
+async def listed(client: httpx.AsyncClient, served: Served) -> dict[str, str]:
+    """Return the runs that wait: the journal, the index and its counts say the same."""
+    url = f"{served.url}/v1/runs?status=waiting"
+    plain = (await client.get(url)).json()["runs"]
+    found = (await client.get(f"{url}&totals=1")).json()
+    assert plain == [{name: row[name] for name in plain[0]} for row in found["runs"]]
+    assert found["totals"]["statuses"].get("waiting", 0) == len(plain)
+    return {row["id"]: row["status"] for row in plain}
+
+
+async def test_every_server_lists_the_runs_that_wait_at_any(
+    flows: str, serve_with: Serve, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    shared = over_one_database(flows)
+    carries, answers = (serve_with(**shared, data_dir=tmp_path / str(n)) for n in range(2))
+    servers = [carries, answers]
+    run_id, other = [await begun(client, each) for each in servers]
+    for each in (run_id, other):
+        await until(client, answers, each, "waiting")
+    servers.append(serve_with(**shared, data_dir=tmp_path / "late"))
+    both = {run_id: "waiting", other: "waiting"}
+    assert [await listed(client, each) for each in servers] == [both] * 3
+    assert (await give(client, answers, run_id, value={"seat": "aisle"})).status_code == 200
+    await until(client, answers, run_id, "waiting")
+    assert [await listed(client, each) for each in servers] == [both] * 3
+    assert (await give(client, answers, run_id, value="Ann")).status_code == 200
+    await until(client, answers, run_id, "completed")
+    await client.post(f"{carries.url}/v1/runs/{other}/cancel")
+    assert [await listed(client, each) for each in servers] == [{}] * 3
+    run_id = await begun(client, carries)
+    await until(client, carries, run_id, "waiting")
+    carries.stop()
+    assert await listed(client, answers) == {run_id: "waiting"}
 
 
 async def test_a_viewer_answers_over_its_socket(

@@ -63,7 +63,7 @@ async def test_a_full_disk_stops_writers_and_not_readers_and_the_ending_lands_la
     async with opened(path) as again:
         assert await words(again, pen.run_id) == seen
         assert await words(again, after.run_id) == ["again"]
-        assert await again.unended() == []
+        assert await again.unended() == {}
 
 
 async def test_a_journal_whose_disk_is_full_can_be_closed(tmp_path: Path) -> None:

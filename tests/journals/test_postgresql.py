@@ -15,8 +15,9 @@ from support.harness.proxy import Cable
 from support.journals import DONE, SPEC, text, words, written
 from support.postgres import shared_server
 from support.readers import until
-from unspool import Event, open_journal
+from unspool import Draft, Event, open_journal
 from unspool.errors import SetupError, StaleEpoch
+from unspool.journals.live.live_run import PAGE_BYTES
 from unspool.journals.postgresql import PostgreSQLJournal
 from unspool.journals.postgresql_database.connections import SETTINGS
 
@@ -136,6 +137,33 @@ async def test_a_claim_whose_answer_was_lost_is_found_again(
     (new,) = await second.adopt(20)
     assert new.run_id == pen.run_id
     await new.end(DONE)
+
+
+@pytest.mark.parametrize("is_left", [False, True], ids=["ended", "released"])
+async def test_an_end_that_comes_while_a_page_is_written_is_written_after_it(
+    opening: Opening, is_left: bool
+) -> None:
+    journal, other = await opening(), await opening()
+    pen = await journal.create(SPEC)
+    pen.append(text("x" * PAGE_BYTES))
+    await pen.commit()
+    async with journal._writer.lock:
+        pen.append(text("paged"))
+        await until(lambda: journal._group_commit._writing is not None)
+        released = Draft("run.released", {"epoch": 1})
+        end = asyncio.create_task(pen.release(released) if is_left else pen.end(DONE))
+        await until(lambda: journal._live[pen.run_id].ending is not None)
+        between = asyncio.create_task(journal._writer.lock.acquire())
+        await asyncio.sleep(0)
+    await between  # after the commit of the page, and before that of the end
+    place = await other._reading.place(pen.run_id)
+    journal._writer.lock.release()
+    assert place is not None
+    assert place[1:] == (journal._writer.id, False)
+    await end
+    place = await other._reading.place(pen.run_id)
+    assert place is not None
+    assert place[1:] == ((0, False) if is_left else (journal._writer.id, True))
 
 
 async def test_a_run_whose_request_was_cancelled_is_adopted(

@@ -68,7 +68,7 @@ async def test_a_copy_made_at_any_moment_holds_everything_that_was_seen(
             assert {run_id: await words(again, run_id) for run_id in before} == before, number
             for run_id in await again.unended():
                 await (await again.claim(run_id)).end(Draft("run.incomplete"))
-            assert await again.unended() == []
+            assert await again.unended() == {}
 
 
 WRITER = """

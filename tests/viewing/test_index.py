@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,28 +66,31 @@ async def found(index: RunIndex, q: str = "", **wanted: Any) -> list[str]:
     return [row["id"] for row in (await index.listed(Criteria(q=q, **wanted))).runs]
 
 
-async def test_a_run_that_begins_to_wait_while_its_row_is_written_is_found_waiting(
+async def test_a_run_that_waits_or_goes_on_while_its_row_is_written_is_found_so(
     journal: Journal, tmp_path: Path
 ) -> None:
-    runner = SimpleNamespace(waiting=set[str](), on_waiting=list[Any]())
+    question = {"step": "q", "text": "?", "until_ms": 1}
+    later = [Draft("question.asked", question), Draft("question.answered", question)]
 
     class Slow(RunIndex):
-        """Lets a run begin to wait between the reading of its row and the writing."""
+        """Lets a run change between the reading of its row and the writing."""
 
         async def put(self, rows: Any, **more: Any) -> None:
-            if not runner.waiting:
-                runner.waiting.add(pen.run_id)
-                runner.on_waiting[0](pen.run_id)
+            if later:
+                pen.append(later.pop(0))
+                await pen.commit()
             await super().put(rows, **more)
 
     pen = await begin(journal)
     index = Slow(tmp_path / "index.db")
     indexing = Indexing(journal, index)
-    indexing.follow_waiting(runner)  # type: ignore[arg-type]
-    await indexing.catch_up()
-    assert await found(index, statuses=["waiting"]) == []
     await indexing.catch_up()
     assert await found(index, statuses=["waiting"]) == [pen.run_id]
+    await indexing.catch_up()
+    assert await found(index, statuses=["running"]) == [pen.run_id]
+    change = (await index.listed(Criteria())).change
+    await indexing.catch_up()
+    assert (await index.listed(Criteria())).change == change, "nothing is written twice"
     await index.aclose()
 
 

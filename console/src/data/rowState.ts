@@ -39,7 +39,7 @@ export function rowState(
   return { state: "stalled", ...plain, stalledS: Math.floor(silence) };
 }
 
-/** Whether it waits for a person; another server's runs are known to by their timelines alone. */
+/** Whether it waits for a person; its timeline may be newer than its row. */
 const isAsking = (run: RunRowJson, timeline: TimelineJson | undefined) =>
   run.status === "waiting" ||
   (run.status === "running" &&

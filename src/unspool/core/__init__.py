@@ -217,7 +217,6 @@ async def _opened(settings: Settings) -> AsyncGenerator[Core]:
         runner.on_ended += [lambda run_id, _: eta.note(run_id), indexing.note_ended, *observers]
         budgets = _budgets(records, journal, runner, registry, opened)
         budgets.on_warned.append(telemetry.webhooks.budget_warned)
-        indexing.follow_waiting(runner)
         admission = Admission(runner, shown, registry.catalog, records, settings, budgets)
         opened.push_async_callback(runner.close)
         retention = _retention(settings, journal, records, viewing, indexing, opened)

@@ -1,10 +1,10 @@
 """
 Keeps the index of runs up to the journal.
 
-It looks at the journal when a run has ended or somebody asks, so it finds what began or ended
-while the server was not there. `catch_up` writes the runs that began or ended since its last call;
-`reconcile` goes through all of the journal, once after each start, and writes old runs that are
-missing.
+It looks at the journal when a run has ended or somebody asks, so it finds what happened while this
+server was not there, or at another one. `catch_up` writes the runs that began, ended, or began or
+ceased to wait for people since its last call; `reconcile` goes through all of the journal, once
+after each start, and writes old runs that are missing.
 
 It works behind the streams: a little at a time, and it rests many times as long as it worked.
 """
@@ -15,13 +15,11 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from ..errors import JournalError, UnknownRun
-from ..execution.runner import Runner
 from ..formats.tenancy import working_for
 from ..journals import Head, Journal, read_all
 from ..viewing.index import RunIndex
@@ -59,14 +57,10 @@ class Indexing:
     def __init__(self, journal: Journal, index: RunIndex) -> None:
         self._journal = journal
         self._index = index
-        self._runner_waiting: Collection[str] = ()
-        """Live runs of this process that wait for people."""
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[str, Head] = {}
         """Runs that began, oldest first, and are not in the index yet."""
-        self._changed: set[str] = set()
-        """Live runs that began to wait for people, or go on."""
         self._is_filled = asyncio.Event()
         self._has_gone = False
         """Runs were deleted since the last look."""
@@ -96,18 +90,9 @@ class Indexing:
         """Remember that a run has ended."""
         self._has_news.set()
 
-    def follow_waiting(self, runner: Runner) -> None:
-        """Follow which runs of this process wait for people."""
-        self._runner_waiting = runner.waiting
-        runner.on_waiting.append(self._note_waiting)
-
-    def _note_waiting(self, run_id: str) -> None:
-        self._changed.add(run_id)
-        self._has_news.set()
-
     async def catch_up(self, *, most: int = ASKED_EVENTS) -> None:
         """
-        Write the runs that began or ended since the last call.
+        Write the runs that began or got another status since the last call.
 
         Where the index cannot be written, it stays as it was.
 
@@ -130,9 +115,9 @@ class Indexing:
             self._has_gone = False
             await self._erase_oldest()
         await self._find_new()
-        left = await self._put([*self._waiting, *self._changed - self._waiting.keys()], most)
+        left = await self._put([*self._waiting], most)
         if left:
-            left = await self._put(await self._ended(), left)
+            left = await self._put(await self._changed(), left)
         if not left:
             self._has_news.set()
 
@@ -203,33 +188,29 @@ class Indexing:
             before = heads[-1].run_id
         self._waiting |= {head.run_id: head for head in reversed(found)}
 
-    async def _ended(self) -> list[str]:
-        """Return the runs that have ended since they were written."""
-        unended = set(await self._journal.unended())
-        return [run_id for run_id in await self._index.live() if run_id not in unended]
+    async def _changed(self) -> list[str]:
+        """Return the runs whose status is another one than was written, live ones first."""
+        now = await self._journal.unended()
+        written = await self._index.live()
+        changed = [run_id for run_id, status in written.items() if now.get(run_id) != status]
+        return sorted(changed, key=lambda run_id: run_id not in now)
 
     async def _put(self, run_ids: Sequence[str], most: int) -> int:
         """Write rows in this order until `most` events are read; return how many are left."""
         rows: list[RunRow] = []
         for place, run_id in enumerate(run_ids, start=1):
-            # First, so that a change that comes while the row is read and written is a new one.
-            self._changed.discard(run_id)
-            try:
-                row = await self._row(run_id)
-                if row is None:
-                    await self._index.erase([run_id])
-                    self._waiting.pop(run_id, None)
-                else:
-                    rows.append(row)
-                    most -= row.last_seq if row.ended_ms is not None else 1
-                if most <= 0 or len(rows) >= BATCH_RUNS or place == len(run_ids):
-                    await self._index.put(rows)
-                    for each in rows:
-                        self._waiting.pop(each.id, None)
-                    rows = []
-            except (JournalError, sqlite3.Error):
-                self._changed.update([each.id for each in rows], [run_id])
-                raise
+            row = await self._row(run_id)
+            if row is None:
+                await self._index.erase([run_id])
+                self._waiting.pop(run_id, None)
+            else:
+                rows.append(row)
+                most -= row.last_seq if row.ended_ms is not None else 1
+            if most <= 0 or len(rows) >= BATCH_RUNS or place == len(run_ids):
+                await self._index.put(rows)
+                for each in rows:
+                    self._waiting.pop(each.id, None)
+                rows = []
             if most <= 0:
                 break
         return max(0, most)
@@ -244,8 +225,6 @@ class Indexing:
         with suppress(UnknownRun):
             head = await self._journal.head(run_id)
             upto = 1 if head.ended_ms is None else None
-            if run_id in self._runner_waiting:
-                head = replace(head, status="waiting")
             async for events in read_all(self._journal, run_id, upto=upto):
                 for event in events:
                     facts.apply(event)

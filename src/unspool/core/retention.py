@@ -222,7 +222,7 @@ class Retention:
 
     async def _oldest_live_s(self, now_s: float) -> float:
         """Return when the oldest live run began: one that waits for a person may be weeks old."""
-        for run_id in (await self._journal.unended())[:1]:
+        for run_id in list(await self._journal.unended())[:1]:
             with suppress(UnknownRun):
                 return (await self._journal.head(run_id)).created_ms / 1000
         return now_s + LONG_S

@@ -30,7 +30,7 @@ from ..runs.events import Draft
 from ..runs.fork import Changes, History
 from ..runs.options import NO_OPTIONS, RunOptions
 from ..runs.principal import present
-from ..runs.run import RunSpec
+from ..runs.run import ENDED, RunSpec
 from ..settings import Settings
 from .budgets import Budgets
 from .runner import Runner
@@ -229,7 +229,7 @@ class Admission:
     def _is_reusable(self, head: Head) -> bool:
         """Whether a run may answer an equal request: it is live, or completed a short time ago."""
         if head.status != "completed" or head.ended_ms is None:
-            return head.status == "running"
+            return head.status not in ENDED
         return time.time() * 1000 - head.ended_ms <= self._settings.cache_ttl_s * 1000
 
 

@@ -28,9 +28,6 @@ ROOM_S: Final = 0.1
 RELOOK_S: Final = 0.4
 """Seconds between two reads of a child's log: people do not notice the delay."""
 
-LOOKED_AT: Final = 100
-"""Live children of a parent to look at where there is no room: no sane flow has as many at once."""
-
 MAX_STOPPED: Final = 1000
 """Most children to cancel at once; no sane flow runs as many."""
 
@@ -57,10 +54,9 @@ class ChildRuns:
     async def _is_stuck(self, parent: str) -> bool:
         # If parents take all the room, each waits for children that can never start. So each parent
         # may always have one child.
-        live = await self._journal.heads(parent=parent, status="running", limit=LOOKED_AT)
         # Those that wait for a person take no room, and may wait for weeks.
-        is_going = any(head.run_id not in self._runner.waiting for head in live)
-        return not is_going and len(live) < LOOKED_AT and parent not in self._squeezing
+        going = await self._journal.heads(parent=parent, status="running", limit=1)
+        return not going and parent not in self._squeezing
 
     async def _squeeze_in(self, spec: RunSpec, number: int) -> str:
         self._squeezing.add(spec.parent)
@@ -97,6 +93,6 @@ class ChildRuns:
         return Outcome(run_id, run.status, run.text, run.result, run.error, items, calls)
 
     async def stop(self, parent: str) -> None:
-        heads = await self._journal.heads(parent=parent, status="running", limit=MAX_STOPPED)
+        heads = await self._journal.heads(parent=parent, is_live=True, limit=MAX_STOPPED)
         reason = f"run {parent}, which has started it, has ended"
         await asyncio.gather(*(self._runner.cancel(h.run_id, reason=reason) for h in heads))

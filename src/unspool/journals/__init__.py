@@ -59,6 +59,7 @@ class Head:
     dialect: str
     digest: str
     status: Status
+    """`waiting` while a question of its log has no answer; one commit has the event and this."""
     seq: int
     """The last committed event."""
     epoch: int
@@ -81,6 +82,18 @@ class Wanted(TypedDict, total=False):
     parent: str
     forked_from: str
     tenant: str
+    is_live: bool
+    """Only runs without an ending."""
+
+
+def conditions_of(before: str, wanted: Wanted) -> tuple[list[str], list[str]]:
+    """Return the conditions of `Journal.heads` in SQL, and the values of the `{}` in them."""
+    equal = {f"{name} = {{}}": str(value) for name, value in wanted.items() if name != "is_live"}
+    valued = {"no < (select no from runs where id = {})": before} | equal
+    used = {condition: value for condition, value in valued.items() if value}
+    # Every run that is running or waits is live, and those have an index of their own.
+    is_live = wanted.get("is_live") or wanted.get("status") in {"running", "waiting"}
+    return [*used, "ended_ms is null" if is_live else "true"], [*used.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +304,8 @@ class Journal(Protocol):
     ) -> list[Head]:
         """Return runs, newest first; `before` is the id of the last one of the page before."""
 
-    async def unended(self) -> list[str]:
-        """Return the ids of all runs without an ending, of every process, oldest first."""
+    async def unended(self) -> dict[str, Status]:
+        """Return all runs without an ending, of every process, oldest first, and their status."""
 
     async def oldest(
         self, *, after: str = "", before_ms: int | None = None, limit: int = 50

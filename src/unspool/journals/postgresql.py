@@ -23,8 +23,20 @@ import asyncpg
 
 from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
-from ..runs.run import RunSpec
-from . import Ask, BeforeRun, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
+from ..runs.run import RunSpec, Status
+from . import (
+    Ask,
+    BeforeRun,
+    Claim,
+    EndedRun,
+    Head,
+    Heard,
+    RunPen,
+    Tuning,
+    Wanted,
+    conditions_of,
+    nobody_watches,
+)
 from .live.clock import elapsed_s, never_back
 from .live.creating import Creating
 from .live.group_commit import GroupCommit, GroupPen
@@ -260,16 +272,14 @@ class PostgreSQLJournal:
     async def heads(
         self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
     ) -> list[Head]:
-        clauses = {"no < (select no from runs where id = {})": before}
-        clauses |= {f"{name} = {{}}": str(wanted.get(name, "")) for name in Wanted.__annotations__}
-        used = {clause: value for clause, value in clauses.items() if value}
-        conditions = [clause.format(f"${at}") for at, clause in enumerate(used, start=1)]
-        where = "where " + " and ".join(conditions) if used else ""
-        heads = await self._reading.heads(where, tuple(used.values()), limit)
+        conditions, values = conditions_of(before, wanted)
+        marks = (f"${at}" for at in range(1, len(values) + 1))
+        where = "where " + " and ".join(conditions).format(*marks)
+        heads = await self._reading.heads(where, values, limit)
         ours = {run_id: run for run_id, run in self._live.items() if not run.is_new}
         return [_head_of(ours[head.run_id]) if head.run_id in ours else head for head in heads]
 
-    async def unended(self) -> list[str]:
+    async def unended(self) -> dict[str, Status]:
         return await self._reading.unended()
 
     @asynccontextmanager
@@ -316,7 +326,13 @@ class PostgreSQLJournal:
 
 
 def _head_of(live_run: LiveRun) -> Head:
-    return replace(live_run.head, seq=live_run.visible, epoch=live_run.epoch, ended_ms=None)
+    return replace(
+        live_run.head,
+        status=live_run.status,
+        seq=live_run.visible,
+        epoch=live_run.epoch,
+        ended_ms=None,
+    )
 
 
 def _pooled(where: str, what: str) -> SetupError:

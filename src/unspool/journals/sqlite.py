@@ -23,8 +23,20 @@ from weakref import WeakValueDictionary
 
 from ..errors import JournalError, SetupError, UnknownRun
 from ..runs.events import Draft, Event, decode_event
-from ..runs.run import RunSpec
-from . import Ask, BeforeRun, Claim, EndedRun, Head, Heard, RunPen, Tuning, Wanted, nobody_watches
+from ..runs.run import RunSpec, Status
+from . import (
+    Ask,
+    BeforeRun,
+    Claim,
+    EndedRun,
+    Head,
+    Heard,
+    RunPen,
+    Tuning,
+    Wanted,
+    conditions_of,
+    nobody_watches,
+)
 from .live.clock import never_back
 from .live.creating import Creating
 from .live.group_commit import BUSY_RETRY_S, GroupCommit, GroupPen, Write
@@ -207,18 +219,16 @@ class SQLiteJournal:
     async def heads(
         self, *, before: str = "", limit: int = 50, **wanted: Unpack[Wanted]
     ) -> list[Head]:
-        clauses = {"no < (select no from runs where id = ?)": before}
-        clauses |= {f"{name} = ?": str(wanted.get(name, "")) for name in Wanted.__annotations__}
-        used = {clause: value for clause, value in clauses.items() if value}
-        where = "where " + " and ".join(used) if used else ""
+        conditions, values = conditions_of(before, wanted)
+        where = "where " + " and ".join(conditions).replace("{}", "?")
         try:
-            heads = self._store.heads(where, tuple(used.values()), limit)
+            heads = self._store.heads(where, values, limit)
         except sqlite3.Error as error:
             self._fail(error)
         return [self._with_seq(head) for head in heads]
 
-    async def unended(self) -> list[str]:
-        return list(self._live)
+    async def unended(self) -> dict[str, Status]:
+        return {run_id: live_run.status for run_id, live_run in self._live.items()}
 
     async def oldest(
         self, *, after: str = "", before_ms: int | None = None, limit: int = 50

@@ -15,7 +15,7 @@ from ...errors import UnknownRun
 from ...formats.tenancy import DEFAULT, present_tenant
 from ...journals import Ask, BeforeRun, Claim, EndedRun, Head, Heard, Journal, RunPen, Wanted
 from ...runs.events import Draft, Event
-from ...runs.run import RunSpec
+from ...runs.run import RunSpec, Status
 
 MAX_KNOWN: Final = 100_000
 """Runs whose tenant we remember; some 15 MB."""
@@ -95,7 +95,7 @@ class TenantJournal:
             wanted["tenant"] = tenant
         return await self._journal.heads(before=before, limit=limit, **wanted)
 
-    async def unended(self) -> list[str]:
+    async def unended(self) -> dict[str, Status]:
         return await self._journal.unended()
 
     async def oldest(

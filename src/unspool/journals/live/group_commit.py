@@ -19,7 +19,7 @@ from unspool.failpoints import point
 from unspool.runs.events import Draft, Event, encode_event
 
 from .. import Tuning
-from .live_run import BACKLOG_BYTES, LiveRun, Strip, cut, settle
+from .live_run import BACKLOG_BYTES, QUESTION_EVENTS, LiveRun, Strip, cut, settle
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class GroupCommit:
     async def release(self, live_run: LiveRun, epoch: int, last: Draft) -> None:
         """Add a last event of this process, and move all events to a page; see `RunPen.release`."""
         self.accept(live_run, epoch, (last,))
-        live_run.ending = "running", None
+        live_run.ending = live_run.next_status, None
         await self._ended(live_run, epoch)
 
     async def _ended(self, live_run: LiveRun, epoch: int) -> None:
@@ -199,6 +199,8 @@ class GroupCommit:
                 live_run.lines.append(line)
                 live_run.unseen.append(event)
                 live_run.total_bytes += len(line)
+                if event.type in QUESTION_EVENTS:
+                    live_run.note_question(event)
         except BaseException:
             live_run.rewind(seq, total_bytes)  # an event that cannot be encoded leaves no gap
             raise
@@ -299,7 +301,7 @@ class GroupCommit:
                 news.append((strip.live_run, events))
             if strip.page:
                 self._tidy = True
-                if strip.live_run.ending is not None and not strip.live_run.lines:
+                if strip.ending is not None:
                     self._live.pop(strip.live_run.head.run_id, None)
         _published()
         return news

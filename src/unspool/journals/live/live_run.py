@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
-from unspool.runs.events import Event
+from unspool.runs.events import Event, decode_event
+from unspool.runs.run import Status
 
 from .. import Claim, Head, Heard
 
@@ -22,6 +24,13 @@ recovery cost, and its ending is never a large write.
 
 BACKLOG_BYTES = 256 * 1024
 """Bytes that may await their commit before the writer must wait too."""
+
+QUESTION_EVENTS: Final = frozenset({"question.asked", "question.answered"})
+"""The events that make a live run wait for people, or go on."""
+
+
+Ending = tuple[str, int | None]
+"""The last status here, and the Unix time in ms; None: the run is released, and continues."""
 
 
 class LiveRun:
@@ -45,7 +54,9 @@ class LiveRun:
         "listeners",
         "no",
         "paged_bytes",
+        "questions",
         "seq",
+        "status",
         "total_bytes",
         "unseen",
         "visible",
@@ -69,7 +80,9 @@ class LiveRun:
         self.committed_bytes = 0
         self.paged_bytes = 0
         self.first_segment: int | None = None
-        self.ending: tuple[str, int | None] | None = None  # status; Unix ms, None: released
+        self.ending: Ending | None = None
+        self.status: Status = head.status  # as the store has it
+        self.questions: set[str] = set()  # steps that were asked and not answered, as accepted
         self.waiters: dict[asyncio.Future[None], float] = {}  # and until when they wait
         self.listeners: dict[object, Heard] = {}
 
@@ -94,9 +107,30 @@ class LiveRun:
     def rewind(self, seq: int, total_bytes: int) -> None:
         """Drop the events after `seq`; `total_bytes` counts the bytes up to it."""
         del self.lines[seq + 1 - self.base :]
+        for event in reversed(self.unseen[seq - self.visible :]):
+            if event.type in QUESTION_EVENTS:
+                self.note_question(event, is_dropped=True)
         del self.unseen[seq - self.visible :]
         self.seq = seq
         self.total_bytes = total_bytes
+
+    @property
+    def next_status(self) -> Status:
+        """The status after all accepted events, as long as there is no ending."""
+        return "waiting" if self.questions else "running"
+
+    def note_question(self, event: Event, *, is_dropped: bool = False) -> None:
+        """Note one of `QUESTION_EVENTS`, or that it was dropped."""
+        opens = (event.type == "question.asked") is not is_dropped
+        (self.questions.add if opens else self.questions.discard)(event.data["step"])
+
+    def find_questions(self, lines: Iterable[bytes]) -> None:
+        """Note the questions in committed lines; a run that does not wait has none open."""
+        if self.status == "waiting":
+            for line in lines:
+                # Cheap, and not exact: a text may have these characters too.
+                if b'"question.' in line and (event := decode_event(line)).type in QUESTION_EVENTS:
+                    self.note_question(event)
 
     def load(self, lines: list[bytes]) -> None:
         """Load committed lines from the file."""
@@ -169,6 +203,10 @@ class Strip(msgspec.Struct, gc=False):
     paged_upto: int = 0
     paged_bytes: int = 0
     """Of the whole run, up to there."""
+    ending: Ending | None = None
+    """Of the run, if this commits it; an ending may come while a commit is under way."""
+    status: Status | None = None
+    """The new one of a run without an ending; None: it is as before."""
 
 
 def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
@@ -185,6 +223,7 @@ def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
         head = live_run.no, live_run.epoch, visible + 1, len(body)
         strip.record = b"%d %d %d %d\n%b\n" % (*head, body)  # see `segments`
     if live_run.ending is not None:
+        strip.ending = live_run.ending
         strip.page = b"\n".join(lines)
         strip.paged_upto = live_run.seq
         strip.paged_bytes = live_run.total_bytes
@@ -192,6 +231,10 @@ def cut(live_run: LiveRun, *, is_followed: bool) -> Strip:
         strip.page = b"\n".join(lines[:known])
         strip.paged_upto = visible
         strip.paged_bytes = live_run.committed_bytes
+    # Cheap first: nearly no commit of a run is about a question.
+    is_asking = live_run.questions or live_run.status == "waiting"
+    if is_asking and live_run.ending is None and live_run.next_status != live_run.status:
+        strip.status = live_run.next_status
     return strip
 
 
@@ -205,6 +248,8 @@ def settle(strip: Strip, segment: int) -> list[Event]:
         live_run.unseen = events[count:]
         del events[count:]
     live_run.visible = strip.upto
+    if strip.status is not None:
+        live_run.status = strip.status
     if strip.paged_upto:
         live_run.first_segment = segment
         live_run.paged_bytes = strip.paged_bytes

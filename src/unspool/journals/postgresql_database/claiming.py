@@ -53,6 +53,14 @@ where writer = $2 and ended_ms is null and no in (
 )
 """
 
+_QUESTIONS = """
+select run, crc, data from pages
+where run = any($1::bigint[]) and position('"question.'::bytea in data) > 0 order by run, first
+"""
+
+PAGES: Final = 4
+"""Pages with questions in one read: 1 MiB."""
+
 _SEGMENTS = """
 select n, crc, data from segments where writer = $1 and runs && $2::bigint[] order by n
 """
@@ -94,6 +102,7 @@ async def _take(db: Connection, me: int, wish: Wish) -> list[LiveRun]:
         if live_runs:
             await load(db, wish.old, list(live_runs.values()))
             await _page(db, [run for run in live_runs.values() if run.lines])
+            await _find_questions(db, live_runs)
     return sorted(live_runs.values(), key=lambda live_run: live_run.no)
 
 
@@ -136,6 +145,15 @@ def apply(by_no: Mapping[int, LiveRun], row: asyncpg.Record) -> list[tuple[LiveR
         live_run.load(record.lines[before + 1 - record.first :])
         changed.append((live_run, before))
     return changed
+
+
+async def _find_questions(db: Connection, live_runs: Mapping[int, LiveRun]) -> None:
+    """Find the open questions of runs whose events are all in pages."""
+    waiting = [no for no, live_run in live_runs.items() if live_run.status == "waiting"]
+    if waiting:
+        async for no, crc, data in db.cursor(_QUESTIONS, waiting, prefetch=PAGES):
+            if crc32(data) == crc:  # its reader tells of a damaged one; the other runs are well
+                live_runs[no].find_questions(data.split(b"\n"))
 
 
 async def _page(db: Connection, live_runs: Sequence[LiveRun]) -> None:

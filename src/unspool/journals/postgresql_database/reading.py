@@ -10,6 +10,7 @@ from zlib import crc32
 import asyncpg
 
 from unspool.errors import JournalError
+from unspool.runs.run import Status
 
 from .. import AskKind, Head
 from ..live.segments import records_of
@@ -98,9 +99,11 @@ class TableReader:
         query = "select id from runs where writer = $1 and ended_ms is null"
         return [row["id"] for row in await self._reads.run(lambda db: db.fetch(query, writer))]
 
-    async def unended(self) -> list[str]:
-        query = "select id from runs where ended_ms is null order by no"
-        return [row["id"] for row in await self._reads.run(lambda db: db.fetch(query))]
+    async def unended(self) -> dict[str, Status]:
+        """See `Journal.unended`."""
+        query = "select id, status from runs where ended_ms is null order by no"
+        rows = await self._reads.run(lambda db: db.fetch(query))
+        return {row["id"]: row["status"] for row in rows}
 
     async def keyed(self, key: str) -> tuple[str, str] | None:
         """Return the run under a key, and the digest of its request."""

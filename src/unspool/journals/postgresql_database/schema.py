@@ -5,9 +5,11 @@ The tables of the journal, in a PostgreSQL schema of their own.
 commit holds a share lock on the row and writes only while the count is as it was. Writer 0 is
 nobody: released runs wait there. `leases` has the beats of processes.
 
-`runs` has a row for each run; `seq` and `bytes` count the events that are in `pages`. `segments`
-holds newer events of live runs, one row for each commit of a writer, with the numbers of its runs.
-A run's events are its pages, and the segments of its writer. `asks` are requests to owners.
+`runs` has a row for each run; `seq` and `bytes` count the events that are in `pages`. `status`
+changes in the commit of the event that changes it, and is `waiting` while a question has no answer.
+`segments` holds newer events of live runs, one row for each commit of a writer, with the numbers of
+its runs. A run's events are its pages, and the segments of its writer. `asks` are requests to
+owners.
 
 `live/segments` has the form of a segment. `crc` is CRC-32 of `data`.
 """

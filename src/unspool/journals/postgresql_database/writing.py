@@ -50,23 +50,27 @@ segment as (
 ), made as (
     insert into runs (
         no, id, flow, model, dialect, digest, created_ms, parent, forked_from, key, asked, tenant,
-        epoch, status, writer
+        status, epoch, writer
     )
-    select new.*, 1, 'running', $1 from me, unnest(
-        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-        $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]
+    select new.*, 1, $1 from me, unnest(
+        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[],
+        $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[]
     ) as new
     on conflict (key) where key is not null do nothing returning no
 ), paged as (
     insert into pages (run, first, crc, data) select page.* from me, unnest(
-        $19::bigint[], $20::bigint[], $21::bigint[], $22::bytea[]
+        $20::bigint[], $21::bigint[], $22::bigint[], $23::bytea[]
     ) as page
 ), changed as (
     update runs set seq = new.seq, bytes = new.bytes, status = new.status,
         ended_ms = new.ended_ms, writer = case when new.is_left then 0 else runs.writer end
     from me, unnest(
-        $19::bigint[], $23::bigint[], $24::bigint[], $25::text[], $26::bigint[], $27::boolean[]
+        $20::bigint[], $24::bigint[], $25::bigint[], $26::text[], $27::bigint[], $28::boolean[]
     ) as new (no, seq, bytes, status, ended_ms, is_left)
+    where runs.no = new.no
+), noted as (
+    update runs set status = new.status
+    from me, unnest($29::bigint[], $30::text[]) as new (no, status)
     where runs.no = new.no
 )
 select (select count(*) from segment) as count, array(select no from made) as made
@@ -101,6 +105,8 @@ class StripColumns:
     runs: list[int]
     new: list[tuple[Any, ...]] = field(default_factory=list)
     pages: list[tuple[Any, ...]] = field(default_factory=list)
+    statuses: list[tuple[Any, ...]] = field(default_factory=list)
+    """Of runs that are in neither: a statement may change a row only once."""
 
     @classmethod
     def of(cls, strips: Sequence[Strip]) -> StripColumns:
@@ -108,30 +114,34 @@ class StripColumns:
         batch = cls(data, crc32(data), [strip.live_run.no for strip in strips])
         for strip in strips:
             if strip.live_run.is_new:
-                batch.new.append(_new_row(strip.live_run))
+                batch.new.append(_new_row(strip))
+            elif strip.status and not strip.page:
+                batch.statuses.append((strip.live_run.no, strip.status))
             if strip.page:
                 batch.pages.append(_page_row(strip))
         return batch
 
     def values(self) -> list[list[Any]]:
         """Return the columns for `_WRITE`."""
-        return [*_columns(self.new, 12), *_columns(self.pages, 9)]
+        return [*_columns(self.new, 13), *_columns(self.pages, 9), *_columns(self.statuses, 2)]
 
 
-def _new_row(live_run: LiveRun) -> tuple[Any, ...]:
+def _new_row(strip: Strip) -> tuple[Any, ...]:
+    live_run = strip.live_run
     head, claim = live_run.head, live_run.claim
     # A name may hold NUL, the one character that PostgreSQL does not store; the log has it whole.
     request = [name.replace("\0", "\ufffd") for name in (head.flow, head.model, head.dialect)]
     request.append(head.digest)
     key = (claim.key, claim.request_digest) if claim else (None, None)
     ancestors = (head.parent, head.forked_from)
-    return live_run.no, head.run_id, *request, head.created_ms, *ancestors, *key, head.tenant
+    owner = (head.tenant, strip.status or live_run.status)
+    return live_run.no, head.run_id, *request, head.created_ms, *ancestors, *key, *owner
 
 
 def _page_row(strip: Strip) -> tuple[Any, ...]:
     live_run = strip.live_run
-    status, ended_ms = live_run.ending or ("running", None)
-    is_left = live_run.ending is not None and ended_ms is None
+    status, ended_ms = strip.ending or (strip.status or live_run.status, None)
+    is_left = strip.ending is not None and ended_ms is None
     page = (live_run.no, live_run.base, crc32(strip.page), strip.page)
     return *page, strip.paged_upto, strip.paged_bytes, status, ended_ms, is_left
 
@@ -304,7 +314,7 @@ class Writer:
             self._is_in_doubt = False
         _sending()
         head = (self.id, self._claims, n, batch.crc, batch.runs, batch.data)
-        if not new and not batch.pages:
+        if not (new or batch.pages or batch.statuses):
             count, made = (await db.execute(_APPEND, *head)).rpartition(" ")[2] == "1", []
         else:
             row = await db.fetchrow(_WRITE, *head, *batch.values())

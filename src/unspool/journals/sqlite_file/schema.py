@@ -1,10 +1,11 @@
 """
 The tables of a journal file, and the opening of the file.
 
-`runs` has a row for each run. `segments` holds the events of live runs, one row for each commit
-with the new events of all runs. We only append to it and never search it by run, so a commit is
-cheap. `pages` holds the events of ended runs, one row for a run, or several for a long one; we then
-delete the segments.
+`runs` has a row for each run; its `status` changes in the commit of the event that changes it, and
+is `waiting` while a question has no answer. `segments` holds the events of live runs, one row for
+each commit with the new events of all runs. We only append to it and never search it by run, so a
+commit is cheap. `pages` holds the events of ended runs, one row for a run, or several for a long
+one; we then delete the segments.
 
 `fence` counts the claims of live runs, so that a commit need not read the epoch of each run: while
 the count stays, no epoch has changed.

@@ -73,7 +73,7 @@ class Store:
         db = self._db
         try:
             if keep_from is None and not any(
-                strip.page or strip.live_run.is_new for strip in strips
+                strip.page or strip.status or strip.live_run.is_new for strip in strips
             ):
                 # Nearly every commit needs only one statement, which is a transaction by itself.
                 data = b"".join([strip.record for strip in strips])
@@ -111,6 +111,9 @@ class Store:
                 _inserted()
             if strip.page:
                 self._page(strip)
+            if strip.status:
+                values = (strip.status, strip.live_run.no)
+                db.execute("update runs set status = ? where no = ?", values)
         if keep_from is not None:
             # Runs that begin in this commit have no older segment, but they have this one.
             keep_from = min(keep_from, segment or keep_from)
@@ -151,8 +154,11 @@ class Store:
         for no, live_run in live_runs.items():
             for _, page in self._pages(no, after=0):
                 live_run.load_page(page)
+                live_run.find_questions(page)
         if live_runs:
             self._read_segments(live_runs)
+        for live_run in live_runs.values():
+            live_run.find_questions(live_run.lines)
         return list(live_runs.values())
 
     def read(self, run_id: str, after: int, limit: int) -> list[bytes]:
@@ -237,10 +243,10 @@ class Store:
             (live_run.no, live_run.base, crc32(strip.page), strip.page),
         )
         _paged()
-        if live_run.ending is not None:
+        if strip.ending is not None:
             self._db.execute(
                 "update runs set status = ?, seq = ?, ended_ms = ? where no = ?",
-                (live_run.ending[0], strip.upto, live_run.ending[1], live_run.no),
+                (strip.ending[0], strip.upto, strip.ending[1], live_run.no),
             )
 
     def _pages(self, no: int, *, after: int) -> Iterator[tuple[int, list[bytes]]]:

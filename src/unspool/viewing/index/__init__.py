@@ -86,9 +86,9 @@ class RunIndex:
         """Return those of `run_ids` that the index does not have, in their order."""
         return await self._read(_unknown, run_ids)
 
-    async def live(self) -> list[str]:
-        """Return the runs that had not ended when they were last written."""
-        return await self._read(_ids, "where ended_ms is null order by no")
+    async def live(self) -> dict[str, str]:
+        """Return the status of the runs that had not ended when they were last written."""
+        return await self._read(_live)
 
     async def between(self, older: str, newer: str) -> list[str]:
         """Return the runs from `older` up to `newer`, by id; an empty one is no bound."""
@@ -177,6 +177,11 @@ def _unknown(db: sqlite3.Connection, run_ids: Sequence[str]) -> list[str]:
 
 def _is_filled(db: sqlite3.Connection) -> bool:
     return db.execute("select 1 from state where name = 'filled'").fetchone() is not None
+
+
+def _live(db: sqlite3.Connection) -> dict[str, str]:
+    rows = db.execute("select id, status from runs where ended_ms is null order by no")
+    return dict(rows.fetchall())
 
 
 def _ids(db: sqlite3.Connection, rest: str, *values: object) -> list[str]:

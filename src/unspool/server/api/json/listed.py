@@ -72,8 +72,7 @@ class RunQuery(RunFilter):
         """Whether the journal itself can answer."""
         plain = {"before", "limit", "flow", "parent", "status"}
         named = {name for name in self.model_fields_set if getattr(self, name)}
-        is_one = len(self.status) <= 1 and not {"running", "waiting"} & set(self.status)
-        return named <= plain and is_one and self.changed is None
+        return named <= plain and len(self.status) <= 1 and self.changed is None
 
 
 async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
@@ -82,11 +81,7 @@ async def plain_list(core: Core, query: RunQuery) -> dict[str, Any]:
     wanted = Wanted(status=status, flow=query.flow, parent=query.parent)
     heads = await core.journal.heads(before=query.before, limit=query.limit, **wanted)
     more = heads[-1].run_id if len(heads) == query.limit else None
-    rows = [head_json(head) for head in heads]
-    return {
-        "runs": await _judged(core, [row | _waiting(core, row["id"]) for row in rows]),
-        "next": more,
-    }
+    return {"runs": await _judged(core, [head_json(head) for head in heads]), "next": more}
 
 
 async def indexed_list(core: Core, query: RunQuery) -> dict[str, Any]:
@@ -135,14 +130,8 @@ async def _live(core: Core, row: dict[str, Any]) -> dict[str, Any] | None:
     if row["ended_ms"] is not None:
         return facts
     with suppress(UnknownRun):
-        head = head_json(await core.journal.head(row["id"]))
-        return facts | head | _waiting(core, row["id"])
+        return facts | head_json(await core.journal.head(row["id"]))
     return None
-
-
-def _waiting(core: Core, run_id: str) -> dict[str, str]:
-    """Return the status that no head has; other servers' runs are `running` here."""
-    return {"status": "waiting"} if run_id in core.runner.waiting else {}
 
 
 def row_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from unspool.journals import Head, Journal, read_all
 from unspool.runs.durations import RunShape
 from unspool.runs.events import Event
 from unspool.runs.progress import Progress
-from unspool.runs.run import Run
+from unspool.runs.run import ENDED, Run
 from unspool.viewing.eta import EtaEstimator
 
 NEARLY = 99.9
@@ -32,10 +32,6 @@ class ProgressFold:
         self.seq = event.seq
         self._progress.apply(event)
         self._shape.apply(event)
-
-    @property
-    def is_waiting(self) -> bool:
-        return self._shape.is_waiting
 
     def json(self, head: Head, run: Run, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
         """Return `progress` of the run's JSON; unknown values are null, not guessed."""
@@ -73,13 +69,12 @@ class ProgressFolds:
         self._folds: OrderedDict[str, tuple[ProgressFold, asyncio.Lock]] = OrderedDict()
 
     async def left_json(self, head: Head, eta: EtaEstimator, now_ms: int) -> dict[str, Any]:
-        """Return percent and time left as PROTOCOL.md describes them, and whether it waits."""
-        if head.status != "running":
+        """Return percent and time left as PROTOCOL.md describes them."""
+        if head.status in ENDED:
             self._folds.pop(head.run_id, None)
             return _end_json(head.status)
         watched = await self._read(head.run_id)
-        status = {"status": "waiting"} if watched.is_waiting else {}
-        return watched.left_json(head.flow, eta, now_ms) | status
+        return watched.left_json(head.flow, eta, now_ms)
 
     async def _read(self, run_id: str) -> ProgressFold:
         """Fold the events that arrived since the last time."""
