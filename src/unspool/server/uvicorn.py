@@ -253,6 +253,7 @@ class _BoundedServer(uvicorn.Server):
             gc.collect()
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD, 20, 50)
+            gc.enable()  # the command line loads everything without it
             self._on_ready()
             # `capture_signals` raises the signal again at its end, and SIGTERM then ends the
             # process: close everything first.
