@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .data
+# Tests side by side. On two cores three take less time than two: many of them wait.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -38,7 +40,7 @@ wheel: install console  ## dist/*.whl, with the console in it
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 test: $(VENV)/.browser console style test-console  ## all tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(MAKE) test-browser
 
 $(VENV)/.clients: tests/clients/requirements.txt $(VENV)/.installed
@@ -52,7 +54,7 @@ test-clients: $(VENV)/.clients  ## other people's clients, in Python and JavaScr
 	UNSPOOL=$(abspath $(BIN)/unspool) $(VENV)/clients/bin/python tests/clients/js/run.py
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too
-	$(BIN)/pytest -n 2 --dist loadfile -m browser -rs tests/browser
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m browser -rs tests/browser
 
 test-console: console  ## format, lint, types, dead exports and tests of the pages and the client
 	$(BIN)/python console/check.py
@@ -82,7 +84,7 @@ test-model: $(VENV)/.test  ## over a real small model (470 MB, fetched once): br
 	cd tests && ../$(BIN)/python -m real_model
 
 check: $(VENV)/.test style  ## format, lint, types, floors and the fast tests
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not engine and not browser"
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not engine and not browser"
 
 .PHONY: style
 style: $(VENV)/.test
