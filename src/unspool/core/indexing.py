@@ -17,6 +17,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import Final
 
 from ..errors import JournalError, UnknownRun
@@ -124,6 +125,7 @@ class Indexing:
     async def reconcile(self) -> None:
         """Go through the journal, newest runs first: write missing rows, remove others."""
         before = newer = ""
+        has_met_known = not await self._index.oldest(1)
         while True:
             started = time.monotonic()
             async with self._one_at_a_time:
@@ -132,11 +134,12 @@ class Indexing:
                 is_last = len(heads) < PAGE
                 known = await self._index.between("" if is_last else ids[-1], newer)
                 await self._erase_deleted(set(known) - set(ids))
-                missing = [
-                    run_id
-                    for run_id in await self._index.unknown(ids)
-                    if run_id not in self._waiting
-                ]
+                missing = await self._index.unknown(ids)
+                if not has_met_known:
+                    # Those newer than all that the index has are not missing, but new.
+                    new = len(list(takewhile(set(missing).__contains__, ids)))
+                    missing, has_met_known = missing[new:], new < len(ids)
+                    self._has_news.set()
             await self._rest(time.monotonic() - started)
             await self._put_missing(missing)
             if is_last:
@@ -251,7 +254,9 @@ class Indexing:
     async def _put_older(self, rows: list[RunRow], started: float) -> None:
         if rows:
             async with self._one_at_a_time:
-                await self._index.put(rows, older=True)
+                # A look in the meantime may have found some; it writes them as new ones.
+                older = [row for row in rows if row.id not in self._waiting]
+                await self._index.put(older, older=True)
             await self._rest(time.monotonic() - started)
 
     async def _erase_oldest(self) -> None:
