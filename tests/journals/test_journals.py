@@ -121,6 +121,16 @@ async def test_what_cannot_be_written_is_refused_and_leaves_no_gap(store: Journa
     assert [e.data["text"] for e in events if e.type == "text.delta"] == ["after"]
 
 
+async def test_a_journal_knows_how_long_its_commits_take_and_how_many_failed(
+    store: Journal,
+) -> None:
+    assert store.commits() == (0.0, 0)
+    await written(store, 1)
+    took_s, failures = store.commits()
+    assert took_s > 0
+    assert failures == 0
+
+
 async def test_nobody_sees_an_event_before_its_commit(opening: Open) -> None:
     journal = await opening(commit_window_s=0.2)
     pen = await written(journal, 1, ending=None)

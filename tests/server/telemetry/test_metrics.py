@@ -66,9 +66,8 @@ async def test_an_ended_run_is_in_the_figures(
     assert figure(figures, "waiting_runs") == 0
     assert figure(figures, "journal_up") == 1
     assert figure(figures, "journal_commit_failures_total") == 0
-    commit_s = figure(figures, "journal_commit_seconds")
-    assert commit_s is not None
-    assert commit_s > 0
+    # The clock of the server's loop counts milliseconds, and a commit may take less.
+    assert figure(figures, "journal_commit_seconds") is not None
 
 
 async def test_a_text_that_another_request_continued_is_a_seam(
