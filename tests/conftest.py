@@ -8,6 +8,7 @@ choosing, and the server is the one that `unspool serve` starts, in a thread of 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -39,6 +40,28 @@ from unspool.records.samples import seed_samples
 # No time limit of its own: the limit for each test is enough, and slow machines exist.
 hypothesis.settings.register_profile("house", deadline=None, database=None)
 hypothesis.settings.load_profile("house")
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def old_objects() -> Iterator[None]:
+    """
+    Leave the tests, and all that earlier ones keep, out of the search for garbage.
+
+    They are a million objects, and a server in the same process stands still while each is looked
+    at: half a second, in which its limits run out.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

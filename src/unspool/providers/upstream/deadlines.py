@@ -18,6 +18,7 @@ from unspool.errors import UnspoolError
 from .. import BodyReader, Model, Silent
 from .http1 import Response
 from .patience import patience_with
+from .standstill import Standstill
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,11 @@ class Timer:
     Until there is a response it only tells of silence: the one who waits for it limits the time.
     """
 
-    def __init__(self, model: Model, tell: Callable[[Silent], None]) -> None:
+    def __init__(
+        self, model: Model, standstill: Standstill, tell: Callable[[Silent], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._standstill = standstill
         self._tell = tell
         self._total_s = model.limits.total_s or math.inf
         self._silent_s = model.limits.silent_s
@@ -78,28 +82,32 @@ class Timer:
         self.stop()
         self._handle = self._loop.call_at(at, self._look)
 
-    def _deadlines(self) -> Mapping[str, float]:
+    def _limits(self) -> Mapping[str, tuple[float, float]]:
+        """Return since when each limit counts, and its seconds."""
         start, patience = self.started_at, self.patience
-        deadlines = {"total_s": start + self._total_s}
+        limits = {"total_s": (start, self._total_s)}
         if self.whole_at:
-            return {**deadlines, "linger_s": self.whole_at + LINGER_S}
+            return {**limits, "linger_s": (self.whole_at, LINGER_S)}
         idle_s, progress_s = patience.idle_s, patience.progress_s
         if self._reader is not None and self._reader.is_calling:
             idle_s = max(idle_s, patience.calling_s)
-        deadlines["progress_s"] = (self.output_at or start) + progress_s
+        limits["progress_s"] = (self.output_at or start, progress_s)
         if self.bytes_at:
-            deadlines["idle_s"] = self.bytes_at + idle_s
+            limits["idle_s"] = (self.bytes_at, idle_s)
         # Pings are signs of life, but a limit for the first event means an event.
         is_awaited = not self.output_at and self._has_own_first
         if is_awaited or not self.bytes_at:
-            deadlines["first_event_s"] = start + patience.first_event_s
-        return deadlines
+            limits["first_event_s"] = (start, patience.first_event_s)
+        return limits
 
     def _look(self) -> None:
         now = self._loop.time()
         wake_at = self._tell_of_silence(now)
         if self._response is not None:
-            name, at = min(self._deadlines().items(), key=lambda item: item[1])
+            name, (since, limit_s) = min(self._limits().items(), key=lambda item: sum(item[1]))
+            at = since + limit_s
+            if at <= now:
+                at += self._standstill.lost_since(since)
             if at <= now:
                 self.broken = name
                 self._response.close()  # the reader wakes with an error

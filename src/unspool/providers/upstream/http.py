@@ -175,17 +175,18 @@ async def send(
         ProviderRefused: Sending the request again cannot help: its address or its status.
         ProviderUnavailable: No connection, no answer in time, or a status that may pass.
     """
-    timer = Timer(model, tell)
-    try:
-        response = await _ask(http, request, model, timer.patience.first_event_s)
-        if engine := engine_in(response.headers.get("Server", "")):
-            http.learned.engines[model.base_url] = engine
+    with http.standstill.measured():
+        timer = Timer(model, http.standstill, tell)
         try:
-            yield Reply(response, timer, http.rounds)
+            response = await _ask(http, request, model, timer.patience.first_event_s)
+            if engine := engine_in(response.headers.get("Server", "")):
+                http.learned.engines[model.base_url] = engine
+            try:
+                yield Reply(response, timer, http.rounds)
+            finally:
+                response.release()
         finally:
-            response.release()
-    finally:
-        timer.stop()
+            timer.stop()
 
 
 async def _ask(http: Client, request: Request, model: Model, first_event_s: float) -> Response:
@@ -226,10 +227,10 @@ async def _follow(http: Client, request: Request, model: Model, first_event_s: f
     kept = keeping.get()
     if kept is not None:
         kept.asked(body)
-    deadline = asyncio.get_running_loop().time() + first_event_s
+    asked_at = asyncio.get_running_loop().time()
     for _ in range(1 + MAX_REDIRECTS):
         check_url(url, allow_private=True)
-        async with asyncio.timeout_at(deadline):
+        async with http.standstill.timeout(asked_at, first_event_s):
             response = await http.send(method, url, headers, body, connect_s=model.limits.connect_s)
         if kept is not None:
             kept.status = response.status

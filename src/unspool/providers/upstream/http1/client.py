@@ -13,6 +13,7 @@ from unspool.errors import ProviderRefused
 from ..addresses import SocketInfo, check_url, guarded
 from ..learned import Learned
 from ..rounds import Rounds
+from ..standstill import Standstill
 from .connecting import Resolve, connect, resolve
 from .connection import Connection
 from .errors import Closed, ConnectTimeout, Forbidden, Stale
@@ -38,6 +39,7 @@ class Client:
 
     Attributes:
         rounds: Of the streams that it reads.
+        standstill: Of the loop that it runs in; time limits do not count it.
         learned: What the deployments that it asks have shown of themselves.
     """
 
@@ -51,6 +53,7 @@ class Client:
         max_delay_s: float = 0.0,
     ) -> None:
         self.rounds = Rounds(max_delay_s)
+        self.standstill = Standstill()
         self.learned = Learned()
         self._allow_private = allow_private
         self._make_socket = guarded(allow_private=allow_private)
@@ -145,8 +148,9 @@ class Client:
         self, place: Place, target: Target, connection: Connection, connect_s: float
     ) -> None:
         tls = self._trusted() if target.is_tls or place.is_tls else None
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(connect_s):
+            async with self.standstill.timeout(now, connect_s):
                 await connect(
                     place,
                     target,
