@@ -238,8 +238,8 @@ async def test_sx_6_a_heartbeat_is_a_comment_without_a_blank_line(
 async def test_sx_6_a_stream_that_speaks_does_not_beat(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
 ) -> None:
-    upstream.play = [[*[step for _ in range(50) for step in (chunk("好"), 0.02)], *answer("。")]]
-    served = serve_model(heartbeat_s=0.5)
+    upstream.play = [[*[step for _ in range(60) for step in (chunk("好"), 0.04)], *answer("。")]]
+    served = serve_model(heartbeat_s=2.0)
     view = await post(client, served.url + "/ai/stream", {"prompt": "你好"})
     assert view.seen.comments == []
 

@@ -55,8 +55,13 @@ from ..settings import Settings
 from . import shared
 from .migrations import BUSY_S, bring_up_to_date, bring_up_to_date_shared, explained
 
-MAX_CONNECTIONS: Final = 15
-"""Connections to the database, each with a thread of its own; opened when first needed."""
+MAX_CONNECTIONS: Final = 6
+"""
+Connections to a file, each with a thread of its own; opened when first needed.
+
+Sessions queue for them in order. Transactions poll for the one write lock of SQLite without any
+order, so one of many may be unlucky for `BUSY_S`, and its request fails.
+"""
 
 
 class Base(DeclarativeBase):
