@@ -92,6 +92,19 @@ async def test_half_an_answer_is_never_followed_by_a_whole_one(http: Client, pre
     assert told.error.code == "connection"
 
 
+async def test_a_model_that_says_its_few_words_over_is_not_believed_to_go_on(
+    http: Client, upstream: Upstream
+) -> None:
+    upstream.play = [answer("今天推荐", "大家一双好鞋，", "轻便又透气！")]
+    health, second = Health(), upstream.model()
+    second = replace(second, prefill="assistant")
+    short = await tell(http, [model(breaks_after(CUT[:4])), second], retries=0, health=health)
+    assert (short.text, short.seams) == ("今天推荐大家一双好鞋，轻便又透气！", [("echo", 4)])
+    assert health.prefills.trust(second, "assistant") == ""
+    told = await tell(http, [model(breaks_after(CUT)), second], retries=0, health=health)
+    assert (told.text, told.codes[-1]) == (CUT, "started_anew")
+
+
 async def test_the_next_model_is_asked_where_one_started_anew(http: Client) -> None:
     anew = model(says("今天推荐大家一双好鞋，轻便又透气！"))
     told = await tell(http, [model(breaks_after(CUT)), anew, model(says(WHOLE))], retries=0)

@@ -332,6 +332,9 @@ class Generation:
             self._error = error
 
     def _note_prefill(self, attempt: OpenAttempt, outcome: Outcome) -> None:
+        # One that says the text over from its beginning may as well have begun anew, in its words.
+        if outcome == "went_on" and attempt.plan.seam.kind == "echo":
+            return
         if way := attempt.plan.way:
             self._deps.health.prefills.note(attempt.model, way.form, outcome)
 
