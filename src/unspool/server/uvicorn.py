@@ -33,6 +33,12 @@ Seconds to answer plain requests when the server stops. Together with `runner.ST
 stays well under 5 s, after which a stop is no longer graceful.
 """
 
+KEEP_ALIVE_S = 75
+"""
+Seconds that a connection stays open between two requests: longer than proxies and load balancers
+keep theirs (60), so they close it, and no request meets a connection that we are closing.
+"""
+
 FIRST_REQUEST_S = 0.5
 """
 How long a new connection may still send its first request when the server stops: the client does
@@ -66,6 +72,7 @@ class BoundedConfig(uvicorn.Config):
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         self.settings = settings
 
@@ -76,6 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
     config: BoundedConfig
     _head_bytes = 0
     _in_head = True
+    _has_ended_head = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -83,23 +91,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self.access_log = False  # an address may hold a ticket
         settings = self.config.settings
         self._max_head_bytes = settings.max_header_bytes + settings.max_target_bytes
-        # Only for the first head: uvicorn's keep-alive time-out covers later ones.
-        self._head_timer = self.loop.call_later(settings.request_head_s, transport.close)
+        self._limit_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._has_ended_head = False
         super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        if self._head_timer is None:  # uvicorn's keep-alive time-out ends with the first byte
+            self._limit_head()
         # The bytes that complete a head may hold a body too: we measure only an unfinished head.
-        if self._in_head and not self.transport.is_closing():
+        if not self._has_ended_head:
             self._head_bytes += len(data)
             if self._head_bytes > self._max_head_bytes:
                 self._refuse_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_head = True
         self.scope["extensions"] = {
             ABORT: {"abort": self.transport.abort},
             WRITE: {"write": self._write, "push": self._push},
@@ -149,8 +162,12 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.loop.call_later(FIRST_REQUEST_S, super().shutdown)
 
+    def _limit_head(self) -> None:
+        wait_s = self.config.settings.request_head_s
+        self._head_timer = self.loop.call_later(wait_s, self.transport.close)
+
     def _end_head(self) -> None:
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._has_ended_head, self._head_bytes = False, True, 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
