@@ -20,9 +20,9 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from ..runs.events import Event
-from ..runs.run import RunSpec, taken_back
+from ..runs.run import RunSpec
 from . import Options, RunGateway
-from .kit.answers import AnswerFacts, ending_error
+from .kit.answers import AnswerFacts, failure_of
 from .kit.anthropic_request import MessagesRequest, chat_of, sealed
 
 _json = msgspec.json.Encoder().encode
@@ -84,8 +84,8 @@ class MessagesEncoder:
                 return (_json(self._start(data["model"])),)
             case "step.finished":
                 return self._step(data)
-            case "step.rewound":  # only in a run that began in another dialect
-                return self._failed("rewound", taken_back(data.get("at", 0)))
+            case "step.rewound":
+                return self._failed(**failure_of(event))
             case _:
                 return self._end(event) if event.is_terminal else ()
 
@@ -166,7 +166,7 @@ class MessagesEncoder:
 
     def _end(self, event: Event) -> Sequence[bytes]:
         if event.type != "run.completed":
-            return self._failed(*ending_error(event))
+            return self._failed(**failure_of(event))
         facts = self._facts
         names = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
         usage = {theirs: facts.tokens(ours) or 0 for theirs, ours in names.items()}

@@ -22,9 +22,9 @@ from starlette.responses import JSONResponse, Response
 from ..errors import SpecError
 from ..formats.images import type_of
 from ..runs.events import Event
-from ..runs.run import RunSpec, taken_back
+from ..runs.run import RunSpec
 from . import CompleteAnswer, Options, RunGateway
-from .kit.answers import AnswerFacts, ending_error
+from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import UNFIT, status_of
 from .kit.talks import arguments_of, chat_input
 from .openai_chat import CompletionTool, left_alone
@@ -160,11 +160,9 @@ class OllamaEncoder:
                 return self._rare(event)
 
     def _rare(self, event: Event) -> Sequence[bytes]:
-        if event.is_terminal:
-            return (_error(*ending_error(event)),)
-        if event.type == "step.rewound":  # only in a run that was asked in another dialect
+        if event.is_terminal or event.type == "step.rewound":
             self._is_broken = True
-            return (_error("rewound", taken_back(event.data.get("at", 0))),)
+            return (_error(**failure_of(event)),)
         if event.type == "run.started":
             self._began_ms = event.at_ms
         self._facts.see(event)

@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse, Response
 from ..errors import SpecError
 from ..runs.events import Event
 from ..runs.options import RunOptions, checked_user
-from ..runs.run import RunSpec, taken_back
+from ..runs.run import RunSpec
 from . import CompleteAnswer, Options, RunGateway
-from .kit.answers import AnswerFacts, ending_error
+from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, openai_error, status_of
 from .kit.response_items import content_of
 from .kit.talks import arguments_of, chat_input
@@ -166,11 +166,9 @@ class CompletionEncoder:
                 return self._rare(event)
 
     def _rare(self, event: Event) -> Sequence[bytes]:
-        if event.is_terminal:
-            return (_error(*ending_error(event)),)
-        if event.type == "step.rewound":  # only in a run that was asked in another dialect
+        if event.is_terminal or event.type == "step.rewound":
             self._is_broken = True
-            return (_error("rewound", taken_back(event.data.get("at", 0))),)
+            return (_error(**failure_of(event)),)
         self._facts.see(event)
         return ()
 

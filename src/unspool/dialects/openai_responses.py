@@ -19,9 +19,9 @@ from starlette.responses import JSONResponse, Response
 from ..errors import SpecError, UnknownRun
 from ..runs.beginning import spec_of
 from ..runs.events import Event
-from ..runs.run import RunSpec, fold, taken_back
+from ..runs.run import RunSpec, fold
 from . import CompleteAnswer, Options, RunGateway, VisibleEvents
-from .kit.answers import AnswerFacts, ending_error
+from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, status_of
 from .kit.response_requests import ResponseRequest, shown_params
 from .kit.talks import Said, answer_of, messages_of
@@ -91,7 +91,7 @@ class ResponseEncoder:
         """By step: the text or the thoughts that grow."""
         self._calls: dict[int, _Item] = {}
         self._status = "in_progress"
-        self._error: dict[str, Any] | None = None
+        self._error: dict[str, str] | None = None
         self._incomplete: dict[str, Any] | None = None
         self._ended_s: int | None = None
 
@@ -111,8 +111,8 @@ class ResponseEncoder:
     def _rare(self, event: Event) -> Sequence[bytes]:
         if event.is_terminal:
             return self._end(event)
-        if event.type == "step.rewound":  # only in a run that was asked in another dialect
-            self._error = {"code": "rewound", "message": taken_back(event.data.get("at", 0))}
+        if event.type == "step.rewound":
+            self._error = failure_of(event)
             self._status = "failed"
             return (self._frame("error", **self._error, param=None),)
         self._facts.see(event)
@@ -225,8 +225,7 @@ class ResponseEncoder:
             self._status = "completed"
         else:
             self._status = "cancelled" if event.type == "run.cancelled" else "failed"
-            code, message = ending_error(event)
-            self._error = {"code": code, "message": message}
+            self._error = failure_of(event)
         name = "failed" if self._error else self._status
         return [*frames, self._told(name)]
 

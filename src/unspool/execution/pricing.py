@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ..errors import BudgetExceeded, PriceUnknown, RateLimited
 from ..formats.moments import zone_of
+from ..formats.nesting import texts_in
 from ..formats.tokens import estimate_tokens
 from ..generation.usage import estimated_usage
 from ..models.prices import cost_of
@@ -49,21 +50,10 @@ def is_of(row: BudgetRow, spec: RunSpec) -> bool:
 
 def asked_usage(spec: RunSpec) -> Usage:
     """Estimate the tokens of a run by its input; each request is estimated again by its prompt."""
-    words = "\n".join(_strings(spec.input))
+    words = "\n".join(texts_in(spec.input))
     params = spec.input.get("params")
     most = _most(params if isinstance(params, dict) else spec.input)
     return Usage(estimate_tokens(words), most, measured=False)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _strings(each)
 
 
 def request_usage(prompt: Prompt) -> Usage:

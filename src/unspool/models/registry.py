@@ -258,11 +258,7 @@ class ModelRegistry:
 
     def _own(self, number: int) -> RegisteredModel:
         entry = self.catalog.entry(number)
-        if entry.source != "database":
-            raise SpecError(
-                f"{entry.name} comes from {_WHERE[entry.source]}: change it there and start "
-                "again, or register a model of that name, which wins over it"
-            )
+        _check_source(entry, "model")
         return entry
 
     def _check_address(self, definition: ModelInput, *, has_key: bool) -> None:
@@ -364,11 +360,7 @@ class ModelRegistry:
 
     def _own_route(self, name: str) -> Route:
         route = self.catalog.route(name)
-        if route.source != "database":
-            raise SpecError(
-                f"{name} comes from {_WHERE[route.source]}: change it there and start again, or "
-                "register a route of that name, which wins over it"
-            )
+        _check_source(route, "route")
         return route
 
     def _check_members(self, definition: RouteInput) -> None:
@@ -384,6 +376,14 @@ _WHERE = {
     "environment": "the environment",
     "file": "the configuration file",
 }
+
+
+def _check_source(one: RegisteredModel | Route, kind: str) -> None:
+    if one.source != "database":
+        raise SpecError(
+            f"{one.name} comes from {_WHERE[one.source]}: change it there and start again, or "
+            f"register a {kind} of that name, which wins over it"
+        )
 
 
 def _secret(settings: Settings) -> str:

@@ -82,6 +82,10 @@ class Principal:
         """Whether it may change what all tenants share."""
         return self.tenant == DEFAULT and "admin" in self.scopes
 
+    def manages(self, tenant: str) -> bool:
+        """Whether keys and budgets of this tenant are there for it."""
+        return self.is_operator or tenant == self.tenant
+
     def check_flow(self, flow: str) -> None:
         """
         Raises:

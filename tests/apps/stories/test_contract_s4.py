@@ -9,12 +9,8 @@ import pytest
 
 from support.readers import look, post
 from support.servers import Serve, Served, ServeModel
-from support.stories import TEXT, TOPIC, cameras, project, scenes, told
+from support.stories import TEXT, TOPIC, cameras, project, scenes, stage, told
 from support.upstream import RESET, SILENCE, Upstream, answer, chunk, refusal
-
-
-async def stage(client: httpx.AsyncClient, place: str, kind: str) -> dict[str, Any]:
-    return dict((await client.get(f"{place}/stages/{kind}")).json())
 
 
 def kinds(frames: list[dict[str, Any]]) -> list[str]:

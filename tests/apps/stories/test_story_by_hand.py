@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
 import pytest
 
 from support.readers import look
-from support.servers import Served, ServeModel
-from support.stories import TEXT, cameras, project, told
+from support.servers import ServeModel
+from support.stories import cameras, project, stage, told, written
 from support.upstream import SILENCE, Upstream, answer, chunk
-
-BOARD = {
-    "characters": [{"name": "老人", "look": "白胡子，旧大衣"}],
-    "scenes": [
-        {"number": 1, "title": "灯塔", "description": "海边的灯塔", "characters": ["老人"]},
-        {"number": 2, "title": "小船", "description": "浪里的小船", "duration_s": 4},
-        {"number": 3, "title": "靠岸", "description": "天亮了", "shot_size": "全景"},
-    ],
-}
-
-
-def board(**more: Any) -> str:
-    return json.dumps({**BOARD, **more}, ensure_ascii=False)
-
-
-async def stage(client: httpx.AsyncClient, place: str, kind: str) -> dict[str, Any]:
-    return dict((await client.get(f"{place}/stages/{kind}")).json())
-
-
-async def written(client: httpx.AsyncClient, served: Served, upstream: Upstream) -> str:
-    upstream.play = [answer(TEXT), answer(board())]
-    place = await project(client, served)
-    await told(client, f"{place}/rewrite-stream/")
-    await told(client, f"{place}/storyboard-stream/")
-    return place
 
 
 async def test_a_scene_that_a_person_changes_makes_a_new_storyboard_and_the_camera_stale(

@@ -10,38 +10,24 @@ import pytest
 
 from support.readers import post
 from support.servers import Serve, Served, ServeModel
-from support.stories import TEXT, TOPIC, cameras, project, scenes, told
+from support.stories import (
+    BOARD,
+    TEXT,
+    TOPIC,
+    board,
+    cameras,
+    project,
+    scenes,
+    stage,
+    told,
+    written,
+)
 from support.upstream import Upstream, answer, refusal
-
-BOARD = {
-    "characters": [{"name": "老人", "look": "白胡子，旧大衣"}],
-    "scenes": [
-        {"number": 1, "title": "灯塔", "description": "海边的灯塔", "characters": ["老人"]},
-        {"number": 2, "title": "小船", "description": "浪里的小船", "duration_s": 4},
-        {"number": 3, "title": "靠岸", "description": "天亮了", "shot_size": "全景"},
-    ],
-}
-
-
-def board(**more: Any) -> str:
-    return json.dumps({**BOARD, **more}, ensure_ascii=False)
 
 
 def one_scene(description: str, **more: Any) -> str:
     new = {"number": 7, "title": "新", "description": description, "characters": [], **more}
     return json.dumps({"scenes": [new]}, ensure_ascii=False)
-
-
-async def stage(client: httpx.AsyncClient, place: str, kind: str) -> dict[str, Any]:
-    return dict((await client.get(f"{place}/stages/{kind}")).json())
-
-
-async def written(client: httpx.AsyncClient, served: Served, upstream: Upstream) -> str:
-    upstream.play = [answer(TEXT), answer(board())]
-    place = await project(client, served)
-    await told(client, f"{place}/rewrite-stream/")
-    await told(client, f"{place}/storyboard-stream/")
-    return place
 
 
 # Which model writes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,13 @@ import httpx
 import pytest
 
 from support.models import add, body, client_of, refused, request_digest
-from support.servers import Serve, Served
+from support.servers import Serve
 from support.upstream import Upstream, refusal
 from unspool.runs.events import Event
 from unspool.runs.timeline import Timeline
 from unspool.viewing.outcomes import outcomes_of
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
-
-
-@pytest.fixture
-async def api(server: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def refusing(shared_server: Served) -> AsyncIterator[httpx.AsyncClient]:
-    """Of a server that takes in nothing of what is sent to it here."""
-    async with client_of(shared_server.url) as opened:
-        yield opened
 
 
 # Default models

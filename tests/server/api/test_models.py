@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -22,19 +21,6 @@ from unspool.providers.upstream.http import open_http
 from unspool.records import Records
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
-
-
-@pytest.fixture
-async def api(server: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def refusing(shared_server: Served) -> AsyncIterator[httpx.AsyncClient]:
-    """Of a server that takes in nothing of what is sent to it here."""
-    async with client_of(shared_server.url) as opened:
-        yield opened
 
 
 # What is there

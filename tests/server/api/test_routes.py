@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from support.models import add, body, client_of, refused, request_digest
-from support.servers import Served
+from support.models import add, body, refused, request_digest
 from support.upstream import Upstream, refusal
 
 pytestmark = pytest.mark.usefixtures("somewhere_else")
-
-
-@pytest.fixture
-async def api(server: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def refusing(shared_server: Served) -> AsyncIterator[httpx.AsyncClient]:
-    """Of a server that takes in nothing of what is sent to it here."""
-    async with client_of(shared_server.url) as opened:
-        yield opened
 
 
 async def test_a_route_falls_back_and_shows_how_its_models_do(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from unspool.runs.events import Event
+from unspool.runs.run import taken_back
 
 FINISHES: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
@@ -85,8 +86,11 @@ class AnswerFacts:
         return sum(usage.get("cached_tokens") or 0 for usage in self._usage)
 
 
-def ending_error(event: Event) -> tuple[str, str]:
-    """Return code and message of an ending other than `run.completed`."""
+def failure_of(event: Event) -> dict[str, str]:
+    """Return code and message of an ending other than `run.completed`, or of a rewind."""
+    if event.type == "step.rewound":  # only in a run that was asked in another dialect
+        return {"code": "rewound", "message": taken_back(event.data.get("at", 0))}
     word = event.type.partition(".")[2]
     code = event.data.get("code") or word
-    return code, event.data.get("message") or f"the run ended: {word} ({code})"
+    message = event.data.get("message") or f"the run ended: {word} ({code})"
+    return {"code": code, "message": message}

@@ -18,9 +18,11 @@ from unspool.records.budgets import (
     find_budget,
     put_budget,
 )
-from unspool.records.keys import find_key, find_tenant
+from unspool.records.keys import find_key
 from unspool.records.reservations import accounts_of, budget_json
 from unspool.runs.principal import present
+
+from .keys import managed_tenant
 
 MAX_BUDGETS: Final = 10_000
 """Of all tenants."""
@@ -71,19 +73,15 @@ def plug(core: Core) -> APIRouter:
 
 async def _own(records: Records, budget_id: str) -> BudgetRow:
     row = await find_budget(records, budget_id)
-    who = present.get()
-    if row is None or (not who.is_operator and row.tenant != who.tenant):
+    if row is None or not present.get().manages(row.tenant):
         raise UnknownRecord(f"there is no budget {budget_id}")
     return row
 
 
 async def _tenant(records: Records, wanted: BudgetInput) -> str:
     """Return the tenant whose budget the caller may set."""
-    who = present.get()
-    tenant = await find_tenant(records, wanted.tenant) if wanted.tenant else who.tenant
-    if tenant is None or (tenant != who.tenant and not who.is_operator):
-        raise UnknownRecord(f"there is no tenant {wanted.tenant}")
-    if wanted.kind == "tenant" and not who.is_operator:
+    tenant = await managed_tenant(records, wanted.tenant)
+    if wanted.kind == "tenant" and not present.get().is_operator:
         raise MissingRight("only the people who run the server change a tenant's budget")
     if wanted.kind == "key":
         key = await find_key(records, wanted.subject)

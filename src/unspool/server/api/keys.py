@@ -81,20 +81,31 @@ def plug(core: Core) -> APIRouter:
     return router
 
 
+async def managed_tenant(records: Records, name_or_id: str) -> str:
+    """
+    Return the id of a tenant whose keys and budgets the caller may set; empty: his own.
+
+    Raises:
+        UnknownRecord: There is none for him.
+    """
+    who = present.get()
+    tenant = await find_tenant(records, name_or_id) if name_or_id else who.tenant
+    if tenant is None or not who.manages(tenant):
+        raise UnknownRecord(f"there is no tenant {name_or_id}")
+    return tenant
+
+
 async def _own(records: Records, key_id: str) -> KeyRow:
     """Return a key that the caller may manage; those of others do not exist for him."""
     row = await find_key(records, key_id)
-    who = present.get()
-    if row is None or (not who.is_operator and row.tenant != who.tenant):
+    if row is None or not present.get().manages(row.tenant):
         raise UnknownRecord(f"there is no key {key_id}")
     return row
 
 
 async def _made(records: Records, new: NewKeyInput) -> NewKey:
     who = present.get()
-    tenant = await find_tenant(records, new.tenant) if new.tenant else who.tenant
-    if tenant is None or (tenant != who.tenant and not who.is_operator):
-        raise UnknownRecord(f"there is no tenant {new.tenant}")
+    tenant = await managed_tenant(records, new.tenant)
     if lacking := [scope for scope in new.scopes if not who.may(scope)]:
         raise MissingRight(f"a key cannot give the scope {lacking[0]}, which it lacks itself")
     if len(await list_keys(records)) >= MAX_KEYS:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...formats.nesting import texts_in
 from ...formats.tenancy import DEFAULT
 from ...journals import Head
 from ...runs.events import Event
@@ -160,7 +161,7 @@ class RunFacts:
             case "run.started":
                 self._start_ms = event.at_ms
                 self._owner = data.get("key", ""), data.get("user", "")
-                self._input = "\n".join(_strings(data.get("input") or {}))[: MAX_TEXT // 4]
+                self._input = "\n".join(filter(None, texts_in(data.get("input"))))[: MAX_TEXT // 4]
                 self._left -= len(self._input)
             case "step.started" if data.get("unseen"):
                 self._unseen.add(data["step"])
@@ -244,16 +245,3 @@ class RunFacts:
 
 def _since(start_ms: int, at_ms: int | None) -> int | None:
     return None if at_ms is None else max(0, at_ms - start_ms)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield the texts of an input, in its order."""
-    if isinstance(value, str):
-        if value:
-            yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _strings(each)
