@@ -86,8 +86,8 @@ class RemoteConversation:
                     async for frames in batches:
                         outage.end()
                         for frame in frames:
-                            place = frame.id or place
-                            event = _read(frame.data, place)
+                            event = _read(frame.data, frame.id or place)
+                            place = event.place
                             if event.seq and event.seq <= seqs.get(event.turn, 0):
                                 continue
                             seqs[event.turn] = event.seq
