@@ -102,12 +102,14 @@ def _log(run_id: str, url: str | None, data_dir: Path | None) -> bytes:
 
 
 async def _from_server(url: str, run_id: str) -> list[bytes]:
+    from ..viewing.remote.connection import NATIVE, run_events_path
     from ._api import reach
 
     async with reach(url) as server:
         last = (await server.run(run_id))["last_seq"]
         lines: list[bytes] = []
-        async with aclosing(server.events(run_id, after=0)) as batches:
+        stream = server.events(run_events_path(run_id), last_id="0", params=NATIVE)
+        async with aclosing(stream) as batches:
             async for frames in batches:
                 lines += [frame.data for frame in frames]
                 if len(lines) >= last:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ...runs.events import Event
+from .conversations import ConversationEvent, RemoteConversation
 from .runs import RemoteRun, RemoteServer, connect
 
 Given = TypeVar("Given")
@@ -48,12 +49,7 @@ class BlockingRun:
         return self._run.id
 
     def events(self, *, after: int = 0) -> Generator[Event]:
-        events = self._run.events(after=after)
-        try:
-            while (event := self._loop.call(_next(events))) is not None:
-                yield event
-        finally:
-            self._loop.call(_closed(events))
+        return _each(self._loop, self._run.events(after=after))
 
     def read(self) -> dict[str, Any]:
         return self._loop.call(self._run.read())
@@ -72,6 +68,36 @@ class BlockingRun:
 
     def fork(self, **changes: Any) -> BlockingRun:
         return BlockingRun(self._loop, self._loop.call(self._run.fork(**changes)))
+
+
+class BlockingConversation:
+    """See `RemoteConversation`."""
+
+    def __init__(self, loop: _LoopThread, conversation: RemoteConversation) -> None:
+        self._loop = loop
+        self._conversation = conversation
+
+    @property
+    def id(self) -> int:
+        return self._conversation.id
+
+    def events(self, **wanted: Any) -> Generator[ConversationEvent]:
+        return _each(self._loop, self._conversation.events(**wanted))
+
+    def send(
+        self, prompt: str, *, steer: bool = False, key: str = "", **fields: Any
+    ) -> dict[str, Any]:
+        sending = self._conversation.send(prompt, steer=steer, key=key, **fields)
+        return self._loop.call(sending)
+
+    def messages(self) -> list[dict[str, Any]]:
+        return self._loop.call(self._conversation.messages())
+
+    def change(self, message: int, **fields: Any) -> dict[str, Any]:
+        return self._loop.call(self._conversation.change(message, **fields))
+
+    def withdraw(self, message: int) -> None:
+        self._loop.call(self._conversation.withdraw(message))
 
 
 class BlockingServer:
@@ -94,6 +120,13 @@ class BlockingServer:
     def run(self, run_id: str) -> BlockingRun:
         return BlockingRun(self._loop, self._server.run(run_id))
 
+    def begin_conversation(self, name: str = "") -> BlockingConversation:
+        begun = self._loop.call(self._server.begin_conversation(name))
+        return BlockingConversation(self._loop, begun)
+
+    def conversation(self, number: int) -> BlockingConversation:
+        return BlockingConversation(self._loop, self._server.conversation(number))
+
 
 @contextmanager
 def connect_blocking(url: str, *, key: str = "") -> Iterator[BlockingServer]:
@@ -110,9 +143,17 @@ def connect_blocking(url: str, *, key: str = "") -> Iterator[BlockingServer]:
         loop.close()
 
 
-async def _next(events: AsyncGenerator[Event]) -> Event | None:
+def _each(loop: _LoopThread, events: AsyncGenerator[Given]) -> Generator[Given]:
+    try:
+        while (event := loop.call(_next(events))) is not None:
+            yield event
+    finally:
+        loop.call(_closed(events))
+
+
+async def _next(events: AsyncGenerator[Given]) -> Given | None:
     return await anext(events, None)
 
 
-async def _closed(events: AsyncGenerator[Event]) -> None:
+async def _closed(events: AsyncGenerator[Any]) -> None:
     await events.aclose()

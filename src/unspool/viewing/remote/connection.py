@@ -26,6 +26,11 @@ ANSWER_S: Final = 30.0
 SILENCE_S: Final = 45.0
 """Without a byte on a stream. The server sends a heartbeat every 15 s, so three are missing."""
 
+NATIVE: Final = {"dialect": "native"}
+
+MAX_FRAME_BYTES: Final = 32 * 1024 * 1024
+"""Twenty messages that wait, of 250,000 characters of four bytes each, are one frame."""
+
 
 class ServerClient:
     """
@@ -86,32 +91,31 @@ class ServerClient:
         """Answer a question of the run, as `AnswerRequest` has it; return its state then."""
         return dict(await self.ask("POST", f"{run_path(run_id)}/answers", body=body, key=key))
 
-    async def events(self, run_id: str, *, after: int) -> AsyncGenerator[list[Frame]]:
+    async def events(
+        self, path: str, *, last_id: str, params: Mapping[str, str | int] | None = None
+    ) -> AsyncGenerator[list[Frame]]:
         """
-        Yield the native frames after event `after` as they arrive; an empty list is a heartbeat.
+        Yield the frames after `last_id` as they arrive; an empty list is a heartbeat.
 
-        Returns only if the run has ended and `after` was its last event.
+        Returns only if the server says that nothing is left.
 
         Raises:
             Unreachable: The connection failed or ended. Only the events say whether the run
                 has ended too.
             RequestRefused: The server answers with an error.
         """
-        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         timeout = aiohttp.ClientTimeout(None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
         try:
             async with self._http.get(
-                self._at(f"{run_path(run_id)}/events"),
-                params={"dialect": "native"},
-                headers=headers,
-                timeout=timeout,
+                self._at(path), params=params, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status == 204:
                     return
                 if answer.content_type != "text/event-stream":
                     self._read(answer.status, await answer.read())
                     raise self._odd(answer.status)
-                decoder = Decoder()
+                decoder = Decoder(max_event_bytes=MAX_FRAME_BYTES)
                 async for chunk in answer.content.iter_any():
                     yield decoder.feed(chunk)
         except (aiohttp.ClientError, OSError, EventTooLong) as error:
@@ -136,6 +140,8 @@ class ServerClient:
         return URL(str(self._base).rstrip("/") + path, encoded=True)
 
     def _read(self, status: int, raw: bytes) -> Any:
+        if status == 204:
+            return None
         try:
             value = msgspec.json.decode(raw)
         except msgspec.DecodeError:
@@ -193,6 +199,10 @@ async def reach(url: str, key: str = "", **hints: str) -> AsyncGenerator[ServerC
 
 def run_path(run_id: str) -> str:
     return f"/v1/runs/{quote(run_id, safe='')}"
+
+
+def run_events_path(run_id: str) -> str:
+    return f"{run_path(run_id)}/events"
 
 
 def _reason(error: Exception) -> str:

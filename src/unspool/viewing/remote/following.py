@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from ...formats.sse import Frame
 from ...runs.events import Event, decode_event
-from .connection import ServerClient
+from .connection import NATIVE, ServerClient, run_events_path
 from .errors import RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
@@ -86,7 +87,8 @@ async def follow(
     outage = Outage(notice, is_known=is_known)
     while True:
         try:
-            async with aclosing(server.events(run_id, after=after)) as batches:
+            frames_after = server.events(run_events_path(run_id), last_id=str(after), params=NATIVE)
+            async with aclosing(frames_after) as batches:
                 async for frames in batches:
                     outage.end()
                     for seen in _new_of(frames, after):
@@ -121,3 +123,16 @@ def _seen(seq: int, line: bytes) -> FollowedRun:
         return FollowedRun(seq, line, decode_event(line))
     except msgspec.DecodeError:
         return FollowedRun(seq, line, None)
+
+
+async def persist(
+    server: ServerClient, path: str, body: Mapping[str, Any], key: str = ""
+) -> dict[str, Any]:
+    """Send a request that happens once, until there is an answer, or none for a minute."""
+    outage = Outage(lambda _: None, is_known=True)
+    key = key or secrets.token_hex(16)
+    while True:
+        try:
+            return dict(await server.ask("POST", path, body=body, key=key))
+        except (Unreachable, RequestRefused) as error:
+            await outage.wait(error)

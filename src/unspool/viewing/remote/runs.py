@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from ...runs.events import Event
 from .connection import ServerClient, reach, run_path
-from .errors import RequestRefused, Unreachable
-from .following import Outage, follow
+from .conversations import RemoteConversation
+from .following import follow, persist
 
 
 class RemoteRun:
@@ -77,11 +76,11 @@ class RemoteRun:
 
     async def fork(self, **changes: Any) -> RemoteRun:
         """Begin a run that continues this one; `changes` as `POST /v1/runs/{id}/fork` has them."""
-        body = await _persist(self._server, f"{run_path(self.id)}/fork", changes)
+        body = await persist(self._server, f"{run_path(self.id)}/fork", changes)
         return RemoteRun(self._server, body["id"], is_known=True)
 
     async def _give(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await _persist(self._server, f"{run_path(self.id)}/answers", body)
+        return await persist(self._server, f"{run_path(self.id)}/answers", body)
 
 
 class RemoteServer:
@@ -106,12 +105,21 @@ class RemoteServer:
             RequestRefused: It does not take the request.
         """
         body = {"flow": flow, "input": input, "model": model}
-        started = await _persist(self._server, "/v1/runs", body, key)
+        started = await persist(self._server, "/v1/runs", body, key)
         return RemoteRun(self._server, started["id"], is_known=True)
 
     def run(self, run_id: str) -> RemoteRun:
         """Return a run that is there; this asks nothing."""
         return RemoteRun(self._server, run_id)
+
+    async def begin_conversation(self, name: str = "") -> RemoteConversation:
+        """Begin a conversation; without a name, its first message gives it one."""
+        begun = await self._server.ask("POST", "/api/conversations", body={"name": name})
+        return RemoteConversation(self._server, begun["id"], is_known=True)
+
+    def conversation(self, number: int) -> RemoteConversation:
+        """Return a conversation that is there; this asks nothing."""
+        return RemoteConversation(self._server, number)
 
 
 @asynccontextmanager
@@ -124,16 +132,3 @@ async def connect(url: str, *, key: str = "") -> AsyncGenerator[RemoteServer]:
     """
     async with reach(url, key) as server:
         yield RemoteServer(server)
-
-
-async def _persist(
-    server: ServerClient, path: str, body: Mapping[str, Any], key: str = ""
-) -> dict[str, Any]:
-    """Send a request that happens once, until there is an answer, or none for a minute."""
-    outage = Outage(lambda _: None, is_known=True)
-    key = key or secrets.token_hex(16)
-    while True:
-        try:
-            return dict(await server.ask("POST", path, body=body, key=key))
-        except (Unreachable, RequestRefused) as error:
-            await outage.wait(error)
