@@ -140,6 +140,8 @@ class OpenAttempt:
 
     Attributes:
         at: Characters of the text before it.
+        is_joined: All that follows is passed on as it is.
+        within: Passes new text on by its second argument, as far as a bound of the text allows.
     """
 
     def __init__(
@@ -167,9 +169,10 @@ class OpenAttempt:
         self._reported: Usage | None = None
         self._before_seam: list[str] = []
         """The provider's text until the seam was decided."""
-        self._is_joined = False
-        """All that follows is passed on as it is, and stands in `so_far` from `_joined_at` on."""
+        self.is_joined = False
         self._joined_at = 0
+        """Where it stands in `so_far`, once it is joined."""
+        self.within: Callable[[str, Callable[[str], None]], None] | None = None
         self._keep = so_far.parts.append
         self._thoughts: list[str] = []
         self._calls: list[str] = []
@@ -196,7 +199,7 @@ class OpenAttempt:
             BadContinuation: It is not a continuation of the text so far.
             Looping: It repeats itself without end.
         """
-        if self._is_joined:  # every token takes this path
+        if self.is_joined:  # every token takes this path
             self._keep(text)
             self._say(text)
             self._left -= len(text)
@@ -204,9 +207,15 @@ class OpenAttempt:
                 self._look()
             return
         self._before_seam.append(text)
-        self._pass_on_text(self.plan.seam.feed(text))
-        if self.plan.seam.kind and self.has_passed_on:
-            self._is_joined, self._joined_at = True, len(self._so_far.parts)
+        new = self.plan.seam.feed(text)
+        try:
+            if new and self.within is not None:
+                self.within(new, self._pass_on_text)
+            else:
+                self._pass_on_text(new)
+        finally:
+            if self.plan.seam.kind and self.has_passed_on:
+                self.is_joined, self._joined_at = True, len(self._so_far.parts)
 
     def take(self, output: Output) -> None:
         """Take any other output."""
@@ -305,7 +314,7 @@ class OpenAttempt:
         """
         if not self.finish_reason:
             raise ProviderInterrupted("the stream stopped before its end", code="truncated")
-        is_joined, rest = self._is_joined, self.plan.seam.flush()
+        is_joined, rest = self.is_joined, self.plan.seam.flush()
         if not is_joined and self.plan.seam.ends_early(rest):
             self._end_early(rest)
         self._pass_on_text(rest)
@@ -371,7 +380,7 @@ class OpenAttempt:
     @property
     def text_of_answer(self) -> str:
         """The whole text of the provider's answer, with the part that the seam trimmed."""
-        joined = self._so_far.parts[self._joined_at :] if self._is_joined else ()
+        joined = self._so_far.parts[self._joined_at :] if self.is_joined else ()
         return "".join([*self._before_seam, *joined])
 
     @property

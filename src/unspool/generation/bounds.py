@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ..errors import BudgetSpent, ProviderError, ProviderInterrupted, ProviderUnavailable
 from ..providers import Finish, Model, Output, Prompt, Sink, Text, ThoughtAloud
@@ -22,7 +22,7 @@ from .continuation import PartialText
 if TYPE_CHECKING:
     from unspool.providers.upstream.http1 import Client
 
-    from .attempts import Out
+    from .attempts import OpenAttempt, Out
     from .generate import Generation, GenerationDeps
 
 OUT_OF_TIME: Final = "out_of_time"
@@ -119,7 +119,7 @@ class Bounds:
         async def ask_within(model: Model, prompt: Prompt, http: Client, sink: Sink) -> None:
             task = asyncio.current_task()
             before = task.cancelling() if task else 0
-            bounded = _BoundedSink(self, sink, len(self._so_far.text))
+            bounded = _BoundedSink(self, cast("OpenAttempt", sink), len(self._so_far.text))
             try:
                 await ask(model, prompt, http, bounded)
             except _Whole:
@@ -145,21 +145,24 @@ def _no_end() -> ProviderError:
 
 class _BoundedSink:
     """
-    Passes an answer on until it is long enough.
+    Passes an answer on until the text is long enough, without the part that the seam leaves out.
 
     Attributes:
         is_cut: A limit of the model's cut it inside a sentence.
     """
 
-    def __init__(self, bounds: Bounds, sink: Sink, chars: int) -> None:
+    def __init__(self, bounds: Bounds, sink: OpenAttempt, chars: int) -> None:
         self._bounds = bounds
         self._sink = sink
+        sink.within = self._within
         self._chars = self._at = chars
         """Characters of the step; those before this answer."""
         self._tail = ""
         """The open sentence, from `max_chars` on."""
+        self._before = ""
+        """The last character of the step."""
         self._last = ""
-        """The last characters, to see whether a sentence ends there."""
+        """The last characters of the answer, to see whether a sentence ends there."""
         self.is_cut = False
 
     @property
@@ -176,16 +179,23 @@ class _BoundedSink:
             _NoEnd: It is much longer, without an end of the sentence.
         """
         self._bounds.heard()
-        before, self._last = self._last, (self._last + text)[-12:]
+        self._last = (self._last + text)[-12:]
+        if self._sink.is_joined:
+            self._within(text, self._sink.text)
+        else:  # the seam says what of it is new
+            self._sink.text(text)
+
+    def _within(self, text: str, pass_on: Callable[[str], None]) -> None:
+        before, self._before = self._before, text[-1:]
         most = self._bounds.max_chars
         if self._chars + len(text) <= most:
             self._chars += len(text)
-            self._sink.text(text)
+            pass_on(text)
             return
         start = 0
         if not self._tail:  # it begins with the last character within the bound
             start = int(most) - self._chars - 1
-            self._tail = before[-1:] if start < 0 else ""
+            self._tail = before if start < 0 else ""
         known = len(self._tail)
         self._tail += text[max(0, start) :]
         new = len(self._tail) - known
@@ -193,7 +203,7 @@ class _BoundedSink:
         keep = len(text) if end is None else len(text) - new + max(0, end.end() - known)
         self._chars += min(keep, room)
         if kept := text[: min(keep, room)]:
-            self._sink.text(kept)
+            pass_on(kept)
         if keep > room:
             raise _NoEnd
         if end is not None:
@@ -206,7 +216,8 @@ class _BoundedSink:
                 self.text(text)
                 return
             case ThoughtAloud():
-                self._chars, self._tail, self._last = self._at, "", ""
+                self._chars, self._tail = self._at, ""
+                self._before = self._last = ""
             case Finish("length"):
                 self.is_cut = bool(self._last) and not _MAY_END.search(self._last)
         self._sink.take(output)

@@ -277,6 +277,16 @@ CUTS: dict[str, Script] = {
 }
 
 
+async def test_s0_11_a_long_post_that_the_model_says_over_is_not_counted_twice(
+    serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    whole = "，".join(f"第{number}公里脚感依旧轻快柔软" for number in range(1, 21)) + "。"
+    upstream.play = [[chunk(whole[:-9]), CUT], answer(*whole)]
+    view = await post(client, serve_model(retries=2).url + COPY, {**SHOE, "count": 1})
+    assert 260 < len(whole) < 300
+    assert copy_posts(view.seen.documents, total=1) == [whole]
+
+
 @pytest.mark.parametrize("name", CUTS)
 async def test_s0_11_a_post_cut_in_mid_sentence_goes_on_without_a_word_twice(
     serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient, name: str
