@@ -35,6 +35,7 @@ from .weights import weight
 _counted = point("attempts.counted")
 
 PassedOn = Text | Reasoning | ToolFragment | ToolCall | TurnState | Skipped
+Within = Callable[[str, Callable[[str], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,8 @@ class OpenAttempt:
 
     Attributes:
         at: Characters of the text before it.
-        is_joined: All that follows is passed on as it is.
-        within: Passes new text on by its second argument, as far as a bound of the text allows.
+        is_joined: What follows is passed on as it is; in `so_far` from `_joined_at` on.
+        within: Passes new text on, as far as a bound of the text allows.
     """
 
     def __init__(
@@ -154,12 +155,9 @@ class OpenAttempt:
         on_first: Callable[[], object],
     ) -> None:
         """`on_first` is called before the first output is passed on."""
-        self.number = number
-        self.model = model
-        self.plan = plan
+        self.number, self.model, self.plan = number, model, plan
         self.at = len(so_far.text)
-        self.finish_reason = ""
-        self.handle = ""
+        self.finish_reason = self.handle = ""
         self.has_passed_on = False
         """We passed on some output."""
         self._so_far = so_far
@@ -169,10 +167,8 @@ class OpenAttempt:
         self._reported: Usage | None = None
         self._before_seam: list[str] = []
         """The provider's text until the seam was decided."""
-        self.is_joined = False
-        self._joined_at = 0
-        """Where it stands in `so_far`, once it is joined."""
-        self.within: Callable[[str, Callable[[str], None]], None] | None = None
+        self.is_joined, self._joined_at = False, 0
+        self.within: Within = lambda text, pass_on: pass_on(text)
         self._keep = so_far.parts.append
         self._thoughts: list[str] = []
         self._calls: list[str] = []
@@ -207,12 +203,8 @@ class OpenAttempt:
                 self._look()
             return
         self._before_seam.append(text)
-        new = self.plan.seam.feed(text)
         try:
-            if new and self.within is not None:
-                self.within(new, self._pass_on_text)
-            else:
-                self._pass_on_text(new)
+            self.within(self.plan.seam.feed(text), self._pass_on_text)
         finally:
             if self.plan.seam.kind and self.has_passed_on:
                 self.is_joined, self._joined_at = True, len(self._so_far.parts)

@@ -186,7 +186,7 @@ class _BoundedSink:
             self._sink.text(text)
 
     def _within(self, text: str, pass_on: Callable[[str], None]) -> None:
-        before, self._before = self._before, text[-1:]
+        before, self._before = self._before, text[-1:] or self._before
         most = self._bounds.max_chars
         if self._chars + len(text) <= most:
             self._chars += len(text)
