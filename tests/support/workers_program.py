@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,31 @@ from unspool.server.listening import SharedPort
 from unspool.server.worker import Inheritance, inheritance
 
 WRONG = 2
-GRACE_S = 0.3
+TURNS = 20
+"""A connection that the loop has taken is with `answer` after some turns, however long each is."""
 
 
 async def serve(inherited: Inheritance, name: str, stop: asyncio.Event) -> None:
+    asking: set[asyncio.StreamWriter] = set()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asking.add(writer)
         if await reader.readline() == b"die\n":
             os._exit(3)
         writer.write(name.encode())
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        asking.discard(writer)
 
     server = await asyncio.start_server(answer, sock=inherited.listening)
     inherited.say_ready({"said": "hello"})
     await stop.wait()
     server.close()
-    await asyncio.sleep(GRACE_S)  # for those who have connected already
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    while asking:  # a client may be slow to ask; the supervisor ends this
+        await asyncio.sleep(0.01)
 
 
 async def work(inherited: Inheritance, name: str, folder: Path) -> None:

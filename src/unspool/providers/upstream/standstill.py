@@ -21,7 +21,6 @@ LOOK_S: Final = 0.1
 LATE_S: Final = 0.05
 """A look that comes this much later than it should is no standstill: any busy loop has those."""
 
-
 MAX_KEPT: Final = 1000
 """Standstills that are remembered. Those before count as none: a limit is kept, not put off."""
 
