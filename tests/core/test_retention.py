@@ -13,6 +13,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from support.patience import within
 from support.readers import look, post
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
@@ -257,7 +258,7 @@ async def test_a_server_keeps_what_its_settings_say_and_forgets_the_rest(
     await ended(journal)
     await journal.aclose()
     served = serve_with(keep_days=2.0)
-    async with asyncio.timeout(5):
+    async with within(5):
         while (await client.get(f"{served.url}/v1/runs/{old}")).status_code == 200:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     gone = await client.get(f"{served.url}/v1/runs/{old}/events", headers={"Last-Event-ID": "2"})

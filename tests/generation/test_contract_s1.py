@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import unspool
+from support.patience import within
 from support.readers import post, said
 from support.servers import Served, ServeModel
 from support.upstream import (
@@ -102,7 +103,7 @@ async def test_s1_3_done_ends_the_stream_whatever_follows_or_lingers(
     asking: LLMClient, upstream: Upstream
 ) -> None:
     upstream.play = [[chunk("好"), DONE, chunk("鬼"), b"data: junk\n\n", SILENCE]]
-    async with asyncio.timeout(2):
+    async with within(2):
         assert await said(asking) == ["好"]
 
 

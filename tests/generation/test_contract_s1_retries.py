@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.patience import within
 from support.readers import said
 from support.upstream import (
     CUT,
@@ -196,7 +197,7 @@ async def test_s1_6_each_limit_ends_what_is_too_slow_and_nothing_else(
     upstream.play = [script]
     asking = LLMClient(upstream.model(**limits), retries=0)
     with pytest.raises(LLMClientError) as failed:
-        async with asyncio.timeout(3):
+        async with within(3):
             await said(asking)
     assert failed.value.code == "timeout"
     assert failed.value.text.startswith(text)
@@ -222,7 +223,7 @@ async def test_s1_6_a_connection_that_does_not_open_is_given_up_by_its_own_limit
         limits = Limits(connect_s=0.1, first_event_s=5)
         asking = LLMClient(Model("m", "openai", "m", url, KEY, limits), retries=0)
         with pytest.raises(LLMClientError) as failed:
-            async with asyncio.timeout(2):
+            async with within(2):
                 await said(asking)
         for sock in waiting:
             sock.close()

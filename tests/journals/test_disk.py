@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.journals import DONE, SPEC, fill, full_disk, opened, text, words
+from support.patience import within
 from support.readers import until
 from unspool import Draft
 from unspool.errors import JournalError, JournalFull, StaleEpoch
@@ -53,7 +54,7 @@ async def test_a_full_disk_stops_writers_and_not_readers_and_the_ending_lands_la
             ending = asyncio.create_task(pen.end(large))
             await asyncio.sleep(0.15)
             assert not ending.done()
-        async with asyncio.timeout(2):
+        async with within(2):
             await ending
         assert await words(journal, pen.run_id) == seen
         assert (await journal.head(pen.run_id)).status == "incomplete"
@@ -77,7 +78,7 @@ async def test_a_journal_whose_disk_is_full_can_be_closed(tmp_path: Path) -> Non
         large = Draft("run.incomplete", {"message": "x" * 50_000})
         ending = asyncio.create_task(pen.end(large))
         await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with within(1):
         await ending
     async with opened(path) as again:
         assert set(await words(again, pen.run_id)) <= {"x" * 2_000}
@@ -101,7 +102,7 @@ async def test_a_file_that_another_program_holds_for_a_moment_fails_nothing(
             await asyncio.sleep(0.3)
             assert not any(task.done() for task in work)
             assert await words(journal, pen.run_id) == []
-        async with asyncio.timeout(2):
+        async with within(2):
             *_, new = await asyncio.gather(*work)
         assert await words(journal, pen.run_id) == ["patience"]
         assert (await journal.head(ending.run_id)).status == "completed"
@@ -119,7 +120,7 @@ async def test_a_claim_waits_for_a_file_that_another_program_holds_for_a_moment(
         with locked(path):
             claiming = asyncio.create_task(journal.claim(old.run_id))
             await asyncio.sleep(0.1)
-        async with asyncio.timeout(2):
+        async with within(2):
             await (await claiming).end(DONE)
         assert (await journal.head(old.run_id)).status == "completed"
 
@@ -207,6 +208,6 @@ async def test_a_claim_that_failed_leaves_the_journal_usable(tmp_path: Path) -> 
         db.set_authorizer(None)
         new = await journal.claim(pen.run_id)
         new.append(text("too"))
-        async with asyncio.timeout(2):
+        async with within(2):
             await new.end(DONE)
         assert await words(journal, pen.run_id) == ["字", "too"]

@@ -8,6 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from support.journals import DONE, SPEC, Open, appended, text, written
+from support.patience import within
 from unspool import Draft, Event, Journal, RunSpec, follow
 from unspool.errors import BadCursor, JournalError, JournalFull, StaleEpoch, UnknownRun
 from unspool.journals import read_all
@@ -153,7 +154,7 @@ async def test_a_waiting_reader_is_told_of_what_is_new(store: Journal) -> None:
 
 async def test_waiting_ends_by_itself_and_at_once_where_there_is_something(store: Journal) -> None:
     pen = await written(store, 1, ending=None)
-    async with asyncio.timeout(2):
+    async with within(2):
         await store.wait(pen.run_id, after=1, timeout_s=5)
         await store.wait(pen.run_id, after=2, timeout_s=0.05)
         await pen.end(DONE)
@@ -170,7 +171,7 @@ async def test_followers_from_any_place_get_every_event_once(store: Journal) -> 
                 seen += [event.seq for event in batch]
         return seen
 
-    async with asyncio.timeout(5):
+    async with within(5):
         early = [asyncio.create_task(watch(after)) for after in (0, 0, 1)]
         for number in range(40):
             pen.append(text(str(number)))
@@ -268,7 +269,7 @@ async def test_a_stale_ending_is_refused_by_the_store_itself(opening: Open) -> N
     first, second = await opening(), await opening()
     old = await written(first, 2, ending=None)
     new = await second.claim(old.run_id)
-    async with asyncio.timeout(2):
+    async with within(2):
         await old.end(DONE)
     assert (await second.head(old.run_id)).status == "running"
     await new.end(Draft("run.cancelled"))

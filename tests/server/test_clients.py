@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.patience import within
 from support.servers import Serve, Served
 from unspool.errors import SetupError
 from unspool.server.app import create_app
@@ -25,7 +26,7 @@ async def raw(served: Served, text: str, body: bytes = b"") -> tuple[bytes, byte
     """Send bytes; return the head and the body of what comes until the connection closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(text.replace("\n", "\r\n").encode() + body)
-    async with asyncio.timeout(5):
+    async with within(5):
         head, _, rest = (await reader.read(-1)).partition(b"\r\n\r\n")
     writer.close()
     return head.lower(), rest

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from support.patience import within
 from support.servers import Served, Tune
 from unspool import plugs
 from unspool.dialects import open_dialect
@@ -119,7 +120,7 @@ async def test_a_client_who_leaves_inside_its_request_starts_no_run(
     body = json.dumps({"input": {"prompt": "whole, but not all that was announced"}})
     writer.write(f"{head}content-length: 1000\r\n\r\n{body}".encode())
     writer.write_eof()
-    async with asyncio.timeout(5):
+    async with within(5):
         await reader.read()  # until the server has closed its side too
     writer.close()
     after = (await client.get(f"{shared_server.url}/v1/runs")).json()["runs"]

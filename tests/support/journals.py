@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from unspool import Draft, Journal, Pen, RunSpec, open_journal
 from unspool.journals import Tuning, sqlite_url
 from unspool.journals.sqlite import SQLiteJournal
+
+from .patience import within
 
 SPEC = RunSpec("chat", {"prompt": "你好👟"}, model="m", dialect="plain")
 DONE = Draft("run.completed")
@@ -49,7 +50,7 @@ async def opened(path: Path, **tuning: object) -> AsyncIterator[SQLiteJournal]:
     try:
         yield journal
     finally:
-        async with asyncio.timeout(5):
+        async with within(5):
             await journal.aclose()
 
 

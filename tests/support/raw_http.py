@@ -21,6 +21,8 @@ from typing import Any, Self
 
 from unspool.providers.upstream.http1 import Client, Response
 
+from .patience import within
+
 
 class End(Enum):
     HALF = "half"
@@ -98,7 +100,7 @@ class RawServer:
 
     async def until(self, is_so: Callable[[], bool], *, within_s: float = 5.0) -> None:
         """Return when `is_so()`, which speaks of this server, has come true."""
-        async with asyncio.timeout(within_s), self._changed:
+        async with within(within_s), self._changed:
             await self._changed.wait_for(is_so)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -180,7 +182,7 @@ class Pushed:
         self._over.set()
 
     async def end(self) -> Exception | None:
-        async with asyncio.timeout(5):
+        async with within(5):
             await self._over.wait()
         await asyncio.sleep(0.01)  # a second end would come now
         assert len(self.ends) == 1
@@ -190,7 +192,7 @@ class Pushed:
 async def ask(client: Client, url: str, **changes: Any) -> Response:
     """Ask in five seconds, as a GET unless said otherwise."""
     given = {"method": "GET", "headers": {}, "body": None, "connect_s": 5.0, **changes}
-    async with asyncio.timeout(5):
+    async with within(5):
         return await client.send(url=url, **given)
 
 

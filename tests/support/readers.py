@@ -20,13 +20,15 @@ import httpx
 
 from unspool import LLMClient
 
+from .patience import within
+
 COPY = "/ai/generate/copy"
 SHOE: dict[str, Any] = {"sku": "8WZ01CM1", "style": "natural"}
 
 
 async def until(is_so: Callable[[], bool], *, within_s: float = 5.0, pause_s: float = 0.0) -> None:
     """Return when something has come true of which nothing else tells."""
-    async with asyncio.timeout(within_s):
+    async with within(within_s):
         while not is_so():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(pause_s)
 

@@ -23,6 +23,8 @@ from typing import Any, Self
 
 from unspool import Limits, Model
 
+from .patience import within
+
 KEY = "sk-canary-0f3b7c"
 """The key of this provider. It may be seen in one header and nowhere else."""
 
@@ -141,7 +143,7 @@ class Upstream:
 
     async def until(self, is_so: Callable[[], bool], *, within_s: float = 5.0) -> None:
         """Return when `is_so()`, which speaks of this upstream, has come true."""
-        async with asyncio.timeout(within_s), self._changed:
+        async with within(within_s), self._changed:
             await self._changed.wait_for(is_so)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -27,17 +27,19 @@ TURNS = 20
 
 
 async def serve(inherited: Inheritance, name: str, stop: asyncio.Event) -> None:
-    asking: set[asyncio.StreamWriter] = set()
+    answers: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asking.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        answers.add(task)
+        task.add_done_callback(answers.discard)
         if await reader.readline() == b"die\n":
             os._exit(3)
         writer.write(name.encode())
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
-        asking.discard(writer)
 
     server = await asyncio.start_server(answer, sock=inherited.listening)
     inherited.say_ready({"said": "hello"})
@@ -45,8 +47,8 @@ async def serve(inherited: Inheritance, name: str, stop: asyncio.Event) -> None:
     server.close()
     for _ in range(TURNS):
         await asyncio.sleep(0)
-    while asking:  # a client may be slow to ask; the supervisor ends this
-        await asyncio.sleep(0.01)
+    if answers:  # a client may be slow to ask; the supervisor ends this
+        await asyncio.wait(answers)
 
 
 async def work(inherited: Inheritance, name: str, folder: Path) -> None:

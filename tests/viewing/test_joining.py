@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.patience import within
 from support.readers import until
 from support.servers import ServeModel
 from support.upstream import Upstream, answer, chunk
@@ -331,7 +332,7 @@ async def test_a_stream_that_takes_no_heartbeat_is_dropped(journal: Journal) -> 
     run = await streamed(journal, 2, heartbeat_s=0.05, stalled_viewer_s=0.1)
     stalled, well = run.streams
     stalled.fill()
-    async with asyncio.timeout(5):
+    async with within(5):
         await stalled.playing
     assert (stalled.is_aborted, stalled.screen.seqs) == (True, [1])
     assert len(run.tape._viewers) == 1

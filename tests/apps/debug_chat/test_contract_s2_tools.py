@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from support.debug_chat import called, frames, made, mock, results
+from support.patience import within
 from support.readers import look
 from support.servers import Desk, Serve, Served
 from support.upstream import Upstream, answer
@@ -297,7 +298,7 @@ async def test_s2_15_a_cancelled_run_lets_its_tools_go(
     tool = await python(client, served, offered, wait)
     started = {"input": {"prompt": "?", "tool_ids": [tool["id"]]}, "model": desk.model}
     run_id = (await client.post(f"{served.url}/v1/runs", json=started)).json()["id"]
-    async with asyncio.timeout(5):
+    async with within(5):
         while not state:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.005)
     run = (await client.post(f"{served.url}/v1/runs/{run_id}/cancel")).json()

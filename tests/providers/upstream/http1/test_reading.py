@@ -7,6 +7,7 @@ import gzip
 
 import pytest
 
+from support.patience import within
 from support.raw_http import (
     CHUNKED,
     CUT,
@@ -248,7 +249,7 @@ async def test_a_reader_may_pause_and_resume_from_within(client: Client) -> None
             pieces.append(data)
 
         response.read_to(feed, lambda _: over.set())
-        async with asyncio.timeout(5):
+        async with within(5):
             await over.wait()
         response.release()
         assert pieces == [b"a", b"b", b"c"]
@@ -297,7 +298,7 @@ async def test_pulling_a_large_body_gets_all_of_it(client: Client) -> None:
         response = await ask(client, server.url)
         await asyncio.sleep(0.05)
         got = bytearray()
-        async with asyncio.timeout(5):
+        async with within(5):
             while piece := await response.read():
                 got += piece
         response.release()
