@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import tracemalloc
 
 import pytest
 
 from faults.writing import DONE, EVENTS, STOP, event, head, meet, say, sent, stream
+from support.patience import within
 from support.upstream import CUT, END, RESET, SILENCE, Break, Upstream, answer, chunk
 from unspool import Limits, Model, Prompt
 from unspool.errors import ProviderInterrupted, ProviderUnavailable
@@ -56,11 +56,10 @@ async def test_an_answer_whose_end_came_before_the_break_is_whole_for_a_late_rea
 
 
 async def test_bad_framing_is_noticed_at_once_and_not_when_a_limit_is_reached() -> None:
-    began = time.monotonic()
     parts = head(EVENTS, "Transfer-Encoding: chunked"), 0.02, b"5\r\ndata:\r\nzz\r\n"
-    result = await meet([*sent(*parts), {"hold": True}], idle_s=15, first_event_s=15)
+    async with within(10):
+        result = await meet([*sent(*parts), {"hold": True}], idle_s=15, first_event_s=15)
     assert result["outcome"] == "retryable_error"
-    assert time.monotonic() - began < 10
 
 
 async def test_connections_are_used_again_and_remember_nothing_of_their_answers(
@@ -77,9 +76,9 @@ async def test_an_error_answer_counts_by_its_status_where_its_words_do_not_come(
     upstream: Upstream,
 ) -> None:
     hurried = head("Content-Length: 99", status="401 No")
-    result = await meet([*sent(hurried, b'{"error":'), {"hold": True}], first_event_s=0.5)
+    async with within(3.5):
+        result = await meet([*sent(hurried, b'{"error":'), {"hold": True}], first_event_s=0.5)
     assert result["error"]["kind"] == "auth"
-    assert result["elapsed_s"] < 3.5
 
 
 async def test_a_reason_for_the_end_in_every_chunk_does_not_end_a_pause(upstream: Upstream) -> None:
