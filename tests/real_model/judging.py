@@ -38,7 +38,7 @@ def verdict_of(
     if text.startswith(whole) or (len(text) > len(passed) + 40 and whole.startswith(text)):
         return "exact"  # both end at the limit of tokens
     common = _common(text, passed)  # the last chunk may not have arrived
-    goes_on = common >= len(passed) / 2
+    goes_on = bool(passed) and common >= len(passed) / 2
     rest, passed = (text[common:], text[:common]) if goes_on else (text, "")
     if _leaks(rest, passed, whole, asked):
         return "leak"
