@@ -165,6 +165,17 @@ def test_data_is_searched_and_paged_and_an_event_leads_to_its_run(
     page.wait_for_url(f"**/runs/{run}")
 
 
+@pytest.mark.parametrize("place", ["/data/behaviors", "/extraction"])
+def test_an_address_after_the_last_page_shows_the_last_page(
+    stage: Stage, many: int, open_page: Open, place: str
+) -> None:
+    page = open_page(f"{place}?page=9000")
+    last = -(-(many if place == "/data/behaviors" else MANY) // 50)
+    page.wait_for_url(f"**{place}?page={last}")
+    page.locator("[data-row], [data-user]").first.wait_for()
+    assert page.locator("[data-after]").is_disabled()
+
+
 def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(
     stage: Stage, graph: str, open_page: Open
 ) -> None:

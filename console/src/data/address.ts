@@ -17,5 +17,11 @@ export function useAddress() {
   }
 
   const page = computed(() => Math.max(1, Number(query("page")) || 1));
-  return { query, set, page };
+
+  /** Go to the last page of a list that is shorter than its address says. */
+  function reach(total: number, size: number): void {
+    const last = Math.max(1, Math.ceil(total / size));
+    if (page.value > last) set({ page: String(last) });
+  }
+  return { query, set, page, reach };
 }

@@ -1,6 +1,6 @@
 /** A page of a list of the server, read again when the address changes. */
 
-import { shallowRef, watch } from "vue";
+import { type ComputedRef, type ShallowRef, shallowRef, watch } from "vue";
 import { useI18n } from "vue-i18n";
 import { errorText } from "@/i18n/labels";
 import { useAddress } from "./address";
@@ -8,11 +8,27 @@ import { getJson } from "./http";
 
 export const PAGE = 50;
 
+interface Page {
+  readonly total: number;
+}
+
+export interface Listed<T extends Page = Page> {
+  readonly found: Readonly<ShallowRef<T | null>>;
+  readonly failure: Readonly<ShallowRef<string>>;
+  readonly page: ComputedRef<number>;
+  query(name: string): string;
+  set(change: Readonly<Record<string, string>>): void;
+}
+
 /** `filters` are the names in the address that go into the request. */
-export function useListed<T>(path: string, filters: readonly string[], more: object = {}) {
+export function useListed<T extends Page>(
+  path: string,
+  filters: readonly string[],
+  more: object = {},
+): Listed<T> {
   const { t, te } = useI18n();
-  const { query, page, set } = useAddress();
-  const found = shallowRef<T | null>(null);
+  const { query, page, set, reach } = useAddress();
+  const found: ShallowRef<T | null> = shallowRef(null);
   const failure = shallowRef("");
   let asked = 0;
 
@@ -23,7 +39,9 @@ export function useListed<T>(path: string, filters: readonly string[], more: obj
     const asking = new URLSearchParams({ ...Object.fromEntries(given), ...rest });
     try {
       const answer = await getJson<T>(`${path}?${asking}`);
-      if (turn === asked) [found.value, failure.value] = [answer, ""];
+      if (turn !== asked) return;
+      [found.value, failure.value] = [answer, ""];
+      reach(answer.total, PAGE);
     } catch (error) {
       if (turn === asked) failure.value = errorText(error as never, t, te);
     }

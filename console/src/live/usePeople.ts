@@ -19,15 +19,17 @@ const FILTERS = ["q", "state", "city", "sort", "desc", "page"];
 
 export function usePeople(size: number, isBusy: () => boolean) {
   const { t, te } = useI18n();
-  const { query, page } = useAddress();
+  const { query, page, reach } = useAddress();
   const server = useServer();
   const list = shallowRef<PeopleJson | null>(null);
   const timelines = shallowRef<ReadonlyMap<string, TimelineJson>>(new Map());
   const failure = shallowRef("");
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isGone = false;
+  let turn = 0;
 
   async function read(): Promise<void> {
+    const asking = ++turn;
     const asked = new URLSearchParams({
       query: query("q"),
       state: query("state"),
@@ -48,8 +50,10 @@ export function usePeople(size: number, isBusy: () => boolean) {
     );
     const wanted = runs.filter((run) => known.get(run)?.end == null);
     for (const timeline of await readTimelines(wanted)) known.set(timeline.run, timeline);
+    if (asking !== turn) return; // the filters have changed meanwhile
     list.value = found;
     timelines.value = known;
+    reach(found.total, size);
   }
 
   async function poll(): Promise<void> {
