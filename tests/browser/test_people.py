@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Route
 
 from .conftest import Open
 from .extracted import at_once, extracted, graph_of
@@ -174,6 +175,27 @@ def test_an_address_after_the_last_page_shows_the_last_page(
     page.wait_for_url(f"**{place}?page={last}")
     page.locator("[data-row], [data-user]").first.wait_for()
     assert page.locator("[data-after]").is_disabled()
+
+
+def test_an_answer_to_an_older_search_changes_nothing(
+    stage: Stage, many: int, open_page: Open
+) -> None:
+    page = open_page("/extraction")
+    search = page.locator("[data-search]")
+    late: list[Route] = []
+    page.route("**/api/people?*user_0001*", lambda route: late.append(route))
+    search.fill("user_0001")
+    search.press("Enter")
+    until(page, lambda: late != [], "the first search")
+    search.fill("user_0002")
+    search.press("Enter")
+    shown = page.locator("[data-user]")
+    until(page, lambda: shown.count() == 1, "the second search")
+    with page.expect_response("**/api/people?*user_0001*"):
+        for route in late:
+            route.continue_()
+    page.wait_for_timeout(100)
+    assert shown.first.get_attribute("data-user") == "user_0002"
 
 
 def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(

@@ -5,6 +5,7 @@ import { useI18n } from "vue-i18n";
 import { errorText } from "@/i18n/labels";
 import { useAddress } from "./address";
 import { getJson } from "./http";
+import { newest } from "./newest";
 
 export const PAGE = 50;
 
@@ -30,20 +31,20 @@ export function useListed<T extends Page>(
   const { query, page, set, reach } = useAddress();
   const found: ShallowRef<T | null> = shallowRef(null);
   const failure = shallowRef("");
-  let asked = 0;
+  const asking = newest();
 
   async function read(): Promise<void> {
-    const turn = ++asked;
+    const isNewest = asking();
     const given = filters.map((name) => [name, query(name)]).filter(([, value]) => value);
     const rest = { ...more, offset: String((page.value - 1) * PAGE), limit: String(PAGE) };
-    const asking = new URLSearchParams({ ...Object.fromEntries(given), ...rest });
+    const params = new URLSearchParams({ ...Object.fromEntries(given), ...rest });
     try {
-      const answer = await getJson<T>(`${path}?${asking}`);
-      if (turn !== asked) return;
+      const answer = await getJson<T>(`${path}?${params}`);
+      if (!isNewest()) return;
       [found.value, failure.value] = [answer, ""];
       reach(answer.total, PAGE);
     } catch (error) {
-      if (turn === asked) failure.value = errorText(error as never, t, te);
+      if (isNewest()) failure.value = errorText(error as never, t, te);
     }
   }
   watch(() => [...filters, "page"].map(query).join("\n"), read, { immediate: true });

@@ -7,6 +7,7 @@
 import { computed, type Ref, ref, shallowRef, watch } from "vue";
 import type { Money } from "@/live/snapshot";
 import { getJson } from "./http";
+import { newest } from "./newest";
 import { paramsOf, type RunFilter } from "./runFilter";
 import { readTimelines, type TimelineJson } from "./timelines";
 import type { RunHead } from "./types";
@@ -83,6 +84,7 @@ export function useRuns(filter: Ref<RunFilter>) {
   let change = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let turn = 0;
+  const listing = newest();
 
   function path(more: Record<string, string>): string {
     const params = paramsOf(filter.value, Date.now());
@@ -107,6 +109,7 @@ export function useRuns(filter: Ref<RunFilter>) {
   async function read(mine: number): Promise<void> {
     const page = await getJson<Page>(path({ totals: "1", minutes: "1" }));
     if (mine !== turn) return;
+    listing();
     take(page);
     rows.value = page.runs;
     next.value = page.next;
@@ -166,9 +169,13 @@ export function useRuns(filter: Ref<RunFilter>) {
     const before = next.value;
     if (before === null) return;
     next.value = null;
-    const mine = turn;
+    const isNewest = listing();
     const page = await getJson<Page>(path({ before })).catch(() => null);
-    if (page === null || mine > turn) return;
+    if (!isNewest()) return; // the filter has changed
+    if (page === null) {
+      next.value = before; // the next scrolling asks again
+      return;
+    }
     const known = new Set(rows.value.map((run) => run.id));
     rows.value = [...rows.value, ...page.runs.filter((run) => !known.has(run.id))];
     next.value = page.next;
@@ -176,6 +183,7 @@ export function useRuns(filter: Ref<RunFilter>) {
   }
 
   function again(): void {
+    listing();
     isRead.value = false;
     next.value = null;
     void poll();

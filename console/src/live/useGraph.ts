@@ -10,6 +10,7 @@ import {
   type SearchOptions,
 } from "@/data/graphs";
 import { getJson, getJsonOrNull } from "@/data/http";
+import { newest } from "@/data/newest";
 import type { Finding } from "./findings";
 import { isLive, useStartedRun } from "./useStartedRun";
 
@@ -21,6 +22,7 @@ export function useGraph() {
   const stored = shallowRef<GraphParts | null>(null);
   const asked = shallowRef<readonly AskedQuestion[]>([]);
   const lastQuestion = ref("");
+  const choosing = newest();
   const drawing = useStartedRun("run");
   const answer = useStartedRun("answer");
 
@@ -52,6 +54,7 @@ export function useGraph() {
   }
 
   function generate(options: SearchOptions, model: string): void {
+    choosing();
     stored.value = null;
     asked.value = [];
     lastQuestion.value = "";
@@ -61,7 +64,10 @@ export function useGraph() {
   }
 
   async function choose(id: string): Promise<void> {
-    stored.value = await getJsonOrNull<GraphParts>(`/api/v1/graphs/${encodeURIComponent(id)}`);
+    const isNewest = choosing();
+    const found = await getJsonOrNull<GraphParts>(`/api/v1/graphs/${encodeURIComponent(id)}`);
+    if (!isNewest()) return;
+    stored.value = found;
     lastQuestion.value = "";
     answer.clear();
     drawing.show(id);

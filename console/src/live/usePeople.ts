@@ -9,6 +9,7 @@ import { onBeforeUnmount, shallowRef, watch } from "vue";
 import { useI18n } from "vue-i18n";
 import { useAddress } from "@/data/address";
 import { getJson } from "@/data/http";
+import { newest } from "@/data/newest";
 import type { PeopleJson } from "@/data/people";
 import { useServer } from "@/data/stores";
 import { readTimelines, type TimelineJson } from "@/data/timelines";
@@ -26,10 +27,10 @@ export function usePeople(size: number, isBusy: () => boolean) {
   const failure = shallowRef("");
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isGone = false;
-  let turn = 0;
+  const asking = newest();
 
   async function read(): Promise<void> {
-    const asking = ++turn;
+    const isNewest = asking();
     const asked = new URLSearchParams({
       query: query("q"),
       state: query("state"),
@@ -50,7 +51,7 @@ export function usePeople(size: number, isBusy: () => boolean) {
     );
     const wanted = runs.filter((run) => known.get(run)?.end == null);
     for (const timeline of await readTimelines(wanted)) known.set(timeline.run, timeline);
-    if (asking !== turn) return; // the filters have changed meanwhile
+    if (!isNewest()) return; // the filters have changed meanwhile
     list.value = found;
     timelines.value = known;
     reach(found.total, size);

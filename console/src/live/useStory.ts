@@ -6,6 +6,7 @@ import { useRoute, useRouter } from "vue-router";
 import { toast } from "@/components/toast";
 import { useDraft } from "@/data/drafts";
 import { getJson, sendJson } from "@/data/http";
+import { newest } from "@/data/newest";
 import {
   type Character,
   type Item,
@@ -30,6 +31,7 @@ export function useStory(id: string) {
   const router = useRouter();
   const base = `/api/v1/projects/${id}`;
 
+  const asking = newest();
   const project = shallowRef<ProjectJson | null>(null);
   const history = shallowRef<readonly ResultJson[]>([]);
   const draft = useDraft(`story.${id}.source`);
@@ -168,14 +170,17 @@ export function useStory(id: string) {
   }
 
   async function read(): Promise<void> {
-    const asking = kind.value;
+    const isNewest = asking();
+    const stage = kind.value;
     try {
       const isFirst = project.value === null;
-      project.value = await getJson<ProjectJson>(`${base}/`);
+      const found = await getJson<ProjectJson>(`${base}/`);
+      if (!isNewest()) return;
+      project.value = found;
       if (!source.value || (isFirst && !draft.value)) source.value = stored.value;
       keepDraft();
-      const listed = await getJson<{ results: ResultJson[] }>(`${base}/history/?stage=${asking}`);
-      if (kind.value === asking) history.value = listed.results;
+      const listed = await getJson<{ results: ResultJson[] }>(`${base}/history/?stage=${stage}`);
+      if (isNewest() && kind.value === stage) history.value = listed.results;
       const live = project.value.stages.find(
         ({ status, run }) => (status === "running" || status === "queued") && run !== null,
       );
