@@ -7,7 +7,6 @@ import json
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from support.patience import within
 from support.readers import look, post
-from support.servers import Serve, Served, ServeModel
+from support.runs import until_ended
+from support.servers import Serve, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 from unspool import Draft, Journal, RunSpec, open_journal
 from unspool.cli import app
@@ -307,15 +307,6 @@ def test_what_is_no_age_is_refused(text: str) -> None:
 
 
 # A copy
-
-
-async def until_ended(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
-        while True:
-            run = (await client.get(f"{served.url}/v1/runs/{run_id}")).json()
-            if run["status"] != "running":
-                return dict(run)
-            await asyncio.sleep(0.02)
 
 
 async def test_a_copy_made_while_a_run_goes_on_is_served_and_the_run_goes_on_in_it(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from support.debug_chat import called, frames, mock, results
+from support.patience import within
 from support.servers import Serve, Served, ServeModel
 from support.upstream import Upstream, answer
 from unspool.core.retention import RetentionRules
@@ -27,7 +28,7 @@ PLACES = [{"city": "Oslo"}, {"city": "Rome"}]
 
 async def until(client: httpx.AsyncClient, served: Served, run_id: str, opened: int) -> Any:
     """Return the run once so many of its questions are open; with none, once it has ended."""
-    async with asyncio.timeout(20):
+    async with within(20):
         while True:
             run = (await client.get(f"{served.url}/v1/runs/{run_id}")).json()
             waits = [it for it in run.get("questions", ()) if it["answer"] is None]
@@ -39,7 +40,7 @@ async def until(client: httpx.AsyncClient, served: Served, run_id: str, opened: 
 
 async def waiting(client: httpx.AsyncClient, served: Served) -> Any:
     """Return the only run that waits, once there is one."""
-    async with asyncio.timeout(20):
+    async with within(20):
         while True:
             reply = await client.get(f"{served.url}/v1/runs?status=waiting")
             if runs := reply.json()["runs"]:
@@ -116,7 +117,7 @@ async def test_calls_that_need_no_approval_are_not_held_up(
     run_id = await begun(client, served, "chat", prompt="?", tool_ids=numbers)
     await until(client, served, run_id, 1)
     done: list[Any] = []
-    async with asyncio.timeout(20):
+    async with within(20):
         while True:
             log = await log_of(client, served, run_id)
             if done := [event for event in log if event.type == "tool.answered"]:
@@ -172,7 +173,7 @@ async def test_an_item_that_waits_holds_up_no_other_where_there_is_room_for_one(
     items = [{"prompt": "one", "tool_ids": [tool["id"]]}, {"prompt": "two"}]
     batch = await begun(client, served, "batch", flow="chat", items=items, concurrency=2)
     child = await waiting(client, served)
-    async with asyncio.timeout(20):
+    async with within(20):
         while True:
             listed = await client.get(f"{served.url}/v1/runs?parent={batch}&status=completed")
             if listed.json()["runs"]:

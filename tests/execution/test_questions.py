@@ -11,6 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from support.patience import within
 from support.postgres import shared_server
 from support.servers import Serve, Served
 from unspool.execution.replay import read_log, replay
@@ -59,7 +60,7 @@ async def begun(client: httpx.AsyncClient, served: Served, **facts: Any) -> str:
 
 
 async def until(client: httpx.AsyncClient, served: Served, run_id: str, *statuses: str) -> Any:
-    async with asyncio.timeout(15):
+    async with within(15):
         while True:
             reply = await client.get(f"{served.url}/v1/runs/{run_id}")
             if reply.status_code == 200 and reply.json()["status"] in statuses:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from support.readers import look
-from support.runs import batch, children, ended, read, start
+from support.runs import batch, children, read, start, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Script, Upstream, UpstreamRequest, answer, chunk
 from unspool import RunSpec, open_journal, plugs
@@ -56,7 +56,7 @@ async def test_a_batch_can_be_watched_in_every_dialect(
     parent = await start(client, shared_server, batch("一", "二"))
     seen = await look(client, f"{shared_server.url}/v1/runs/{parent}/events?dialect={dialect}")
     assert seen.status == 200
-    assert (await ended(client, shared_server, parent))["status"] == "completed"
+    assert (await until_ended(client, shared_server, parent))["status"] == "completed"
 
 
 async def test_no_more_items_go_on_at_once_than_the_batch_says(
@@ -76,7 +76,7 @@ async def test_an_item_that_fails_does_not_fail_the_batch(
 ) -> None:
     upstream.play = lambda asked: [chunk("半")] if asked.question == "坏" else answer("好")
     served = serve_model()
-    run = await ended(client, served, await start(client, served, batch("一", "坏", "三")))
+    run = await until_ended(client, served, await start(client, served, batch("一", "坏", "三")))
     assert run["status"] == "completed"
     items = run["result"]["items"]
     assert [item["status"] for item in items] == ["completed", "incomplete", "completed"]
@@ -90,7 +90,7 @@ async def test_an_item_that_is_refused_is_told_with_its_reason(
 ) -> None:
     asked = {"flow": "copywriting", "items": [{"sku": "NOPE"}, {"sku": "8WZ01CM1", "count": 1}]}
     parent = await start(client, shared_server, {"flow": "batch", "input": asked})
-    run = await ended(client, shared_server, parent)
+    run = await until_ended(client, shared_server, parent)
     refused, whole = run["result"]["items"]
     assert (refused["run"], refused["status"]) == (None, "failed")
     assert refused["error"]["code"] == "unknown_record"
@@ -154,7 +154,7 @@ async def test_cancelling_a_child_is_one_item_that_did_not_complete(
     await upstream.until(lambda: len(upstream.requests) == 2)
     (going_on,) = [h for h in await children(client, served, parent) if h["status"] == "running"]
     await client.post(f"{served.url}/v1/runs/{going_on['id']}/cancel")
-    run = await ended(client, served, parent)
+    run = await until_ended(client, served, parent)
     statuses = [item["status"] for item in run["result"]["items"]]
     assert (run["status"], statuses) == ("completed", ["completed", "cancelled", "completed"])
 
@@ -170,7 +170,7 @@ async def test_where_parents_take_all_the_room_their_children_still_get_through(
     await journal.aclose()
     again = serve_with(max_live_runs=2)
     for parent in parents:
-        run = await ended(client, again, parent)
+        run = await until_ended(client, again, parent)
         assert (run["status"], run["result"]["completed"]) == ("completed", 3)
 
 
@@ -192,7 +192,7 @@ async def test_a_batch_goes_on_at_the_next_server_with_the_children_it_had(
     served.stop()
     is_slow = False
     again = serve_model()
-    run = await ended(client, again, parent)
+    run = await until_ended(client, again, parent)
     runs = [item["run"] for item in run["result"]["items"]]
     assert run["result"]["completed"] == 4
     assert set(runs[:3]) == before
@@ -215,7 +215,7 @@ async def test_a_child_that_its_parent_has_not_told_of_yet_is_found_all_the_same
     child = await journal.create(spec, Claim(f"\x1f{parent.run_id} 1", ""))
     await journal.aclose()
     again = serve_with()
-    run = await ended(client, again, parent.run_id)
+    run = await until_ended(client, again, parent.run_id)
     assert [item["run"] for item in run["result"]["items"]] == [child.run_id]
     assert [head["id"] for head in await children(client, again, parent.run_id)] == [child.run_id]
 
@@ -225,11 +225,11 @@ async def test_a_child_whose_parent_has_ended_is_not_carried_on(
 ) -> None:
     served = serve_with()
     over = await start(client, served, {"flow": "chat", "input": {"prompt": "一"}})
-    await ended(client, served, over)
+    await until_ended(client, served, over)
     served.stop()
     journal = await open_journal(sqlite_url(served.settings.data_dir / "journal.db"))
     child = await journal.create(RunSpec("chat", {"prompt": "一"}, parent=over))
     await journal.aclose()
-    run = await ended(client, serve_with(), child.run_id)
+    run = await until_ended(client, serve_with(), child.run_id)
     assert (run["status"], run["error"]["code"]) == ("cancelled", "cancelled")
     assert over in run["error"]["message"]

@@ -11,6 +11,7 @@ import pytest
 
 from support.harness.connection import Connection
 from support.journals import DONE, new_store, text, written
+from support.patience import within
 from support.readers import until
 from unspool import Event, Journal, Settings, open_journal
 from unspool.journals.postgresql import PostgreSQLJournal
@@ -115,7 +116,7 @@ async def test_viewers_who_come_at_once_from_other_places_each_get_their_rest(
         await stream.play(scope, there.receive, there.send)
         return bytes(there.got)
 
-    async with asyncio.timeout(10):
+    async with within(10):
         rests = await asyncio.gather(*(rest(place) for place in places))
     assert [each.count(b"id: ") for each in rests] == [22 - place for place in places]
     viewing.close()

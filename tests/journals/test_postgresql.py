@@ -13,6 +13,7 @@ import pytest
 from support.harness.cluster import free_port
 from support.harness.proxy import Cable
 from support.journals import DONE, SPEC, text, words, written
+from support.patience import within
 from support.postgres import shared_server
 from support.readers import until
 from unspool import Draft, Event, open_journal
@@ -218,7 +219,7 @@ async def test_a_pooler_in_transaction_mode_is_refused_at_the_start(ignored: str
     process = await asyncio.create_subprocess_exec(*command)
     try:
         pooled = url.replace(str(server.port), str(port))
-        async with asyncio.timeout(15):
+        async with within(15):
             while True:
                 with pytest.raises(SetupError) as refused:
                     await open_journal(pooled)

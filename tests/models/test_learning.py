@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import within
 from support.upstream import Script, Upstream, UpstreamRequest, answer
 from unspool import Model
 from unspool.models.health import Health
@@ -27,7 +28,7 @@ def counts(asked: UpstreamRequest) -> Script:
 
 
 async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with within(10):
         while not is_true():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from support.keys import Keys, bearer, made
+from support.patience import within
 from support.postgres import shared_server
 from support.servers import Served, ServeModel, Tune
 from support.talks import Talk, events_in
@@ -180,7 +181,7 @@ async def test_a_stream_counts_once_for_its_key_and_ends_when_that_is_revoked(
         records = await Records.open(keyed.served.settings.data_dir / "records.db")
         assert await revoke_key(records, parts[0])
         await records.aclose()
-        async with asyncio.timeout(10):
+        async with within(10):
             with pytest.raises(httpx.RemoteProtocolError):
                 await drained(lines[0])
     await talk.cancel(sent["run"])

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from support.identity import Identity, identity, query_of
 from support.keys import BODY, made
+from support.patience import within
 from support.runs import until_ended
 from support.servers import Served, Tune
 from unspool.core.access.people import our_page
@@ -142,7 +143,7 @@ async def test_who_signed_out_is_out_with_every_copy_of_the_cookie(
             lines = stream.aiter_lines()
             assert await anext(lines)
             assert (await browser.http.delete("/api/session")).status_code == 204
-            async with asyncio.timeout(10):
+            async with within(10):
                 with pytest.raises(httpx.RemoteProtocolError):
                     async for _ in lines:
                         pass

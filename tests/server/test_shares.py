@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from support.keys import BODY, Keys
 from support.keys import made as make_keys
+from support.patience import within
 from support.runs import until_ended
 from support.servers import Served, Tune
 from unspool.records import Records
@@ -166,7 +166,7 @@ async def test_a_revoked_link_ends_what_it_has_open_and_the_run_goes_on(
         watched = (await client.get(f"{served.url}/v1/runs/{run['id']}", headers=mine)).json()
         assert watched["viewers"] == 0, "a guest has a say in whether the run goes on"
         assert (await client.delete(f"{links}/{made['id']}", headers=mine)).status_code == 204
-        async with asyncio.timeout(10):
+        async with within(10):
             with pytest.raises(httpx.RemoteProtocolError):
                 async for _ in lines:
                     pass

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.patience import within
 from support.readers import Strict
 from support.servers import clean_env
 from support.upstream import KEY, SILENCE, Upstream, answer, chunk
@@ -127,7 +128,7 @@ async def all_begun(watching: list[Source], server: Process) -> list[asyncio.Tas
     """Return the viewers at their work when each has seen the first words."""
     began = asyncio.Semaphore(0)
     tasks = [asyncio.create_task(source.watch(began)) for source in watching]
-    async with asyncio.timeout(15):
+    async with within(15):
         for _ in watching:
             await began.acquire()
     assert server.process.returncode is None
@@ -149,9 +150,8 @@ async def test_500_viewers_of_a_stopped_server_are_told_when_to_come_and_miss_no
     assert took_s < STOP_S
     assert [source.last.encode() for source in sources] == [RETRY] * VIEWERS
     assert not any(source.was_ended for source in sources), "an end would be a lie"
-    async with serving(tmp_path, port, upstream):
-        async with asyncio.timeout(10):
-            await asyncio.gather(*(source.watch() for source in sources))
+    async with serving(tmp_path, port, upstream), within(10):
+        await asyncio.gather(*(source.watch() for source in sources))
     assert {source.text for source in sources} == {WHOLE}
     assert all(source.was_ended for source in sources)
     seqs = list(range(1, len(sources[0].seen.frames) + 1))

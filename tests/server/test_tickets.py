@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterable
 
@@ -12,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.keys import BODY, Keys, bearer, made
+from support.patience import within
 from support.runs import until_ended
 from support.servers import Served, Tune
 from unspool.records import Records
@@ -83,7 +83,7 @@ async def test_an_open_stream_ends_when_its_key_is_revoked(
             records = await Records.open(settings.data_dir / "records.db")
             assert await revoke_key(records, parts[0])
             await records.aclose()
-            async with asyncio.timeout(10):
+            async with within(10):
                 with pytest.raises(httpx.RemoteProtocolError):
                     await drained(lines)
                 with pytest.raises(ConnectionClosed) as closed:

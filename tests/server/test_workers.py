@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from support import workers_program
+from support.patience import within
 from support.readers import until
 from support.servers import clean_env
 from unspool import Settings
@@ -54,7 +55,7 @@ class Supervised:
 
     async def until(self, holds: Callable[[set[str]], bool]) -> set[str]:
         """Ask all the time, until the workers are such; each question gets an answer."""
-        async with asyncio.timeout(15):
+        async with within(15):
             while not holds(now := await self.workers()):
                 pass
         return now

@@ -11,6 +11,8 @@ from support.servers import Served
 from unspool import Core, Draft, Event, RunSpec, open_journal
 from unspool.journals import sqlite_url
 
+from .patience import within
+
 
 def batch(*prompts: str, **more: Any) -> dict[str, Any]:
     items = [{"prompt": prompt} for prompt in prompts]
@@ -21,15 +23,6 @@ async def start(client: httpx.AsyncClient, served: Served, body: dict[str, Any])
     answered = await client.post(f"{served.url}/v1/runs", json=body)
     assert answered.status_code == 201, answered.text
     return str(answered.json()["id"])
-
-
-async def ended(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(15):
-        while True:
-            run = await read(client, served, run_id)
-            if run["status"] != "running":
-                return run
-            await asyncio.sleep(0.02)
 
 
 async def read(client: httpx.AsyncClient, served: Served, run_id: str) -> dict[str, Any]:
@@ -44,7 +37,8 @@ async def children(client: httpx.AsyncClient, served: Served, run_id: str) -> li
 async def until_ended(
     client: httpx.AsyncClient, served: Served, run_id: str, headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    """Return the run when it has ended, or waits for a person."""
+    async with within(15):
         while True:
             run = (await client.get(f"{served.url}/v1/runs/{run_id}", headers=headers)).json()
             if run["status"] != "running":

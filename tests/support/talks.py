@@ -10,6 +10,8 @@ import httpx
 
 from support.readers import View, look
 
+from .patience import within
+
 
 @dataclass(frozen=True)
 class Talk:
@@ -70,7 +72,7 @@ class Talk:
 
     async def rest(self, count: int) -> list[dict[str, Any]]:
         """Return the turns when there are so many, all have ended, and nothing waits."""
-        async with asyncio.timeout(15):
+        async with within(15):
             while True:
                 turns = await self.turns()
                 is_over = all(turn["status"] not in {"running", "waiting"} for turn in turns)
@@ -80,7 +82,7 @@ class Talk:
 
     async def stuck(self, *, turns: int) -> list[dict[str, Any]]:
         """Return the messages that wait with an error, when there are so many turns."""
-        async with asyncio.timeout(10):
+        async with within(10):
             while True:
                 found = await self.waiting()
                 if len(await self.turns()) >= turns and found and all(it["error"] for it in found):

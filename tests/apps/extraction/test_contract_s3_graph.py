@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from support.extraction import GRAPH, url_of
+from support.patience import within
 from support.readers import View, look, post, with_cuts
 from support.servers import Serve, Served, ServeModel
 from support.upstream import CUT, DONE, SILENCE, Upstream, answer, chunk
@@ -160,7 +161,7 @@ async def test_s3_7_a_model_that_only_repeats_itself_is_let_go(
     again = json.dumps(GRAPH["nodes"][0])
     loop = [chunk(f'{{"nodes": [{nodes}'), *[chunk(f", {again}")] * 40]
     upstream.play = [[*loop, SILENCE]]
-    async with asyncio.timeout(10):
+    async with within(10):
         view = await draw(client, abstracted)
     run = (await client.get(f"{abstracted.url}/v1/runs/{view.run_id}")).json()
     assert run["error"]["code"] == "nothing_found", "nodes alone are no graph"

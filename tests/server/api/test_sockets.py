@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.readers import look, until
-from support.runs import ended, read, start
+from support.runs import read, start, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk
 
@@ -57,7 +57,7 @@ async def test_the_frames_are_those_of_the_event_stream_from_any_id_on(
     client: httpx.AsyncClient, shared_server: Served, dialect: str
 ) -> None:
     run_id = await start(client, shared_server, COPY)
-    await ended(client, shared_server, run_id)
+    await until_ended(client, shared_server, run_id)
     query = f"?dialect={dialect}"
     url = f"{shared_server.url}/v1/runs/{run_id}/events{query}"
     by_events = (await look(client, url)).seen.frames
@@ -113,7 +113,7 @@ async def test_a_run_is_steered_from_above_and_the_fork_is_named_before_the_end(
         seen, code = await rest(socket)
     (forked,) = [message for message in seen if message.get("type") == "forked"]
     assert code == 1000
-    assert (await ended(client, served, forked["run"]))["text"] == "今天推荐那顶帽子"
+    assert (await until_ended(client, served, forked["run"]))["text"] == "今天推荐那顶帽子"
     assert (await read(client, served, run_id))["status"] == "cancelled"
 
 
@@ -165,7 +165,7 @@ async def test_a_place_that_is_not_there_closes_the_socket_with_a_code_that_says
     client: httpx.AsyncClient, shared_server: Served, run: str, query: str, code: int
 ) -> None:
     run_id = await start(client, shared_server, CHAT)
-    await ended(client, shared_server, run_id)
+    await until_ended(client, shared_server, run_id)
     assert await whole(shared_server, run or run_id, query) == ([], code)
 
 
@@ -173,7 +173,7 @@ async def test_a_viewer_who_has_everything_is_told_so_at_once(
     client: httpx.AsyncClient, shared_server: Served
 ) -> None:
     run_id = await start(client, shared_server, CHAT)
-    run = await ended(client, shared_server, run_id)
+    run = await until_ended(client, shared_server, run_id)
     assert await whole(shared_server, run_id, f"?after={run['last_seq']}") == ([], 1000)
 
 
@@ -269,7 +269,7 @@ async def test_a_run_that_is_not_to_go_on_alone_is_cancelled_when_its_socket_clo
     run_id = answered.json()["id"]
     async with opened(served, run_id, "?dialect=plain") as socket:
         await socket.recv()
-    assert (await ended(client, served, run_id))["status"] == "cancelled"
+    assert (await until_ended(client, served, run_id))["status"] == "cancelled"
 
 
 async def test_a_server_that_stops_says_that_it_is_worth_coming_back(

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from support.documents import DOCS, ROOT
-from support.runs import ended, start
+from support.runs import start, until_ended
 from support.servers import Serve
 from unspool.cli import app
 from unspool.core.telemetry.webhooks import Webhooks
@@ -122,7 +122,7 @@ async def test_prometheus_reads_a_server_and_understands_every_query(
     serve_with: Serve, quick_model: None, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     served = serve_with()
-    await ended(client, served, await start(client, served, CHAT))
+    await until_ended(client, served, await start(client, served, CHAT))
     await served.call(served.core.telemetry.settled)
     target = {"targets": [f"127.0.0.1:{served.port}"]}
     config = {

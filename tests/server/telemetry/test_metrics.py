@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.keys import Keys
-from support.runs import ended, left_behind, start, until_ended
+from support.runs import left_behind, start, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import CUT, Upstream, answer, chunk, refusal
 from unspool.core.telemetry.exposition import Exposition
@@ -54,7 +54,7 @@ async def test_an_ended_run_is_in_the_figures(
     served = serve_model(retries=1)
     before = await scraped(client, served)
     assert figure(before, "runs_total", flow="chat", status="completed") is None
-    await ended(client, served, await start(client, served, CHAT))
+    await until_ended(client, served, await start(client, served, CHAT))
     figures = await scraped(client, served)
     assert figure(figures, "runs_total", flow="chat", status="completed") == 1
     assert figure(figures, "run_seconds_count", flow="chat") == 1
@@ -75,7 +75,7 @@ async def test_a_text_that_another_request_continued_is_a_seam(
 ) -> None:
     upstream.play = [[chunk("今天"), chunk("天气"), CUT], answer("很好")]
     served = serve_model(retries=1)
-    await ended(client, served, await start(client, served, CHAT))
+    await until_ended(client, served, await start(client, served, CHAT))
     figures = await scraped(client, served)
     seams = {labels: v for (name, labels), v in figures.items() if name == "unspool_seams_total"}
     assert sum(seams.values()) == 1
@@ -89,7 +89,7 @@ async def test_a_run_that_was_taken_over_is_counted(
     run_id = await left_behind(served)
     served = Served(served.settings).start()
     try:
-        await ended(client, served, run_id)
+        await until_ended(client, served, run_id)
         figures = await scraped(client, served)
         assert figure(figures, "recoveries_total", reason="died") == 1
         assert figure(figures, "runs_total", flow="chat", status="completed") == 1

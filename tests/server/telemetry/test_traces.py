@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from support.receivers import receiving
-from support.runs import batch, children, ended, start
+from support.runs import batch, children, start, until_ended
 from support.servers import Serve, Served, ServeModel, Tune
 from support.upstream import CUT, Upstream, answer, chunk
 from unspool.core.telemetry.facts import RunSummary
@@ -52,11 +52,11 @@ async def test_the_trace_of_a_request_reaches_the_provider_by_its_attempt(
     served = serve_model(retries=1)
     reply = await client.post(f"{served.url}/v1/runs", json=CHAT, headers={"traceparent": GIVEN})
     run_id = str(reply.json()["id"])
-    await ended(client, served, run_id)
+    await until_ended(client, served, run_id)
     sent = [request.headers["traceparent"] for request in upstream.requests]
     assert sent == [f"00-{TRACE}-{span_of(run_id, number)}-01" for number in (1, 2)]
     await client.post(f"{served.url}/v1/runs", json=CHAT, headers={"traceparent": "nonsense"})
-    await ended(client, served, await start(client, served, CHAT))
+    await until_ended(client, served, await start(client, served, CHAT))
     assert all("traceparent" not in request.headers for request in upstream.requests[2:])
 
 
@@ -67,7 +67,7 @@ async def test_the_children_of_a_run_are_in_its_trace(
     body = batch("一", "二")
     reply = await client.post(f"{served.url}/v1/runs", json=body, headers={"traceparent": GIVEN})
     run_id = str(reply.json()["id"])
-    await ended(client, served, run_id)
+    await until_ended(client, served, run_id)
     found = await children(client, served, run_id)
     assert len(found) == 2
     for child in found:
@@ -158,7 +158,7 @@ async def test_spans_reach_a_receiver_before_the_server_has_stopped(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         served = serve_with()
         run_id = await start(client, served, CHAT)
-        await ended(client, served, run_id)
+        await until_ended(client, served, run_id)
         await asyncio.to_thread(served.stop)
     assert {headers[":path"] for headers, _ in receiver.got} == {"/v1/traces"}
     spans = [
@@ -184,7 +184,7 @@ async def test_a_collector_that_does_not_answer_keeps_no_server_from_stopping(
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
         served = Served(tune()).start()
-        await ended(client, served, await start(client, served, CHAT))
+        await until_ended(client, served, await start(client, served, CHAT))
         await asyncio.to_thread(served.stop)
         # It has stopped, and what sends still waits for the collector.
         assert "last spans" in {thread.name for thread in threading.enumerate()}

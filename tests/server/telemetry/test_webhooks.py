@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from support.readers import until
 from support.receivers import Receiver, receiving
-from support.runs import ended, left_behind, start
+from support.runs import left_behind, start, until_ended
 from support.servers import Serve, Served, Tune, clean_env
 from unspool import Settings, open_core
 from unspool.core.telemetry import outbox as outboxes
@@ -60,7 +60,7 @@ async def test_the_ending_of_a_run_is_told_signed_and_without_its_text(
 ) -> None:
     served = serve_with(**hooked(receiver))
     run_id = await start(client, served, CHAT)
-    await ended(client, served, run_id)
+    await until_ended(client, served, run_id)
     await until(lambda: len(receiver.got) == 1)
     (message,) = read(receiver)
     assert message["type"] == "run.completed"
@@ -83,7 +83,7 @@ async def test_a_receiver_that_fails_is_asked_again_with_the_same_id(
 ) -> None:
     receiver.statuses = [500, 302, 404]
     served = serve_with(**hooked(receiver))
-    await ended(client, served, await start(client, served, CHAT))
+    await until_ended(client, served, await start(client, served, CHAT))
     await until(lambda: len(receiver.got) == 4)
     assert len(set(ids(receiver))) == 1
     await until(lambda: served.core.webhooks.waiting == 0)
@@ -98,7 +98,7 @@ async def test_a_message_that_was_not_delivered_is_sent_after_the_next_start(
     receiver.statuses = [503] * 9
     served = Served(tune(**hooked(receiver))).start()
     run_id = await start(client, served, CHAT)
-    await ended(client, served, run_id)
+    await until_ended(client, served, run_id)
     await until(lambda: bool(receiver.got))
     await asyncio.to_thread(served.stop)
     receiver.statuses = []
@@ -119,7 +119,7 @@ async def test_an_ending_that_nobody_heard_of_is_told_after_the_next_start(
     told = await start(client, served, CHAT)
     untold = await start(client, served, CHAT)
     for run_id in (told, untold):
-        await ended(client, served, run_id)
+        await until_ended(client, served, run_id)
     await until(lambda: len(receiver.got) == 2)
     await asyncio.to_thread(served.stop)
     with closing(sqlite3.connect(settings.data_dir / "webhooks.db")) as db, db:

@@ -107,7 +107,7 @@ async def test_a_reader_that_pauses_is_not_called_and_misses_nothing(client: Cli
 
         is_paused = False
         response.read_to(feed, lambda _: over.set())
-        async with asyncio.timeout(10):
+        async with within(10):
             await over.wait()
         response.release()
     assert b"".join(got) == body

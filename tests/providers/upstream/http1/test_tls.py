@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.certificates import authority_pem, client_context, server_context
+from support.patience import within
 from support.raw_http import (
     CHUNKED,
     CUT,
@@ -238,7 +239,7 @@ async def test_a_pause_holds_over_tls_too(client: Client) -> None:
             response.resume()
 
         response.read_to(feed, lambda _: over.set())
-        async with asyncio.timeout(10):
+        async with within(10):
             await over.wait()
         assert got == body
         response.release()
