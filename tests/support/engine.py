@@ -21,8 +21,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
-from .patience import within
-
 WIDTH = 256
 HEADS = 4
 HIDDEN = 64
@@ -170,7 +168,7 @@ class Engine:
         )
         assert process.stdout is not None
         # What the engine itself prints is not told apart by stream: the address is by shape.
-        async with within(15):
+        async with asyncio.timeout(15):
             while not (line := (await process.stdout.readline()).decode()).startswith("http"):
                 assert line, "the engine did not start"
         self.url = line.strip()
