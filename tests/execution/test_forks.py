@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from support.readers import look
-from support.runs import batch, children, ended, read, start
+from support.runs import batch, children, read, start, until_ended
 from support.servers import Serve, Served, ServeModel
 from support.upstream import SILENCE, Upstream, answer, chunk, refusal
 from unspool import Draft, RunSpec, open_journal
@@ -55,7 +55,7 @@ async def test_the_open_step_goes_on_from_the_place_of_the_fork_with_the_new_pro
     before = (await read(client, served, old))["last_seq"]
     place = seq_of(told, "text.delta", 0)
     made = await fork(client, served, old, after=place, input={"prompt": "请介绍帽子"})
-    run = await ended(client, served, made["id"])
+    run = await until_ended(client, served, made["id"])
     assert (run["status"], run["text"]) == ("completed", "今天推荐那顶帽子")
     assert run["forked_from"] == {"run": old, "seq": place}
     assert [(a["strategy"], a["at"]) for a in run["attempts"]] == [("instruct", 4)]
@@ -74,7 +74,7 @@ async def test_finished_steps_stay_and_later_ones_are_done_again(
     told = await events(client, served, old)
     posts = (await read(client, served, old))["result"]["posts"]
     made = await fork(client, served, old, after=seq_of(told, "step.finished", 1))
-    run = await ended(client, served, made["id"])
+    run = await until_ended(client, served, made["id"])
     assert run["result"]["posts"][:2] == posts[:2]
     own = await events(client, served, made["id"])
     text_of_first = [e for e in own if e["type"] == "text.delta" and e["data"]["step"] == "post-1"]
@@ -89,12 +89,12 @@ async def test_an_edited_text_is_gone_on_with_or_stands_as_it_is(
     upstream.play = [answer("今天推荐这双鞋"), answer("明天推荐那双鞋")]
     served = serve_model()
     old = await start(client, served, CHAT)
-    await ended(client, served, old)
+    await until_ended(client, served, old)
     open_one = await fork(client, served, old, texts={"answer": "明天推荐"})
-    run = await ended(client, served, open_one["id"])
+    run = await until_ended(client, served, open_one["id"])
     assert (run["status"], run["text"]) == ("completed", "明天推荐那双鞋")
     whole = {"answer": {"text": "我自己写", "finished": True}}
-    run = await ended(client, served, (await fork(client, served, old, texts=whole))["id"])
+    run = await until_ended(client, served, (await fork(client, served, old, texts=whole))["id"])
     assert (run["text"], run["steps"][0]["model"]) == ("我自己写", "edited")
     assert len(upstream.requests) == 2
 
@@ -107,7 +107,7 @@ async def test_a_live_run_is_steered_in_one_request_and_loses_nothing_that_was_s
     old = await start(client, served, CHAT)
     await look(client, f"{served.url}/v1/runs/{old}/events?dialect=plain", frames=1)
     made = await fork(client, served, old, input={"prompt": "请介绍帽子"}, cancel=True)
-    run = await ended(client, served, made["id"])
+    run = await until_ended(client, served, made["id"])
     assert run["text"] == "今天推荐那顶帽子"
     assert (await read(client, served, old))["status"] == "cancelled"
     await upstream.until(lambda: upstream.left == 1, within_s=1)
@@ -121,7 +121,7 @@ async def test_a_fork_of_a_live_run_leaves_it_going_on(
     old = await start(client, served, CHAT)
     await look(client, f"{served.url}/v1/runs/{old}/events?dialect=plain", frames=1)
     made = await fork(client, served, old)
-    assert (await ended(client, served, made["id"]))["text"] == "今天推荐那顶帽子"
+    assert (await until_ended(client, served, made["id"]))["text"] == "今天推荐那顶帽子"
     assert (await read(client, served, old))["status"] == "running"
 
 
@@ -169,7 +169,7 @@ async def test_a_fork_under_a_key_is_made_once(
     client: httpx.AsyncClient, shared_server: Served
 ) -> None:
     old = await start(client, shared_server, CHAT)
-    await ended(client, shared_server, old)
+    await until_ended(client, shared_server, old)
     url, key = f"{shared_server.url}/v1/runs/{old}/fork", {"Idempotency-Key": f"fork {old}"}
     body = {"after": 1}
     answers = await asyncio.gather(*(client.post(url, json=body, headers=key) for _ in range(20)))
@@ -184,9 +184,9 @@ async def test_a_fork_is_no_answer_to_an_equal_request(
 ) -> None:
     served = serve_with(cache="read")
     old = await start(client, served, CHAT)
-    await ended(client, served, old)
+    await until_ended(client, served, old)
     whole = {"answer": {"text": "我自己写", "finished": True}}
-    await ended(client, served, (await fork(client, served, old, texts=whole))["id"])
+    await until_ended(client, served, (await fork(client, served, old, texts=whole))["id"])
     assert await start(client, served, CHAT) == old
 
 
@@ -196,12 +196,12 @@ async def test_a_fork_goes_on_at_the_next_server_with_what_it_began_with(
     upstream.play = [answer("今天推荐这双鞋"), [SILENCE], answer("明天推荐那双鞋")]
     served = serve_model()
     old = await start(client, served, CHAT)
-    await ended(client, served, old)
+    await until_ended(client, served, old)
     made = await fork(client, served, old, texts={"answer": "明天推荐"})
     await upstream.until(lambda: upstream.open == 1)
     served.stop()
     again = serve_model()
-    run = await ended(client, again, made["id"])
+    run = await until_ended(client, again, made["id"])
     assert (run["status"], run["text"]) == ("completed", "明天推荐那双鞋")
 
 
@@ -210,9 +210,9 @@ async def test_a_fork_of_a_batch_has_children_of_its_own(
 ) -> None:
     served = serve_with()
     old = await start(client, served, batch("一", "二"))
-    await ended(client, served, old)
+    await until_ended(client, served, old)
     made = await fork(client, served, old)
-    run = await ended(client, served, made["id"])
+    run = await until_ended(client, served, made["id"])
     assert run["result"]["completed"] == 2
     theirs = {head["id"] for head in await children(client, served, made["id"])}
     assert len(theirs) == 2
@@ -224,11 +224,11 @@ async def test_a_fork_of_a_child_is_nobodys_child(
 ) -> None:
     served = serve_with()
     parent = await start(client, served, batch("一"))
-    await ended(client, served, parent)
+    await until_ended(client, served, parent)
     (child,) = await children(client, served, parent)
     made = await fork(client, served, child["id"], after=1)
     assert made["parent"] is None
-    assert (await ended(client, served, made["id"]))["status"] == "completed"
+    assert (await until_ended(client, served, made["id"]))["status"] == "completed"
 
 
 async def test_a_fork_of_a_run_that_failed_begins_anew(
@@ -237,8 +237,8 @@ async def test_a_fork_of_a_run_that_failed_begins_anew(
     upstream.play = [refusal(401), answer("好")]
     served = serve_model()
     old = await start(client, served, CHAT)
-    assert (await ended(client, served, old))["status"] == "failed"
-    run = await ended(client, served, (await fork(client, served, old))["id"])
+    assert (await until_ended(client, served, old))["status"] == "failed"
+    run = await until_ended(client, served, (await fork(client, served, old))["id"])
     assert (run["status"], run["text"]) == ("completed", "好")
 
 
@@ -319,7 +319,7 @@ async def test_a_run_and_what_it_begins_with_are_written_down_together(
     assert (await journal.head(pen.run_id)).seq == 4
     assert [h.run_id for h in await journal.heads(forked_from="x")] == [pen.run_id]
     await journal.aclose()
-    run = await ended(client, serve_with(), pen.run_id)
+    run = await until_ended(client, serve_with(), pen.run_id)
     assert (run["status"], run["text"]) == ("completed", "我自己写")
 
 
