@@ -297,3 +297,63 @@ async def test_the_names_that_can_be_asked_are_listed(shared_server: Served) -> 
     with pytest.raises(openai.NotFoundError):
         await own.models.retrieve("nope")
     await own.close()
+
+
+async def test_a_call_without_arguments_has_an_empty_object_that_clients_can_read(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    calls = [called(0, "{}", id="a", name="weather"), called(1, "", id="b", name="weather")]
+    upstream.play = [[*calls, chunk(finish="tool_calls"), *END[1:]]]
+    own, asked = connect(serve_model()), {"model": "tested", "messages": ASKED, "tools": [WEATHER]}
+    said: Any = await own.chat.completions.create(**asked)
+    assert [it.function.arguments for it in said.choices[0].message.tool_calls] == ["{}", "{}"]
+    stream: Any = await own.chat.completions.create(**asked, stream=True)
+    pieces = [it.choices[0].delta.tool_calls or () async for it in stream]
+    told = [(it.index, it.id, it.function.arguments) for piece in pieces for it in piece]
+    assert told == [(0, "a", ""), (1, "b", ""), (0, None, "{}"), (1, None, "{}")]
+
+
+async def test_an_image_alone_is_a_question_and_only_a_user_shows_one(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    own, seen = connect(serve_model()), {"type": "image_url", "image_url": {"url": data_url()}}
+    asked: Any = [{"role": "user", "content": [seen]}]
+    await own.chat.completions.create(model="tested", messages=asked)
+    assert upstream.requests[0].body["messages"] == asked
+    function = {"name": "weather", "arguments": "{}"}
+    calls = [{"id": "a", "type": "function", "function": function}]
+    answered = {"role": "tool", "tool_call_id": "a", "content": [seen]}
+    shown: Any = [*ASKED, {"role": "assistant", "tool_calls": calls}, answered]
+    for messages in (shown, [*shown, *ASKED]):
+        with pytest.raises(openai.BadRequestError, match="only a message of the role user"):
+            await own.chat.completions.create(model="tested", messages=messages, tools=[WEATHER])
+
+
+async def test_what_is_about_openais_own_service_reaches_no_model(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    own: Any = connect(serve_model())
+    about = {"store": True, "metadata": {"a": "b"}, "service_tier": "auto"}
+    cached = {"prompt_cache_key": "k", "prompt_cache_retention": "24h"}
+    await own.chat.completions.create(model="tested", messages=ASKED, seed=3, **about, **cached)
+    assert set(upstream.requests[0].body) == {
+        *("model", "messages", "stream", "stream_options", "seed")
+    }
+
+
+async def test_an_answer_that_only_thought_has_an_empty_text(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    upstream.play = [[chunk(reasoning_content="想"), chunk(finish="length"), *END[1:]]]
+    own = connect(serve_model())
+    said = await own.chat.completions.create(model="tested", messages=ASKED)
+    assert (said.choices[0].message.content, said.choices[0].finish_reason) == ("", "length")
+
+
+async def test_instructions_may_be_as_long_as_any_message(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    own, text = connect(serve_model()), "x" * 200_000
+    long: Any = [{"role": "system", "content": text}, *ASKED[1:]]
+    await own.chat.completions.create(model="tested", messages=long)
+    assert upstream.requests[0].body["messages"][0]["content"] == text

@@ -29,7 +29,12 @@ from .kit.talks import arguments_of, chat_input
 
 PATH: Final = "/v1/chat/completions"
 
-NOT_PASSED: Final = frozenset({"store", "metadata", "service_tier", "safety_identifier"})
+NOT_PASSED: Final = frozenset(
+    {
+        *("store", "metadata", "service_tier", "safety_identifier"),
+        *("prompt_cache_key", "prompt_cache_retention"),
+    }
+)
 """Parameters that are about OpenAI's own service."""
 
 NOT_OFFERED: Final = ("logprobs", "top_logprobs", "audio", "functions", "function_call")
@@ -148,6 +153,8 @@ class CompletionEncoder:
         self.run_id = ""
         self._facts = AnswerFacts()
         self._has_begun = False
+        self._argued: set[int] = set()
+        """Calls that have arguments so far, by their index."""
         self._is_broken = False
 
     def encode(self, event: Event) -> Sequence[bytes]:
@@ -158,7 +165,7 @@ class CompletionEncoder:
                 return (self._chunk({"content": event.data["text"]}),)
             case "reasoning.delta":
                 return (self._chunk({"reasoning_content": event.data["text"]}),)
-            case "tool.delta":
+            case "tool.delta" | "tool.called":
                 return self._call(event)
             case "run.completed":
                 return self._end()
@@ -176,9 +183,17 @@ class CompletionEncoder:
         data, index = event.data, self._facts.call_index(event)
         if index is None:
             return ()
-        function: dict[str, Any] = {"arguments": data["arguments"]}
+        arguments = data["arguments"]
+        if event.type == "tool.called":
+            if index in self._argued:
+                return ()
+            # A model may call without arguments; clients read them as JSON all the same.
+            arguments = msgspec.json.encode(arguments).decode()
+        if arguments:
+            self._argued.add(index)
+        function: dict[str, Any] = {"arguments": arguments}
         call: dict[str, Any] = {"index": index, "function": function}
-        if data.get("name"):
+        if data.get("name") and event.type == "tool.delta":
             id_ = data.get("id") or f"call_{index}"
             call = {"index": index, "id": id_, "type": "function", "function": function}
             function["name"] = data["name"]
@@ -239,6 +254,8 @@ def completion_of(answer: CompleteAnswer) -> Response:
             _join(message, calls, choice["delta"])
     if calls:
         message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    elif message["content"] is None:
+        message["content"] = ""  # only an answer that calls tools has none
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     head = {name: chunks[-1][name] for name in ("id", "created", "model")}
     body = {**head, "object": "chat.completion", "choices": [choice]}

@@ -13,9 +13,9 @@ import asyncio
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import ProviderError, SpecError, Unanswered
 from ..formats.images import read_data_url
@@ -96,8 +96,9 @@ class ChatMessage(BaseModel):
 class Chat(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    prompt: str = Field(min_length=1, max_length=200_000)
-    system: str = Field("You are a helpful sales assistant.", max_length=50_000)
+    prompt: str = Field(max_length=200_000)
+    """Empty only beside images, which are a question then."""
+    system: str = Field("You are a helpful sales assistant.", max_length=200_000)
     images: Images = Field(default_factory=list)
     """For models that take them."""
     params: dict[str, Any] = Field(default_factory=dict)
@@ -122,6 +123,12 @@ class Chat(BaseModel):
     """Turns of the conversation that the model does not get: they are too old or too long."""
     unshown: int = Field(0, ge=0)
     """Images of earlier turns that the model does not get again."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not (self.prompt or self.images):
+            raise ValueError("prompt: a question has a text or an image")
+        return self
 
 
 class ChatFlow(Flow[Chat]):
