@@ -12,7 +12,7 @@ from support.images import data_url
 from support.logs import COMPLETED, begun, called, documents, finished, kinds, log, started, text
 from support.logs import used as used_up
 from support.servers import Served, ServeModel
-from support.upstream import Upstream, answer, chunk, refusal
+from support.upstream import END, Upstream, answer, chunk, refusal
 from unspool import Draft
 from unspool.dialects.anthropic_messages import message_of
 from unspool.dialects.kit.anthropic_request import MessagesRequest, chat_of
@@ -271,3 +271,23 @@ async def test_a_request_that_the_provider_refuses_is_no_fault_of_the_server(
     reply = await client.post(f"{serve_model().url}/v1/messages", json=ASKED)
     assert reply.status_code == 400
     assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_a_cut_call_is_told_as_a_failure_and_never_without_its_arguments(
+    serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    calls = [
+        {"index": k, "id": f"c{k}", "function": {"name": "find", "arguments": arguments}}
+        for k, arguments in enumerate(['{"q":1}', '{"q'])
+    ]
+    upstream.play = [[chunk(tool_calls=calls), chunk(finish="tool_calls"), *END[1:]]]
+    url = f"{serve_model().url}/v1/messages"
+    offered = {"tools": [{"name": "find", "input_schema": {"type": "object"}}]}
+    reply = await client.post(url, json={**ASKED, **offered})
+    assert reply.status_code == 500
+    assert "unreadable_calls" in reply.json()["error"]["message"]
+    streamed = await client.post(url, json={**ASKED, **offered, "stream": True})
+    assert "event: error" in streamed.text
+    assert "message_stop" not in streamed.text
+    unasked = await client.post(url, json=ASKED)
+    assert [block["id"] for block in unasked.json()["content"]] == ["c0"]

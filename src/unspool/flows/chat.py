@@ -214,7 +214,7 @@ async def _round(
             error = await _ask(ctx, request, step, {**params, "tool_choice": "none"}, since)
         is_lost = bool(request.kept_tools) and ctx.has_called(step) and not ctx.written(step)
         if error is None and (request.tools or request.kept_tools):
-            error = _unread(ctx, step)
+            error = _unread(ctx, step, for_client=bool(request.tools))
         if error is None:
             return step
         if not is_lost or repeat == MAX_REPEATS or error.code == "length":
@@ -223,9 +223,12 @@ async def _round(
     raise AssertionError("the last repeat returns or raises")
 
 
-def _unread(ctx: Context, step: str) -> ProviderError | None:
+def _unread(ctx: Context, step: str, *, for_client: bool) -> ProviderError | None:
     """Return the error of a step whose tool calls cannot be read; it is not whole without them."""
-    if not ctx.has_called(step) or ctx.calls(step):
+    if not ctx.has_called(step):
+        return None
+    # A client has seen the beginning of each call, and would take a cut one for whole.
+    if ctx.calls(step) and not (for_client and ctx.has_cut_call(step)):
         return None
     if ctx.ending(step) == "length":
         return ProviderError(
