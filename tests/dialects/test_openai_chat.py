@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -357,3 +358,18 @@ async def test_instructions_may_be_as_long_as_any_message(
     long: Any = [{"role": "system", "content": text}, *ASKED[1:]]
     await own.chat.completions.create(model="tested", messages=long)
     assert upstream.requests[0].body["messages"][0]["content"] == text
+
+
+async def test_a_long_name_of_a_user_and_a_refusal_of_an_earlier_answer_are_taken(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect, client: httpx.AsyncClient
+) -> None:
+    served = serve_model()
+    refused = {"role": "assistant", "content": None, "refusal": "No."}
+    talk: Any = [*ASKED, refused, *ASKED[1:]]
+    raw = await connect(served).chat.completions.with_raw_response.create(
+        model="tested", messages=talk, user="u" * 300
+    )
+    assert upstream.requests[0].body["messages"][2] == {"role": "assistant", "content": "No."}
+    events = f"{served.url}/v1/runs/{raw.headers['x-run-id']}/events?dialect=native"
+    digest = hashlib.sha256(b"u" * 300).hexdigest()
+    assert f'"user":"{digest}"' in (await client.get(events)).text

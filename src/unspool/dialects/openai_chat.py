@@ -19,13 +19,14 @@ from starlette.responses import JSONResponse, Response
 
 from ..errors import SpecError
 from ..runs.events import Event
-from ..runs.options import RunOptions, checked_user
+from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from . import CompleteAnswer, Options, RunGateway
 from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, openai_error, status_of
 from .kit.response_items import content_of
 from .kit.talks import arguments_of, chat_input
+from .kit.users import user_named
 
 PATH: Final = "/v1/chat/completions"
 
@@ -78,6 +79,7 @@ class CompletionCall(BaseModel):
 class CompletionMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
+    refusal: str | None = None
     tool_calls: list[CompletionCall] | None = None
     tool_call_id: str = ""
 
@@ -85,7 +87,7 @@ class CompletionMessage(BaseModel):
         """Return it as `kit.talks` has messages."""
         text, images = content_of(self.content)
         role = "system" if self.role == "developer" else self.role
-        facts: dict[str, Any] = {"role": role, "content": text}
+        facts: dict[str, Any] = {"role": role, "content": text or self.refusal or ""}
         if images:
             facts["images"] = images
         if self.tool_calls and role == "assistant":
@@ -282,7 +284,7 @@ def left_alone(options: RunOptions) -> RunOptions:
 
 def for_user(options: RunOptions, user: str | None) -> RunOptions:
     """Take the user whom the body names, if no header does."""
-    return replace(options, user=checked_user(user)) if user and not options.user else options
+    return replace(options, user=user_named(user)) if user and not options.user else options
 
 
 class OpenAIChat:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -12,9 +11,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import SpecError
-from ...runs.options import MAX_USER_CHARS
 from .results import failed_text
 from .talks import chat_input
+from .users import user_named
 
 MAX_MESSAGES: Final = 1000
 
@@ -58,10 +57,8 @@ class MessagesRequest(BaseModel):
 
     @property
     def user(self) -> str:
-        """The client's user, by a digest where his name is longer than ours may be."""
-        name = str((self.metadata or {}).get("user_id") or "")
-        is_fit = len(name) <= MAX_USER_CHARS and name.isprintable() and name != "*"
-        return name if is_fit else hashlib.sha256(name.encode()).hexdigest()
+        """The client's user; empty: it names none."""
+        return user_named(str((self.metadata or {}).get("user_id") or ""))
 
 
 def chat_of(request: MessagesRequest) -> dict[str, Any]:
