@@ -36,6 +36,9 @@ PREFIX: Final = "resp_"
 MAX_REFERRED: Final = 256
 """Responses that the items of one request may be of: each one is read."""
 
+MAX_REFERRED_BYTES: Final = 8 * 1024 * 1024
+"""Of all items that one request names: as much as a long talk, and no more than memory has."""
+
 INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons for the end of an answer that make its response incomplete."""
 
@@ -314,13 +317,18 @@ async def _named_items(
         return items
     named: dict[str, dict[str, Any]] = {}
     runs: set[str] = set()
+    wanted, room = set(map(referred, items)), MAX_REFERRED_BYTES
     for id in filter(None, map(referred, items)):
         run_id = id.partition("_")[2].rpartition("_")[0]
         if run_id not in runs and len(runs) < MAX_REFERRED:
             runs.add(run_id)
             with suppress(UnknownRun):
-                events = await gateway.events(run_id)
-                named |= {it["id"]: it for it in response_after(run_id, events)["output"]}
+                output = response_after(run_id, await gateway.events(run_id))["output"]
+                found = {it["id"]: it for it in output if it["id"] in wanted}
+                room -= len(msgspec.json.encode(found))
+                named |= found
+        if room < 0:
+            raise SpecError(f"input: it names items of more than {MAX_REFERRED_BYTES} bytes")
         if id not in named:
             raise SpecError(f"input: no response here has an item {id[:64]!r}; send it whole")
     return [named[id] if (id := referred(item)) else item for item in items]
