@@ -373,3 +373,22 @@ async def test_a_long_name_of_a_user_and_a_refusal_of_an_earlier_answer_are_take
     events = f"{served.url}/v1/runs/{raw.headers['x-run-id']}/events?dialect=native"
     digest = hashlib.sha256(b"u" * 300).hexdigest()
     assert f'"user":"{digest}"' in (await client.get(events)).text
+
+
+async def test_thoughts_before_a_call_go_back_to_the_model_if_the_client_sends_them_back(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    # DeepSeek refuses the round after a call without them.
+    calls = [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+    said = {"role": "assistant", "content": "", "reasoning_content": "想"}
+    round_: Any = [
+        {**said, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "a", "content": "sun"},
+    ]
+    talk: Any = [*ASKED, {**said, "content": "hi"}, *ASKED[1:], *round_]
+    own = connect(serve_model())
+    await own.chat.completions.create(model="tested", messages=talk, tools=[WEATHER])
+    sent = upstream.requests[0].body["messages"]
+    assert [message.get("reasoning_content") for message in sent] == [
+        *(None, None, None, None, "想", None),
+    ]

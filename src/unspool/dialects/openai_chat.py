@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from ..errors import SpecError
+from ..providers.upstream.turn_states import CLIENT
 from ..runs.events import Event
 from ..runs.options import RunOptions
 from ..runs.run import RunSpec
@@ -80,6 +81,7 @@ class CompletionMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
     tool_calls: list[CompletionCall] | None = None
     tool_call_id: str = ""
 
@@ -99,6 +101,9 @@ class CompletionMessage(BaseModel):
                 }
                 for call in self.tool_calls
             ]
+            if self.reasoning_content:  # some vendors want it back in the rounds after a call
+                thought = {"reasoning_content": self.reasoning_content}
+                facts["turn_state"] = {"by": CLIENT, "data": thought}
         if role == "tool":
             facts["tool_call_id"] = self.tool_call_id
         return facts
