@@ -15,7 +15,8 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from ..errors import ProviderError, SpecError, Unanswered
 from ..formats.images import read_data_url
@@ -127,7 +128,11 @@ class Chat(BaseModel):
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if not (self.prompt or self.images):
-            raise ValueError("prompt: a question has a text or an image")
+            place: tuple[int | str, ...] = ("prompt",)
+            empty = InitErrorDetails(
+                type="string_too_short", loc=place, input="", ctx={"min_length": 1}
+            )
+            raise ValidationError.from_exception_data("Chat", [empty])
         return self
 
 
