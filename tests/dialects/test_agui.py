@@ -62,6 +62,22 @@ def test_calls_that_the_client_has_to_answer_are_named_at_the_end() -> None:
     assert found[-1]["outcome"] == {"type": "success"}
 
 
+def test_calls_of_one_answer_are_one_message_and_have_arguments_that_clients_can_read() -> None:
+    place = {"step": "answer", "index": 1, "id": "c1", "name": "look"}
+    bare = [
+        Draft("tool.delta", {**place, "arguments": ""}),
+        Draft("tool.called", {**place, "arguments": {}}),
+    ]
+    for drafts in (text("so"), []):
+        found = told(*drafts, *called(), *bare, finished("tool_calls"), COMPLETED)
+        begun = [it for it in found if it["type"] == "TOOL_CALL_START"]
+        said = {it["messageId"] for it in found if it["type"] == "TEXT_MESSAGE_START"}
+        (parent,) = {it["parentMessageId"] for it in begun}
+        assert said <= {parent}
+        pieces = [(it["toolCallId"], it["delta"]) for it in found if it["type"] == "TOOL_CALL_ARGS"]
+        assert pieces == [("c0", '{"q":'), ("c0", '"x"}'), ("c1", "{}")]
+
+
 def test_a_run_that_waits_finishes_with_an_interrupt_and_goes_on_under_the_new_name() -> None:
     call = {"id": "c0", "name": "find", "arguments": {}}
     drafts = [

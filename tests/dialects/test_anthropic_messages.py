@@ -12,10 +12,11 @@ from support.images import data_url
 from support.logs import COMPLETED, begun, called, documents, finished, kinds, log, started, text
 from support.logs import used as used_up
 from support.servers import Served, ServeModel
-from support.upstream import Upstream, answer, chunk
+from support.upstream import END, Upstream, answer, chunk, refusal
 from unspool import Draft
 from unspool.dialects.anthropic_messages import message_of
 from unspool.dialects.kit.anthropic_request import MessagesRequest, chat_of
+from unspool.errors import SpecError
 
 D = "anthropic_messages"
 ASKED: dict[str, Any] = {
@@ -216,3 +217,77 @@ async def test_results_of_tools_reach_the_model_as_messages(
     sent = upstream.requests[0].body["messages"]
     assert [message["role"] for message in sent][-3:] == ["user", "assistant", "tool"]
     assert sent[-1]["content"] == "3"
+
+
+def test_one_block_is_open_at_a_time() -> None:
+    # The official client in JavaScript tells of the last block at every end of one.
+    in_turn = [*called(0)[:2], *called(1)[:2], called(0)[2], called(1)[2]]
+    mixed = [*called(0)[:1], *called(1)[:2], called(0)[1], called(0)[2], called(1)[2]]
+    for drafts in (in_turn, mixed, [*called(0)[:2], *text("then"), called(0)[2]]):
+        open_blocks: list[int] = []
+        for it in told(*drafts, finished("tool_calls"), COMPLETED):
+            match it["type"]:
+                case "content_block_start":
+                    open_blocks.append(it["index"])
+                case "content_block_stop":
+                    assert open_blocks == [it["index"]]
+                    open_blocks.clear()
+                case "content_block_delta":
+                    assert open_blocks == [it["index"]]
+                case _:
+                    pass
+        assert not open_blocks
+
+
+def test_parameters_of_anthropics_own_service_reach_no_model_and_a_form_reaches_any() -> None:
+    schema = {"type": "object"}
+    form = {"format": {"type": "json_schema", "schema": schema}, "effort": "low"}
+    own = {"cache_control": {"type": "ephemeral"}, "service_tier": "auto", "container": None}
+    facts = chat_of(MessagesRequest.model_validate({**ASKED, **own, "output_config": form}))
+    asked = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    effort = {"output_config": {"effort": "low"}}
+    assert facts["params"] == {"max_tokens": 64, "response_format": asked, **effort}
+    with pytest.raises(SpecError, match="mcp_servers"):
+        chat_of(MessagesRequest.model_validate({**ASKED, "mcp_servers": [{"name": "x"}]}))
+
+
+def test_instructions_may_stand_between_messages_and_descriptions_may_be_long() -> None:
+    talk = [
+        *ASKED["messages"],
+        {"role": "assistant", "content": "yes?"},
+        {"role": "system", "content": [{"type": "text", "text": "be brief"}]},
+        {"role": "user", "content": "more"},
+    ]
+    tool = {"name": "find", "input_schema": {"type": "object"}, "description": "x" * 20_000}
+    facts = chat_of(MessagesRequest.model_validate({**ASKED, "messages": talk, "tools": [tool]}))
+    assert [message["role"] for message in facts["talk"]] == ["user", "assistant", "system"]
+    assert len(facts["tools"][0]["description"]) == 20_000
+
+
+async def test_a_request_that_the_provider_refuses_is_no_fault_of_the_server(
+    serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    upstream.play = [refusal(400, "too long")]
+    reply = await client.post(f"{serve_model().url}/v1/messages", json=ASKED)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_a_cut_call_is_told_as_a_failure_and_never_without_its_arguments(
+    serve_model: ServeModel, upstream: Upstream, client: httpx.AsyncClient
+) -> None:
+    calls = [
+        {"index": k, "id": f"c{k}", "function": {"name": "find", "arguments": arguments}}
+        for k, arguments in enumerate(['{"q":1}', '{"q'])
+    ]
+    upstream.play = [[chunk(tool_calls=calls), chunk(finish="tool_calls"), *END[1:]]]
+    url = f"{serve_model().url}/v1/messages"
+    offered = {"tools": [{"name": "find", "input_schema": {"type": "object"}}]}
+    reply = await client.post(url, json={**ASKED, **offered})
+    assert reply.status_code == 500
+    assert "unreadable_calls" in reply.json()["error"]["message"]
+    streamed = await client.post(url, json={**ASKED, **offered, "stream": True})
+    assert "event: error" in streamed.text
+    assert "message_stop" not in streamed.text
+    unasked = await client.post(url, json=ASKED)
+    assert [block["id"] for block in unasked.json()["content"]] == ["c0"]

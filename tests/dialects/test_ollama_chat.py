@@ -133,3 +133,16 @@ async def test_models_are_listed_and_errors_have_ollamas_shape(
         assert reply.status_code == status
         assert isinstance(reply.json()["error"], str)
     assert (await client.get(f"{shared_server.url}/api/version")).json()["version"]
+
+
+async def test_a_client_learns_what_it_may_send_and_reads_why_the_rest_is_not_there(
+    shared_server: Served, connect: Connect
+) -> None:
+    own = connect(shared_server.url)
+    shown = await own.show("offline")
+    assert shown.capabilities == ["completion", "tools", "vision"]
+    with pytest.raises(ollama.ResponseError, match="no model 'nope'"):
+        await own.show("nope")
+    with pytest.raises(ollama.ResponseError) as raised:
+        await own.generate("offline", "hi")
+    assert (raised.value.error, raised.value.status_code) == ("Not Found", 404)

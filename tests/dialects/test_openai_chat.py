@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -297,3 +298,97 @@ async def test_the_names_that_can_be_asked_are_listed(shared_server: Served) -> 
     with pytest.raises(openai.NotFoundError):
         await own.models.retrieve("nope")
     await own.close()
+
+
+async def test_a_call_without_arguments_has_an_empty_object_that_clients_can_read(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    calls = [called(0, "{}", id="a", name="weather"), called(1, "", id="b", name="weather")]
+    upstream.play = [[*calls, chunk(finish="tool_calls"), *END[1:]]]
+    own, asked = connect(serve_model()), {"model": "tested", "messages": ASKED, "tools": [WEATHER]}
+    said: Any = await own.chat.completions.create(**asked)
+    assert [it.function.arguments for it in said.choices[0].message.tool_calls] == ["{}", "{}"]
+    stream: Any = await own.chat.completions.create(**asked, stream=True)
+    pieces = [it.choices[0].delta.tool_calls or () async for it in stream]
+    told = [(it.index, it.id, it.function.arguments) for piece in pieces for it in piece]
+    assert told == [(0, "a", ""), (1, "b", ""), (0, None, "{}"), (1, None, "{}")]
+
+
+async def test_an_image_alone_is_a_question_and_only_a_user_shows_one(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    own, seen = connect(serve_model()), {"type": "image_url", "image_url": {"url": data_url()}}
+    asked: Any = [{"role": "user", "content": [seen]}]
+    await own.chat.completions.create(model="tested", messages=asked)
+    assert upstream.requests[0].body["messages"] == asked
+    function = {"name": "weather", "arguments": "{}"}
+    calls = [{"id": "a", "type": "function", "function": function}]
+    answered = {"role": "tool", "tool_call_id": "a", "content": [seen]}
+    shown: Any = [*ASKED, {"role": "assistant", "tool_calls": calls}, answered]
+    for messages in (shown, [*shown, *ASKED]):
+        with pytest.raises(openai.BadRequestError, match="only a message of the role user"):
+            await own.chat.completions.create(model="tested", messages=messages, tools=[WEATHER])
+
+
+async def test_what_is_about_openais_own_service_reaches_no_model(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    own: Any = connect(serve_model())
+    about = {"store": True, "metadata": {"a": "b"}, "service_tier": "auto"}
+    cached = {"prompt_cache_key": "k", "prompt_cache_retention": "24h"}
+    await own.chat.completions.create(model="tested", messages=ASKED, seed=3, **about, **cached)
+    assert set(upstream.requests[0].body) == {
+        *("model", "messages", "stream", "stream_options", "seed")
+    }
+
+
+async def test_an_answer_that_only_thought_has_an_empty_text(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    upstream.play = [[chunk(reasoning_content="想"), chunk(finish="length"), *END[1:]]]
+    own = connect(serve_model())
+    said = await own.chat.completions.create(model="tested", messages=ASKED)
+    assert (said.choices[0].message.content, said.choices[0].finish_reason) == ("", "length")
+
+
+async def test_instructions_may_be_as_long_as_any_message(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    own, text = connect(serve_model()), "x" * 200_000
+    long: Any = [{"role": "system", "content": text}, *ASKED[1:]]
+    await own.chat.completions.create(model="tested", messages=long)
+    assert upstream.requests[0].body["messages"][0]["content"] == text
+
+
+async def test_a_long_name_of_a_user_and_a_refusal_of_an_earlier_answer_are_taken(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect, client: httpx.AsyncClient
+) -> None:
+    served = serve_model()
+    refused = {"role": "assistant", "content": None, "refusal": "No."}
+    talk: Any = [*ASKED, refused, *ASKED[1:]]
+    raw = await connect(served).chat.completions.with_raw_response.create(
+        model="tested", messages=talk, user="u" * 300
+    )
+    assert upstream.requests[0].body["messages"][2] == {"role": "assistant", "content": "No."}
+    events = f"{served.url}/v1/runs/{raw.headers['x-run-id']}/events?dialect=native"
+    digest = hashlib.sha256(b"u" * 300).hexdigest()
+    assert f'"user":"{digest}"' in (await client.get(events)).text
+
+
+async def test_thoughts_before_a_call_go_back_to_the_model_if_the_client_sends_them_back(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    # DeepSeek refuses the round after a call without them.
+    calls = [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+    said = {"role": "assistant", "content": "", "reasoning_content": "想"}
+    round_: Any = [
+        {**said, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "a", "content": "sun"},
+    ]
+    talk: Any = [*ASKED, {**said, "content": "hi"}, *ASKED[1:], *round_]
+    own = connect(serve_model())
+    await own.chat.completions.create(model="tested", messages=talk, tools=[WEATHER])
+    sent = upstream.requests[0].body["messages"]
+    assert [message.get("reasoning_content") for message in sent] == [
+        *(None, None, None, None, "想", None),
+    ]

@@ -300,3 +300,50 @@ def test_a_tool_of_the_server_is_not_for_the_client(dialect: str) -> None:
     assert b"clock" not in said
     assert b"Noon." in said
     assert b'"tool_calls"' not in said
+
+
+async def test_items_of_earlier_responses_are_named_by_their_ids(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    # The provider `openai` of the AI SDK sends the next turn in this way.
+    upstream.play = [[chunk(reasoning_content="想"), chunk("好"), *CALL], answer("晴")]
+    own: Any = connect(serve_model().url)
+    asked = [{"role": "user", "content": "Rome?"}]
+    first = await own.responses.create(model="tested", input=asked, tools=[WEATHER])
+    named = [{"type": "item_reference", "id": item.id} for item in first.output]
+    answered = {"type": "function_call_output", "call_id": "a", "output": "sunny"}
+    said = await own.responses.create(
+        model="tested", input=[*asked, *named, answered], tools=[WEATHER]
+    )
+    assert said.output_text == "晴"
+    _, call, result = upstream.requests[1].body["messages"]
+    assert (call["content"], call["tool_calls"][0]["id"]) == ("好", "a")
+    assert result["content"] == "sunny"
+    unknown = {"type": "item_reference", "id": f"{first.output[0].id}9"}
+    with pytest.raises(openai.BadRequestError, match="no response here has an item"):
+        await own.responses.create(model="tested", input=[*asked, unknown])
+
+
+async def test_a_call_without_arguments_has_an_empty_object_in_its_item(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "weather", "arguments": ""}}
+    upstream.play = [[chunk(tool_calls=[call]), chunk(finish="tool_calls"), *END[1:]]]
+    own: Any = connect(serve_model().url)
+    stream = await own.responses.create(model="tested", input="hi", tools=[WEATHER], stream=True)
+    events = {event.type.removeprefix("response."): event async for event in stream}
+    assert events["function_call_arguments.delta"].delta == "{}"
+    assert events["function_call_arguments.done"].arguments == "{}"
+    assert events["completed"].response.output[0].arguments == "{}"
+
+
+async def test_an_image_in_the_result_of_a_tool_is_refused_and_not_lost(
+    shared_server: Served, client: httpx.AsyncClient
+) -> None:
+    call = {"type": "function_call", "call_id": "a", "name": "look", "arguments": "{}"}
+    seen = [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]
+    answered = {"type": "function_call_output", "call_id": "a", "output": seen}
+    body = {"model": "offline", "input": [{"role": "user", "content": "hi"}, call, answered]}
+    reply = await client.post(f"{shared_server.url}/v1/responses", json=body)
+    assert reply.status_code == 400
+    assert "images" in reply.json()["error"]["message"]

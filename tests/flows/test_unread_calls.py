@@ -39,6 +39,23 @@ async def test_a_call_that_cannot_be_read_is_no_end_of_an_answer(
     assert played.of("tool.called") == []
 
 
+@pytest.mark.parametrize(
+    ("second", "reason", "code"),
+    [
+        ('{"city": "Par', "tool_calls", "unreadable_calls"),
+        ('{"city": "Par', "length", "length"),
+        ("", "length", "length"),
+    ],
+)
+async def test_a_cut_call_beside_a_whole_one_is_not_whole_either(
+    second: str, reason: str, code: str
+) -> None:
+    cut = {"tool": {"index": 1, "id": "d", "name": "f", "arguments": second}}
+    played = await chat(WHOLE, cut, end=reason)
+    assert played.run.error is not None
+    assert (played.run.status, played.run.error["code"]) == ("incomplete", code)
+
+
 async def test_a_call_that_can_be_read_is() -> None:
     played = await chat({"text": "Let me look."}, WHOLE)
     assert played.run.status == "completed"

@@ -53,6 +53,12 @@ async def test_a_response_of_another_tenant_is_not_there(
     after = {"model": "offline", "input": "hi", "previous_response_id": id_}
     reply = await client.post(url, json=after, headers=theirs)
     assert reply.status_code == 404
+    whole = {"model": "offline", "input": "hi"}
+    (item,) = (await client.post(url, json=whole, headers=admin)).json()["output"]
+    asked = {"role": "user", "content": "hi"}
+    named = {"model": "offline", "input": [asked, {"id": item["id"]}, asked]}
+    assert (await client.post(url, json=named, headers=admin)).status_code == 200
+    assert (await client.post(url, json=named, headers=theirs)).status_code == 400
 
 
 async def test_a_key_sees_only_the_models_that_it_may_ask(

@@ -52,6 +52,10 @@ class AguiEncoder(PausingEncoder):
         """By step: kind and id of the open message."""
         self._calls: dict[tuple[str, int], str] = {}
         """Ids of calls whose arguments stream."""
+        self._argued: set[tuple[str, int]] = set()
+        """Calls that have arguments."""
+        self._parents: dict[str, str] = {}
+        """By step: the message that its calls belong to."""
         self._unanswered: list[str] = []
         self._count = 0
         self._reports: list[tuple[Report | None, Report | None]] = []
@@ -107,6 +111,8 @@ class AguiEncoder(PausingEncoder):
             self._count += 1
             id = f"{self.run_id}-{self._count}"
             self._open[step] = kind, id
+            if kind == "TEXT":
+                self._parents[step] = id
             if kind == "REASONING":
                 told.append({"type": "REASONING_START", "messageId": id})
             role = "assistant" if kind == "TEXT" else "reasoning"
@@ -147,18 +153,28 @@ class AguiEncoder(PausingEncoder):
             told += self._close(data["step"])
             self._calls[key] = data["id"]
             named = {"toolCallId": data["id"], "toolCallName": data["name"]}
-            told.append({"type": "TOOL_CALL_START", **named})
-        arguments = data["arguments"]
+            parent = {"parentMessageId": self._parent(data["step"])}
+            told.append({"type": "TOOL_CALL_START", **named, **parent})
+        id, arguments = self._calls[key], data["arguments"]
         if event.type == "tool.called":
-            arguments = json.dumps(arguments, ensure_ascii=False) if is_new else ""
-        id = self._calls[key]
+            # A model may call without arguments; clients read them as JSON all the same.
+            is_bare = key not in self._argued
+            arguments = json.dumps(arguments, ensure_ascii=False) if is_bare else ""
         if arguments:
+            self._argued.add(key)
             told.append({"type": "TOOL_CALL_ARGS", "toolCallId": id, "delta": arguments})
         if event.type == "tool.called":
             del self._calls[key]
             self._unanswered.append(id)
             told.append({"type": "TOOL_CALL_END", "toolCallId": id})
         return told
+
+    def _parent(self, step: str) -> str:
+        """Return the message of a step's calls: one, because they are one answer."""
+        if step not in self._parents:
+            self._count += 1
+            self._parents[step] = f"{self.run_id}-{self._count}"
+        return self._parents[step]
 
     def _step(self, event: Event) -> list[dict[str, Any]]:
         step = event.data["step"]

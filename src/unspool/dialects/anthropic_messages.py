@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,7 @@ from ..runs.run import RunSpec
 from . import Options, RunGateway
 from .kit.answers import AnswerFacts, failure_of
 from .kit.anthropic_request import MessagesRequest, chat_of, sealed
+from .kit.failures import SERVER_FAULT, status_of
 
 _json = msgspec.json.Encoder().encode
 
@@ -39,8 +40,30 @@ ERRORS: Final = {
     504: "timeout_error",
 }
 STOPS: Final = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+OF_RUNS: Final = {400: ERRORS[400], 402: ERRORS[402]}
+"""Of a run that did not complete, by the status of its code; any other is the server's fault."""
+STATUSES: Final = {"overloaded_error": 529, **{kind: status for status, kind in OF_RUNS.items()}}
 OVERLOADED: Final = frozenset({"rate_limit", "overloaded", "queue_full"})
 """Codes of runs that a later request may succeed after."""
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    """A call whose block is open."""
+
+    key: tuple[str, int]
+    """Its step, and its place in it."""
+    index: int
+    """Number of its block."""
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its arguments are a JSON object, so that nothing can follow them."""
+        try:
+            return isinstance(msgspec.json.decode("".join(self.pieces)), dict)
+        except (msgspec.DecodeError, RecursionError):
+            return False
 
 
 class MessagesEncoder:
@@ -50,8 +73,10 @@ class MessagesEncoder:
         """Blocks that have begun."""
         self._open: tuple[str, str] | None = None
         """Step and kind of the open block of text or thoughts, which has the last number."""
-        self._calls: dict[tuple[str, int], int] = {}
-        """Numbers of the open blocks of calls."""
+        self._call: _OpenCall | None = None
+        """The call whose block is open."""
+        self._waiting: set[tuple[str, int]] = set()
+        """Calls that are told when they are whole: another one's block was open."""
         self._told: set[tuple[str, int]] = set()
         """Calls whose blocks are closed."""
         self._facts = AnswerFacts()
@@ -67,7 +92,7 @@ class MessagesEncoder:
             case "reasoning":
                 return self._piece(data["step"], "thinking", data["text"])
             case "tool":
-                return self._call(event)
+                return self._tool(event)
             case "step" | "run":
                 return self._mark(event)
             case _:
@@ -105,7 +130,7 @@ class MessagesEncoder:
     def _piece(self, step: str, kind: str, text: str) -> list[bytes]:
         frames: list[bytes] = []
         if self._open != (step, kind):
-            frames += self._close()
+            frames += self._close() + self._end_call()
             empty = {"text": ""} if kind == "text" else {"thinking": "", "signature": ""}
             frames.append(self._begin({"type": kind, **empty}))
             self._open = (step, kind)
@@ -126,34 +151,59 @@ class MessagesEncoder:
         self._open = None
         return [_json({"type": "content_block_stop", "index": self._count - 1})]
 
-    def _call(self, event: Event) -> list[bytes]:
+    def _tool(self, event: Event) -> list[bytes]:
         data = event.data
         key = data["step"], data["index"]
-        is_whole = event.type == "tool.called"
         is_ours = self._facts.call_index(event) is None
         if is_ours or key in self._told or event.type == "tool.answered":
             return []
-        frames: list[bytes] = []
-        if key not in self._calls:
-            if not (data.get("id") and data.get("name")):
-                return []  # the whole call names it
-            frames += self._close()
-            self._calls[key] = self._count
-            block = {"type": "tool_use", "id": data["id"], "name": data["name"], "input": {}}
-            frames.append(self._begin(block))
-            pieces = data["arguments"]
-            text = json.dumps(pieces, ensure_ascii=False) if is_whole else pieces
-        else:
-            text = "" if is_whole else data["arguments"]
-        index = self._calls[key]
-        if text:
-            delta = {"type": "input_json_delta", "partial_json": text}
-            frames.append(self._delta(index, delta))
-        if is_whole:
-            del self._calls[key]
-            self._told.add(key)
-            frames.append(_json({"type": "content_block_stop", "index": index}))
-        return frames
+        if event.type == "tool.called":
+            return self._called(key, data)
+        if key in self._waiting:
+            return []
+        if self._call is not None and self._call.key == key:
+            return self._argue(self._call, data["arguments"])
+        frames = self._end_call()
+        is_named = data.get("id") and data.get("name")
+        if self._call is not None or not is_named:
+            self._waiting.add(key)
+            return frames
+        return [*frames, *self._begin_call(key, data, data["arguments"])]
+
+    def _begin_call(
+        self, key: tuple[str, int], data: Mapping[str, Any], arguments: str
+    ) -> list[bytes]:
+        frames = self._close()
+        self._call = _OpenCall(key, self._count)
+        block = {"type": "tool_use", "id": data["id"], "name": data["name"], "input": {}}
+        return [*frames, self._begin(block), *self._argue(self._call, arguments)]
+
+    def _argue(self, call: _OpenCall, arguments: str) -> list[bytes]:
+        if not arguments:
+            return []
+        call.pieces.append(arguments)
+        return [self._delta(call.index, {"type": "input_json_delta", "partial_json": arguments})]
+
+    def _called(self, key: tuple[str, int], data: Mapping[str, Any]) -> list[bytes]:
+        if self._call is not None and self._call.key == key:
+            return self._stop_call(self._call)
+        # A call before it that never came to its end must not stay open either.
+        frames = [] if self._call is None else self._stop_call(self._call)
+        text = json.dumps(data["arguments"], ensure_ascii=False)
+        frames += self._begin_call(key, data, text)
+        assert self._call is not None
+        return frames + self._stop_call(self._call)
+
+    def _end_call(self) -> list[bytes]:
+        """Close the block of a call whose arguments are whole: their clients want one at a time."""
+        if self._call is None or not self._call.is_whole:
+            return []
+        return self._stop_call(self._call)
+
+    def _stop_call(self, call: _OpenCall) -> list[bytes]:
+        self._told.add(call.key)
+        self._call = None
+        return [_json({"type": "content_block_stop", "index": call.index})]
 
     def _step(self, data: Mapping[str, Any]) -> list[bytes]:
         frames = self._close() if self._open and self._open[0] == data["step"] else []
@@ -178,8 +228,8 @@ class MessagesEncoder:
 
     def _failed(self, code: str, message: str) -> list[bytes]:
         self._has_failed = True
-        kind = "overloaded_error" if code in OVERLOADED else "api_error"
-        error = {"type": kind, "message": f"{code}: {message}"}
+        kind = "overloaded_error" if code in OVERLOADED else OF_RUNS.get(status_of(code))
+        error = {"type": kind or "api_error", "message": f"{code}: {message}"}
         return [_json({"type": "error", "error": error, "request_id": self.run_id})]
 
 
@@ -204,11 +254,17 @@ def message_of(frames: Sequence[bytes]) -> tuple[int, dict[str, Any]]:
             case "message_delta":
                 message |= frame["delta"] | {"usage": frame["usage"]}
             case "error":
-                return (529 if frame["error"]["type"] == "overloaded_error" else 500), frame
+                return STATUSES.get(frame["error"]["type"], SERVER_FAULT), frame
             case _:
                 pass
+    cut: list[Any] = []
     for index, pieces in parts.items():
-        message["content"][index]["input"] = json.loads("".join(pieces))
+        block = message["content"][index]
+        try:
+            block["input"] = json.loads("".join(pieces))
+        except ValueError:  # of a tool that nobody offered, else the run fails
+            cut.append(block)
+    message["content"] = [block for block in message["content"] if block not in cut]
     return 200, message
 
 

@@ -31,10 +31,17 @@ from .openai_chat import CompletionTool, left_alone
 
 PATH: Final = "/api/chat"
 
+ABSENT: Final = (
+    *("/api/generate", "/api/embed", "/api/embeddings", "/api/ps", "/api/pull", "/api/push"),
+    *("/api/create", "/api/copy", "/api/delete"),
+)
+"""What Ollama has and we have not; their clients read the refusal, too."""
+
 OF_ENGINE: Final = frozenset(
     {
         *("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "num_keep", "numa"),
         *("use_mmap", "use_mlock", "low_vram", "f16_kv", "vocab_only", "logits_all"),
+        "embedding_only",
     }
 )
 """Options about the engine itself, which is not ours to set."""
@@ -235,7 +242,7 @@ class OllamaRefusals:
 class OllamaChat:
     trailer = b""
     can_rewind = False
-    refusals = (OllamaRefusals((PATH, "/api/tags", "/api/version")),)
+    refusals = (OllamaRefusals((PATH, "/api/tags", "/api/show", "/api/version", *ABSENT)),)
 
     def routes(self, gateway: RunGateway) -> APIRouter:
         router = APIRouter(tags=["Ollama"])

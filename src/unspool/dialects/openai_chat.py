@@ -18,18 +18,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from ..errors import SpecError
+from ..providers.upstream.turn_states import CLIENT
 from ..runs.events import Event
-from ..runs.options import RunOptions, checked_user
+from ..runs.options import RunOptions
 from ..runs.run import RunSpec
 from . import CompleteAnswer, Options, RunGateway
 from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, openai_error, status_of
 from .kit.response_items import content_of
 from .kit.talks import arguments_of, chat_input
+from .kit.users import user_named
 
 PATH: Final = "/v1/chat/completions"
 
-NOT_PASSED: Final = frozenset({"store", "metadata", "service_tier", "safety_identifier"})
+NOT_PASSED: Final = frozenset(
+    {
+        *("store", "metadata", "service_tier", "safety_identifier"),
+        *("prompt_cache_key", "prompt_cache_retention"),
+    }
+)
 """Parameters that are about OpenAI's own service."""
 
 NOT_OFFERED: Final = ("logprobs", "top_logprobs", "audio", "functions", "function_call")
@@ -73,6 +80,8 @@ class CompletionCall(BaseModel):
 class CompletionMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
     tool_calls: list[CompletionCall] | None = None
     tool_call_id: str = ""
 
@@ -80,7 +89,7 @@ class CompletionMessage(BaseModel):
         """Return it as `kit.talks` has messages."""
         text, images = content_of(self.content)
         role = "system" if self.role == "developer" else self.role
-        facts: dict[str, Any] = {"role": role, "content": text}
+        facts: dict[str, Any] = {"role": role, "content": text or self.refusal or ""}
         if images:
             facts["images"] = images
         if self.tool_calls and role == "assistant":
@@ -92,6 +101,9 @@ class CompletionMessage(BaseModel):
                 }
                 for call in self.tool_calls
             ]
+            if self.reasoning_content:  # some vendors want it back in the rounds after a call
+                thought = {"reasoning_content": self.reasoning_content}
+                facts["turn_state"] = {"by": CLIENT, "data": thought}
         if role == "tool":
             facts["tool_call_id"] = self.tool_call_id
         return facts
@@ -148,6 +160,8 @@ class CompletionEncoder:
         self.run_id = ""
         self._facts = AnswerFacts()
         self._has_begun = False
+        self._argued: set[int] = set()
+        """Calls that have arguments so far, by their index."""
         self._is_broken = False
 
     def encode(self, event: Event) -> Sequence[bytes]:
@@ -158,7 +172,7 @@ class CompletionEncoder:
                 return (self._chunk({"content": event.data["text"]}),)
             case "reasoning.delta":
                 return (self._chunk({"reasoning_content": event.data["text"]}),)
-            case "tool.delta":
+            case "tool.delta" | "tool.called":
                 return self._call(event)
             case "run.completed":
                 return self._end()
@@ -176,9 +190,17 @@ class CompletionEncoder:
         data, index = event.data, self._facts.call_index(event)
         if index is None:
             return ()
-        function: dict[str, Any] = {"arguments": data["arguments"]}
+        arguments = data["arguments"]
+        if event.type == "tool.called":
+            if index in self._argued:
+                return ()
+            # A model may call without arguments; clients read them as JSON all the same.
+            arguments = msgspec.json.encode(arguments).decode()
+        if arguments:
+            self._argued.add(index)
+        function: dict[str, Any] = {"arguments": arguments}
         call: dict[str, Any] = {"index": index, "function": function}
-        if data.get("name"):
+        if data.get("name") and event.type == "tool.delta":
             id_ = data.get("id") or f"call_{index}"
             call = {"index": index, "id": id_, "type": "function", "function": function}
             function["name"] = data["name"]
@@ -239,6 +261,8 @@ def completion_of(answer: CompleteAnswer) -> Response:
             _join(message, calls, choice["delta"])
     if calls:
         message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    elif message["content"] is None:
+        message["content"] = ""  # only an answer that calls tools has none
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     head = {name: chunks[-1][name] for name in ("id", "created", "model")}
     body = {**head, "object": "chat.completion", "choices": [choice]}
@@ -265,7 +289,7 @@ def left_alone(options: RunOptions) -> RunOptions:
 
 def for_user(options: RunOptions, user: str | None) -> RunOptions:
     """Take the user whom the body names, if no header does."""
-    return replace(options, user=checked_user(user)) if user and not options.user else options
+    return replace(options, user=user_named(user)) if user and not options.user else options
 
 
 class OpenAIChat:

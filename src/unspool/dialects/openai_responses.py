@@ -8,7 +8,8 @@ encoder is a fold, so the same run has the same numbers after any restart, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -23,6 +24,7 @@ from ..runs.run import RunSpec, fold
 from . import CompleteAnswer, Options, RunGateway, VisibleEvents
 from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, status_of
+from .kit.response_items import referred
 from .kit.response_requests import ResponseRequest, shown_params
 from .kit.talks import Said, answer_of, messages_of
 from .openai_chat import for_user
@@ -30,6 +32,12 @@ from .openai_chat import for_user
 NAME: Final = "openai_responses"
 PATH: Final = "/v1/responses"
 PREFIX: Final = "resp_"
+
+MAX_REFERRED: Final = 256
+"""Responses that the items of one request may be of: each one is read."""
+
+MAX_REFERRED_BYTES: Final = 8 * 1024 * 1024
+"""Of all items that one request names: as much as a long talk, and no more than memory has."""
 
 INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons for the end of an answer that make its response incomplete."""
@@ -190,7 +198,7 @@ class ResponseEncoder:
         if index is None:
             return ()
         if event.type == "tool.called":
-            return self._called(index)
+            return self._called(index, data["arguments"])
         frames = self._close(data["step"])
         item = self._calls.get(index)
         if item is None:
@@ -199,18 +207,24 @@ class ResponseEncoder:
             item.call = {"call_id": id_, "name": data.get("name") or ""}
             frames.append(self._added(item))
         if data["arguments"]:
-            item.pieces.append(data["arguments"])
-            name = "response.function_call_arguments.delta"
-            frames.append(self._frame(name, **self._of(item), delta=data["arguments"]))
+            frames.append(self._argue(item, data["arguments"]))
         return frames
 
-    def _called(self, index: int) -> Sequence[bytes]:
+    def _called(self, index: int, arguments: Mapping[str, Any]) -> Sequence[bytes]:
         item = self._calls.get(index)
         if item is None or item.status != "in_progress":
             return ()
+        frames: list[bytes] = []
+        if not item.pieces:  # a model may call without arguments; clients read them as JSON
+            frames = [self._argue(item, msgspec.json.encode(arguments).decode())]
         facts = {"name": item.call["name"], "arguments": item.text}
         name = "response.function_call_arguments.done"
-        return (self._frame(name, **self._of(item), **facts), self._done(item))
+        return [*frames, self._frame(name, **self._of(item), **facts), self._done(item)]
+
+    def _argue(self, item: _Item, arguments: str) -> bytes:
+        item.pieces.append(arguments)
+        name = "response.function_call_arguments.delta"
+        return self._frame(name, **self._of(item), delta=arguments)
 
     def _end(self, event: Event) -> Sequence[bytes]:
         is_whole = event.type == "run.completed"
@@ -290,6 +304,36 @@ def _whole(answer: CompleteAnswer) -> Response:
     return JSONResponse(response, headers=headers)
 
 
+async def _named_items(
+    gateway: RunGateway, items: str | list[dict[str, Any]]
+) -> str | list[dict[str, Any]]:
+    """
+    Return the input with what its references name: items of earlier responses, by their ids.
+
+    Raises:
+        SpecError: There is no such item.
+    """
+    if isinstance(items, str):
+        return items
+    named: dict[str, dict[str, Any]] = {}
+    runs: set[str] = set()
+    wanted, room = set(map(referred, items)), MAX_REFERRED_BYTES
+    for id in filter(None, map(referred, items)):
+        run_id = id.partition("_")[2].rpartition("_")[0]
+        if run_id not in runs and len(runs) < MAX_REFERRED:
+            runs.add(run_id)
+            with suppress(UnknownRun):
+                output = response_after(run_id, await gateway.events(run_id))["output"]
+                found = {it["id"]: it for it in output if it["id"] in wanted}
+                room -= len(msgspec.json.encode(found))
+                named |= found
+        if room < 0:
+            raise SpecError(f"input: it names items of more than {MAX_REFERRED_BYTES} bytes")
+        if id not in named:
+            raise SpecError(f"input: no response here has an item {id[:64]!r}; send it whole")
+    return [named[id] if (id := referred(item)) else item for item in items]
+
+
 async def _before(gateway: RunGateway, response_id: str | None) -> list[Said]:
     """
     Return what was said up to and with an earlier response, but for its instructions.
@@ -323,6 +367,7 @@ class OpenAIResponses:
         @router.post(PATH)
         async def respond(request: ResponseRequest, options: Options) -> Response:
             """Answer as OpenAI's Responses do: streamed, in the background, or whole."""
+            request.input = await _named_items(gateway, request.input)
             spec = request.spec(await _before(gateway, request.previous_response_id))
             options = for_user(options, request.user)
             if request.background and options.cancel_after_s is None:

@@ -25,7 +25,7 @@ MAX_PROMPT_CHARS = 200_000
 
 class PlainRequest(BaseModel):
     prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS)
-    system: str | None = Field(None, max_length=50_000)
+    system: str | None = Field(None, max_length=200_000)
     model: str = Field("", max_length=128)
 
 

@@ -329,6 +329,9 @@ class RunContext:
         state = self._steps.get(step)
         return state is not None and state.has_call
 
+    def has_cut_call(self, step: str) -> bool:
+        return self._steps[step].has_cut_call
+
     async def answer(
         self,
         step: str,

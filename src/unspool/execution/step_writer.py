@@ -152,7 +152,7 @@ class StepWriter:
                 self._append("reasoning.delta", text=text)
             case ToolFragment():
                 _fragment()
-                self.state.has_call = True
+                self.state.begin_call(piece.index, piece.arguments)
                 facts = {"index": piece.index, "id": piece.id, "name": piece.name}
                 set_facts = {k: v for k, v in facts.items() if v is not None}
                 self._append("tool.delta", **set_facts, arguments=piece.arguments)

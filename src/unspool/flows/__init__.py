@@ -264,6 +264,9 @@ class Context(Recorder, Protocol):
     def has_called(self, step: str) -> bool:
         """Whether the model began a tool call in `step`, whole or not."""
 
+    def has_cut_call(self, step: str) -> bool:
+        """Whether the model began a tool call in `step` that never became whole."""
+
     async def answer(
         self,
         step: str,

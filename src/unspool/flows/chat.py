@@ -13,9 +13,10 @@ import asyncio
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from ..errors import ProviderError, SpecError, Unanswered
 from ..formats.images import read_data_url
@@ -96,8 +97,9 @@ class ChatMessage(BaseModel):
 class Chat(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    prompt: str = Field(min_length=1, max_length=200_000)
-    system: str = Field("You are a helpful sales assistant.", max_length=50_000)
+    prompt: str = Field(max_length=200_000)
+    """Empty only beside images, which are a question then."""
+    system: str = Field("You are a helpful sales assistant.", max_length=200_000)
     images: Images = Field(default_factory=list)
     """For models that take them."""
     params: dict[str, Any] = Field(default_factory=dict)
@@ -122,6 +124,16 @@ class Chat(BaseModel):
     """Turns of the conversation that the model does not get: they are too old or too long."""
     unshown: int = Field(0, ge=0)
     """Images of earlier turns that the model does not get again."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not (self.prompt or self.images):
+            place: tuple[int | str, ...] = ("prompt",)
+            empty = InitErrorDetails(
+                type="string_too_short", loc=place, input="", ctx={"min_length": 1}
+            )
+            raise ValidationError.from_exception_data("Chat", [empty])
+        return self
 
 
 class ChatFlow(Flow[Chat]):
@@ -207,7 +219,7 @@ async def _round(
             error = await _ask(ctx, request, step, {**params, "tool_choice": "none"}, since)
         is_lost = bool(request.kept_tools) and ctx.has_called(step) and not ctx.written(step)
         if error is None and (request.tools or request.kept_tools):
-            error = _unread(ctx, step)
+            error = _unread(ctx, step, for_client=bool(request.tools))
         if error is None:
             return step
         if not is_lost or repeat == MAX_REPEATS or error.code == "length":
@@ -216,9 +228,12 @@ async def _round(
     raise AssertionError("the last repeat returns or raises")
 
 
-def _unread(ctx: Context, step: str) -> ProviderError | None:
+def _unread(ctx: Context, step: str, *, for_client: bool) -> ProviderError | None:
     """Return the error of a step whose tool calls cannot be read; it is not whole without them."""
-    if not ctx.has_called(step) or ctx.calls(step):
+    if not ctx.has_called(step):
+        return None
+    # A client has seen the beginning of each call, and would take a cut one for whole.
+    if ctx.calls(step) and not (for_client and ctx.has_cut_call(step)):
         return None
     if ctx.ending(step) == "length":
         return ProviderError(

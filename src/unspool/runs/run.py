@@ -83,6 +83,8 @@ class Step:
     """Answers by the `index` of their call: `content`, and `code` if the call failed."""
     has_call: bool = False
     """A tool call began."""
+    begun: dict[int, bool] = field(default_factory=dict)
+    """By the `index` of each call that began: whether it has arguments."""
     finished: bool = False
     is_unseen: bool = False
     """Written only for the flow: no part of the run's text; only our own dialect shows it."""
@@ -104,6 +106,22 @@ class Step:
             self.calls.clear()
             self.answers.clear()
             self.has_call = False
+            self.begun.clear()
+
+    def begin_call(self, index: int, arguments: str) -> None:
+        """Note a fragment of a call."""
+        self.has_call = True
+        self.begun[index] = bool(arguments) or self.begun.get(index, False)
+
+    @property
+    def has_cut_call(self) -> bool:
+        """
+        Whether a call never became whole. A name alone may be nothing: some vendors send the name
+        of a call twice; but not where the answer reached its limit.
+        """
+        whole = {call["index"] for call in self.calls}
+        is_cut = self.finish_reason == "length"
+        return any(k not in whole and (argued or is_cut) for k, argued in self.begun.items())
 
     def beginning(self) -> Draft:
         """Return the event that begins it."""
@@ -242,7 +260,7 @@ class Run:
         step = self._step_of(data)
         match event.type:
             case "tool.delta":
-                step.has_call = True
+                step.begin_call(data["index"], data["arguments"])
                 if (attempt := self.last_attempt(step.name)) is not None:
                     attempt.fragments += 1
             case "tool.called":

@@ -51,6 +51,7 @@ RULES: Final = (
     _rule("/v1/tickets", "runs:read", "runs:read"),
     _rule("/v1/runs /v1/flows /v1/conversations", "runs:read", "runs:write"),
     _rule("/v1/chat/completions /v1/responses /v1/models", "runs:read", "runs:write"),
+    _rule("/api/show", "runs:read", "runs:read"),
     _rule("/api/chat /api/tags /api/version", "runs:read", "runs:write"),
     _rule("/api/timelines /api/progress /api/exports", "runs:read", "runs:write"),
     _rule("/api/copies /api/images /api/conversations", "runs:read", "runs:write"),

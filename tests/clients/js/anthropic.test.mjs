@@ -13,6 +13,8 @@ before(async () => {
   const call = { index: 0, id: "c1", name: "count", arguments: '{"of":"x"}' };
   await server.model("slow", slow());
   await server.model("caller", [{ tool: call }, { finish: "tool_calls" }], [{ text: "three" }, ...end]);
+  const more = { ...call, index: 1, id: "c2", arguments: "{}" };
+  await server.model("twice", [{ tool: call }, { tool: more }, { finish: "tool_calls" }]);
   await server.model("broken", [{ text: "half" }, { fail: "interrupted" }]);
 });
 after(() => server.close());
@@ -40,6 +42,14 @@ test("a tool goes round", async () => {
     messages: [...talk, { role: "user", content: [result] }],
   });
   assert.equal(second.content[0].text, "three");
+});
+
+test("each of two calls is told once, with its arguments", async () => {
+  const stream = client.messages.stream({ model: "twice", max_tokens: 100, messages, tools });
+  const told = [];
+  stream.on("contentBlock", (block) => void told.push([block.id, block.input]));
+  await stream.finalMessage();
+  assert.deepEqual(told, [["c1", { of: "x" }], ["c2", {}]]);
 });
 
 test("a failure in the middle raises, and so does an unknown model", async () => {

@@ -25,7 +25,7 @@ class _AguiModel(BaseModel):
 
 class AguiTool(_AguiModel):
     name: str = Field(max_length=64)
-    description: str = Field("", max_length=4000)
+    description: str = Field("", max_length=20_000)
     parameters: dict[str, Any] | None = None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -12,30 +11,39 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import SpecError
-from ...runs.options import MAX_USER_CHARS
 from .results import failed_text
 from .talks import chat_input
+from .users import user_named
 
 MAX_MESSAGES: Final = 1000
+
+NOT_PASSED: Final = frozenset(
+    {
+        *("cache_control", "service_tier", "inference_geo", "speed", "container", "diagnostics"),
+        *("context_management", "compaction", "fallbacks", "fallback_credit_token"),
+        *("billing_policy", "user_profile_id", "workspace_id", "thread", "betas"),
+    }
+)
+"""Parameters that are about Anthropic's own service."""
 
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
 class MessageParam(BaseModel):
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: str | list[dict[str, Any]]
 
 
 class ToolParam(BaseModel):
     type: str = "custom"
     name: str = Field(max_length=64)
-    description: str = Field("", max_length=4000)
+    description: str = Field("", max_length=20_000)
     input_schema: dict[str, Any] | None = None
 
 
 class MessagesRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
-    """Other parameters go to the model as they are: `temperature`, `top_p`, `thinking` …"""
+    """Parameters without a line here go to the model: `temperature`, `top_p`, `thinking` …"""
 
     model: str = Field("", max_length=128)
     messages: list[MessageParam] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -49,10 +57,8 @@ class MessagesRequest(BaseModel):
 
     @property
     def user(self) -> str:
-        """The client's user, by a digest where his name is longer than ours may be."""
-        name = str((self.metadata or {}).get("user_id") or "")
-        is_fit = len(name) <= MAX_USER_CHARS and name.isprintable() and name != "*"
-        return name if is_fit else hashlib.sha256(name.encode()).hexdigest()
+        """The client's user; empty: it names none."""
+        return user_named(str((self.metadata or {}).get("user_id") or ""))
 
 
 def chat_of(request: MessagesRequest) -> dict[str, Any]:
@@ -64,7 +70,7 @@ def chat_of(request: MessagesRequest) -> dict[str, Any]:
     """
     said = [part for message in request.messages for part in _messages(message)]
     facts = chat_input([{"role": "system", "content": _text_in(request.system)}, *said])
-    params = dict(request.model_extra or {})
+    params = _params(request.model_extra or {})
     if request.max_tokens is not None:
         params["max_tokens"] = request.max_tokens
     if request.stop_sequences:
@@ -72,6 +78,27 @@ def chat_of(request: MessagesRequest) -> dict[str, Any]:
     if request.tool_choice is not None and request.tools:
         params["tool_choice"] = _choice(request.tool_choice)
     return {**facts, "params": params, "tools": [_tool(tool) for tool in request.tools]}
+
+
+def _params(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Raises:
+        SpecError: It asks for something that is not offered here.
+    """
+    if extra.get("mcp_servers"):
+        raise SpecError("mcp_servers: not offered here; leave it out")
+    left = NOT_PASSED | {"mcp_servers", "output_config"}
+    params = {name: it for name, it in extra.items() if it is not None and name not in left}
+    config = extra.get("output_config")
+    if not isinstance(config, Mapping):
+        return params
+    rest = {name: it for name, it in config.items() if it is not None and name != "format"}
+    form = config.get("format")
+    if isinstance(form, Mapping) and form.get("type") == "json_schema":
+        # In this form it reaches each vendor in its own way.
+        asked = {"name": "answer", "schema": form.get("schema")}
+        params["response_format"] = {"type": "json_schema", "json_schema": asked}
+    return params | ({"output_config": rest} if rest else {})
 
 
 def _choice(choice: Mapping[str, Any]) -> Any:
@@ -91,6 +118,8 @@ def _messages(message: MessageParam) -> list[dict[str, Any]]:
     """Return the messages that one of theirs is: results of tools are messages of their own."""
     if isinstance(message.content, str):
         return [{"role": message.role, "content": message.content}]
+    if message.role == "system":
+        return [{"role": "system", "content": _text_in(message.content)}]
     if message.role == "assistant":
         return [_answer(message.content)]
     results = [block for block in message.content if block.get("type") == "tool_result"]

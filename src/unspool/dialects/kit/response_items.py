@@ -35,11 +35,20 @@ def messages_in(items: str | Sequence[Item]) -> list[Said]:
         elif kind == "function_call":
             _of_assistant(messages).setdefault("tool_calls", []).append(_call(item))
         elif kind == "function_call_output":
-            text, _ = content_of(item.get("output"))
+            text, images = content_of(item.get("output"))
+            if images:
+                raise SpecError("input: images in a function_call_output are not offered here")
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": text})
         elif kind != "reasoning":
             raise SpecError(f"input: items of type {str(kind)[:64]!r} are not offered here")
     return list(messages)
+
+
+def referred(item: Item) -> str:
+    """Return the id of the item that a reference names; empty: it is an item itself."""
+    is_bare = item.keys() <= {"id", "type"} and not item.get("type")
+    is_reference = item.get("type") == "item_reference" or is_bare
+    return str(item.get("id") or "") if is_reference else ""
 
 
 def _message(item: Item) -> dict[str, Any]:

@@ -78,7 +78,8 @@ class ResponseRequest(BaseModel):
             "reasoning_effort": (self.reasoning or {}).get("effort"),
             "tool_choice": _choice(self.tool_choice),
         }
-        passed = {name: value for name, value in extra.items() if name not in NOT_PASSED}
+        left = NOT_PASSED.union(NOT_OFFERED)
+        passed = {name: value for name, value in extra.items() if name not in left}
         return {name: value for name, value in {**passed, **given}.items() if value is not None}
 
 

@@ -26,16 +26,20 @@ def chat_input(messages: Sequence[Said]) -> dict[str, Any]:
     is the last thing a user says; calls of tools and their answers follow it.
 
     Raises:
-        SpecError: No user says anything, or a tool answers a call that nobody made.
+        SpecError: No user says anything, another role shows an image, or a tool answers a call
+            that nobody made.
     """
+    for message in messages:
+        if message.get("images") and message["role"] != "user":
+            raise SpecError("messages: only a message of the role user may have images")
     head = 0
     while head < len(messages) and messages[head]["role"] == "system":
         head += 1
     system = "\n\n".join(message["content"] for message in messages[:head])
     rest = _named(messages[head:])
     places = [k for k, message in enumerate(rest) if message["role"] == "user"]
-    if not places or not rest[places[-1]]["content"]:
-        raise SpecError("messages: the last message of a user must have a text")
+    if not places or not (rest[places[-1]]["content"] or rest[places[-1]].get("images")):
+        raise SpecError("messages: the last message of a user must have a text or an image")
     last = places[-1]
     around = {
         "talk": rest[:last],

@@ -31,7 +31,7 @@ class UiChatRequest(BaseModel):
     messages: list[UiMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     model: str = Field("", max_length=128)
-    system: str | None = Field(None, max_length=50_000)
+    system: str | None = Field(None, max_length=200_000)
     params: dict[str, Any] = Field(default_factory=dict)
     tools: list[dict[str, Any]] = Field(default_factory=list)
     """Functions of the page: `name`, `description`, `parameters`."""

@@ -24,6 +24,9 @@ from .. import Model, Prompt, TurnState
 MAX_STATE_BYTES: Final = 512 * 1024
 """Of one turn, as JSON. Thinking of a hundred thousand tokens fits."""
 
+CLIENT: Final = "client"
+"""In the place of a deployment: a client sends back what it was shown, so any may read it."""
+
 Part = Mapping[str, Any]
 
 
@@ -42,7 +45,7 @@ def turn_state(model: Model, data: Mapping[str, Any]) -> TurnState | None:
 def state_in(message: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
     """Return what `model` wants back with a message; empty where another one wrote it."""
     state = message.get("turn_state")
-    if not isinstance(state, Mapping) or state.get("by") != deployment_of(model):
+    if not isinstance(state, Mapping) or state.get("by") not in {CLIENT, deployment_of(model)}:
         return {}
     data = state.get("data")
     return data if isinstance(data, Mapping) else {}

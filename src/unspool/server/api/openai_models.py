@@ -12,7 +12,6 @@ from unspool.errors import MissingRight, SpecError, UnknownRecord
 
 def plug(core: Core) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["OpenAI"])
-    catalog = core.catalog
 
     @router.get("")
     async def list_names() -> dict[str, Any]:
@@ -23,12 +22,21 @@ def plug(core: Core) -> APIRouter:
     @router.get("/{name:path}")
     async def read_name(name: Annotated[str, Path(max_length=128)]) -> dict[str, Any]:
         """Read one of them."""
-        if not catalog.has_name(name):
-            raise UnknownRecord(f"no model {name!r}; `GET /v1/models` lists them")
-        catalog.check(name)
+        check_name(core, name)
         return _facts(core, name)
 
     return router
+
+
+def check_name(core: Core, name: str) -> None:
+    """
+    Raises:
+        UnknownRecord: No model or route has this name.
+        MissingRight: The present key may not ask it.
+    """
+    if not core.catalog.has_name(name):
+        raise UnknownRecord(f"no model {name!r}; `GET /v1/models` lists them")
+    core.catalog.check(name)
 
 
 def askable(core: Core) -> list[str]:
