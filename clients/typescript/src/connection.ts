@@ -56,6 +56,8 @@ export class Connection {
   /** `…/v1/runs/{id}`, once it is known; or that of a conversation. */
   runUrl: string | null;
   lastId: string;
+  /** The run is to be stopped as soon as its address is known. */
+  isUnwanted = false;
 
   readonly #options: Options;
   readonly #query: string;
@@ -110,6 +112,15 @@ export class Connection {
     const headers = { "content-type": "application/json", "idempotency-key": crypto.randomUUID() };
     const init = { method, ...(body ? { headers, body: JSON.stringify(body) } : {}) };
     return this.#send(() => this.#ask(`${this.runUrl}/${what}`, init));
+  }
+
+  /** Stop the run; a break on the way is left to the next connection. */
+  async #stop(): Promise<void> {
+    const response = await this.post("cancel").catch(() => this.#cut?.abort());
+    if (!response) return;
+    this.isUnwanted = false;
+    if (!response.ok) throw await refusal(response);
+    await response.body?.cancel();
   }
 
   async *frames(): AsyncGenerator<Frame> {
@@ -176,6 +187,7 @@ export class Connection {
         this.runUrl = `${rootOf(response.url)}/v1/runs/${id}`;
       if (this.runUrl !== null) this.#first = null;
       if (status !== 204) this.#options.onContact?.("open");
+      if (this.isUnwanted && this.runUrl !== null) await this.#stop();
       return response;
     }
     // Too busy, stopping, or a proxy without a server behind it: try again. All else is an answer.

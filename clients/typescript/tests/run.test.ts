@@ -205,6 +205,20 @@ test.each([
   expect(runUrlOf(url, RUN)).toBe(`${root}/v1/runs/${RUN}`);
 });
 
+test("a run that is stopped before its id is known is stopped once it is", async () => {
+  const { url, asked } = await serving((response, facts) => {
+    if (facts.number === 2) response.destroy();
+    else if (facts.path.endsWith("/cancel")) response.end("{}");
+    else tellUntil(LOG, 99)(response, facts);
+  });
+  const run = openRun(`${url}/v1/runs`, HURRIED);
+  const reading = all(run);
+  await run.cancel();
+  expect(await reading).toEqual(LOG);
+  const stops = asked.filter(({ path }) => path === `/v1/runs/${RUN}/cancel`);
+  expect(stops).toHaveLength(2); // the first one broke
+});
+
 test("who has left by the button stays away until called back, and misses nothing", async () => {
   const { url, asked } = await serving((response, facts) => {
     if (facts.number > 1) return tellUntil(LOG, 99)(response, facts);
