@@ -4,12 +4,12 @@ import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
 const LIMITS = {
-  "src/index.ts": 4416,
-  "src/shared.ts": 4800,
+  "src/index.ts": 4736,
+  "src/shared.ts": 5120,
   "src/conversation.ts": 3328,
-  "src/seeds/index.ts": 3072,
-  "src/vue.ts": 5888,
-  "src/react.ts": 5888,
+  "src/seeds/index.ts": 3200,
+  "src/vue.ts": 6176,
+  "src/react.ts": 6176,
 };
 /** Packages that a page has already. */
 const external = ["vue", "react"];

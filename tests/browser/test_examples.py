@@ -111,3 +111,21 @@ def test_stop_stops_the_run_at_the_server(page: Page, url: str) -> None:
     run = newest(url)
     assert run["status"] == "cancelled"
     assert answers(page) == [run["text"]]
+
+
+def test_stop_in_its_first_moment_stops_the_run_that_has_no_id_yet(page: Page, url: str) -> None:
+    page.evaluate(
+        """() => {
+            const { stop } = document.forms[0].elements
+            new MutationObserver(() => {
+                if (stop.disabled || window.hasStopped) return
+                window.hasStopped = true
+                stop.click()
+            }).observe(stop, { attributes: true })
+        }"""
+    )
+    page.fill("input", "请介绍运动鞋的特点")
+    page.click("[name=ask]")
+    page.wait_for_function("() => window.hasStopped")
+    page.wait_for_function(IS_OVER)
+    assert newest(url)["status"] == "cancelled"

@@ -281,6 +281,12 @@ def test_without_a_server_one_sentence_says_where_and_what_to_do(args: tuple[str
     assert "`unspool serve`" in result.stderr
 
 
+def test_an_address_with_https_where_there_is_no_tls_is_told_so(url: str) -> None:
+    result = cli("runs", "--url", url.replace("http://", "https://"))
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "it does not speak TLS" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -119,6 +119,15 @@ def test_other_machines_are_let_in_only_where_that_is_said() -> None:
     assert "--allow-open" in result.stderr
 
 
+def test_a_new_key_is_told_with_the_server_that_takes_it(tmp_path: Path) -> None:
+    result = cli("keys", "add", "mine", "--data-dir", str(tmp_path / "shop"))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("usp_")
+    told = " ".join(result.stderr.split())
+    assert f"Servers over {tmp_path.resolve() / 'shop'} take it." in told
+    assert "UNSPOOL_ACCESS=keys" in told
+
+
 def test_chat_answers_in_utf8_whatever_the_locale_says() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "unspool", "chat", "-", "--max-tokens", "20"],

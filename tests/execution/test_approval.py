@@ -91,6 +91,9 @@ async def test_calls_wait_for_approval_and_the_model_learns_what_was_declined(
     first, second = run["questions"]  # nobody is asked for a call that cannot be carried out
     assert [first["step"], second["step"]] == ["answer/call-0", "answer/call-1"]
     assert first["call"] == {"id": "a", "name": "weather", "arguments": PLACES[0]}
+    unnamed = (await client.post(f"{served.url}/v1/runs/{run_id}/answers", json={})).json()
+    wanted = "several questions are open: answer/call-0, answer/call-1; name one of them"
+    assert wanted in unnamed["error"]["message"]
     await give(client, served, run_id, step=second["step"], declined=True, reason="too far")
     await give(client, served, run_id, step=first["step"])
     run = await until(client, served, run_id, 0)

@@ -125,7 +125,9 @@ async def test_a_server_that_nobody_named_or_that_is_not_there_is_said_so(
     served = serve_with(mcp_config=configured(tmp_path, shop=gone))
     reply = await registered(client, served, "find_order")
     assert reply.status_code == 422
-    assert "does not answer" in reply.json()["error"]["message"]
+    message = reply.json()["error"]["message"]
+    assert "the MCP server shop does not answer: FileNotFoundError" in message
+    assert "see that its `command` in UNSPOOL_MCP_CONFIG starts" in message
     reply = await client.get(f"{served.url}/api/tools/mcp/other")
     assert "there is no MCP server other" in reply.json()["error"]["message"]
 

@@ -56,9 +56,12 @@ export class Connection {
   /** `…/v1/runs/{id}`, once it is known; or that of a conversation. */
   runUrl: string | null;
   lastId: string;
+  /** The run is to be stopped as soon as its address is known. */
+  isUnwanted = false;
 
   readonly #options: Options;
   readonly #query: string;
+  readonly #url: string;
   #first: (() => Promise<Response>) | null;
   #cut: AbortController | null = null;
   #isHandingOver = false;
@@ -66,6 +69,7 @@ export class Connection {
   #away: Promise<void> | null = null;
   #comeBack: (() => void) | null = null;
   #retryMs = 0;
+  #lastBreak = "";
   #ticket: Ticket | undefined;
 
   /** `query` goes with each GET: `?dialect=native`. */
@@ -77,6 +81,7 @@ export class Connection {
     const { post } = place;
     // Every try has the same key, so a lost answer does not start a second run.
     const key = post ? crypto.randomUUID() : "";
+    this.#url = post?.url ?? "";
     this.#first = post ? () => this.#post(post.url, post.body, key) : null;
   }
 
@@ -109,6 +114,15 @@ export class Connection {
     return this.#send(() => this.#ask(`${this.runUrl}/${what}`, init));
   }
 
+  /** Stop the run; a break on the way is left to the next connection. */
+  async #stop(): Promise<void> {
+    const response = await this.post("cancel").catch(() => this.#cut?.abort());
+    if (!response) return;
+    this.isUnwanted = false;
+    if (!response.ok) throw await refusal(response);
+    await response.body?.cancel();
+  }
+
   async *frames(): AsyncGenerator<Frame> {
     let tries = 0;
     for (;;) {
@@ -125,7 +139,8 @@ export class Connection {
       this.#options.signal?.throwIfAborted();
       tries += 1;
       if (tries > (this.#options.maxTries ?? MAX_TRIES)) {
-        throw new UnspoolError("unreachable", `the server did not answer ${tries - 1} times`);
+        const why = this.#lastBreak && ` (${this.#lastBreak})`;
+        throw new UnspoolError("unreachable", `the server did not answer ${tries - 1} times${why}`);
       }
     }
   }
@@ -151,6 +166,11 @@ export class Connection {
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof UnspoolError) throw error;
+      const url = this.runUrl ?? this.#url;
+      // No later try would take it either: `/v1/runs` in Node.
+      if (!URL.canParse(url, globalThis.location?.href))
+        throw new UnspoolError("protocol", `${url}: outside a page, addresses begin with http://`);
+      this.#lastBreak = reasonOf(error);
       return null;
     }
     this.#leaveOld?.();
@@ -162,10 +182,12 @@ export class Connection {
     const status = response.status;
     if (response.ok) {
       const id = response.headers.get("x-run-id");
+      if (id === null && status !== 204) checkStream(response);
       if (id !== null && this.runUrl === null)
         this.runUrl = `${rootOf(response.url)}/v1/runs/${id}`;
       if (this.runUrl !== null) this.#first = null;
       if (status !== 204) this.#options.onContact?.("open");
+      if (this.isUnwanted && this.runUrl !== null) await this.#stop();
       return response;
     }
     // Too busy, stopping, or a proxy without a server behind it: try again. All else is an answer.
@@ -257,9 +279,25 @@ export class Connection {
   }
 }
 
-/** The part of a URL before the server's own paths: a proxy may serve it below another path. */
+/** Where the server's own paths begin; a proxy may serve them below a path or name like these. */
+const OWN = /\/(api\/(debug|v1\/(projects|events|causal-graph))|ai\/(generate|stream)|v1\/).*/;
+
+/** The part of a URL before the server's own paths. */
 export function rootOf(url: string): string {
-  return url.replace(/\/(v1|ai|api)\/.*$/, "");
+  return url.replace(OWN.test(url) ? OWN : /(?<=^(\w+:\/\/[^/]+)?)\/.*/, "");
+}
+
+/** A page for people at a wrong address is 200 too, and no later try would find a run there. */
+function checkStream({ headers, url }: Response): void {
+  const type = headers.get("content-type");
+  if (type?.startsWith("text/event-stream")) return;
+  throw new UnspoolError("protocol", `${url} answered ${type}, not a stream: a wrong address?`);
+}
+
+/** Node has the reason ("connect ECONNREFUSED …") in the cause; a browser tells it to no page. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as { message?: string; cause?: { message?: string } };
+  return cause?.message || message || "";
 }
 
 function aborted(signal: AbortSignal | undefined): Promise<void> {

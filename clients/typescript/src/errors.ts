@@ -31,6 +31,10 @@ export async function refusal(response: Response): Promise<UnspoolError> {
     const { code, message } = JSON.parse(body).error;
     return new UnspoolError("refused", String(message), response.status, String(code));
   } catch {
-    return new UnspoolError("refused", `HTTP ${response.status}: ${body}`, response.status);
+    return new UnspoolError(
+      "refused",
+      `HTTP ${response.status} of ${response.url}: ${body}`,
+      response.status,
+    );
   }
 }

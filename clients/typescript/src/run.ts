@@ -40,9 +40,15 @@ export class OpenRun implements AsyncIterable<RunEvent> {
     return this.#connection.runUrl?.replace(/^.*\//, "") ?? null;
   }
 
-  /** Stop the run itself, for everybody. What was written stays; its last events still come. */
+  /**
+   * Stop the run itself, for everybody. What was written stays; its last events still come. Before
+   * the run's id is known, it is stopped as soon as it is; the loop then throws what is refused.
+   */
   async cancel(): Promise<void> {
-    if (this.#connection.runUrl === null) return;
+    if (this.#connection.runUrl === null) {
+      this.#connection.isUnwanted = true;
+      return;
+    }
     const response = await this.#connection.post("cancel");
     if (!response.ok) throw await refusal(response);
     await response.body?.cancel();

@@ -122,9 +122,17 @@ export class WatchedRun {
     this.#options = options;
   }
 
-  /** Take a ticket function, key and headers for what is begun, and asked for, from now on. */
+  /**
+   * Take a ticket function, key and headers for what is begun, and asked for, from now on. Another
+   * name to remember shows the run of that name, in place of this one.
+   */
   readonly use = (options: RunOptions): void => {
+    const { remember } = this.#options;
     this.#options = options;
+    if (!this.#isIn || !remember || !options.remember || remember === options.remember) return;
+    this.#drop();
+    this.#show();
+    this.enter();
   };
 
   readonly read = (): RunState => this.#state;

@@ -73,6 +73,25 @@ describe.skipIf(!IS_THERE).each([
     expect(sessionStorage.length).toBe(0);
   });
 
+  test("another name to remember shows the run of that name, and mixes no two", async () => {
+    const [mine, theirs] = await Promise.all(
+      ["mine", "theirs"].map((name) => server.ask("/v1/runs", asked(quick, name))),
+    );
+    sessionStorage.setItem("unspool mine", mine.id);
+    sessionStorage.setItem("unspool theirs", theirs.id);
+    const page = show({ remember: "mine" });
+    if (!page.give) return; // in Vue the options of a component are those of its beginning
+    await end(page);
+    const url = `${server.url}/v1/runs`;
+    page.give({ url, remember: "theirs" });
+    await until(() => page.now.id === theirs.id && page.now.status === "completed");
+    page.give({ url, remember: "nothing" });
+    await until(() => page.now.status === "idle");
+    expect(sessionStorage.getItem("unspool nothing")).toBeNull();
+    expect(sessionStorage.getItem("unspool mine")).toBe(mine.id);
+    sessionStorage.clear();
+  });
+
   test("an address of another host in somebody's link gets no request and no key", async () => {
     const elsewhere = await serve(tellUntil(logOf(WORDS), 99));
     const { id } = await server.ask("/v1/runs", asked(quick));

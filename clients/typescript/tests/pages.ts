@@ -30,6 +30,8 @@ export interface Page {
   /** The text of the document. */
   text(): string;
   close(): void;
+  /** Render the component with other options; in React alone. */
+  give?(options: RunOptions): void;
 }
 
 /** Show a run; `begin` is what the component does when it is there. */
@@ -54,7 +56,9 @@ function ShownRun({ page, options, begin }: Props) {
 export const showInReact: Show = (options, begin) => {
   const root = createRoot(document.body.appendChild(document.createElement("main")));
   const page = { renders: 0, close: () => root.unmount() } as Page;
-  root.render(createElement(StrictMode, null, createElement(ShownRun, { page, options, begin })));
+  page.give = (options) =>
+    root.render(createElement(StrictMode, null, createElement(ShownRun, { page, options, begin })));
+  page.give(options);
   return page;
 };
 

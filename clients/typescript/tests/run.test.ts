@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { followRun, openRun, type RunEvent, UnspoolError } from "../src/index.ts";
+import { followRun, openRun, type RunEvent, runUrlOf, UnspoolError } from "../src/index.ts";
 import {
   type Answer,
   begin,
@@ -166,12 +166,57 @@ test("a run of another contract is read in ours, and its first stream is left af
 test("who gives up is told so, and who leaves is told nothing", async () => {
   const { url } = await serving((response) => response.destroy());
   const tried = all(openRun(`${url}/v1/runs`, { ...HURRIED, maxTries: 3 }));
-  await expect(tried).rejects.toMatchObject({ code: "unreachable" });
+  await expect(tried).rejects.toMatchObject({
+    code: "unreachable",
+    message: expect.stringMatching(/3 times \(.+\)$/),
+  });
 
   const stop = new AbortController();
   const left = all(openRun(`${url}/v1/runs`, { signal: stop.signal }));
   stop.abort();
   await expect(left).rejects.toThrow(/abort/i);
+});
+
+test("a page for people at a wrong address is no stream, and is not asked for again", async () => {
+  const { url, asked } = await serving((response) => {
+    response.writeHead(200, { "content-type": "text/html" });
+    response.end("<!doctype html>");
+  });
+  const wrong = { code: "protocol", message: expect.stringMatching(/text\/html.*address/) };
+  await expect(all(openRun(`${url}/v1/runs`, HURRIED))).rejects.toMatchObject(wrong);
+  await expect(all(followRun(`${url}/v1/runs/${RUN}`, HURRIED))).rejects.toMatchObject(wrong);
+  expect(asked).toHaveLength(2);
+});
+
+test("a path alone is no address outside a page, and that is said at once", async () => {
+  const wrong = { code: "protocol", message: expect.stringMatching(/^\/v1\/runs.*http:\/\//) };
+  await expect(all(openRun("/v1/runs"))).rejects.toMatchObject(wrong);
+});
+
+test.each([
+  ["http://api/v1/runs", "http://api"],
+  ["https://shop.example/api/unspool/v1/runs", "https://shop.example/api/unspool"],
+  ["/api/v1/runs", "/api"],
+  ["http://ai/ai/generate/copy", "http://ai"],
+  ["/below/api/v1/projects/3/rewrite-stream/", "/below"],
+  ["/api/debug/chat", ""],
+  ["https://shop.example/write", "https://shop.example"],
+])("a run that %s started is followed at the same server", (url, root) => {
+  expect(runUrlOf(url, RUN)).toBe(`${root}/v1/runs/${RUN}`);
+});
+
+test("a run that is stopped before its id is known is stopped once it is", async () => {
+  const { url, asked } = await serving((response, facts) => {
+    if (facts.number === 2) response.destroy();
+    else if (facts.path.endsWith("/cancel")) response.end("{}");
+    else tellUntil(LOG, 99)(response, facts);
+  });
+  const run = openRun(`${url}/v1/runs`, HURRIED);
+  const reading = all(run);
+  await run.cancel();
+  expect(await reading).toEqual(LOG);
+  const stops = asked.filter(({ path }) => path === `/v1/runs/${RUN}/cancel`);
+  expect(stops).toHaveLength(2); // the first one broke
 });
 
 test("who has left by the button stays away until called back, and misses nothing", async () => {

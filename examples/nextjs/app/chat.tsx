@@ -35,6 +35,7 @@ export function Chat({ id, messages: earlier }: Kept) {
   }
 
   // `stop` of useChat only leaves; this stops the run at the server, and the stream then ends.
+  // While a message is still `submitted`, the server may have no run of it that could be stopped.
   const stop = () => fetch(`/api/chat/${id}/stop`, { method: "POST" });
 
   return (
@@ -48,7 +49,7 @@ export function Chat({ id, messages: earlier }: Kept) {
       <form onSubmit={ask}>
         <input name="prompt" required autoFocus size={50} />{" "}
         <button disabled={isLive}>Ask</button>{" "}
-        <button type="button" onClick={stop} disabled={!isLive}>
+        <button type="button" onClick={stop} disabled={status !== "streaming"}>
           Stop
         </button>
       </form>

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SpecError
+from ._bootstrap import read_settings
 from ._console import say, stderr, stdout, write_json
 from ._options import DataDir, Json
 from ._records import tenant_of, with_records
@@ -67,6 +68,13 @@ def add(  # noqa: PLR0913 - each option is a word of the command line
         return
     say(made.text, to=stdout())
     say("Keep it: only its digest is stored. Send it as `Authorization: Bearer …`.", to=stderr())
+    settings = read_settings(data_dir=data_dir)
+    where = "UNSPOOL_DATABASE_URL" if settings.database_url else settings.data_dir.resolve()
+    # A command in another folder than the server makes a key that this server does not know.
+    say(
+        f"Servers over {where} take it. On 127.0.0.1 they want one only with UNSPOOL_ACCESS=keys.",
+        to=stderr(),
+    )
 
 
 @keys.command("list")

@@ -94,6 +94,8 @@ def _named(run: Run, step: str, answer_id: str) -> Question:
         return run.questions[step]
     if step or len(waiting) != 1 or run.is_ended:
         have = ", ".join(question.step for question in waiting) or "none"
+        if not step and len(waiting) > 1 and not run.is_ended:
+            raise NotWaiting(f"several questions are open: {have}; name one of them as `step`")
         raise NotWaiting(f"the run has no open question {step!r}; open ones: {have}")
     return waiting[0]
 

@@ -44,6 +44,7 @@ from .guard import Guard, error_answer
 from .late_answer import LateAnswer
 from .refusals import RefusalShapes
 from .validation import invalid_message
+from .wrong_path import wrong_path
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +227,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, BodyTooLarge):  # FastAPI met it while it read the body
         return await _on_unspool_error(request, error.__cause__)
-    answer = error_answer(error.status_code, f"http_{error.status_code}", _clean(str(error.detail)))
+    message = str(error.detail)
+    if message in {"Not Found", "Method Not Allowed"}:  # Starlette's own words
+        message = wrong_path(request, error)
+    answer = error_answer(error.status_code, f"http_{error.status_code}", _clean(message))
     answer.headers.update(error.headers or {})
     return answer
 

@@ -96,6 +96,8 @@ def check(who: Principal, method: str, path: str) -> None:
         raise MissingRight("this ticket opens one run or conversation, and this is not it")
     rule = rule_for(path)
     scope = "admin" if rule is None else (rule.read if method in READS else rule.write)
+    if rule is None and not who.may(scope):
+        raise MissingRight(f"no path {path[:200]}, or one for admins alone; check the address")
     if not who.may(scope):
         lacks = "the key lacks" if who.person is None else f"your role, {who.person.role}, lacks"
         raise MissingRight(f"this needs the scope {scope}, which {lacks}")

@@ -48,7 +48,7 @@ after(async () => {
 });
 
 const LAST = "() => [...document.querySelectorAll('.assistant')].at(-1)?.textContent ?? ''";
-const IS_OVER = "document.querySelector('button[type=button]')?.disabled";
+const IS_OVER = "document.querySelector('form button')?.disabled === false";
 
 async function open() {
   const context = await browser.newContext();
@@ -100,6 +100,24 @@ test("stop stops the run at the server", { skip }, async () => {
   const run = await newest();
   assert.equal(run.status, "cancelled");
   assert.ok(run.text.length < TEXT.length);
+  await close();
+});
+
+test("stop in the first moment in which it is offered stops the run", { skip }, async () => {
+  const { page, close } = await open();
+  await page.evaluate(() => {
+    const stop = document.querySelector("button[type=button]");
+    new MutationObserver(() => {
+      if (stop.disabled || window.hasStopped) return;
+      window.hasStopped = true;
+      stop.click();
+    }).observe(stop, { attributes: true });
+  });
+  await page.fill("input", "hello once more");
+  await page.click("button:has-text('Ask')");
+  await page.waitForFunction("window.hasStopped");
+  await page.waitForFunction(IS_OVER);
+  assert.equal((await newest()).status, "cancelled");
   await close();
 });
 

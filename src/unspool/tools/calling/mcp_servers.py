@@ -118,7 +118,11 @@ class McpServers:
                         break
         except Exception as error:
             await self._drop(server)
-            raise SpecError(f"the MCP server {server} does not answer: {_said(error)}") from error
+            cause = error.__cause__ if isinstance(error, Failed) else error
+            raise SpecError(
+                f"the MCP server {server} does not answer: {_said(cause or error)}; "
+                f"{_advice(self._servers[server])}"
+            ) from error
         return found[:MAX_TOOLS]
 
     def check(self, server: str) -> None:
@@ -228,6 +232,13 @@ async def _opened(server: McpServer) -> AsyncGenerator[Client]:
     )
     async with Client(program) as client:
         yield client
+
+
+def _advice(server: McpServer) -> str:
+    # Neither the address nor the arguments: they may hold secrets.
+    if server.url:
+        return "see that something answers at its `url` in UNSPOOL_MCP_CONFIG"
+    return "see that its `command` in UNSPOOL_MCP_CONFIG starts; the server's log has its stderr"
 
 
 def _text_of(result: CallToolResult) -> str:
