@@ -11,6 +11,10 @@ class Unreachable(UnspoolError):
     code = "unreachable"
 
 
+class EventMissing(Unreachable):
+    """A stream left out an event, so what follows would have a hole."""
+
+
 class RequestRefused(UnspoolError):
     """
     The server answered with an error.
