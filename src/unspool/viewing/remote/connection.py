@@ -15,7 +15,7 @@ from yarl import URL
 
 from ...errors import SpecError
 from ...formats.sse import Decoder, EventTooLong, Frame
-from .errors import RequestRefused, Unreachable
+from .errors import NotUnspool, RequestRefused, Unreachable
 
 CONNECT_S: Final = 5.0
 """Seconds to open a connection; a running server answers at once."""
@@ -165,7 +165,7 @@ class ServerClient:
             return RequestRefused(
                 f"The server at {self.url} failed ({status}); its log says why.", status
             )
-        return Unreachable(
+        return NotUnspool(
             f"Something answers at {self.url} (HTTP {status}), but it is not Unspool."
             f"{self._hints[1]}"
         )

@@ -11,6 +11,10 @@ class Unreachable(UnspoolError):
     code = "unreachable"
 
 
+class NotUnspool(Unreachable):
+    """Something else answers at the address."""
+
+
 class EventMissing(Unreachable):
     """A stream left out an event, so what follows would have a hole."""
 

@@ -15,7 +15,7 @@ import msgspec
 from ...formats.sse import Frame
 from ...runs.events import Event, decode_event
 from .connection import NATIVE, ServerClient, run_events_path
-from .errors import RequestRefused, Unreachable
+from .errors import NotUnspool, RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
@@ -64,6 +64,9 @@ class Outage:
         if not self._is_known or (
             isinstance(error, RequestRefused) and error.status not in PASSING
         ):
+            raise error
+        # Within an outage a proxy may answer for a server that restarts; before, it is the address.
+        if isinstance(error, NotUnspool) and not self.has_begun:
             raise error
         now = time.monotonic()
         if self._lost_at is None:
