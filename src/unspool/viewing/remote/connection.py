@@ -16,7 +16,7 @@ from yarl import URL
 
 from ...errors import SpecError
 from ...formats.sse import Decoder, EventTooLong, Frame
-from .errors import RequestRefused, Unreachable
+from .errors import NotUnspool, RequestRefused, Unreachable
 
 CONNECT_S: Final = 5.0
 """Seconds to open a connection; a running server answers at once."""
@@ -73,6 +73,7 @@ class ServerClient:
                 params=params,
                 headers={"Idempotency-Key": key} if key else None,
                 timeout=aiohttp.ClientTimeout(answer_s, sock_connect=CONNECT_S),
+                middlewares=(_sending_once(),) if method == "DELETE" else None,
             ) as answer:
                 return self._read(answer.status, await answer.read())
         except (aiohttp.ClientError, OSError) as error:
@@ -165,7 +166,7 @@ class ServerClient:
             return RequestRefused(
                 f"The server at {self.url} failed ({status}); its log says why.", status
             )
-        return Unreachable(
+        return NotUnspool(
             f"Something answers at {self.url} (HTTP {status}), but it is not Unspool."
             f"{self._hints[1]}"
         )
@@ -204,6 +205,26 @@ def run_path(run_id: str) -> str:
 
 def run_events_path(run_id: str) -> str:
     return f"{run_path(run_id)}/events"
+
+
+def _sending_once() -> aiohttp.ClientMiddlewareType:
+    """
+    Return what keeps aiohttp from sending a request again by itself after a break.
+
+    It would hide that the first try may have been done, and a 404 then has another meaning.
+    """
+    is_sent = False
+
+    async def send(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        nonlocal is_sent
+        if is_sent:
+            raise aiohttp.ClientConnectionError("the connection broke before the answer")
+        is_sent = True
+        return await handler(request)
+
+    return send
 
 
 def _reason(error: Exception) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from .connection import ServerClient
-from .errors import RequestRefused, Unreachable
-from .following import Outage, persist
+from .errors import EventMissing, RequestRefused, Unreachable
+from .following import Outage, persist, remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class RemoteConversation:
 
         Raises:
             Unreachable: The server was gone for a minute.
+            EventMissing: The stream left out an event of a turn.
             RequestRefused: There is no such conversation (any more), or no such place.
         """
         params = {"turn": turn or "", "path": path, "types": ",".join(types)}
@@ -87,11 +88,12 @@ class RemoteConversation:
                         outage.end()
                         for frame in frames:
                             event = _read(frame.data, frame.id or place)
+                            is_new = _is_new(event, seqs, is_filtered=bool(types))
                             place = event.place
-                            if event.seq and event.seq <= seqs.get(event.turn, 0):
-                                continue
-                            seqs[event.turn] = event.seq
-                            yield event
+                            if is_new:
+                                yield event
+            except EventMissing:
+                raise  # another connection would not bring it
             except (Unreachable, RequestRefused) as error:
                 await outage.wait(error)
             else:
@@ -119,13 +121,50 @@ class RemoteConversation:
         return list(found["messages"])
 
     async def change(self, message: int, **fields: Any) -> dict[str, Any]:
-        """Change a message that waits, and return it; `steer=True` begins it now."""
+        """
+        Change a message that waits, and return it; `steer=True` begins it now.
+
+        After a break it is sent again.
+
+        Raises:
+            Unreachable: The server was gone for a minute.
+            RequestRefused: It has begun (`message_begun`), perhaps by a first try of this call
+                whose answer was lost; or there is no such message.
+        """
         path = f"{self._path}/messages/{message}"
-        return dict(await self._server.ask("PATCH", path, body=fields))
+        return await persist(self._server, path, fields, method="PATCH")
 
     async def withdraw(self, message: int) -> None:
-        """Withdraw a message that waits."""
-        await self._server.ask("DELETE", f"{self._path}/messages/{message}")
+        """
+        Withdraw a message that waits. After a break it is sent again.
+
+        Raises:
+            Unreachable: The server was gone for a minute.
+            RequestRefused: It has begun (`message_begun`), or there is no such message.
+        """
+        await remove(self._server, f"{self._path}/messages/{message}")
+
+
+def _is_new(event: ConversationEvent, seqs: dict[int, int], *, is_filtered: bool) -> bool:
+    """
+    Note the event's number in `seqs`, and return whether it came for the first time.
+
+    Raises:
+        EventMissing: Numbers were left out, though no filter asked for that.
+    """
+    if not event.seq:
+        return True
+    # Of a turn that an earlier reader began, the first number is not known here.
+    before = seqs.get(event.turn, event.seq - 1)
+    if event.seq <= before:
+        return False
+    if event.seq > before + 1 and not is_filtered:
+        raise EventMissing(
+            f"Event {event.seq} of turn {event.turn} came after event {before}; "
+            f"read the conversation again."
+        )
+    seqs[event.turn] = event.seq
+    return True
 
 
 def _read(line: bytes, place: str) -> ConversationEvent:

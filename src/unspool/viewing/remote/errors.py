@@ -11,6 +11,14 @@ class Unreachable(UnspoolError):
     code = "unreachable"
 
 
+class NotUnspool(Unreachable):
+    """Something else answers at the address."""
+
+
+class EventMissing(Unreachable):
+    """A stream left out an event, so what follows would have a hole."""
+
+
 class RequestRefused(UnspoolError):
     """
     The server answered with an error.

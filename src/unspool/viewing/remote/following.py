@@ -15,7 +15,7 @@ import msgspec
 from ...formats.sse import Frame
 from ...runs.events import Event, decode_event
 from .connection import NATIVE, ServerClient, run_events_path
-from .errors import RequestRefused, Unreachable
+from .errors import NotUnspool, RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
@@ -48,6 +48,11 @@ class Outage:
         self._pause_s = FIRST_PAUSE_S
         self._lost_at: float | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a try has failed since data last arrived."""
+        return self._lost_at is not None
+
     def end(self) -> None:
         """Note that data arrived, if only a heartbeat."""
         if self._lost_at is not None:
@@ -59,6 +64,9 @@ class Outage:
         if not self._is_known or (
             isinstance(error, RequestRefused) and error.status not in PASSING
         ):
+            raise error
+        # Within an outage a proxy may answer for a server that restarts; before, it is the address.
+        if isinstance(error, NotUnspool) and not self.has_begun:
             raise error
         now = time.monotonic()
         if self._lost_at is None:
@@ -126,13 +134,37 @@ def _seen(seq: int, line: bytes) -> FollowedRun:
 
 
 async def persist(
-    server: ServerClient, path: str, body: Mapping[str, Any], key: str = ""
+    server: ServerClient,
+    path: str,
+    body: Mapping[str, Any],
+    key: str = "",
+    *,
+    method: str = "POST",
 ) -> dict[str, Any]:
-    """Send a request that happens once, until there is an answer, or none for a minute."""
+    """
+    Send a request until there is an answer, or none for a minute.
+
+    A POST happens once, under its key. A PATCH sets the same fields again.
+    """
     outage = Outage(lambda _: None, is_known=True)
-    key = key or secrets.token_hex(16)
+    key = "" if method == "PATCH" else key or secrets.token_hex(16)
     while True:
         try:
-            return dict(await server.ask("POST", path, body=body, key=key))
+            return dict(await server.ask(method, path, body=body, key=key))
         except (Unreachable, RequestRefused) as error:
             await outage.wait(error)
+
+
+async def remove(server: ServerClient, path: str) -> None:
+    """Delete what is at `path`; after a break, a 404 says that the first try has done it."""
+    outage = Outage(lambda _: None, is_known=True)
+    while True:
+        try:
+            await server.ask("DELETE", path)
+        except (Unreachable, RequestRefused) as error:
+            is_gone = isinstance(error, RequestRefused) and error.status == 404
+            if is_gone and outage.has_begun:
+                return
+            await outage.wait(error)
+        else:
+            return
