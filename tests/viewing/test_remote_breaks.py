@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -11,6 +13,7 @@ from support.lost_answers import LostAnswers
 from support.servers import Desk
 from support.upstream import SILENCE, Upstream, chunk
 from unspool import connect
+from unspool.viewing.remote import following
 from unspool.viewing.remote.errors import EventMissing, NotUnspool, RequestRefused
 
 HOLE = (
@@ -18,6 +21,21 @@ HOLE = (
     'id: 1.2\ndata: {"seq":2,"type":"text.delta","data":{"text":"a"},"turn":1,"run":"r"}\n\n'
     'id: 1.4\ndata: {"seq":4,"type":"text.delta","data":{"text":"c"},"turn":1,"run":"r"}\n\n'
 )
+
+
+@asynccontextmanager
+async def answering(kind: str, body: str) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server with one answer to everything; yield its address, and the requests so far."""
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write((head + body).encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", asked
 
 
 async def test_a_change_and_a_withdrawal_whose_answers_are_lost_are_done(
@@ -42,46 +60,41 @@ async def test_a_change_and_a_withdrawal_whose_answers_are_lost_are_done(
 
 @pytest.mark.parametrize("types", [(), ("text.delta",)])
 async def test_a_hole_in_a_turn_is_an_error_unless_a_filter_made_it(types: tuple[str, ...]) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: "
-        writer.write(f"{head}{len(HOLE)}\r\n\r\n{HOLE}".encode())
-        writer.close()
-
     seen = []
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
-        async with connect(f"http://127.0.0.1:{port}") as server:
-            events = server.conversation(1).events(types=types)
-            try:
-                async for event in events:
-                    seen.append(event.seq)
-                    if event.seq == 4:
-                        break
-            except EventMissing:
-                seen.append(-1)
-            await events.aclose()
+    async with answering("text/event-stream", HOLE) as (url, _), connect(url) as server:
+        events = server.conversation(1).events(types=types)
+        try:
+            async for event in events:
+                seen.append(event.seq)
+                if event.seq == 4:
+                    break
+        except EventMissing:
+            seen.append(-1)
+        await events.aclose()
     assert seen == ([1, 2, 4] if types else [1, 2, -1])
 
 
 async def test_an_address_where_something_else_answers_is_an_error_at_once() -> None:
-    requests = 0
+    async with answering("text/html", "<p/>") as (url, asked), connect(url) as server:
+        with pytest.raises(NotUnspool):
+            await server.start("chat", {"prompt": "?"})
+        with pytest.raises(NotUnspool):
+            await anext(server.run("any").events())
+        assert len(asked) == 2
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
-        requests += 1
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>")
-        writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
-        async with connect(f"http://127.0.0.1:{port}") as server:
-            with pytest.raises(NotUnspool):
-                await server.start("chat", {"prompt": "?"})
-            with pytest.raises(NotUnspool):
-                await anext(server.run("any").events())
-    assert requests == 2
+async def test_a_server_that_always_leaves_an_event_out_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(following, "GIVE_UP_S", 0.5)
+    log = "".join(
+        f'id: {seq}\ndata: {{"seq":{seq},"type":"text.delta","data":{{"text":"a"}}}}\n\n'
+        for seq in (1, 2, 4)
+    )
+    async with answering("text/event-stream", log) as (url, asked), connect(url) as server:
+        with pytest.raises(EventMissing, match="event 3"):
+            assert [event async for event in server.run("any").events()]
+        assert len(asked) > 1, "a proxy may have lost it once"
 
 
 async def test_a_key_opens_what_its_scopes_allow_and_no_more(keys: Keys) -> None:

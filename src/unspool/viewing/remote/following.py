@@ -15,7 +15,7 @@ import msgspec
 from ...formats.sse import Frame
 from ...runs.events import Event, decode_event
 from .connection import NATIVE, ServerClient, run_events_path
-from .errors import NotUnspool, RequestRefused, Unreachable
+from .errors import EventMissing, NotUnspool, RequestRefused, Unreachable
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
@@ -90,6 +90,7 @@ async def follow(
 
     Raises:
         Unreachable: Nothing came for `GIVE_UP_S`, or there is no server at all.
+        EventMissing: For `GIVE_UP_S` the server has left out the next event.
         RequestRefused: There is no such run, or no such event.
     """
     outage = Outage(notice, is_known=is_known)
@@ -98,12 +99,13 @@ async def follow(
             frames_after = server.events(run_events_path(run_id), last_id=str(after), params=NATIVE)
             async with aclosing(frames_after) as batches:
                 async for frames in batches:
-                    outage.end()
                     for seen in _new_of(frames, after):
+                        outage.end()
                         after = seen.seq
                         yield seen
                         if seen.is_last:
                             return
+                    outage.end()
         except (Unreachable, RequestRefused) as error:
             await outage.wait(error)
         else:
@@ -115,12 +117,12 @@ def _new_of(frames: Iterable[Frame], after: int) -> Iterator[FollowedRun]:
     Yield the new events among some frames.
 
     Raises:
-        Unreachable: The connection carries something else, or left out an event.
+        EventMissing: The connection carries something else, or left out an event.
     """
     for frame in frames:
         seq = frame.id or ""
         if not seq.isdecimal() or int(seq) > after + 1:
-            raise Unreachable(f"The stream has no event {after + 1} where it should be.")
+            raise EventMissing(f"The stream has no event {after + 1} where it should be.")
         if int(seq) == after + 1:
             after += 1
             yield _seen(after, frame.data)
