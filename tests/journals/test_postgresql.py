@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
+import asyncpg
 import pytest
 
 from support.harness.cluster import free_port
@@ -181,6 +182,25 @@ async def test_a_run_whose_request_was_cancelled_is_adopted(
     journal._adopting._checked_at = 0.0
     (pen,) = await journal.adopt(20)
     await pen.end(DONE)
+
+
+async def test_what_was_done_in_a_section_is_done_though_its_connection_was_lost(
+    opening: Opening, url: str
+) -> None:
+    journal = await opening()
+    done = []
+    async with journal.exclusive("messages 1"):
+        db = await asyncpg.connect(url)
+        ended = await db.fetch(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where state = 'idle in transaction' and datname = current_database()"
+        )
+        await db.close()
+        done.append("first")
+    async with journal.exclusive("messages 1"):
+        done.append("second")
+    assert [row[0] for row in ended] == [True]
+    assert done == ["first", "second"]
 
 
 async def test_an_older_program_reads_a_newer_journal_as_long_as_that_allows_it(

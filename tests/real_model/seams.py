@@ -151,8 +151,8 @@ async def _broken(
     question = PROMPTS[prompt] + " " * (cut + 2)
     breaker.break_next(question, cut)
     run = await finished(api, {"flow": "chat", "input": {"prompt": question}})
-    if len(run["attempts"]) == 1:
-        return None  # the answer was shorter
+    if len(run["attempts"]) == 1 or question not in breaker.asked:
+        return None  # the answer was shorter, or the engine that breaks was resting
     verdict = verdict_of(run, breaker.passed(question), whole, breaker.asked[question])
     strategies = [attempt["strategy"] for attempt in run["attempts"]]
     return Row(prompt, cut, verdict, strategies, breaker.passed(question), run["text"], whole)

@@ -14,6 +14,7 @@ from support.images import data_url, digest
 from support.servers import Desk, Served
 from support.talks import Talk
 from support.upstream import SILENCE, Upstream, answer, chunk
+from unspool.execution.message_turns import chat_spec
 from unspool.execution.messages import MAX_WAITING
 
 
@@ -304,6 +305,27 @@ async def test_a_lone_surrogate_and_a_long_body_are_refused(
         reply = await client.post(url, content=content, headers=headers)
         assert reply.status_code == status, (content[:20], reply.text)
     assert await talk.turns() == []
+
+
+async def test_a_message_waits_for_a_turn_of_the_chat_that_came_between(
+    talk: Talk, desk: Desk, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.play = [[chunk("一"), SILENCE], answer("二")]
+    messages = desk.served.core.messages
+    live_run, between = messages.turns.live_run, []
+
+    async def late(number: int) -> str:
+        live = await live_run(number)
+        if not between:
+            spec = chat_spec({"prompt": "一", "model": desk.model})
+            between.append(await messages.conversations.begin_turn(number, spec))
+        return live
+
+    monkeypatch.setattr(messages.turns, "live_run", late)
+    assert (await talk.post("二", model=desk.model)).status_code == 202
+    await upstream.until(lambda: upstream.open == 1)
+    await talk.cancel(between[0])
+    assert [it["prompt"] for it in await talk.rest(2)] == ["一", "二"]
 
 
 async def test_a_deleted_conversation_takes_its_messages_along(

@@ -159,7 +159,8 @@ class MessageTurns:
             log.warning("Message %d waits: %s", row.id, error)
             self._is_late.set()
             return False
-        except AlreadyRunning:
+        except AlreadyRunning:  # a turn that was no message came between; nobody waits for its end
+            self._is_late.set()
             return await self._put_back(row, {}) if is_fresh else False
         except FOR_NOW:
             self._is_late.set()

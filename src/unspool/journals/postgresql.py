@@ -286,9 +286,17 @@ class PostgreSQLJournal:
     async def exclusive(self, name: str) -> AsyncGenerator[None]:
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], signed=True)
         try:
-            async with self._exclusive, self._reads.connection() as db, db.transaction():
+            async with self._exclusive, self._reads.connection() as db:
+                section = db.transaction()
+                await section.start()
                 await db.execute("select pg_advisory_xact_lock($1, $2)", _NAMES, number)
-                yield
+                try:
+                    yield
+                finally:
+                    try:
+                        await section.rollback()
+                    except DOWN:  # it held the lock and nothing else: what was done inside is done
+                        db.terminate()
         except DOWN as error:
             raise self._reads.failure(error) from error
 
