@@ -80,6 +80,11 @@ class Body:
         return b"".join(parts)
 
 
+def _is_new(line: bytes) -> bool:
+    """Whether a frame says new text: OpenAI's Responses say the whole of it again when it ends."""
+    return b'"type":"response.' not in line or b'.delta"' in line
+
+
 class Stamps:
     """Finds the stamps in the text of server-sent events; it may be cut anywhere."""
 
@@ -94,7 +99,9 @@ class Stamps:
         lines = (self._line + body).split(b"\n")
         self._line = lines.pop()
         # Ids, event names and heartbeats are not text: only `data: ` counts.
-        text = self._text + b"".join([line[6:] for line in lines if line[:6] == b"data: "])
+        text = self._text + b"".join(
+            [line[6:] for line in lines if line[:6] == b"data: " and _is_new(line)]
+        )
         found = _STAMP.findall(text)
         # Two frames may share a stamp; what follows the last `@` may be its start.
         begun = text.rfind(b"@")

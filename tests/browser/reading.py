@@ -52,7 +52,14 @@ def until_said(page: Page, chars: int) -> str:
 
 
 def until_state(page: Page, *states: str) -> None:
+    """Let the page live until the run has one of these states, and what it changed is drawn."""
     until(page, lambda: state_of(page) in states, " or ".join(states))
+    until_drawn(page)
+
+
+def until_drawn(page: Page) -> None:
+    """Texts are drawn in the frame after the change: wait for the one after that."""
+    page.evaluate("() => new Promise((is) => requestAnimationFrame(() => requestAnimationFrame(is)))")
 
 
 class Record:

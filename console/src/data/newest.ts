@@ -12,3 +12,24 @@ export function newest(): () => () => boolean {
     return () => mine === count;
   };
 }
+
+/**
+ * Read the same thing again and again; an older answer never takes the place of a newer one.
+ *
+ * What is returned asks once and shows the answer, unless that to a later question is shown.
+ */
+export function inOrder<A extends unknown[], T>(
+  ask: (...about: A) => Promise<T>,
+  show: (answer: T) => void,
+): (...about: A) => Promise<void> {
+  let asked = 0;
+  let shown = 0;
+  return async (...about) => {
+    asked += 1;
+    const mine = asked;
+    const answer = await ask(...about);
+    if (mine < shown) return;
+    shown = mine;
+    show(answer);
+  };
+}

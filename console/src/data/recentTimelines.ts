@@ -2,6 +2,7 @@
 
 import { type ShallowRef, shallowRef } from "vue";
 import { getJson } from "./http";
+import { inOrder } from "./newest";
 import { readTimelines, type TimelineJson } from "./timelines";
 import type { RunHead } from "./types";
 
@@ -16,17 +17,20 @@ export function useRecentTimelines(): {
 } {
   const timelines = shallowRef<readonly DatedTimeline[]>([]);
 
-  async function read(): Promise<void> {
+  async function find(): Promise<readonly DatedTimeline[]> {
     const { runs } = await getJson<{ runs: RunHead[] }>(`/v1/runs?limit=${RUNS}`);
     const known = new Map(timelines.value.map((each) => [each.run, each]));
     const wanted = runs.filter(({ id }) => (known.get(id)?.end ?? null) === null);
     for (const each of await readTimelines(wanted.map(({ id }) => id)))
       known.set(each.run, { ...each, at: "" });
-    timelines.value = runs.flatMap(({ id, created_at }) => {
+    return runs.flatMap(({ id, created_at }) => {
       const timeline = known.get(id);
       return timeline === undefined ? [] : [{ ...timeline, at: created_at }];
     });
   }
 
+  const read = inOrder(find, (found) => {
+    timelines.value = found;
+  });
   return { timelines, read };
 }

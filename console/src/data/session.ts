@@ -3,6 +3,7 @@
 import { computed, ref, shallowRef } from "vue";
 import { openGate, SESSION_PATH } from "./gate";
 import { getJson, sendJson } from "./http";
+import { newest } from "./newest";
 import { VIEWS_KEY } from "./runFilter";
 
 interface Who {
@@ -72,8 +73,12 @@ function settle(now: Who | null): boolean {
   return true;
 }
 
+const asking = newest();
 async function read(): Promise<void> {
+  const isNewest = asking();
   const told = await getJson<SessionJson>(SESSION_PATH);
+  // Else a key came meanwhile: the answer is about the time before.
+  if (!isNewest()) return;
   hasPeople.value = told.people === true;
   settle(told.who ?? null);
 }
@@ -89,6 +94,7 @@ export function watchSession(): void {
 /** Sign this browser in with a key, and send again what waited for it. */
 export async function signIn(key: string): Promise<void> {
   const told = await sendJson<SessionJson>("POST", SESSION_PATH, { key });
+  asking();
   if (settle(told.who ?? null)) openGate();
 }
 

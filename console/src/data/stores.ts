@@ -6,6 +6,7 @@ import { applyLanguage, initialLanguage, type Language } from "@/i18n";
 import { themeChanged } from "@/styles/theme";
 import { type Hue, hueByPlace } from "@/timeline/hues";
 import { getJson, sendJson } from "./http";
+import { inOrder } from "./newest";
 import type { Defaults, ModelJson, RouteJson } from "./types";
 
 const THEME_KEY = "unspool.theme";
@@ -71,16 +72,19 @@ export const useModels = defineStore("models", () => {
   const isRead = ref(false);
   const usable = computed(() => models.value.filter((model) => model.problem === null));
 
-  async function read(): Promise<void> {
-    const [listed, routed] = await Promise.all([
-      getJson<{ models: ModelJson[] } & Defaults>("/api/models"),
-      getJson<{ routes: RouteJson[] }>("/api/routes"),
-    ]);
-    models.value = listed.models;
-    defaults.value = listed;
-    routes.value = routed.routes;
-    isRead.value = true;
-  }
+  const read = inOrder(
+    () =>
+      Promise.all([
+        getJson<{ models: ModelJson[] } & Defaults>("/api/models"),
+        getJson<{ routes: RouteJson[] }>("/api/routes"),
+      ]),
+    ([listed, routed]) => {
+      models.value = listed.models;
+      defaults.value = listed;
+      routes.value = routed.routes;
+      isRead.value = true;
+    },
+  );
 
   /** Models get hues in the order in which they are registered. */
   function hueOf(name: string): Hue {

@@ -5,6 +5,7 @@ import { useI18n } from "vue-i18n";
 import { toast } from "@/components/toast";
 import { type CopyRequest, inputOf, type PostJson, type ProductJson } from "@/data/copy";
 import { getJsonOrNull, sendJson } from "@/data/http";
+import { newest } from "@/data/newest";
 import { errorText } from "@/i18n/labels";
 import type { Finding, Problem } from "./findings";
 import { isLive, useStartedRun } from "./useStartedRun";
@@ -111,6 +112,7 @@ export function useCopy(product: Ref<ProductJson | null>, request: Ref<CopyReque
     try {
       const now = await sendJson<PostJson>("PUT", `/api/copies/${run}/posts/${post}`, { text });
       stored.value = new Map([...stored.value, [post, now]]);
+      void readPosts();
       return true;
     } catch (error) {
       failed(error);
@@ -129,12 +131,18 @@ export function useCopy(product: Ref<ProductJson | null>, request: Ref<CopyReque
     }
   }
 
+  const asking = newest();
   async function readPosts(): Promise<void> {
     const run = started.view.value?.id;
     if (!run) return;
-    const read = await getJsonOrNull<{ posts: PostJson[] }>(`/api/copies/${run}`);
-    if (started.view.value?.id !== run) return;
-    stored.value = new Map((read?.posts ?? []).map((post) => [post.post, post]));
+    const isNewest = asking();
+    try {
+      const read = await getJsonOrNull<{ posts: PostJson[] }>(`/api/copies/${run}`);
+      if (!isNewest() || started.view.value?.id !== run) return;
+      stored.value = new Map((read?.posts ?? []).map((post) => [post.post, post]));
+    } catch (error) {
+      failed(error);
+    }
   }
 
   watch(

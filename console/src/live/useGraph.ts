@@ -10,7 +10,7 @@ import {
   type SearchOptions,
 } from "@/data/graphs";
 import { getJson, getJsonOrNull } from "@/data/http";
-import { newest } from "@/data/newest";
+import { inOrder, newest } from "@/data/newest";
 import type { Finding } from "./findings";
 import { isLive, useStartedRun } from "./useStartedRun";
 
@@ -81,20 +81,22 @@ export function useGraph() {
     answer.start(`/api/v1/causal-graph/${id}/ask/llm-stream`, { question, model });
   }
 
+  const reading = newest();
   async function readAsked(): Promise<void> {
     const id = view.value?.id;
     if (!id) return;
+    const isNewest = reading();
     const path = `/api/v1/graphs/${encodeURIComponent(id)}/questions?limit=${MAX_ASKED}`;
     const found = await getJsonOrNull<{ questions: AskedQuestion[] }>(path).catch(() => null);
-    if (view.value?.id === id) asked.value = found?.questions ?? [];
+    if (isNewest() && view.value?.id === id) asked.value = found?.questions ?? [];
   }
 
-  async function readGraphs(): Promise<void> {
-    const found = await getJson<{ graphs: GraphJson[] }>(`/api/v1/graphs?limit=${NEWEST}`).catch(
-      () => null,
-    );
-    graphs.value = found?.graphs ?? [];
-  }
+  const readGraphs = inOrder(
+    () => getJson<{ graphs: GraphJson[] }>(`/api/v1/graphs?limit=${NEWEST}`).catch(() => null),
+    (found) => {
+      graphs.value = found?.graphs ?? [];
+    },
+  );
 
   watch(isDrawing, (now, before) => {
     if (before && !now) void readGraphs();

@@ -40,7 +40,7 @@ class Encoder(Protocol):
     """
     Turns the events of one run into frames.
 
-    One with an attribute `run_id` is told its run before the first event.
+    One with an attribute `run_id` gets the id of its run before the first event.
     """
 
     def encode(self, event: Event) -> Sequence[bytes]:

@@ -76,7 +76,7 @@ class MessagesEncoder:
         self._call: _OpenCall | None = None
         """The call whose block is open."""
         self._waiting: set[tuple[str, int]] = set()
-        """Calls that are told when they are whole: another one's block was open."""
+        """Calls that wait until they are whole: another one's block was open."""
         self._told: set[tuple[str, int]] = set()
         """Calls whose blocks are closed."""
         self._facts = AnswerFacts()
