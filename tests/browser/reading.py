@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import APIResponse, Page, Route
 
 WITHIN_S = 20.0
 
@@ -59,7 +59,33 @@ def until_state(page: Page, *states: str) -> None:
 
 def until_drawn(page: Page) -> None:
     """Texts are drawn in the frame after the change: wait for the one after that."""
-    page.evaluate("() => new Promise((is) => requestAnimationFrame(() => requestAnimationFrame(is)))")
+    page.evaluate(
+        "() => new Promise((is) => requestAnimationFrame(() => requestAnimationFrame(is)))"
+    )
+
+
+class Late:
+    """The answer to the first request for an address: it comes, of its own time, when a test lets it."""
+
+    def __init__(self, page: Page, address: str | re.Pattern[str]) -> None:
+        self._page = page
+        self._answers: list[tuple[Route, APIResponse]] = []
+        page.route(address, self._hold, times=1)
+
+    def _hold(self, route: Route) -> None:
+        self._answers.append((route, route.fetch()))
+
+    def asked(self) -> None:
+        """Wait until the server has answered."""
+        until(self._page, lambda: self._answers != [], "the answer")
+
+    def come(self) -> None:
+        """Let it come, and the page act on it."""
+        self.asked()
+        route, answer = self._answers.pop()
+        with self._page.expect_event("requestfinished", lambda it: it == route.request):
+            route.fulfill(response=answer)
+        until_drawn(self._page)
 
 
 class Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from .conftest import Open
 from .keyboard import tab_to
 from .payloads import PAYLOADS
-from .reading import plain, text_of, until, until_state
+from .reading import Late, plain, text_of, until, until_state
 from .stage import POSTS, Stage, model, whole
 from .test_safety import Watch
 
@@ -78,6 +79,20 @@ def test_the_reasons_of_a_post_for_a_customer_are_shown(stage: Stage, open_page:
     write(page, "sound")
     page.locator("[data-reasons] li").first.wait_for()
     assert "看过" in page.locator("[data-reasons]").inner_text()
+
+
+def test_an_edited_post_stays_when_the_posts_before_it_come_late(open_page: Open) -> None:
+    page = open_page("/copy?sku=8WZ01CM1")
+    late = Late(page, re.compile(r"/api/copies/\w+$"))
+    write(page, "sound")
+    first = page.locator("[data-post='1']")
+    first.locator("[data-edit]").click()
+    first.locator("[data-editor]").fill("人写的一篇。")
+    late.asked()
+    first.locator("[data-save]").click()
+    first.get_by_text("人工修改").wait_for()
+    late.come()
+    assert first.locator(".version").inner_text() == "人写的一篇。"
 
 
 @pytest.mark.parametrize("size", [None, NARROW])

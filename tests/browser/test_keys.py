@@ -11,7 +11,7 @@ import pytest
 
 from .axe import violations
 from .conftest import Open
-from .reading import plain, text_of, until, until_said, until_state
+from .reading import Late, plain, text_of, until, until_said, until_state
 from .serving import Program, running
 from .stage import LETTER, Stage, model, whole
 
@@ -91,6 +91,19 @@ def make_key(page: Page) -> str:
 
 def sure(page: Page, word: str) -> None:
     page.locator("dialog.confirm").get_by_role("button", name=word).click()
+
+
+def test_a_page_is_not_loaded_again_when_it_hears_late_that_nobody_was_signed_in(
+    admin: str, open_page: Open
+) -> None:
+    page = open_page("/share/nothing")
+    late = Late(page, "**/api/session")
+    page.goto("/models")
+    sign_in(page, admin)
+    page.locator("dialog.sign-in").wait_for(state="detached")
+    page.evaluate("window.isSame = true")
+    late.come()
+    assert page.evaluate("window.isSame")
 
 
 def test_a_key_opens_the_page_that_was_asked_for_and_makes_and_revokes_others(

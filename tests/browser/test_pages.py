@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Open
 from .held import Held
-from .reading import Record, plain, text_of, until, until_said, until_state
+from .reading import Late, Record, plain, text_of, until, until_said, until_state
 from .stage import ADVICE, POSTS, Stage, broken, model, whole
 
 PRICES = {"prompt": 1, "completion": 2, "currency": "CNY"}
@@ -175,6 +175,23 @@ def test_a_model_is_added_tried_changed_and_removed(stage: Stage, open_page: Ope
     form.get_by_role("button", name="删除").click()
     page.locator("dialog.confirm").get_by_role("button", name="删除").click()
     until(page, lambda: page.locator("tr", has_text="mine").count() == 0, "it is gone")
+
+
+def test_a_model_stays_in_the_list_when_an_older_list_comes_late(
+    stage: Stage, open_page: Open
+) -> None:
+    page = open_page("/usage")
+    late = Late(page, "**/api/models")
+    page.goto("/models?add=1")
+    form = page.locator(".model-form").first
+    form.get_by_label("名称").fill("added-early")
+    form.get_by_label("地址").fill("http://127.0.0.1:9/v1")
+    page.get_by_role("button", name="添加", exact=True).click()
+    added = page.locator("tr", has_text="added-early")
+    added.wait_for()
+    late.come()
+    assert added.count() == 1
+    stage.delete(f"/api/models/{number_of(stage, 'added-early')}")
 
 
 def test_the_list_of_runs_is_filtered_by_its_address(stage: Stage, open_page: Open) -> None:

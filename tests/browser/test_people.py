@@ -8,12 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route
 
 from .conftest import Open
 from .extracted import at_once, extracted, graph_of
 from .keyboard import tab_to
-from .reading import Record, until, until_state
+from .reading import Late, Record, until, until_state
 from .stage import Stage
 
 PHONE = {"width": 390, "height": 844}
@@ -182,19 +181,15 @@ def test_an_answer_to_an_older_search_changes_nothing(
 ) -> None:
     page = open_page("/extraction")
     search = page.locator("[data-search]")
-    late: list[Route] = []
-    page.route("**/api/people?*user_0001*", lambda route: late.append(route))
+    late = Late(page, "**/api/people?*user_0001*")
     search.fill("user_0001")
     search.press("Enter")
-    until(page, lambda: late != [], "the first search")
+    late.asked()
     search.fill("user_0002")
     search.press("Enter")
     shown = page.locator("[data-user]")
     until(page, lambda: shown.count() == 1, "the second search")
-    with page.expect_response("**/api/people?*user_0001*"):
-        for route in late:
-            route.continue_()
-    page.wait_for_timeout(100)
+    late.come()
     assert shown.first.get_attribute("data-user") == "user_0002"
 
 
@@ -221,6 +216,24 @@ def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(
     page.keyboard.press("End")
     until(page, lambda: page.locator("[data-edge]").count() < before, "fewer edges")
     assert least.input_value() == "1"
+
+
+def test_the_title_of_a_new_graph_stays_when_the_types_of_events_come(
+    graph: str, open_page: Open
+) -> None:
+    page = open_page("/models")
+    late = Late(page, "**/api/v1/event-types")
+    page.goto(f"/graph?run={graph}")
+    page.locator("[data-more]").click()
+    form = page.locator("[data-options]")
+    form.locator("[name=title]").press_sequentially("新的")
+    form.locator("[name=most]").focus()
+    page.keyboard.press("End")
+    page.keyboard.type("1")
+    late.come()
+    assert form.locator("[name=outcome] option").count() > 1
+    assert form.locator("[name=title]").input_value() == "新的"
+    assert form.locator("[name=most]").input_value() == "301"
 
 
 def test_a_new_graph_is_asked_for_with_all_its_options_on_a_phone(

@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Open
 from .held import Held
-from .reading import plain, state_of, text_of, until, until_said, until_state
+from .reading import Late, plain, state_of, text_of, until, until_said, until_state
 from .stage import ADVICE, LETTER, POSTS, Stage, model, spoken, whole
 
 if TYPE_CHECKING:
@@ -251,6 +251,19 @@ def test_it_is_exported_and_judged(stage: Stage, asked: str, open_page: Open) ->
     page.locator("[data-tab=feedback]").click()
     until(page, lambda: page.locator("[data-note]").input_value() == "太短", "and shown")
     assert page.locator("[data-verdict=down]").get_attribute("aria-pressed") == "true"
+
+
+def test_a_note_that_is_typed_stays_when_the_kept_feedback_comes_late(
+    stage: Stage, asked: str, open_page: Open
+) -> None:
+    stage.post(f"/v1/runs/{asked}/feedback", {"verdict": "up", "note": "以前的"})
+    page = open_page(f"/runs/{asked}")
+    late = Late(page, f"**/v1/runs/{asked}/feedback")
+    page.locator("[data-tab=feedback]").click()
+    page.locator("[data-note]").fill("现在的")
+    late.come()
+    assert page.locator("[data-verdict=up]").get_attribute("aria-pressed") == "true"
+    assert page.locator("[data-note]").input_value() == "现在的"
 
 
 def test_a_batch_shows_its_runs_and_retries_those_that_failed(
