@@ -65,7 +65,7 @@ def until_drawn(page: Page) -> None:
 
 
 class Late:
-    """The answer to the first request for an address: it comes, of its own time, when a test lets it."""
+    """The first answer of an address: it comes when a test lets it, and says what was so when asked."""
 
     def __init__(self, page: Page, address: str | re.Pattern[str]) -> None:
         self._page = page
