@@ -65,7 +65,7 @@ def until_drawn(page: Page) -> None:
 
 
 class Late:
-    """The first answer of an address: it comes when a test lets it, and says what was so when asked."""
+    """The first answer of an address, as true as when it was asked for; a test lets it come."""
 
     def __init__(self, page: Page, address: str | re.Pattern[str]) -> None:
         self._page = page

@@ -220,7 +220,7 @@ def test_other_pages_that_show_words_of_models_or_people_run_none_of_them(
     named = {"name": PAYLOADS[7].replace("\0", ""), "mimeType": "image/png", "buffer": PNG}
     page.locator("[data-pick-images]").set_input_files([named])
     page.locator("form.ask [data-images] img").wait_for()
-    assert page.locator(".question img").count() == 2
+    until(page, lambda: page.locator(".question img").count() == 2, "both images")
     page.locator("[data-find-conversation]").fill(PAYLOADS[0].replace("\0", ""))
     page.locator(f"[data-conversation='{conversation}'] .clip").wait_for()
     watch.check()
