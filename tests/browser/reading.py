@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import APIResponse, Page, Route
+    from playwright.sync_api import APIResponse, Locator, Page, Route
 
 WITHIN_S = 20.0
 
@@ -44,6 +44,11 @@ def until(page: Page, holds: Callable[[], bool], what: str, within_s: float = WI
     while not holds():
         assert time.monotonic() < end, what
         page.wait_for_timeout(25)
+
+
+def until_count(parts: Locator, count: int) -> None:
+    """Wait for so many parts: those that a page draws later are not missing yet."""
+    until(parts.page, lambda: parts.count() == count, f"{count} of {parts}")
 
 
 def until_said(page: Page, chars: int) -> str:

@@ -13,7 +13,7 @@ import pytest
 from .conftest import Open
 from .keyboard import tab_to
 from .payloads import PAYLOADS
-from .reading import Late, plain, text_of, until, until_state
+from .reading import Late, plain, text_of, until, until_count, until_state
 from .stage import POSTS, Stage, model, whole
 from .test_safety import Watch
 
@@ -51,7 +51,7 @@ def test_what_is_invented_stands_beside_its_post(open_page: Open) -> None:
     first.locator("[data-kind=price]").get_by_text("99 元", exact=True).wait_for()
     first.get_by_text("已知：399 元").wait_for()
     for kind in ("material", "offer"):
-        assert first.locator(f"[data-kind={kind}]").count() == 1
+        until_count(first.locator(f"[data-kind={kind}]"), 1)
     page.locator("[data-post='2'] [data-kind=alike]").wait_for()
 
 

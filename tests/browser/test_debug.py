@@ -13,7 +13,7 @@ import pytest
 
 from .conftest import Open
 from .held import Held
-from .reading import Record, plain, text_of, until, until_state
+from .reading import Record, plain, text_of, until, until_count, until_state
 from .stage import ADVICE, Stage, broken, model, whole
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_d9_a_follow_up_question_knows_the_turn_before_and_a_reload_shows_both(
     until(page, lambda: text_of(page) == plain("记住了，七。是七。"), "both after a reload")
     assert page.locator(".asked").all_inner_texts() == ["记住数字七。", "哪个数字？"]
     assert page.get_by_label("系统提示").input_value() == "短"
-    assert page.locator(".side em", has_text="0.3").count() == 1
+    until_count(page.locator(".side em", has_text="0.3"), 1)
     page.locator("[data-begin]").click()
     until(page, lambda: page.locator(".asked").count() == 0, "an empty page")
     assert in_address(page, "c") == []
@@ -220,7 +220,7 @@ def test_markdown_is_set_while_it_streams_and_its_ended_blocks_stay(
     assert page.locator(".blk strong").inner_text() == "粗体"
     assert page.locator(".blk td.right").inner_text() == "399"
     until(page, lambda: page.locator("math").count() == 2, "two formulas")
-    assert page.locator(".blk p", has_text="一双 $5，两双 $9。").count() == 1
+    until_count(page.locator(".blk p", has_text="一双 $5，两双 $9。"), 1)
     links = page.locator(".blk a").evaluate_all("(all) => all.map((a) => [a.href, a.textContent])")
     assert links == [["https://example.org/a", "文档"], ["http://127.0.0.1:9/x.png", "图"]]
     assert page.locator(".blk img").count() == 0
@@ -252,11 +252,11 @@ def test_a_seam_in_markdown_stays_where_another_model_went_on(
     page = open_page(f"/runs/{run}")
     until_state(page, "completed")
     stitch = page.locator(".blk .stitch")
-    assert stitch.count() == 1
+    until_count(stitch, 1)
     assert stitch.evaluate("(sign) => sign.closest('strong') !== null")
     assert page.locator(".blk strong").text_content() == "粗体的字"
-    assert page.locator(".blk li").count() == 2
-    assert page.locator(".notes .note").count() == 1
+    until_count(page.locator(".blk li"), 2)
+    until_count(page.locator(".notes .note"), 1)
     hues = page.locator(".blk > .gut").evaluate_all("(all) => all.map((gut) => gut.className)")
     assert len(set(hues)) == 2
 
@@ -342,7 +342,7 @@ def test_an_answer_is_saved_as_a_case_evaluated_and_a_regression_shows(
     page.locator("[data-run]").click()
     seen.until_said("退步 1")
     until(page, lambda: cell.get_attribute("data-verdict") == "failed", "it fails")
-    assert cell.locator("[data-regression]").count() == 1
+    until_count(cell.locator("[data-regression]"), 1)
     assert "应包含“巴黎”" in cell.inner_text()
     page.reload()
     cell.locator("[data-regression]").wait_for()

@@ -14,7 +14,7 @@ from unspool.runs.events import Draft
 from unspool.runs.run import RunSpec
 
 from .conftest import Open
-from .reading import until, until_state
+from .reading import until, until_count, until_state
 from .serving import Program
 
 ATTEMPTS = 36
@@ -105,11 +105,11 @@ def test_its_lists_scroll_and_its_events_never_lose_their_place(
 
     page.locator("[data-tab=attempts]").click()
     box = page.locator("[data-attempts]")
-    assert box.locator("[data-attempt]").count() == ATTEMPTS
+    until_count(box.locator("[data-attempt]"), ATTEMPTS)
     assert box.evaluate("(box) => box.scrollHeight > box.clientHeight")
     box.locator(f"[data-attempt='{ATTEMPTS}'] button").click()
     assert page.locator("[data-one-attempt] [data-said]").inner_text() == CUT
-    assert page.locator("[data-one-attempt]").get_by_text("续写前缀").count() == 1
+    until_count(page.locator("[data-one-attempt]").get_by_text("续写前缀"), 1)
 
 
 def test_an_event_is_read_whole_and_its_text_stands_below_the_list(
@@ -139,7 +139,7 @@ def test_notes_in_the_margin_do_not_cover_each_other(
     page = open_page(f"/runs/{written[1]}")
     until_state(page, "incomplete")
     notes = page.locator("[data-step='post-1'] .note")
-    assert notes.count() == ATTEMPTS // 3 - 1
+    until_count(notes, ATTEMPTS // 3 - 1)
     assert notes.first.get_by_text("已见文字一字未改").is_hidden()
     notes.first.locator("summary").click()
     notes.first.get_by_text("已见文字一字未改").wait_for()

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Open
 from .held import Held
-from .reading import Late, Record, plain, text_of, until, until_said, until_state
+from .reading import Late, Record, plain, text_of, until, until_count, until_said, until_state
 from .stage import ADVICE, POSTS, Stage, broken, model, whole
 
 PRICES = {"prompt": 1, "completion": 2, "currency": "CNY"}
@@ -40,7 +40,7 @@ def test_a_first_visit_explains_itself_and_one_click_writes_three_posts(
     page.get_by_role("button", name="生成第一条").click()
     page.wait_for_url("**/runs/0*")
     until_state(page, "completed")
-    assert page.locator("[data-step]").count() == 3
+    until_count(page.locator("[data-step]"), 3)
     run = page.url.rpartition("/")[2]
     page.goto("/guide")
     page.locator("[data-latest]").click()
@@ -52,14 +52,14 @@ def test_s2_11_the_debug_page_streams_an_answer_and_tells_thoughts_apart(
 ) -> None:
     page = open_page("/pages/debug.html")
     page.locator("[data-model]").select_option(str(number_of(stage, adviser)))
-    assert page.get_by_text("流式输出").count() == 1
+    until_count(page.get_by_text("流式输出"), 1)
     page.get_by_role("textbox", name="提问").fill("明天适合晨跑吗？")
     page.get_by_role("button", name="发送").click()
     early = until_said(page, 5)
     assert plain(ADVICE).startswith(early)
     until_state(page, "completed")
     assert text_of(page) == plain(ADVICE)
-    assert page.locator(".think").get_by_text("先看天气").count() == 1
+    until_count(page.locator(".think").get_by_text("先看天气"), 1)
     run = re.search(r"run=(\w+)", page.url)
     assert run is not None
     assert stage.run(run[1])["dialect"] == "debug_chat"
@@ -126,7 +126,7 @@ def test_three_posts_appear_and_one_is_adopted(stage: Stage, open_page: Open) ->
     until_said(page, 10)
     until_state(page, "completed")
     posts = page.locator("[data-post]")
-    assert posts.count() == 3
+    until_count(posts, 3)
     page.locator("[data-post='2']").get_by_role("button", name="采纳").click()
     page.locator("[data-post='2']").get_by_text("已采纳").wait_for()
     copies = httpx.get(f"{stage.url}/api/copies", trust_env=False).json()["copies"]
@@ -222,7 +222,7 @@ def test_a_run_in_the_list_goes_on_before_ones_eyes(stage: Stage, open_page: Ope
         row.get_by_text("生成中").wait_for()
         held.let()
         row.get_by_text("已完成").wait_for()
-        assert row.locator("canvas").count() == 1
+        until_count(row.locator("canvas"), 1)
 
 
 def test_usage_tells_what_was_used(stage: Stage, adviser: str, open_page: Open) -> None:
@@ -269,7 +269,7 @@ def test_a_narrow_screen_has_five_places_and_one_column(
     run = stage.wait(stage.ask("窄屏", adviser))["id"]
     page = open_page(f"/runs/{run}", viewport={"width": 390, "height": 800})
     until_state(page, "completed")
-    assert page.locator(".rail :is(nav a, .more):visible").count() == 5
+    until_count(page.locator(".rail :is(nav a, .more):visible"), 5)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

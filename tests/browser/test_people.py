@@ -12,7 +12,7 @@ import pytest
 from .conftest import Open
 from .extracted import at_once, extracted, graph_of
 from .keyboard import tab_to
-from .reading import Late, Record, until, until_state
+from .reading import Late, Record, until, until_count, until_state
 from .stage import Stage
 
 PHONE = {"width": 390, "height": 844}
@@ -53,7 +53,7 @@ def test_the_totals_of_3990_people_are_those_of_the_server_not_of_the_page(
     totals = page.locator("[data-totals]")
     until(page, lambda: "3,990 位用户" in totals.inner_text(), "everybody")
     assert f"{many:,} 条行为" in totals.inner_text()
-    assert page.locator("[data-user]").count() == 50
+    until_count(page.locator("[data-user]"), 50)
     assert page.locator("[data-batch]").inner_text() == "批量抽象 3,990 人"
     page.locator("[data-choose-page]").check()
     assert page.locator("[data-batch]").inner_text() == "抽象选中的 50 人"
@@ -208,7 +208,7 @@ def test_the_keyboard_alone_extracts_a_person_and_reads_the_evidence_of_an_edge(
     page.goto(f"/graph?run={graph}")
     page.locator("[data-edge]").first.wait_for(state="attached")
     tab_to(page, page.locator("[data-edge]").first)
-    assert page.locator(".label.hot").count() == 1, "the label of the edge with the focus"
+    until_count(page.locator(".label.hot"), 1)
     page.keyboard.press("Enter")
     assert "置信度" in page.locator("[data-evidence]").inner_text()
     least = page.locator("[data-least]")

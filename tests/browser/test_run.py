@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Open
 from .held import Held
-from .reading import Late, plain, state_of, text_of, until, until_said, until_state
+from .reading import Late, plain, state_of, text_of, until, until_count, until_said, until_state
 from .stage import ADVICE, LETTER, POSTS, Stage, model, spoken, whole
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def test_what_was_asked_is_read_as_a_form_and_as_json(asked: str, open_page: Ope
     page = open_page(f"/runs/{asked}")
     until_state(page, "completed")
     asking = page.locator("[data-input]")
-    assert asking.get_by_text("写一封信，关于灯塔").count() == 1
+    until_count(asking.get_by_text("写一封信，关于灯塔"), 1)
     asking.locator("[data-input-open]").click()
     for words in ("系统提示", "你是一位作家。", "temperature", "0.3", "quick-a"):
         asking.get_by_text(words, exact=True).wait_for()
@@ -175,7 +175,7 @@ def test_what_was_asked_is_read_as_a_form_and_as_json(asked: str, open_page: Ope
     page.set_viewport_size({"width": 1700, "height": 900})
     column = page.locator(".input-side")
     column.get_by_text("你是一位作家。").wait_for()
-    assert asking.count() == 1
+    until_count(asking, 1)
 
 
 def test_it_is_asked_again_with_changes_by_a_form(
@@ -280,13 +280,13 @@ def test_a_batch_shows_its_runs_and_retries_those_that_failed(
     assert page.get_by_role("slider").count() == 0
     children = page.locator("[data-children]")
     assert children.locator("[data-done]").inner_text().split("\n") == ["60 / 60", "· 1 没有成功"]
-    assert children.locator("[data-child]").count() == 50
+    until_count(children.locator("[data-child]"), 50)
     children.locator("canvas").first.wait_for()
     children.locator("[data-next-page]").click()
     children.get_by_text("第 60 个问题").wait_for()
     children.locator("[data-filter=failed]").click()
     row = children.locator("[data-child]")
-    assert row.count() == 1
+    until_count(row, 1)
     row.get_by_text("密钥被拒").wait_for()
     row.get_by_text("第 1 个问题").wait_for()
     children.locator("[data-retry-failed]").click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Request
 
 from .conftest import Open
-from .reading import until
+from .reading import until, until_count
 from .stage import ADVICE, LETTER, Stage, broken, model, whole
 
 NARROW = {"width": 390, "height": 844}
@@ -281,7 +281,7 @@ def test_on_a_phone_rows_stand_below_each_other_and_a_sheet_has_every_filter(
     page.get_by_role("button", name="筛选").click()
     sheet = page.get_by_role("dialog")
     for name in ("时间范围", "流程", "状态", "模型", "排序"):
-        assert sheet.get_by_label(name, exact=True).count() == 1
+        until_count(sheet.get_by_label(name, exact=True), 1)
     sheet.get_by_label("状态", exact=True).select_option("failed")
     until(page, lambda: "status=failed" in page.url, "filtered from the sheet")
     sheet.get_by_role("button", name="关闭").last.click()
@@ -298,7 +298,7 @@ def test_usage_says_what_has_no_price_and_never_a_bare_nought(
     assert "无价格" in row.inner_text()
     assert "¥0" not in page.locator("[data-cost] dd").inner_text().replace("¥0.", "")
     chart = page.locator(".day-chart")
-    assert chart.locator("g[data-day]").count() == 7
+    until_count(chart.locator("g[data-day]"), 7)
     first = chart.locator("g[data-day]").first
     assert (first.locator("text").first.text_content() or "").strip() == "–"
     assert "letters" in chart.locator("figcaption").inner_text()

@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Open
 from .keyboard import tab_to
-from .reading import text_of, until
+from .reading import text_of, until, until_count
 from .stage import Stage, model, whole
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_s4_old_scenes_do_not_stay_under_a_new_run_and_an_earlier_one_can_be_use
     until(page, lambda: "旧的" not in output.inner_text(), "the old scenes are gone")
     until(page, lambda: page.locator("[data-make]").is_enabled(), "the end")
     until(page, lambda: "新的画面" in output.inner_text(), "the new scene")
-    assert page.locator("[data-scene]").count() == 1
+    until_count(page.locator("[data-scene]"), 1)
     page.get_by_role("button", name="用这一稿").click()
     until(page, lambda: page.locator("[data-scene]").count() == 2, "the old scenes again")
 
@@ -189,7 +189,7 @@ def test_d15_a_storyboard_that_is_none_is_a_failure_on_its_tab(
     make(page)
     tab = page.get_by_role("tab").nth(1)
     until(page, lambda: "失败" in tab.inner_text(), "the tab says that it failed")
-    assert page.locator("[data-output] .st.failed").count() == 1
+    until_count(page.locator("[data-output] .st.failed"), 1)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

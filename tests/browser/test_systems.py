@@ -13,7 +13,7 @@ import pytest
 from .conftest import Open
 from .extracted import graph_of
 from .held import Held
-from .reading import Record, text_of, until, until_state
+from .reading import Record, text_of, until, until_count, until_state
 from .stage import Stage, model, whole
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_s3_10_a_person_is_extracted_with_the_log_before_ones_eyes(
     assert said[1] == "[进度] 开始为用户 user_0005 抽象事件..."
     assert said[2].startswith("[进度] 正在调用LLM分析")
     assert said[-2:] == [f"[进度] 成功保存 {len(events)} 个事件", "--- 响应结束 ---"]
-    assert panel.locator(".ln.ok").count() == len(events)
+    until_count(panel.locator(".ln.ok"), len(events))
     until(page, lambda: str(len(events)) in row.inner_text(), "the table with the new number")
     row.get_by_role("button", name="重新生成").wait_for()
 
@@ -156,7 +156,7 @@ def test_all_people_are_extracted_together_and_that_is_stopped(
     busy.until(lambda shown: shown.count("生成中…") >= 2, "several people at once")
     page.get_by_role("button", name="取消批量").click()
     until(page, lambda: page.get_by_text("生成中…").count() == 0, "none goes on")
-    assert page.locator(".batch").get_by_text("已取消").count() == 1
+    until_count(page.locator(".batch").get_by_text("已取消"), 1)
 
 
 NODES = [
@@ -203,7 +203,7 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
         assert word in evidence
     page.get_by_role("button", name="列表").click()
     rows = page.locator(".graph-list table").first.locator("tbody tr")
-    assert rows.count() == graph["node_count"]
+    until_count(rows, graph["node_count"])
     page.locator("[data-model-pick]").select_option("teller")
     box = page.get_by_placeholder("再问一句")
     box.fill("为什么有人收藏了却没有下单？")

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Open
 from .held import Held
-from .reading import Record, plain, state_of, text_of, until, until_said, until_state
+from .reading import Record, plain, state_of, text_of, until, until_count, until_said, until_state
 from .serving import Program
 from .stage import LETTER, Stage, broken, model, spoken, whole
 
@@ -120,7 +120,7 @@ def test_its_server_killed_and_started_again_the_page_ends_with_the_whole_text(
     program.start()
     until_state(page, "completed")
     assert text_of(page) == plain(LETTER) == plain(stage.run(run)["text"])
-    assert page.locator(".stitch").count() == 1
+    until_count(page.locator(".stitch"), 1)
 
 
 def test_the_connection_is_cut_by_a_button_and_nothing_is_lost(
@@ -181,10 +181,10 @@ def test_where_one_model_went_on_for_another_there_is_a_stitch(
     )
     assert plain(before) == plain(LETTER[:80])
     assert text_of(page) == plain(LETTER)
-    assert page.locator(".note").get_by_text("由 goes-on 接续").count() == 1
-    assert page.locator(".ev.seam").count() == 1
+    until_count(page.locator(".note").get_by_text("由 goes-on 接续"), 1)
+    until_count(page.locator(".ev.seam"), 1)
     hues = page.locator(".model-text > .blk", has=stitch).locator(".gut")
-    assert hues.count() == 2
+    until_count(hues, 2)
 
 
 def test_an_incomplete_answer_says_so_and_is_never_green(stage: Stage, open_page: Open) -> None:
@@ -193,8 +193,8 @@ def test_an_incomplete_answer_says_so_and_is_never_green(stage: Stage, open_page
     run = stage.wait(stage.ask("写", "cut-off"))["id"]
     page = open_page(f"/runs/{run}")
     until_state(page, "incomplete")
-    assert page.locator(".fray").count() == 1
-    assert page.locator(".banner.warn").get_by_text("没有写完").count() == 1
+    until_count(page.locator(".fray"), 1)
+    until_count(page.locator(".banner.warn").get_by_text("没有写完"), 1)
     assert page.locator("[data-state].completed").count() == 0
 
 
