@@ -7,13 +7,27 @@ from pathlib import Path
 import httpx
 
 from .conftest import Open
-from .reading import until
+from .reading import Late, until
 from .stage import Stage, model, whole
 
 ROWS = "".join(
     f"客{n:03d},SKU{n % 7},第 {n % 7} 双鞋,buy,{1763949050 + n},{99 + n % 7}\n" for n in range(120)
 )
 SALES = f"用户ID,商品ID,商品名称,行为类型,时间,售价\n{ROWS},SKU1,没有用户,buy,1763949050,1\n"
+
+
+def test_a_file_is_looked_at_in_the_zone_of_the_reader_also_before_the_imports_are_known(
+    open_page: Open, tmp_path: Path
+) -> None:
+    file = tmp_path / "早.csv"
+    file.write_text(SALES, encoding="utf-8")
+    page = open_page("/models", timezone_id="Asia/Shanghai")
+    late = Late(page, "**/api/imports")
+    page.goto("/data/import")
+    with page.expect_request("**/preview") as looked:
+        page.locator("[data-file]").set_input_files(file)
+    late.come()
+    assert looked.value.post_data_json["time_zone"] == "Asia/Shanghai"
 
 
 def test_a_file_is_brought_looked_at_mapped_and_imported_and_its_people_are_found(
