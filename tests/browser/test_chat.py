@@ -12,7 +12,7 @@ import pytest
 from support.images import PNG, digest
 
 from .conftest import Open
-from .reading import plain, text_of, until, until_state
+from .reading import Late, plain, text_of, until, until_state
 from .stage import ADVICE, Stage, broken, whole
 from .test_debug import PAGE, ask, in_address, registered
 
@@ -183,6 +183,46 @@ def test_parameters_go_out_only_where_somebody_set_them_and_stay_in_the_address(
     assert page.locator("[data-effort]").input_value() == "low"
     assert page.get_by_label("seed").input_value() == "7"
     assert page.get_by_label("max_tokens").input_value() == ""
+
+
+def begun(http: httpx.Client, number: int, name: str) -> int:
+    """A conversation of this name, whose one question is the name too."""
+    conversation = int(http.post("/api/conversations", json={"name": name}).json()["id"])
+    asked = {"model_id": number, "prompt": name, "conversation_id": conversation}
+    http.post("/api/debug/chat", json=asked).raise_for_status()
+    return conversation
+
+
+def test_of_two_conversations_the_one_that_was_chosen_last_is_shown(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    number = registered(http, stage, said("甲。", "乙。"))
+    slow, quick = (begun(http, number, name) for name in ("先选的", "后选的"))
+    page = open_page(f"{PAGE}?models={number}")
+    late = Late(page, f"**/api/conversations/{slow}?**")
+    page.locator(f"[data-conversation='{slow}'] .clip").click()
+    late.asked()
+    page.locator(f"[data-conversation='{quick}'] .clip").click()
+    page.locator(".asked", has_text="后选的").wait_for()
+    late.come()
+    assert questions(page) == ["后选的"]
+    until(page, lambda: in_address(page, "c") == [str(quick)], "its address")
+
+
+def test_a_question_waits_for_the_conversation_that_was_chosen_for_it(
+    stage: Stage, http: httpx.Client, open_page: Open
+) -> None:
+    number = registered(http, stage, said("甲。", "乙。"))
+    chosen = begun(http, number, "选定的")
+    page = open_page(f"{PAGE}?models={number}")
+    late = Late(page, f"**/api/conversations/{chosen}?**")
+    page.locator(f"[data-conversation='{chosen}'] .clip").click()
+    late.asked()
+    ask(page, "接着问")
+    late.come()
+    until(page, lambda: questions(page) == ["选定的", "接着问"], "both questions")
+    until(page, lambda: text_of(page) == "甲。乙。", "both answers")
+    assert http.get(f"/api/conversations/{chosen}").json()["turns"] == 2
 
 
 def test_on_a_phone_a_conversation_is_found_opened_and_asked(

@@ -85,7 +85,7 @@ def test_s2_11_without_streaming_the_answer_comes_at_once(
 
 def test_a_tool_call_grows_as_it_comes(stage: Stage, open_page: Open) -> None:
     call = {"index": 0, "id": "c1", "name": "get_weather"}
-    parts = [{"tool": {**call, "arguments": '{"city": '}}, {"pause_s": 1.2}]
+    parts = [{"tool": {**call, "arguments": '{"city": '}}, {"pause_s": 3}]
     rest = [{"tool": {"index": 0, "arguments": '"上海"}'}}, {"finish": "tool_calls"}]
     stage.register(model("caller", [*parts, *rest]))
     page = open_page("/pages/debug.html")

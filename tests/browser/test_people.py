@@ -232,7 +232,7 @@ def test_the_title_of_a_new_graph_stays_when_the_types_of_events_come(
     page.keyboard.press("End")
     page.keyboard.type("1")
     late.come()
-    assert form.locator("[name=outcome] option").count() > 1
+    until(page, lambda: form.locator("[name=outcome] option").count() > 1, "the types")
     assert form.locator("[name=title]").input_value() == "新的"
     assert form.locator("[name=most]").input_value() == "301"
 

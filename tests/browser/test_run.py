@@ -262,7 +262,7 @@ def test_a_note_that_is_typed_stays_when_the_kept_feedback_comes_late(
     page.locator("[data-tab=feedback]").click()
     page.locator("[data-note]").fill("现在的")
     late.come()
-    assert page.locator("[data-verdict=up]").get_attribute("aria-pressed") == "true"
+    page.locator("[data-verdict=up][aria-pressed=true]").wait_for()
     assert page.locator("[data-note]").input_value() == "现在的"
 
 

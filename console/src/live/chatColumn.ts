@@ -5,6 +5,7 @@ import { type Ref, ref, type ShallowRef, shallowRef } from "vue";
 import type { ConversationPage, TurnJson } from "@/data/debug";
 import { fetchWithKey } from "@/data/gate";
 import { getJsonOrNull, sendJson } from "@/data/http";
+import { newest } from "@/data/newest";
 import type { ErrorJson } from "@/i18n/labels";
 import type { Hue } from "@/timeline/hues";
 import { RunView, watchRun } from "./runView";
@@ -41,6 +42,7 @@ export class ChatColumn {
   onPlace: () => void = () => {};
 
   readonly #hueOf: (model: string) => Hue;
+  readonly #opening = newest();
   #run: string | null = null;
   /** Set by a question that took the live turn's place: what the live turn follows. */
   #parent = 0;
@@ -81,6 +83,7 @@ export class ChatColumn {
     images: readonly Attached[],
     after?: number,
   ): Promise<void> {
+    this.#opening();
     if (after === undefined) await this.#settle();
     else this.turns.value = this.turns.value.filter((turn) => turn.number <= after);
     this.#set(null);
@@ -134,11 +137,13 @@ export class ChatColumn {
 
   /**
    * Open a conversation with its last turn live: the current one, or that of a run. False: there is
-   * no such conversation.
+   * no such conversation. What is opened or asked meanwhile is shown in its place.
    */
   async open(number: number, run = ""): Promise<boolean> {
+    const isNewest = this.#opening();
     const found = await this.#read(number, run);
     if (found === null) return false;
+    if (!isNewest()) return true;
     this.conversation.value = number;
     this.refusal.value = null;
     const last = found.last_turns.at(-1);
@@ -214,6 +219,7 @@ export class ChatColumn {
   }
 
   close(): void {
+    this.#opening();
     this.#set(null);
   }
 }

@@ -58,6 +58,8 @@ export interface Chat {
   add(model: number): Promise<void>;
   drop(column: ChatColumn): void;
   open(conversation: number): Promise<void>;
+  /** Wait for the conversation that was chosen last: what is asked meanwhile is asked in it. */
+  opened(): Promise<unknown>;
   begin(): void;
   restore(): Promise<void>;
 }
@@ -140,6 +142,7 @@ export function useChat(): Chat {
   }
 
   let restoring: Promise<void> = Promise.resolve();
+  let opening: Promise<unknown> = Promise.resolve();
 
   function restore(): Promise<void> {
     restoring = read();
@@ -232,9 +235,12 @@ export function useChat(): Chat {
     await restoring;
     const column = make(columns.value[0]?.model.value ?? usable(undefined));
     set([column]);
-    await column.open(conversation);
+    opening = column.open(conversation);
+    await opening;
     follow(column, false);
   }
+
+  const opened = () => opening.catch(() => {});
 
   watch(
     () => [
@@ -270,6 +276,7 @@ export function useChat(): Chat {
     add,
     drop,
     open,
+    opened,
     begin,
     restore,
   };
