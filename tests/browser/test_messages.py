@@ -91,8 +91,9 @@ def test_a_message_that_is_sent_now_stops_the_answer_and_keeps_its_text(
     assert [turn["status"] for turn in turns] == ["cancelled", "completed"]
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
 def test_a_turn_that_another_browser_asks_shows_up(
-    stage: Stage, http: httpx.Client, open_page: Open
+    stage: Stage, http: httpx.Client, open_page: Open, is_lost: bool
 ) -> None:
     number = registered(http, stage, {"attempts": [whole("一说。", 200), whole("二说。", 200)]})
     page = open_page(f"{PAGE}?models={number}")
@@ -102,6 +103,8 @@ def test_a_turn_that_another_browser_asks_shows_up(
     (conversation,) = in_address(page, "c")
     other = open_page(f"{PAGE}?models={number}&c={conversation}", language="en-US")
     until(other, lambda: text_of(other) == "一说。", "the same there")
+    if is_lost:
+        page.route(f"**/api/conversations/{conversation}?**", lambda it: it.abort(), times=1)
     other.get_by_role("textbox", name="Prompt", exact=True).fill("二")
     other.get_by_role("button", name="Send").click()
     for each in (page, other):

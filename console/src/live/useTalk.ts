@@ -12,7 +12,7 @@ import type { ChatColumn } from "./chatColumn";
 import type { Chat } from "./useChat";
 import type { Attached } from "./useImages";
 
-/** Until another try, after a refusal that an EventSource does not repeat by itself. */
+/** Until another try, after a failure that an EventSource does not repeat by itself. */
 const AGAIN_MS = 5000;
 
 interface TurnBegun {
@@ -53,16 +53,21 @@ export function useTalk(chat: Chat): Talk {
     const query = `after=${after}&path=current&types=run.started`;
     const opened = new EventSource(`/v1/conversations/${number.value}/events?${query}`);
     source = opened;
-    opened.onmessage = ({ data }) => take(shown, JSON.parse(data) as TalkFrame);
+    const openSoon = () => {
+      if (source === opened) again = window.setTimeout(open, AGAIN_MS);
+    };
+    opened.onmessage = ({ data }) => {
+      // The stream begins again after the last turn that is shown.
+      take(shown, JSON.parse(data) as TalkFrame).catch(openSoon);
+    };
     opened.onerror = () => {
-      if (source !== opened || opened.readyState !== EventSource.CLOSED) return;
-      again = window.setTimeout(open, AGAIN_MS);
+      if (opened.readyState === EventSource.CLOSED) openSoon();
     };
   }
 
-  function take(shown: ChatColumn, frame: TalkFrame): void {
+  async function take(shown: ChatColumn, frame: TalkFrame): Promise<void> {
     if (frame.type === "queue") waiting.value = frame.messages;
-    else if (frame.type === "run.started") void follow(shown, frame);
+    else if (frame.type === "run.started") await follow(shown, frame);
   }
 
   async function follow(shown: ChatColumn, { turn, run }: TurnBegun): Promise<void> {
