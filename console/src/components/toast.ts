@@ -10,13 +10,19 @@ const TYPES = { ok: "success", cancelled: "error", bad: "error" } as const;
 /** Faults shown at once: an older one gives way. */
 const MAX_FAULTS = 3;
 
-const faults: { close(): void }[] = [];
+interface Fault {
+  readonly message: string;
+  close(): void;
+}
+let faults: Fault[] = [];
 
 export async function toast(message: string, kind: keyof typeof STAYS_MS = "ok"): Promise<void> {
   const [{ ElMessage }] = await Promise.all([
     import("element-plus/es/components/message/index.mjs"),
     import("element-plus/theme-chalk/el-message.css"),
   ]);
+  // Several requests fail for one reason: it is said once.
+  if (faults.some((each) => each.message === message)) return;
   const shown = ElMessage({
     message,
     type: TYPES[kind],
@@ -24,9 +30,13 @@ export async function toast(message: string, kind: keyof typeof STAYS_MS = "ok")
     offset: 58,
     duration: STAYS_MS[kind],
     showClose: kind === "bad",
+    onClose: () => {
+      faults = faults.filter((each) => each !== fault);
+    },
   });
+  const fault = { message, close: shown.close };
   if (kind !== "bad") return;
-  faults.push(shown);
+  faults.push(fault);
   if (faults.length > MAX_FAULTS) faults.shift()?.close();
 }
 

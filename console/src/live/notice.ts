@@ -39,8 +39,8 @@ export function noticeOf(seen: Seen, t: Translate, te: Knows): Notice | null {
   }
   if (contact === "away")
     return { ...plain, kind: "warn", text: t("run.away"), offer: "reconnect" };
-  if (contact === "waiting" && snapshot.seq > 0)
-    return { ...plain, kind: "warn", text: t("run.waiting") };
+  if (contact === "waiting")
+    return { ...plain, kind: "warn", text: t(snapshot.seq > 0 ? "run.waiting" : "run.unreached") };
   if (resumedAt !== null)
     return { ...plain, kind: "fresh", text: t("run.resumed", { seq: resumedAt }) };
   if (snapshot.waiting !== null) {

@@ -1,6 +1,8 @@
 /** A causal graph, stored or drawn at this moment, and what was asked of it. */
 
 import { computed, onMounted, ref, shallowRef, watch } from "vue";
+import { useI18n } from "vue-i18n";
+import { toast } from "@/components/toast";
 import {
   type AskedQuestion,
   answerParts,
@@ -11,6 +13,7 @@ import {
 } from "@/data/graphs";
 import { getJson, getJsonOrNull } from "@/data/http";
 import { inOrder, newest } from "@/data/newest";
+import { errorText } from "@/i18n/labels";
 import type { Finding } from "./findings";
 import { isLive, useStartedRun } from "./useStartedRun";
 
@@ -18,7 +21,10 @@ const NEWEST = 20;
 const MAX_ASKED = 50;
 
 export function useGraph() {
+  const { t, te } = useI18n();
   const graphs = shallowRef<readonly GraphJson[]>([]);
+  /** Whether `graphs` are those of the server. */
+  const isRead = ref(false);
   const stored = shallowRef<GraphParts | null>(null);
   const asked = shallowRef<readonly AskedQuestion[]>([]);
   const lastQuestion = ref("");
@@ -65,8 +71,9 @@ export function useGraph() {
 
   async function choose(id: string): Promise<void> {
     const isNewest = choosing();
-    const found = await getJsonOrNull<GraphParts>(`/api/v1/graphs/${encodeURIComponent(id)}`);
-    if (!isNewest()) return;
+    const path = `/api/v1/graphs/${encodeURIComponent(id)}`;
+    const found = await getJsonOrNull<GraphParts>(path).catch(failed);
+    if (!isNewest() || found === undefined) return;
     stored.value = found;
     lastQuestion.value = "";
     answer.clear();
@@ -91,12 +98,15 @@ export function useGraph() {
     if (isNewest() && view.value?.id === id) asked.value = found?.questions ?? [];
   }
 
-  const readGraphs = inOrder(
-    () => getJson<{ graphs: GraphJson[] }>(`/api/v1/graphs?limit=${NEWEST}`).catch(() => null),
+  const failed = (error: unknown) => void toast(errorText(error as never, t, te), "bad");
+  const readAll = inOrder(
+    () => getJson<{ graphs: GraphJson[] }>(`/api/v1/graphs?limit=${NEWEST}`),
     (found) => {
-      graphs.value = found?.graphs ?? [];
+      graphs.value = found.graphs;
+      isRead.value = true;
     },
   );
+  const readGraphs = () => readAll().catch(failed);
 
   watch(isDrawing, (now, before) => {
     if (before && !now) void readGraphs();
@@ -121,7 +131,7 @@ export function useGraph() {
   });
 
   return {
-    ...{ graphs, view, snapshot, parts, isDrawing, generate, choose, findings },
+    ...{ graphs, isRead, view, snapshot, parts, isDrawing, generate, choose, findings },
     ...{ answer, answered, cited, asked, lastQuestion, isAnswering, ask },
   };
 }
