@@ -75,6 +75,7 @@ class ResponseRequest(BaseModel):
         given = {
             "max_tokens": self.max_output_tokens,
             "response_format": _form((self.text or {}).get("format")),
+            "verbosity": (self.text or {}).get("verbosity"),
             "reasoning_effort": (self.reasoning or {}).get("effort"),
             "tool_choice": _choice(self.tool_choice),
         }
@@ -119,12 +120,13 @@ def shown_params(input: Mapping[str, Any]) -> dict[str, Any]:
         choice = {"type": "function", "name": (choice.get("function") or {}).get("name")}
     form = params.get("response_format") or {"type": "text"}
     inner = form.get("json_schema") if isinstance(form, Mapping) else None
+    wordy = {"verbosity": it} if (it := params.get("verbosity")) else {}
     return {
         "max_output_tokens": params.get("max_tokens"),
         "parallel_tool_calls": params.get("parallel_tool_calls", True),
         "reasoning": {"effort": params.get("reasoning_effort"), "summary": None},
         "temperature": params.get("temperature"),
-        "text": {"format": {"type": "json_schema", **inner} if inner else form},
+        "text": {"format": {"type": "json_schema", **inner} if inner else form, **wordy},
         "tool_choice": choice,
         "tools": [{"type": "function", "strict": False, **it} for it in input.get("tools") or ()],
         "top_p": params.get("top_p"),
