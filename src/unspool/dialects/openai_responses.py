@@ -40,6 +40,9 @@ MAX_REFERRED: Final = 256
 MAX_REFERRED_BYTES: Final = 8 * 1024 * 1024
 """Of all items that one request names: as much as a long talk, and no more than memory has."""
 
+ENCRYPTED: Final = "reasoning.encrypted_content"
+"""What a client includes who keeps the thoughts of a model by itself."""
+
 INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons for the end of an answer that make its response incomplete."""
 
@@ -161,8 +164,9 @@ class ResponseEncoder:
         ]
 
     def _sealed(self, data: Mapping[str, Any]) -> list[bytes]:
-        """Give the client what the provider wants back: an item that it sends with the others."""
-        if (state := data.get("turn_state")) is None:
+        """Give a client who asks for it what the provider wants back, as an item to send again."""
+        state = data.get("turn_state")
+        if state is None or ENCRYPTED not in self._facts.wire.get("include", ()):
             return []
         item = self._begin("reasoning", "rs")
         item.sealed = sealed(state)

@@ -17,14 +17,14 @@ NOT_OFFERED: Final = ("prompt", "conversation", "top_logprobs", "context_managem
 
 NOT_PASSED: Final = frozenset(
     {
-        *("include", "truncation", "service_tier", "prompt_cache_key", "prompt_cache_retention"),
+        *("truncation", "service_tier", "prompt_cache_key", "prompt_cache_retention"),
         *("safety_identifier", "stream_options", "max_tool_calls", "store", "moderation"),
     }
 )
 """Parameters that are about OpenAI's own service."""
 
-KEPT: Final = ("instructions", "background", "metadata", "previous_response_id")
-"""Fields that the response shows again, and no parameter of the model says."""
+KEPT: Final = ("instructions", "background", "metadata", "previous_response_id", "include")
+"""Fields that the response shows again or obeys, and no parameter of the model says."""
 
 
 class ResponseTool(BaseModel):
@@ -49,6 +49,7 @@ class ResponseRequest(BaseModel):
     max_output_tokens: int | None = None
     metadata: dict[str, str] | None = None
     previous_response_id: str | None = None
+    include: list[str] | None = None
     stream: bool | None = False
     background: bool | None = False
     user: str | None = None
