@@ -43,14 +43,19 @@ test: $(VENV)/.browser console style test-console  ## all tests
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(MAKE) test-browser
 
-$(VENV)/.clients: tests/clients/requirements.txt $(VENV)/.installed
+$(VENV)/.clients: tests/clients/requirements.txt tests/clients/requirements-frameworks.txt $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)/clients
 	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	$(PYTHON) -m venv $(VENV)/frameworks
+	$(VENV)/frameworks/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements-frameworks.txt
 	touch $@
 
 test-clients: $(VENV)/.clients  ## other people's clients, in Python and JavaScript, against a server; an environment of their own
 	UNSPOOL=$(BIN)/unspool $(VENV)/clients/bin/python -m pytest -c tests/clients/python/pytest.ini \
 		--rootdir tests/clients/python --confcutdir tests/clients/python tests/clients/python
+	UNSPOOL=$(BIN)/unspool $(VENV)/frameworks/bin/python -m pytest -c tests/clients/python/pytest.ini \
+		--rootdir tests/clients/python --confcutdir tests/clients/python \
+		$(addprefix tests/clients/python/,test_openai_agents.py test_pydantic_ai.py test_document.py)
 	UNSPOOL=$(abspath $(BIN)/unspool) $(VENV)/clients/bin/python tests/clients/js/run.py
 
 test-browser: $(VENV)/.browser console  ## those in a browser alone; `test` has them too

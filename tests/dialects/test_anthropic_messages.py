@@ -50,7 +50,18 @@ def test_thoughts_are_a_block_of_their_own_before_the_text() -> None:
     found = told(thought, *text("a"), finished(), COMPLETED)
     blocks = [it["content_block"]["type"] for it in found if "content_block" in it]
     assert blocks == ["thinking", "text"]
-    assert [it["index"] for it in found if "index" in it] == [0, 0, 0, 1, 1, 1]
+    assert [it["index"] for it in found if "index" in it] == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_thoughts_are_signed_because_clients_send_back_no_others_as_thoughts() -> None:
+    thought = Draft("reasoning.delta", {"step": "answer", "text": "hm"})
+    found = told(thought, *text("a"), finished(), COMPLETED)
+    _, message = message_of([json.dumps(it).encode() for it in found])
+    assert message["content"][0]["signature"]
+    talk = [*ASKED["messages"], {"role": "assistant", "content": message["content"]}]
+    talk.append({"role": "user", "content": "more"})
+    facts = chat_of(MessagesRequest.model_validate({**ASKED, "messages": talk}))
+    assert facts["talk"][1] == {"role": "assistant", "content": "a"}
 
 
 def test_a_call_streams_its_arguments_and_is_the_reason_for_the_stop() -> None:
@@ -121,7 +132,7 @@ def test_a_request_is_the_input_of_a_chat() -> None:
             "temperature": 0.5,
             "stop_sequences": ["END"],
             "tools": [{"name": "find", "input_schema": {"type": "object"}}],
-            "tool_choice": {"type": "any"},
+            "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
             "messages": [
                 {
                     "role": "user",
@@ -152,6 +163,7 @@ def test_a_request_is_the_input_of_a_chat() -> None:
         "max_tokens": 64,
         "stop": ["END"],
         "tool_choice": "required",
+        "parallel_tool_calls": False,
     }
 
 

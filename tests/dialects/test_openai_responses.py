@@ -324,6 +324,35 @@ async def test_items_of_earlier_responses_are_named_by_their_ids(
         await own.responses.create(model="tested", input=[*asked, unknown])
 
 
+async def test_thoughts_that_a_client_sends_back_reach_the_model_that_had_them(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    # Clients who keep the talk by themselves ask for it, as OpenAI's contract has it.
+    upstream.play = [[chunk(reasoning_content="想"), chunk("好"), *CALL], answer("晴")]
+    own: Any = connect(serve_model().url)
+    asked = [{"role": "user", "content": "Rome?"}]
+    how = {"model": "tested", "tools": [WEATHER], "include": ["reasoning.encrypted_content"]}
+    first = await own.responses.create(input=asked, **how)
+    items = [item.model_dump(exclude_none=True) for item in first.output]
+    answered = {"type": "function_call_output", "call_id": "a", "output": "sunny"}
+    foreign = {"type": "reasoning", "id": "rs_x", "summary": [], "encrypted_content": "é[["}
+    talk = [*asked, *items, foreign, answered]
+    await own.responses.create(input=talk, **how)
+    _, call, result = upstream.requests[1].body["messages"]
+    assert (call["tool_calls"][0]["id"], result["content"]) == ("a", "sunny")
+    assert call["reasoning_content"] == "想"
+
+
+async def test_how_wordy_an_answer_is_to_be_reaches_the_model_and_is_shown_again(
+    serve_model: ServeModel, upstream: Upstream, connect: Connect
+) -> None:
+    upstream.play = [answer("hm")]
+    own: Any = connect(serve_model().url)
+    said = await own.responses.create(model="tested", input="hi", text={"verbosity": "low"})
+    assert upstream.requests[0].body["verbosity"] == "low"
+    assert said.text.verbosity == "low"
+
+
 async def test_a_call_without_arguments_has_an_empty_object_in_its_item(
     serve_model: ServeModel, upstream: Upstream, connect: Connect
 ) -> None:

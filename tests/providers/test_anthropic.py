@@ -121,6 +121,19 @@ async def test_a_choice_of_tools_has_other_words(
     assert upstream.requests[0].body["tool_choice"] == {"type": words[choice]}
 
 
+async def test_tools_are_called_one_by_one_where_that_is_asked_for(
+    upstream: Upstream, claude: Model
+) -> None:
+    for choice in ({}, {"tool_choice": "required"}, {"tool_choice": "none"}):
+        params = {"parallel_tool_calls": False, **choice}
+        await ask(claude, Prompt(TALK, tools=(WEATHER,), params=params))
+    bodies = [asked.body for asked in upstream.requests]
+    one = {"disable_parallel_tool_use": True}
+    choices = [{"type": "auto", **one}, {"type": "any", **one}, {"type": "none"}]
+    assert [body["tool_choice"] for body in bodies] == choices
+    assert not any("parallel_tool_calls" in body for body in bodies)
+
+
 async def test_the_form_of_an_answer_goes_where_the_api_has_it(
     upstream: Upstream, claude: Model
 ) -> None:

@@ -60,7 +60,7 @@ async def test_an_answer_is_asked_for_as_the_api_wants_it(upstream: Upstream, pl
 async def test_a_talk_with_tools_is_a_list_of_items(upstream: Upstream, plain: Model) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    params = {"tool_choice": choice, "response_format": form}
+    params = {"tool_choice": choice, "response_format": form, "verbosity": "low"}
     await ask(plain, Prompt(TALK, tools=(WEATHER,), params=params))
     body = upstream.requests[0].body
     (tool,) = body["tools"]
@@ -68,7 +68,8 @@ async def test_a_talk_with_tools_is_a_list_of_items(upstream: Upstream, plain: M
     assert tool["parameters"] == WEATHER.parameters
     assert body["tool_choice"] == {"type": "function", "name": "get_weather"}
     schema = {"type": "json_schema", "name": "x", "schema": {"type": "object"}}
-    assert body["text"] == {"format": schema}
+    assert body["text"] == {"format": schema, "verbosity": "low"}
+    assert "verbosity" not in body
     kinds = [item.get("type", item.get("role")) for item in body["input"]]
     results = ["function_call_output"] * 2
     assert kinds == ["user", "function_call", "function_call", *results, "user"]

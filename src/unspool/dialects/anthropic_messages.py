@@ -23,8 +23,9 @@ from ..runs.events import Event
 from ..runs.run import RunSpec
 from . import Options, RunGateway
 from .kit.answers import AnswerFacts, failure_of
-from .kit.anthropic_request import MessagesRequest, chat_of, sealed
+from .kit.anthropic_request import MessagesRequest, chat_of
 from .kit.failures import SERVER_FAULT, status_of
+from .kit.talks import sealed
 
 _json = msgspec.json.Encoder().encode
 
@@ -148,8 +149,13 @@ class MessagesEncoder:
         """Close the open block of text or thoughts."""
         if self._open is None:
             return []
-        self._open = None
-        return [_json({"type": "content_block_stop", "index": self._count - 1})]
+        index, kind, self._open = self._count - 1, self._open[1], None
+        stop = _json({"type": "content_block_stop", "index": index})
+        if kind == "text":
+            return [stop]
+        # Without one, clients send thoughts back as words of the user, or not at all.
+        signature = {"type": "signature_delta", "signature": f"{self.run_id}.{index}"}
+        return [self._delta(index, signature), stop]
 
     def _tool(self, event: Event) -> list[bytes]:
         data = event.data

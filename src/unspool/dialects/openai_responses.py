@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter
@@ -24,9 +24,10 @@ from ..runs.run import RunSpec, fold
 from . import CompleteAnswer, Options, RunGateway, VisibleEvents
 from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, status_of
+from .kit.output_items import ItemKind, OutputItem
 from .kit.response_items import referred
 from .kit.response_requests import ResponseRequest, shown_params
-from .kit.talks import Said, answer_of, messages_of
+from .kit.talks import Said, answer_of, messages_of, sealed
 from .openai_chat import for_user
 
 NAME: Final = "openai_responses"
@@ -38,6 +39,9 @@ MAX_REFERRED: Final = 256
 
 MAX_REFERRED_BYTES: Final = 8 * 1024 * 1024
 """Of all items that one request names: as much as a long talk, and no more than memory has."""
+
+ENCRYPTED: Final = "reasoning.encrypted_content"
+"""What a client includes who keeps the thoughts of a model by itself."""
 
 INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons for the end of an answer that make its response incomplete."""
@@ -55,38 +59,6 @@ def run_id_of(response_id: str) -> str:
     return response_id.removeprefix(PREFIX)
 
 
-@dataclass(slots=True)
-class _Item:
-    """One item of the output, while it grows."""
-
-    kind: Literal["message", "reasoning", "function_call"]
-    index: int
-    id: str
-    pieces: list[str] = field(default_factory=list)
-    call: dict[str, Any] = field(default_factory=dict)
-    status: str = "in_progress"
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-    def part(self, text: str) -> dict[str, Any]:
-        """Return the only part of its content."""
-        if self.kind == "reasoning":
-            return {"type": "reasoning_text", "text": text}
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-    def json(self) -> dict[str, Any]:
-        """Return it as far as it has come."""
-        facts: dict[str, Any] = {"id": self.id, "type": self.kind, "status": self.status}
-        if self.kind == "function_call":
-            return {**facts, **self.call, "arguments": self.text}
-        content = [self.part(self.text)] if self.pieces else []
-        if self.kind == "reasoning":
-            return {**facts, "summary": [], "content": content}
-        return {**facts, "role": "assistant", "content": content}
-
-
 class ResponseEncoder:
     """One run as the events of a response."""
 
@@ -94,10 +66,10 @@ class ResponseEncoder:
         self.run_id = ""
         self._facts = AnswerFacts()
         self._number = 0
-        self._items: list[_Item] = []
-        self._open: dict[str, _Item] = {}
+        self._items: list[OutputItem] = []
+        self._open: dict[str, OutputItem] = {}
         """By step: the text or the thoughts that grow."""
-        self._calls: dict[int, _Item] = {}
+        self._calls: dict[int, OutputItem] = {}
         self._status = "in_progress"
         self._error: dict[str, str] | None = None
         self._incomplete: dict[str, Any] | None = None
@@ -128,7 +100,7 @@ class ResponseEncoder:
             names = ["created", *(["queued"] if self._is_background else []), "in_progress"]
             return [self._told(name) for name in names]
         if event.type == "step.finished":
-            return self._close(event.data["step"])
+            return [*self._close(event.data["step"]), *self._sealed(event.data)]
         return ()
 
     @property
@@ -142,26 +114,24 @@ class ResponseEncoder:
     def _told(self, name: str) -> bytes:
         return self._frame(f"response.{name}", response=self.response())
 
-    def _of(self, item: _Item) -> dict[str, Any]:
+    def _of(self, item: OutputItem) -> dict[str, Any]:
         return {"item_id": item.id, "output_index": item.index}
 
-    def _begin(self, kind: Literal["message", "reasoning", "function_call"], short: str) -> _Item:
+    def _begin(self, kind: ItemKind, short: str) -> OutputItem:
         index = len(self._items)
-        item = _Item(kind, index, f"{short}_{self.run_id}_{index}")
+        item = OutputItem(kind, index, f"{short}_{self.run_id}_{index}")
         self._items.append(item)
         return item
 
-    def _added(self, item: _Item) -> bytes:
+    def _added(self, item: OutputItem) -> bytes:
         added = {"output_index": item.index, "item": item.json()}
         return self._frame("response.output_item.added", **added)
 
-    def _done(self, item: _Item, status: str = "completed") -> bytes:
+    def _done(self, item: OutputItem, status: str = "completed") -> bytes:
         item.status = status
         return self._frame("response.output_item.done", output_index=item.index, item=item.json())
 
-    def _delta(
-        self, event: Event, kind: Literal["message", "reasoning"], name: str
-    ) -> Sequence[bytes]:
+    def _delta(self, event: Event, kind: ItemKind, name: str) -> Sequence[bytes]:
         step, text = event.data["step"], event.data["text"]
         frames: list[bytes] = []
         item = self._open.get(step)
@@ -193,6 +163,15 @@ class ResponseEncoder:
             self._done(item, status),
         ]
 
+    def _sealed(self, data: Mapping[str, Any]) -> list[bytes]:
+        """Give a client who asks for it what the provider wants back, as an item to send again."""
+        state = data.get("turn_state")
+        if state is None or ENCRYPTED not in self._facts.wire.get("include", ()):
+            return []
+        item = self._begin("reasoning", "rs")
+        item.sealed = sealed(state)
+        return [self._added(item), self._done(item)]
+
     def _tool(self, event: Event) -> Sequence[bytes]:
         data, index = event.data, self._facts.call_index(event)
         if index is None:
@@ -221,7 +200,7 @@ class ResponseEncoder:
         name = "response.function_call_arguments.done"
         return [*frames, self._frame(name, **self._of(item), **facts), self._done(item)]
 
-    def _argue(self, item: _Item, arguments: str) -> bytes:
+    def _argue(self, item: OutputItem, arguments: str) -> bytes:
         item.pieces.append(arguments)
         name = "response.function_call_arguments.delta"
         return self._frame(name, **self._of(item), delta=arguments)

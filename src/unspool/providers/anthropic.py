@@ -76,6 +76,7 @@ def _body(model: Model, prompt: Prompt) -> dict[str, Any]:
         params["stop_sequences"] = [params["stop_sequences"]]
     if "tool_choice" in params:
         params["tool_choice"] = _choice(params["tool_choice"])
+    params = _one_by_one(params, prompt)
     if (form := params.pop("response_format", None)) is not None:
         params = _formed(params, form)
     body = {"max_tokens": MAX_TOKENS, **params, "model": model.upstream_name, "stream": True}
@@ -123,6 +124,16 @@ def _choice(choice: Any) -> Any:
     if isinstance(choice, Mapping) and isinstance(function := choice.get("function"), Mapping):
         return {"type": "tool", "name": function.get("name")}
     return choice
+
+
+def _one_by_one(params: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    """Say whether several tools may be called at once as Anthropic says it."""
+    if (may := params.pop("parallel_tool_calls", None)) is None or may or not prompt.tools:
+        return params
+    choice = params.get("tool_choice") or {"type": "auto"}
+    if not isinstance(choice, Mapping) or choice.get("type") == "none":
+        return params
+    return {**params, "tool_choice": {"disable_parallel_tool_use": True, **choice}}
 
 
 def _messages(prompt: Prompt, model: Model | None) -> list[dict[str, Any]]:

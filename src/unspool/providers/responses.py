@@ -114,6 +114,8 @@ def _body(model: Model, prompt: Prompt) -> dict[str, Any]:
     params = _params(model, prompt)
     if (form := params.pop("response_format", None)) is not None:
         params["text"] = {"format": _form(form)}
+    if (verbosity := params.pop("verbosity", None)) is not None:
+        params["text"] = {**(params.get("text") or {}), "verbosity": verbosity}
     if (effort := params.pop("reasoning_effort", None)) is not None:
         params["reasoning"] = {"effort": effort}
     if "tool_choice" in params:

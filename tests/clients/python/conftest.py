@@ -11,12 +11,17 @@ import os
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
 import pytest
 
 Scripted = Callable[..., str]
+
+FRAMEWORKS = ["test_openai_agents.py", "test_pydantic_ai.py"]
+collect_ignore = [] if find_spec("pydantic_ai") else FRAMEWORKS
+"""They want other versions of the clients below them: `requirements-frameworks.txt`."""
 
 END: list[Any] = [
     {"usage": {"prompt_tokens": 3, "completion_tokens": 5}},
@@ -28,6 +33,15 @@ def called(name: str, arguments: dict[str, Any]) -> list[Any]:
     """A script that calls a tool."""
     call = {"index": 0, "id": "c1", "name": name, "arguments": json.dumps(arguments)}
     return [{"tool": call}, END[0], {"finish": "tool_calls"}]
+
+
+def called_at_once(*calls: tuple[str, str]) -> list[Any]:
+    """A script that calls several tools in one answer; their arguments are as a model writes."""
+    pieces = [
+        {"tool": {"index": place, "id": f"c{place}", "name": name, "arguments": arguments}}
+        for place, (name, arguments) in enumerate(calls)
+    ]
+    return [{"text": "Let me see."}, *pieces, END[0], {"finish": "tool_calls"}]
 
 
 def said(*pieces: str) -> list[Any]:
@@ -71,3 +85,27 @@ def scripted(url: str) -> Scripted:
         return name
 
     return register
+
+
+def read(url: str, body: Any = None) -> bytes:
+    """Send a request, a POST if it has a body, and return the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=40) as answer:
+        return bytes(answer.read())
+
+
+def newest_run(url: str) -> list[dict[str, Any]]:
+    """Wait for the end of the newest run, and return its events."""
+    run = json.loads(read(f"{url}/v1/runs?limit=1"))["runs"][0]["id"]
+    lines = read(f"{url}/v1/runs/{run}/events?dialect=native").decode().splitlines()
+    return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+
+
+@pytest.fixture
+def dying(url: str, scripted: Scripted) -> str:
+    """A route whose first model dies in mid-word; the second one goes on."""
+    first = scripted([{"text": "Rome is "}, {"text": "ol"}, {"fail": "interrupted"}])
+    models = [first, scripted(said("d now."))]
+    read(f"{url}/api/routes", {"name": f"route-{first}", "models": models})
+    return f"route-{first}"

@@ -5,12 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "clients.md"
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+FRAMEWORKS = re.compile(r"^from (agents|pydantic_ai) import", re.M)
+HAS_FRAMEWORKS = find_spec("pydantic_ai") is not None
+PROGRAMS = [
+    program
+    for program in re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+    if bool(FRAMEWORKS.search(program)) == HAS_FRAMEWORKS
+]
+"""Each in the environment that has its client."""
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda text: text.split()[1])

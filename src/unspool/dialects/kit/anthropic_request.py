@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import SpecError
 from .results import failed_text
-from .talks import chat_input
+from .talks import chat_input, opened
 from .users import user_named
 
 MAX_MESSAGES: Final = 1000
@@ -77,6 +74,8 @@ def chat_of(request: MessagesRequest) -> dict[str, Any]:
         params["stop"] = request.stop_sequences
     if request.tool_choice is not None and request.tools:
         params["tool_choice"] = _choice(request.tool_choice)
+        if request.tool_choice.get("disable_parallel_tool_use"):
+            params["parallel_tool_calls"] = False
     return {**facts, "params": params, "tools": [_tool(tool) for tool in request.tools]}
 
 
@@ -153,7 +152,7 @@ def _answer(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         said["tool_calls"] = calls
     for block in blocks:
         if block.get("type") == "redacted_thinking":
-            said["turn_state"] = _opened(str(block.get("data", "")))
+            said["turn_state"] = opened(str(block.get("data", "")))
     return said
 
 
@@ -175,17 +174,3 @@ def _image(block: Mapping[str, Any]) -> str:
     if source.get("type") != "base64":
         raise SpecError("an image must be sent as base64, not by an address")
     return f"data:{source.get('media_type')};base64,{source.get('data')}"
-
-
-def sealed(state: Mapping[str, Any]) -> str:
-    """Return a turn's state as the opaque data that their clients send back with the turn."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(state)).decode()
-
-
-def _opened(data: str) -> dict[str, Any] | None:
-    """Return such a state; None: another server wrote it."""
-    try:
-        state = json.loads(base64.urlsafe_b64decode(data))
-    except ValueError:
-        return None
-    return state if isinstance(state, dict) and state.keys() == {"by", "data"} else None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from unspool.errors import SpecError
 
-from .talks import Said, arguments_of
+from .talks import Said, arguments_of, opened
 
 ROLES: Final = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 
@@ -20,7 +20,7 @@ def messages_in(items: str | Sequence[Item]) -> list[Said]:
     """
     Return what the items of a request say.
 
-    Thoughts of earlier answers are left out: the server keeps those of its own.
+    Of thoughts of earlier answers, models get what the answer before them had for its provider.
 
     Raises:
         SpecError: An item is of a kind that is not offered.
@@ -39,7 +39,9 @@ def messages_in(items: str | Sequence[Item]) -> list[Said]:
             if images:
                 raise SpecError("input: images in a function_call_output are not offered here")
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": text})
-        elif kind != "reasoning":
+        elif kind == "reasoning":
+            _keep_state(messages, item)
+        else:
             raise SpecError(f"input: items of type {str(kind)[:64]!r} are not offered here")
     return list(messages)
 
@@ -64,6 +66,13 @@ def _call(item: Item) -> dict[str, Any]:
     if not isinstance(id_, str) or not isinstance(name, str):
         raise SpecError("input: a function_call has a call_id and a name")
     return {"id": id_, "name": name, "arguments": arguments_of(item.get("arguments"))}
+
+
+def _keep_state(messages: list[dict[str, Any]], item: Item) -> None:
+    """Give a turn what its provider wants back, if these thoughts hold it."""
+    state = opened(str(item.get("encrypted_content") or ""))
+    if state is not None and messages and messages[-1]["role"] == "assistant":
+        messages[-1]["turn_state"] = state
 
 
 def _of_assistant(messages: list[dict[str, Any]]) -> dict[str, Any]:

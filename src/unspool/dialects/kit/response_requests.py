@@ -17,14 +17,14 @@ NOT_OFFERED: Final = ("prompt", "conversation", "top_logprobs", "context_managem
 
 NOT_PASSED: Final = frozenset(
     {
-        *("include", "truncation", "service_tier", "prompt_cache_key", "prompt_cache_retention"),
+        *("truncation", "service_tier", "prompt_cache_key", "prompt_cache_retention"),
         *("safety_identifier", "stream_options", "max_tool_calls", "store", "moderation"),
     }
 )
 """Parameters that are about OpenAI's own service."""
 
-KEPT: Final = ("instructions", "background", "metadata", "previous_response_id")
-"""Fields that the response shows again, and no parameter of the model says."""
+KEPT: Final = ("instructions", "background", "metadata", "previous_response_id", "include")
+"""Fields that the response shows again or obeys, and no parameter of the model says."""
 
 
 class ResponseTool(BaseModel):
@@ -49,6 +49,7 @@ class ResponseRequest(BaseModel):
     max_output_tokens: int | None = None
     metadata: dict[str, str] | None = None
     previous_response_id: str | None = None
+    include: list[str] | None = None
     stream: bool | None = False
     background: bool | None = False
     user: str | None = None
@@ -75,6 +76,7 @@ class ResponseRequest(BaseModel):
         given = {
             "max_tokens": self.max_output_tokens,
             "response_format": _form((self.text or {}).get("format")),
+            "verbosity": (self.text or {}).get("verbosity"),
             "reasoning_effort": (self.reasoning or {}).get("effort"),
             "tool_choice": _choice(self.tool_choice),
         }
@@ -119,12 +121,13 @@ def shown_params(input: Mapping[str, Any]) -> dict[str, Any]:
         choice = {"type": "function", "name": (choice.get("function") or {}).get("name")}
     form = params.get("response_format") or {"type": "text"}
     inner = form.get("json_schema") if isinstance(form, Mapping) else None
+    wordy = {"verbosity": it} if (it := params.get("verbosity")) else {}
     return {
         "max_output_tokens": params.get("max_tokens"),
         "parallel_tool_calls": params.get("parallel_tool_calls", True),
         "reasoning": {"effort": params.get("reasoning_effort"), "summary": None},
         "temperature": params.get("temperature"),
-        "text": {"format": {"type": "json_schema", **inner} if inner else form},
+        "text": {"format": {"type": "json_schema", **inner} if inner else form, **wordy},
         "tool_choice": choice,
         "tools": [{"type": "function", "strict": False, **it} for it in input.get("tools") or ()],
         "top_p": params.get("top_p"),

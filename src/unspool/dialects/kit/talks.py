@@ -8,9 +8,12 @@ and `tool_call_id` as `flows.chat.ChatMessage` has them.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from unspool.errors import SpecError
 from unspool.runs.run import Run
@@ -92,6 +95,20 @@ def arguments_of(text: Any) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise SpecError("tool calls: the arguments of a call must be a JSON object")
     return arguments
+
+
+def sealed(state: Mapping[str, Any]) -> str:
+    """Return a turn's state as the opaque text that clients send back with the turn."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(state)).decode()
+
+
+def opened(data: str) -> dict[str, Any] | None:
+    """Return such a state; None: another server wrote it."""
+    try:
+        state = json.loads(base64.urlsafe_b64decode(data))
+    except (ValueError, RecursionError):
+        return None
+    return state if isinstance(state, dict) and state.keys() == {"by", "data"} else None
 
 
 def _named(messages: Sequence[Said]) -> list[Said]:
