@@ -324,14 +324,15 @@ async def test_items_of_earlier_responses_are_named_by_their_ids(
         await own.responses.create(model="tested", input=[*asked, unknown])
 
 
+@pytest.mark.parametrize("include", [["reasoning.encrypted_content"], []])
 async def test_thoughts_that_a_client_sends_back_reach_the_model_that_had_them(
-    serve_model: ServeModel, upstream: Upstream, connect: Connect
+    serve_model: ServeModel, upstream: Upstream, connect: Connect, include: list[str]
 ) -> None:
-    # Clients who keep the talk by themselves ask for it, as OpenAI's contract has it.
+    # Clients who keep the talk by themselves ask for it; for others the log has it, by the ids.
     upstream.play = [[chunk(reasoning_content="想"), chunk("好"), *CALL], answer("晴")]
     own: Any = connect(serve_model().url)
     asked = [{"role": "user", "content": "Rome?"}]
-    how = {"model": "tested", "tools": [WEATHER], "include": ["reasoning.encrypted_content"]}
+    how = {"model": "tested", "tools": [WEATHER], "include": include}
     first = await own.responses.create(input=asked, **how)
     items = [item.model_dump(exclude_none=True) for item in first.output]
     answered = {"type": "function_call_output", "call_id": "a", "output": "sunny"}

@@ -24,6 +24,7 @@ from ..runs.run import RunSpec, fold
 from . import CompleteAnswer, Options, RunGateway, VisibleEvents
 from .kit.answers import AnswerFacts, failure_of
 from .kit.failures import OpenAIRefusals, status_of
+from .kit.kept_states import run_of, with_states
 from .kit.output_items import ItemKind, OutputItem
 from .kit.response_items import referred
 from .kit.response_requests import ResponseRequest, shown_params
@@ -298,7 +299,7 @@ async def _named_items(
     runs: set[str] = set()
     wanted, room = set(map(referred, items)), MAX_REFERRED_BYTES
     for id in filter(None, map(referred, items)):
-        run_id = id.partition("_")[2].rpartition("_")[0]
+        run_id = run_of({"id": id})
         if run_id not in runs and len(runs) < MAX_REFERRED:
             runs.add(run_id)
             with suppress(UnknownRun):
@@ -347,6 +348,8 @@ class OpenAIResponses:
         async def respond(request: ResponseRequest, options: Options) -> Response:
             """Answer as OpenAI's Responses do: streamed, in the background, or whole."""
             request.input = await _named_items(gateway, request.input)
+            if not isinstance(request.input, str):
+                request.input = await with_states(gateway, request.input)
             spec = request.spec(await _before(gateway, request.previous_response_id))
             options = for_user(options, request.user)
             if request.background and options.cancel_after_s is None:
