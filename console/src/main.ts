@@ -11,8 +11,11 @@ import "./styles/text.css";
 import "./styles/elements.css";
 import "./styles/narrow.css";
 import App from "./App.vue";
+import { sayFailures } from "./failures";
 import { applyLanguage, i18n, initialLanguage } from "./i18n";
 import { router } from "./routes";
 
 applyLanguage(initialLanguage());
-createApp(App).use(createPinia()).use(i18n).use(router).mount("#app");
+const app = createApp(App).use(createPinia()).use(i18n).use(router);
+sayFailures(app);
+app.mount("#app");

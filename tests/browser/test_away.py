@@ -32,3 +32,12 @@ def test_a_page_whose_server_does_not_answer_says_so(
         page.goto(path.format(**made))
         if path not in SILENT:
             until(page, lambda: any(it in shown.inner_text() for it in WORDS), path)
+
+
+def test_a_click_that_the_server_does_not_answer_says_so(open_page: Open) -> None:
+    page = open_page("/runs?first=1")
+    page.route("**/v1/runs", lambda route: route.abort())
+    start = page.get_by_role("button", name="生成第一条")
+    start.click()
+    page.locator(".el-message--error").get_by_text(WORDS[0]).wait_for()
+    assert start.is_enabled()

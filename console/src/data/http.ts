@@ -2,7 +2,7 @@
 
 import { fetchWithKey } from "./gate";
 
-class ApiError extends Error {
+export class ApiError extends Error {
   override readonly name = "ApiError";
 
   constructor(
