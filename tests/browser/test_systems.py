@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from .conftest import Open
-from .extracted import extracted, graph_of
+from .extracted import graph_of
 from .held import Held
 from .reading import Record, text_of, until, until_count, until_state
 from .stage import Stage, model, whole
@@ -163,7 +163,7 @@ NODES = [
     {"id": "n1", "type": "event", "name": "浏览商品", "description": "看"},
     {"id": "n2", "type": "event", "name": "收藏商品", "description": "存"},
     {"id": "n3", "type": "event", "name": "看直播", "description": "没有这样的模式"},
-    {"id": "n4", "type": "result", "name": "购买", "description": "买"},
+    {"id": "n4", "type": "result", "name": "下单购买", "description": "买"},
     {"id": "n5", "type": "result", "name": "流失", "description": "走"},
 ]
 EDGES = [
@@ -180,9 +180,11 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
 ) -> None:
     stage.register(
         model("painter", whole(json.dumps(GRAPH, ensure_ascii=False, indent=1), 300, first_s=0.1)),
-        model("teller", whole("收藏商品 [n2] 之后购买 [n4]。", 8, first_s=0.1)),
+        model("teller", whole("收藏商品 [n2] 之后下单购买 [n4]。", 8, first_s=0.1)),
     )
-    extracted(stage, "user_0002", "user_0003")
+    for number in (2, 3):
+        path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
+        http.post(path, json={"model": "offline"})
     page = open_page("/graph")
     page.locator("[data-model-pick]").select_option("painter")
     page.get_by_role("button", name="生成因果图").click()
@@ -207,7 +209,7 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
     box.fill("为什么有人收藏了却没有下单？")
     box.press("Enter")
     until(page, lambda: page.locator(".qa .cited").count() == 2, "both nodes")
-    assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "购买"]
+    assert page.locator(".qa .cited").all_inner_texts() == ["收藏商品", "下单购买"]
     box.fill("今天天气怎么样？")
     box.press("Enter")  # while the first answer is being written, as a rule
     until(page, lambda: "图里没有说：天气" in page.locator(".qa").inner_text(), "no answer")
@@ -219,9 +221,11 @@ def test_a_graph_grows_is_asked_and_has_a_list_of_the_same_facts(
 
 
 def test_patterns_have_options_and_those_who_dropped_off_are_told(
-    stage: Stage, http: httpx.Client, open_page: Open
+    http: httpx.Client, open_page: Open
 ) -> None:
-    extracted(stage, "user_0002", "user_0003")
+    for number in (2, 3):
+        path = f"/api/v1/events/extract/user_{number:04}/llm-stream"
+        http.post(path, json={"model": "offline"})
     page = open_page("/graph")
     page.get_by_role("button", name="频繁模式").click()
     rows = page.locator(".patterns tbody tr")
