@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from .conftest import Open
-from .reading import until
+from .reading import Late, until, until_count
 from .stage import Stage, model, whole
 
 PHONE = {"width": 390, "height": 800}
@@ -128,6 +128,23 @@ def test_on_a_phone_every_page_is_two_taps_away(open_page: Open) -> None:
     page.locator("[data-places]").click()
     page.get_by_role("dialog").get_by_role("button", name="English").click()
     page.get_by_role("dialog").get_by_text("Usage").wait_for()
+
+
+def test_on_a_phone_a_place_that_is_chosen_while_the_first_page_is_on_its_way_shuts_the_sheet(
+    open_page: Open,
+) -> None:
+    page = open_page("/states", viewport=PHONE)
+    first = Late(page, "**/assets/RunsPage*.js")
+    page.goto("/runs", wait_until="commit")
+    first.asked()
+    page.locator("[data-places]").click()
+    page.get_by_role("dialog").get_by_role("link", name="指南").click()
+    page.wait_for_url("**/guide")
+    until_count(page.get_by_role("dialog"), 0)
+    page.locator("[data-places]").click()
+    first.come()
+    assert page.get_by_role("dialog").count() == 1
+    assert page.url.endswith("/guide")
 
 
 def test_a_route_is_made_reordered_by_the_keyboard_and_removed(
