@@ -1,20 +1,26 @@
 /** Failures that no page handles: what a request came to is said, all else is a fault of ours. */
 
 import type { App } from "vue";
-import { toast } from "./components/toast";
+import type { Router } from "vue-router";
+import { readyToToast, toast } from "./components/toast";
 import { ApiError } from "./data/http";
 import { i18n } from "./i18n";
 import { errorText } from "./i18n/labels";
+import { isMissingPart, loadAnew } from "./parts";
 
 /** Say it, if it is what a request came to; return whether it is. */
 function say(error: unknown): boolean {
-  if (!(error instanceof ApiError)) return false;
   const { t, te } = i18n.global;
-  void toast(errorText(error, t, te), "bad");
+  if (error instanceof ApiError) void toast(errorText(error, t, te), "bad");
+  else if (isMissingPart(error)) void toast(t("error.part"), "bad");
+  else return false;
   return true;
 }
 
-export function sayFailures(app: App): void {
+export function sayFailures(app: App, router: Router): void {
+  loadAnew(router, say);
+  // A server that answers no more would not give the message about it.
+  addEventListener("load", () => readyToToast().catch(() => {}));
   app.config.errorHandler = (error) => {
     if (!say(error)) reportError(error);
   };

@@ -16,6 +16,7 @@ import { applyLanguage, i18n, initialLanguage } from "./i18n";
 import { router } from "./routes";
 
 applyLanguage(initialLanguage());
-const app = createApp(App).use(createPinia()).use(i18n).use(router);
-sayFailures(app);
+const app = createApp(App).use(createPinia()).use(i18n);
+sayFailures(app, router);
+app.use(router);
 app.mount("#app");

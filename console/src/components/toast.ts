@@ -1,4 +1,4 @@
-/** A short message. Element Plus shows it, loaded on first use. */
+/** A short message. Element Plus shows it, loaded once the first page is there. */
 
 /**
  * How long each kind stays, in ms. A fault may be shown nowhere else, so it stays until it is
@@ -16,11 +16,16 @@ interface Fault {
 }
 let faults: Fault[] = [];
 
-export async function toast(message: string, kind: keyof typeof STAYS_MS = "ok"): Promise<void> {
+export async function readyToToast() {
   const [{ ElMessage }] = await Promise.all([
     import("element-plus/es/components/message/index.mjs"),
     import("element-plus/theme-chalk/el-message.css"),
   ]);
+  return ElMessage;
+}
+
+export async function toast(message: string, kind: keyof typeof STAYS_MS = "ok"): Promise<void> {
+  const ElMessage = await readyToToast();
   // Several requests fail for one reason: it is said once.
   if (faults.some((each) => each.message === message)) return;
   const shown = ElMessage({

@@ -158,6 +158,7 @@ export const en: Messages = {
     records_unavailable: "The database cannot be read or written now. Try again soon.",
     stopping: "The server is stopping. It goes on after its next start.",
     offline: "Cannot reach the server. Check that it is running; this page retries by itself.",
+    part: "A part of this page did not load: no answer, or a newer console. Try again, or reload the page.",
     unreachable:
       "The server has not answered for a long time. Check that it is running, then press “Reconnect”.",
     gap: "An event is missing from the log, so nothing more is shown. Reload to read the log from the start.",
