@@ -14,7 +14,12 @@ WITHIN_S = 20.0
 
 
 def text_of(page: Page) -> str:
-    """The words of all steps on the page, without stitches and buttons, line ends left out."""
+    """
+    The words of all steps on the page, without stitches and buttons, line ends left out.
+
+    What has come before is drawn: a page says elsewhere that a run has ended, a frame earlier.
+    """
+    until_drawn(page)
     said = page.evaluate(
         """() => [...document.querySelectorAll('.model-text > :is(p, .blk)')]
             .map((part) => {
