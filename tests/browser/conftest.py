@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from unspool.server.console import BUILT
 
+from .held import Held
 from .serving import Program, first_key, running
-from .stage import Stage
+from .stage import LETTER, Stage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -25,6 +27,9 @@ FLAGS = [
 ]
 PLACES = (os.environ.get("CHROMIUM_PATH", ""), "/usr/bin/chromium")
 SIZE = {"width": 1360, "height": 860}
+
+numbers = itertools.count()
+"""For names of models that are made for one test."""
 
 PATIENCE_MS = 8000
 """Longest wait for what a page is to show."""
@@ -82,6 +87,14 @@ def stage(program: Program) -> Iterator[Stage]:
     stage = Stage(program.url)
     yield stage
     stage.close()
+
+
+@pytest.fixture
+def letter(stage: Stage) -> Iterator[Held]:
+    """A model that writes `LETTER`, the first sixty characters of it at once."""
+    with Held(f"held-{next(numbers)}", LETTER, let=60) as held:
+        stage.register(held.model)
+        yield held
 
 
 Open = Callable[..., "Page"]

@@ -63,6 +63,11 @@ def whole(text: str, per_s: float, *, first_s: float = 0.3, before: Steps | None
     return [{"pause_s": first_s}, *(before or []), *spoken(text, per_s), used, {"finish": "stop"}]
 
 
+def begun(text: str) -> Steps:
+    """The beginning of an answer, and no more of it for as long as a test takes."""
+    return [{"text": text}, {"pause_s": 600}]
+
+
 def broken(text: str, at: int, per_s: float, *, silence_s: float = 0.8) -> Steps:
     """An answer that breaks off in the middle, after a silence."""
     cut = {"pause_s": silence_s}

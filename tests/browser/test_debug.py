@@ -14,7 +14,7 @@ import pytest
 from .conftest import Open
 from .held import Held
 from .reading import Record, plain, text_of, until, until_count, until_state
-from .stage import ADVICE, Stage, broken, model, whole
+from .stage import ADVICE, Stage, begun, broken, model, whole
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -102,7 +102,7 @@ def test_three_models_answer_side_by_side_and_are_stopped_together(
 ) -> None:
     quick = registered(http, stage, whole(ADVICE, 400, first_s=0))
     cut = registered(http, stage, [{"text": "只有一半"}, {"finish": "length"}])
-    slow = registered(http, stage, whole(ADVICE, 8, first_s=0.05))
+    slow = registered(http, stage, begun(ADVICE[:20]))
     page = open_page(f"{PAGE}?models={quick}")
     for each in (cut, slow):
         page.locator("[data-add-model]").select_option(str(each))

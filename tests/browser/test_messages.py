@@ -11,7 +11,7 @@ import pytest
 from .axe import serious
 from .conftest import Open
 from .reading import plain, text_of, until, until_state
-from .stage import ADVICE, Stage, whole
+from .stage import ADVICE, Stage, begun, whole
 from .test_debug import PAGE, ask, in_address, registered
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def waiting(page: Page) -> list[str]:
 def test_messages_wait_are_changed_and_withdrawn_and_two_browsers_see_the_same(
     stage: Stage, http: httpx.Client, open_page: Open
 ) -> None:
-    said = [whole(ADVICE, 2), whole("二说。", 200), whole("三说。", 200)]
+    said = [begun(ADVICE[:20]), whole("二说。", 200), whole("三说。", 200)]
     number = registered(http, stage, {"attempts": said})
     page = open_page(f"{PAGE}?models={number}")
     ask(page, "一")
-    until_state(page, "streaming")
+    until_state(page, "streaming", "stalled")
     for question in ("二", "三", "四"):
         ask(page, question)
         until(page, lambda question=question: question in waiting(page), question)
@@ -72,7 +72,7 @@ def test_messages_wait_are_changed_and_withdrawn_and_two_browsers_see_the_same(
 def test_a_message_that_is_sent_now_stops_the_answer_and_keeps_its_text(
     stage: Stage, http: httpx.Client, open_page: Open
 ) -> None:
-    number = registered(http, stage, {"attempts": [whole(ADVICE, 8), whole("短说。", 200)]})
+    number = registered(http, stage, {"attempts": [begun(ADVICE[:20]), whole("短说。", 200)]})
     page = open_page(f"{PAGE}?models={number}")
     ask(page, "长的")
     until(page, lambda: len(text_of(page)) > 2, "some text")

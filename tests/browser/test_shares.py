@@ -11,7 +11,8 @@ import pytest
 
 from .axe import serious, violations
 from .conftest import Open
-from .reading import plain, text_of, until, until_said, until_state
+from .held import Held
+from .reading import plain, text_of, until_said, until_state
 from .serving import Program, running
 from .stage import LETTER, Stage, model, whole
 
@@ -30,7 +31,6 @@ def program(data_dir: Path, admin: str) -> Iterator[Program]:
 @pytest.fixture(scope="module")
 def stage(program: Program, admin: str) -> Iterator[Stage]:
     stage = Stage(program.url, admin)
-    stage.register(model("slow", whole(LETTER, 16, first_s=0)))
     stage.register(model("quick", whole(LETTER, 2000, first_s=0)))
     yield stage
     stage.close()
@@ -54,9 +54,9 @@ def made_in(page: Page) -> str:
 
 
 def test_a_guest_sees_the_text_as_it_is_written_until_the_link_is_revoked(
-    stage: Stage, admin: str, open_page: Open
+    stage: Stage, admin: str, letter: Held, open_page: Open
 ) -> None:
-    run = stage.ask(PROMPT, "slow")
+    run = stage.ask(PROMPT, letter.name)
     page = open_page(f"/runs/{run}", permissions=["clipboard-read", "clipboard-write"])
     sign_in(page, admin)
     path = made_in(page)
@@ -67,8 +67,8 @@ def test_a_guest_sees_the_text_as_it_is_written_until_the_link_is_revoked(
     asked: list[str] = []
     guest.on("request", lambda request: asked.append(request.url))
     seen = until_said(guest, 10)
-    until(guest, lambda: len(text_of(guest)) > len(seen), "it is live")
-    assert plain(LETTER).startswith(text_of(guest))
+    letter.let(120)
+    assert plain(LETTER).startswith(until_said(guest, len(seen) + 10))
     assert guest.locator("dialog.sign-in").count() == 0
     assert guest.locator("nav").count() == 0
     for hidden in (PROMPT, run):

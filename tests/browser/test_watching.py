@@ -18,14 +18,6 @@ numbers = itertools.count()
 
 
 @pytest.fixture
-def letter(stage: Stage) -> Iterator[Held]:
-    """A model that writes `LETTER`, the first sixty characters of it at once."""
-    with Held(f"held-{next(numbers)}", LETTER, let=60) as held:
-        stage.register(held.model)
-        yield held
-
-
-@pytest.fixture
 def live(stage: Stage, letter: Held) -> str:
     """A run that has begun, and goes on when the letter is let go on."""
     return stage.ask("写一封信", letter.name)
@@ -55,7 +47,7 @@ def test_the_text_grows_while_it_is_written_and_is_whole_in_the_end(
     early = until_said(page, 40)
     letter.let(120)
     later = until_said(page, len(early) + 10)
-    assert state_of(page) == "streaming"
+    assert state_of(page) in {"streaming", "stalled"}
     assert later.startswith(early)
     letter.let()
     until_state(page, "completed")
@@ -71,7 +63,7 @@ def test_a_reload_in_the_middle_goes_on_without_loss(
     page.reload()
     after = until_said(page, len(before))
     assert after.startswith(before)
-    until_state(page, "streaming")
+    until_state(page, "streaming", "stalled")
     letter.let()
     until_state(page, "completed")
     assert text_of(page) == plain(LETTER)
