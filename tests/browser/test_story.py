@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Open
 from .keyboard import tab_to
-from .reading import text_of, until, until_count
+from .reading import Late, text_of, until, until_count
 from .stage import Stage, model, whole
 
 if TYPE_CHECKING:
@@ -254,6 +254,24 @@ def test_s4_a_stage_that_was_paused_says_so_after_a_reload_and_goes_on_without_l
     until(page, lambda: "已完成" in page.get_by_role("tab").first.inner_text(), "the end")
     assert text_of(page) == TEXT
     assert page.locator("[data-stopped]").count() == 0
+
+
+def test_s4_a_project_is_made_once_however_often_the_button_is_pressed(
+    http: httpx.Client, open_page: Open
+) -> None:
+    page = open_page("/story")
+    page.get_by_label("名称").fill("按了两下")
+    page.get_by_label("主题").fill("一双鞋")
+    made = Late(page, "**/api/v1/projects/")
+    asked: list[str] = []
+    page.on("request", lambda it: asked.append(it.method))
+    page.get_by_role("button", name="新建项目").dblclick()
+    made.asked()
+    assert asked == ["POST"]
+    made.come()
+    page.wait_for_url("**/story/*")
+    projects = http.get("/api/v1/projects/").json()["projects"]
+    assert [each["name"] for each in projects].count("按了两下") == 1
 
 
 def test_s4_a_live_text_is_steered_and_followed_to_its_end(

@@ -21,9 +21,31 @@ export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T>
   return (await ask(path, { signal })).json();
 }
 
-export async function sendJson<T>(method: string, path: string, body?: unknown): Promise<T> {
+interface Sent {
+  readonly method: string;
+  readonly body: string;
+  readonly answer: Promise<unknown>;
+}
+/** The last request to each path, while it is on its way. */
+const sending = new Map<string, Sent>();
+
+/** Send it. A button that is pressed twice sends one request, and both presses get its answer. */
+export function sendJson<T>(method: string, path: string, content?: unknown): Promise<T> {
+  const body = JSON.stringify(content ?? {});
+  const last = sending.get(path);
+  if (last?.method === method && last.body === body) return last.answer as Promise<T>;
+  const answer = sendEach<T>(method, path, content).finally(() => {
+    if (sending.get(path) === sent) sending.delete(path);
+  });
+  const sent = { method, body, answer };
+  sending.set(path, sent);
+  return answer;
+}
+
+/** Send what people may say twice: each time is a request of its own. */
+export async function sendEach<T>(method: string, path: string, content?: unknown): Promise<T> {
   const headers = { "content-type": "application/json" };
-  const response = await ask(path, { method, headers, body: JSON.stringify(body ?? {}) });
+  const response = await ask(path, { method, headers, body: JSON.stringify(content ?? {}) });
   return response.status === 204 ? (undefined as T) : response.json();
 }
 

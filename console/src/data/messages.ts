@@ -2,7 +2,7 @@
 
 import type { ErrorJson } from "@/i18n/labels";
 import type { StoredImage } from "./debug";
-import { sendJson } from "./http";
+import { sendEach, sendJson } from "./http";
 
 export interface MessageJson {
   readonly id: number;
@@ -18,7 +18,7 @@ export interface MessageJson {
 const pathOf = (conversation: number) => `/v1/conversations/${conversation}/messages`;
 
 export const sendMessage = (conversation: number, body: Record<string, unknown>) =>
-  sendJson<MessageJson>("POST", pathOf(conversation), body);
+  sendEach<MessageJson>("POST", pathOf(conversation), body);
 
 export const changeMessage = (
   conversation: number,
