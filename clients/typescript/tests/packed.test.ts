@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { IS_THERE, Program } from "./serving.ts";
 
 const HERE = join(import.meta.dirname, "..");
@@ -103,11 +103,11 @@ test.skipIf(!IS_THERE)(
   "Node follows a run to its end with it",
   async () => {
     const server = new Program();
+    onTestFinished(() => server.close());
     await server.start();
     writeFileSync(join(stranger, "main.js"), PROGRAM);
     const said = run(process.execPath, ["main.js", server.url]);
     expect(said).toBe("run.started\ncompleted true function function\n");
-    await server.close();
   },
   20_000,
 );
