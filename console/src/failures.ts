@@ -11,10 +11,15 @@ import { isMissingPart, loadAnew } from "./parts";
 /** Say it, if it is what a request came to; return whether it is. */
 function say(error: unknown): boolean {
   const { t, te } = i18n.global;
-  if (error instanceof ApiError) void toast(errorText(error, t, te), "bad");
-  else if (isMissingPart(error)) void toast(t("error.part"), "bad");
+  if (error instanceof ApiError) show(errorText(error, t, te));
+  else if (isMissingPart(error)) show(t("error.part"));
   else return false;
   return true;
+}
+
+/** Messages are a part as well: where they do not come, there is nothing left to say it with. */
+function show(message: string): void {
+  toast(message, "bad").catch(() => {});
 }
 
 export function sayFailures(app: App, router: Router): void {

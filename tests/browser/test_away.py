@@ -101,6 +101,24 @@ def test_a_dialog_that_does_not_come_is_said(open_page: Open) -> None:
     page.locator(".el-message--error").get_by_text(MISSING).wait_for()
 
 
+def test_a_message_that_does_not_come_is_not_asked_for_without_end(open_page: Open) -> None:
+    page = open_page("/states")
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    page.route("**/assets/message*", refuse)
+    page.route("**/v1/runs", lambda route: route.abort())
+    page.goto("/runs?first=1")
+    start = page.get_by_role("button", name="生成第一条")
+    start.click()
+    page.wait_for_timeout(500)
+    assert len(asked) <= 12
+    until(page, start.is_enabled, "the button, once its request has failed")
+
+
 def test_a_first_page_that_does_not_come_is_said_and_not_loaded_for_ever(open_page: Open) -> None:
     page = open_page("/states")
     page.route("**/assets/GuidePage*", lambda route: route.fulfill(status=404))
