@@ -3,7 +3,7 @@
  * has a newer console with parts of other names.
  */
 
-import { type Router, START_LOCATION } from "vue-router";
+import type { Router } from "vue-router";
 
 const failures = new WeakSet<object>();
 let isOneMissing = false;
@@ -22,10 +22,10 @@ export function isMissingPart(error: unknown): boolean {
  * would not ask again for a style sheet that failed: the place would be shown without it.
  */
 export function loadAnew(router: Router, say: (error: unknown) => void): void {
-  router.onError(async (error, to, from) => {
+  router.onError(async (error, to) => {
     if (!isMissingPart(error)) return;
-    // The page that is loaded first would be loaded anew for ever.
-    if (from !== START_LOCATION && (await answers())) location.assign(to.fullPath);
+    // A place that was just loaded would be loaded anew for ever.
+    if (to.fullPath !== address() && (await answers())) location.assign(to.fullPath);
     else say(error);
   });
   router.beforeEach(async (to, from) => {
@@ -34,6 +34,8 @@ export function loadAnew(router: Router, say: (error: unknown) => void): void {
     return false;
   });
 }
+
+const address = () => location.pathname + location.search + location.hash;
 
 async function answers(): Promise<boolean> {
   try {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .conftest import Open
-from .reading import until
+from .reading import Late, until
 from .serving import Program
 from .test_access import PAGES, batch, conversation, copy, made, run, story
 
@@ -74,6 +74,21 @@ def test_a_place_of_an_older_console_is_loaded_anew(open_page: Open) -> None:
         route.fulfill(status=404) if page.url.endswith("/states") else route.continue_()
 
     page.route("**/assets/GuidePage*.js", give)
+    page.get_by_role("link", name="指南").click()
+    page.wait_for_url("**/guide")
+    page.get_by_role("heading", name="指南", exact=True).wait_for()
+
+
+def test_a_place_of_an_older_console_that_is_chosen_early_is_loaded_anew(open_page: Open) -> None:
+    page = open_page("/runs")
+
+    def give(route: Route) -> None:
+        route.continue_() if page.url.endswith("/guide") else route.fulfill(status=404)
+
+    first = Late(page, "**/assets/StatesPage*.js")
+    page.route("**/assets/GuidePage*.js", give)
+    page.goto("/states", wait_until="commit")
+    first.asked()
     page.get_by_role("link", name="指南").click()
     page.wait_for_url("**/guide")
     page.get_by_role("heading", name="指南", exact=True).wait_for()
